@@ -1,0 +1,1 @@
+"""Train and evaluate segmentation networks on sparse annotations."""

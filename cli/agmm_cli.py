@@ -1,0 +1,20 @@
+"""The ``agmm`` group: one module of ``cli.agmm_commands`` for each command."""
+
+from __future__ import annotations
+
+import click
+
+from cli.reporting import ReportingGroup
+from data_manifests.version import __version__
+
+COMMANDS: tuple[click.Command, ...] = ()
+
+
+@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="agmm")
+def main() -> None:
+    """Train and evaluate segmentation networks on sparse annotations with AGMM (CVPR 2023)."""
+
+
+for command in COMMANDS:
+    main.add_command(command)

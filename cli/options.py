@@ -1,0 +1,35 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from data_manifests.layouts import LAYOUTS
+
+# Existence is checked by the library, whose errors say what to do; click would only say that a path does not exist.
+dataset_argument = click.argument("dataset", type=click.Path(path_type=Path))
+manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
+manifests_argument = click.argument("manifests", type=click.Path(path_type=Path), nargs=-1, required=True)
+
+layout_option = click.option(
+    "--layout",
+    type=click.Choice(list(LAYOUTS)),
+    help="How the dataset's folder is arranged.  [default: found by looking]",
+)
+classes_option = click.option(
+    "--classes",
+    "classes_path",
+    type=click.Path(path_type=Path),
+    help="CSV of the classes (name, id, optional r, g, b, train_id, void) to use instead of the layout's own.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Equal seeds give equal results."
+)
+split_option = click.option("--split", help="Only this split.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; the result is the same."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace results that are already there.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -1,0 +1,41 @@
+"""Turn the packages' errors into one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from data_manifests.errors import DataError
+
+
+class ReportingGroup(click.Group):
+    """A group whose commands report bad data and files that cannot be used as ``Error: ...`` with exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; see the class."""
+        try:
+            return super().invoke(ctx)
+        except DataError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}.") from error
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Report a ``ValueError`` raised inside, where settings are checked, as wrong usage with exit code 2."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def echo_json(data: Any) -> None:
+    """Print data as JSON on stdout."""
+    import json
+
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,0 +1,20 @@
+"""The ``sparsekit`` group: one module of ``cli.sparsekit_commands`` for each command."""
+
+from __future__ import annotations
+
+import click
+
+from cli.reporting import ReportingGroup
+from data_manifests.version import __version__
+
+COMMANDS: tuple[click.Command, ...] = ()
+
+
+@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sparsekit")
+def main() -> None:
+    """Make sparse annotations (clicks, scribbles) from full segmentation masks, and look at them."""
+
+
+for command in COMMANDS:
+    main.add_command(command)

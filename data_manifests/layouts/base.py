@@ -1,0 +1,127 @@
+"""What every dataset layout gives: pairs of image and mask with their split, and the label space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifests.errors import DataError, list_some
+from data_manifests.image_io import list_pictures
+from data_manifests.label_space import Encoding, LabelSpace
+
+
+@dataclass(frozen=True)
+class DatasetItem:
+    """One image with its full mask.
+
+    Args:
+        image_id: Unique in the dataset.
+        split: ``train``, ``val`` or ``test``.
+        image_path: The picture.
+        mask_path: The full mask.
+        instance_path: Mask of true instances, where the layout has them: each value one instance of one class.
+    """
+
+    image_id: str
+    split: str
+    image_path: Path
+    mask_path: Path
+    instance_path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset folder, read.
+
+    Args:
+        root: The folder.
+        layout: Name of the layout.
+        label_space: Its classes.
+        encoding: How the mask files write them.
+        items: Sorted by image id.
+    """
+
+    root: Path
+    layout: str
+    label_space: LabelSpace
+    encoding: Encoding
+    items: tuple[DatasetItem, ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that have images, sorted."""
+        return tuple(sorted({item.split for item in self.items}))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to arrange a dataset in a folder.
+
+    Args:
+        name: The word for ``--layout``.
+        looks_for: What it needs to find, for messages.
+        matches: Whether a folder looks like this layout; must be cheap.
+        load: Read the folder: (root, label space given by the user or None) to a dataset.
+    """
+
+    name: str
+    looks_for: str
+    matches: Callable[[Path], bool]
+    load: Callable[[Path, LabelSpace | None], Dataset]
+
+
+def pair_by_key(
+    images: Iterable[Path], masks: Iterable[Path], image_key: Callable[[Path], str], mask_key: Callable[[Path], str]
+) -> list[tuple[str, Path, Path]]:
+    """Join images and masks that share a key.
+
+    Args:
+        images: Pictures.
+        masks: Masks.
+        image_key: Key of a picture; also its image id.
+        mask_key: Key of a mask.
+
+    Returns:
+        Key, picture and mask, sorted by key.
+
+    Raises:
+        DataError: If a picture has no mask, a mask has no picture, or two files have the same key.
+    """
+    by_image = _by_key(images, image_key)
+    by_mask = _by_key(masks, mask_key)
+    problems = []
+    if lonely := sorted(str(by_image[k]) for k in by_image.keys() - by_mask.keys()):
+        problems.append(f"{len(lonely)} images without a mask: {list_some(lonely)}.")
+    if lonely := sorted(str(by_mask[k]) for k in by_mask.keys() - by_image.keys()):
+        problems.append(f"{len(lonely)} masks without an image: {list_some(lonely)}.")
+    if problems:
+        raise DataError(" ".join(problems) + " Add the missing files or remove the lonely ones.")
+    return [(key, by_image[key], by_mask[key]) for key in sorted(by_image)]
+
+
+def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        if other := found.get(key(path)):
+            raise DataError(f"{other} and {path} are the same image in two formats; keep one of them.")
+        found[key(path)] = path
+    return found
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Pictures below a folder that must hold some.
+
+    Raises:
+        DataError: If the folder is missing or empty.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder.")
+    if not (found := list_pictures(folder)):
+        raise DataError(f"{folder}: no pictures in it (looked for .png, .jpg, .tif, .bmp and .webp at any depth).")
+    return found
+
+
+def relative_stem(path: Path, folder: Path) -> str:
+    """Path below a folder without its ending, with ``/`` between the parts."""
+    return path.relative_to(folder).with_suffix("").as_posix()

@@ -1,0 +1,64 @@
+"""PASCAL VOC: ``JPEGImages/``, ``SegmentationClass/`` or ``SegmentationClassAug/``, ``ImageSets/Segmentation/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_manifests.errors import DataError, list_some
+from data_manifests.image_io import list_pictures
+from data_manifests.label_space import LabelSpace, known_label_space
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout
+
+#: Lists of a split, best first: the 10,582 images with SBD's masks go by train_aug in most code.
+_LISTS = {"train": ("train_aug.txt", "trainaug.txt", "train.txt"), "val": ("val.txt",)}
+
+
+def _devkit(root: Path) -> Path | None:
+    candidates = [root, *sorted(root.glob("VOC20*")), *sorted(root.glob("VOCdevkit/VOC20*"))]
+    folders = ("SegmentationClass", "SegmentationClassAug")
+    fitting = [c for c in candidates if (c / "JPEGImages").is_dir() and any((c / f).is_dir() for f in folders)]
+    return fitting[-1] if fitting else None  # of several years, the newest
+
+
+def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
+    devkit = _devkit(root)
+    if devkit is None:
+        raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
+    images = {p.stem: p for p in list_pictures(devkit / "JPEGImages")}
+    # SegmentationClassAug (SBD) covers more images; where both have a mask they mean the same classes.
+    masks = {p.stem: p for folder in ("SegmentationClass", "SegmentationClassAug")
+             for p in (list_pictures(devkit / folder) if (devkit / folder).is_dir() else [])}  # fmt: skip
+    splits = _read_split_lists(devkit) or dict.fromkeys(masks, "train")
+    items = []
+    if missing := sorted(i for i in splits if i not in images or i not in masks):
+        raise DataError(
+            f"{devkit}: {len(missing)} images without a picture in JPEGImages or a mask in SegmentationClass(Aug): "
+            f"{list_some(missing)}. Add the files, or remove the names from ImageSets/Segmentation."
+        )
+    for image_id, split in sorted(splits.items()):
+        objects = devkit / "SegmentationObject" / f"{image_id}.png"
+        instances = objects if objects.is_file() else None
+        items.append(DatasetItem(image_id, split, images[image_id], masks[image_id], instances))
+    if not items:
+        raise DataError(f"{devkit}: no masks in SegmentationClass or SegmentationClassAug.")
+    return Dataset(root, "pascal_voc", label_space or known_label_space("pascal_voc"), "class_ids", tuple(items))
+
+
+def _read_split_lists(devkit: Path) -> dict[str, str]:
+    """Image id to split, from the lists; most images of JPEGImages have no mask and stand in no list."""
+    folder = devkit / "ImageSets" / "Segmentation"
+    splits: dict[str, str] = {}
+    for split in ("train", "val"):  # an image in both lists is kept out of training
+        path = next((folder / name for name in _LISTS[split] if (folder / name).is_file()), None)
+        if path is not None:
+            # Some lists hold "/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png".
+            splits |= {Path(line.split()[0]).stem: split for line in path.read_text().splitlines() if line.strip()}
+    return splits
+
+
+LAYOUT = Layout(
+    "pascal_voc",
+    "folders JPEGImages/ and SegmentationClass/ or SegmentationClassAug/ (at the top, or in VOC20xx/)",
+    lambda root: _devkit(root) is not None,
+    _load,
+)

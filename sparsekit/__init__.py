@@ -1,0 +1,1 @@
+"""Full label maps in, sparse label maps and figures out."""

@@ -1,0 +1,7 @@
+"""The error of this package."""
+
+from data_manifests.errors import DataError
+
+
+class AnnotationError(DataError):
+    """An annotation or figure cannot be made from what was given."""
