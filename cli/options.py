@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -33,3 +34,30 @@ workers_option = click.option(
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace results that are already there.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+
+
+def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of every command that makes annotations from a dataset; they are the arguments of ``run_synthesis``."""
+    for option in reversed(
+        [
+            click.option(
+                "--out", "out_dir", type=click.Path(path_type=Path), default=Path("sparse"), show_default=True,
+                help="The results become folders in this one.",
+            ),
+            seed_option,
+            click.option(
+                "--split", "splits", multiple=True,
+                help="Split to annotate; may be given several times.  [default: train where there is one, else all]",
+            ),
+            click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of each split."),
+            layout_option,
+            classes_option,
+            workers_option,
+            overwrite_option,
+            click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+            click.option("--absolute-paths", is_flag=True, help="Write absolute paths into the manifest."),
+            json_option,
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command

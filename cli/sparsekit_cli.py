@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from cli.reporting import ReportingGroup
+from cli.sparsekit_commands.points import points
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (points,)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

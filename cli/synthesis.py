@@ -1,0 +1,112 @@
+"""What the commands that make annotations share: read the dataset, run, show progress, print the summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.reporting import echo_json, usage_errors
+
+if TYPE_CHECKING:
+    from data_manifests import Dataset
+    from sparsekit.annotators import Annotator
+    from sparsekit.output_folder import FolderSummary
+
+
+def run_synthesis(
+    dataset_dir: Path,
+    annotator: Annotator,
+    *,
+    out_dir: Path,
+    seed: int,
+    splits: tuple[str, ...],
+    limit: int | None,
+    layout: str | None,
+    classes_path: Path | None,
+    workers: int,
+    overwrite: bool,
+    dry_run: bool,
+    absolute_paths: bool,
+    as_json: bool,
+) -> None:
+    """Annotate a dataset and print what came of it; the arguments are those of ``synthesize``."""
+    from tqdm import tqdm
+
+    from data_manifests import open_dataset, read_classes_csv
+    from sparsekit.synthesize import choose_splits, synthesize
+
+    started = time.perf_counter()
+    dataset = open_dataset(dataset_dir, layout, read_classes_csv(classes_path) if classes_path else None)
+    with usage_errors():
+        annotated_splits = choose_splits(dataset, splits)
+    if dry_run:
+        _print_plan(dataset, annotator, annotated_splits, out_dir, limit, as_json)
+        return
+    with tqdm(unit="image", file=sys.stderr, disable=None, leave=False) as bar:
+
+        def start(done: int, total: int) -> None:
+            bar.reset(total)
+            bar.update(done)
+
+        def advance() -> None:
+            bar.update()
+
+        summaries = synthesize(
+            dataset, annotator, out_dir, seed=seed, splits=annotated_splits, limit=limit, workers=workers,
+            overwrite=overwrite, absolute_paths=absolute_paths, on_start=start, on_image=advance,
+        )  # fmt: skip
+    seconds = time.perf_counter() - started
+    if as_json:
+        results = [_to_dict(summary) for summary in summaries]
+        echo_json({"dataset": str(dataset_dir), "layout": dataset.layout, "seconds": seconds, "results": results})
+    else:
+        _print_summaries(dataset, summaries, seconds)
+
+
+def _print_plan(
+    dataset: Dataset, annotator: Annotator, splits: tuple[str, ...], out_dir: Path, limit: int | None, as_json: bool
+) -> None:
+    from sparsekit.synthesize import output_folders
+
+    counts = {s: sum(item.split == s for item in dataset.items) for s in dataset.splits}
+    counts = {s: n if limit is None else min(n, limit) for s, n in counts.items()}
+    folders = [str(folder) for folder, _ in output_folders(dataset, annotator, out_dir)]
+    if as_json:
+        echo_json({"layout": dataset.layout, "images": counts, "annotated_splits": splits, "folders": folders})
+        return
+    for split, count in counts.items():
+        what = "to annotate" if split in splits else "to list for evaluation"
+        click.echo(f"{split}: {count} images {what}")
+    for folder in folders:
+        click.echo(f"would write {folder}/")
+
+
+def _to_dict(summary: FolderSummary) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(summary) | {"folder": str(summary.folder), "manifest": str(summary.folder / "manifest.csv")}
+
+
+def _print_summaries(dataset: Dataset, summaries: list[FolderSummary], seconds: float) -> None:
+    for summary in summaries:
+        click.echo(f"{summary.folder / 'manifest.csv'}")
+        listed = f", {summary.num_evaluation_images} listed for evaluation" if summary.num_evaluation_images else ""
+        if summary.already_there:
+            click.echo(f"  was there already: {summary.num_images} images{listed}; --overwrite makes it again")
+            continue
+        present, reached = summary.classes_present, summary.classes_reached
+        missed = f" ({1 - reached / present:.0%} missed)" if present else ""
+        click.echo(f"  {summary.num_images} images annotated{listed}")
+        click.echo(f"  {summary.num_marks} marks on {summary.num_labelled} pixels")
+        click.echo(f"  {reached} of {present} classes reached, summed over images{missed}")
+        if summary.num_short_images:
+            click.echo(f"  {summary.num_short_images} images have fewer annotated pixels than clicks: all were taken")
+        if summary.num_void_images:
+            click.echo(f"  {summary.num_void_images} images have a mask that is void everywhere: no marks")
+    total = sum(s.num_images + s.num_evaluation_images for s in summaries[:1])
+    click.echo(f"{dataset.layout}, {total} images in {seconds:.1f} s")
+    click.echo(f"Next: sparsekit render {' '.join(str(s.folder / 'manifest.csv') for s in summaries)}")

@@ -1,0 +1,199 @@
+"""A result folder in the making: there completely or not at all, and able to go on after an interruption.
+
+It is built under a hidden name beside its final place and renamed when it is whole. A journal in the hidden folder
+holds a line for each finished image.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
+from data_manifests.image_io import write_atomically
+from data_manifests.io import info_to_json
+from sparsekit.errors import AnnotationError
+
+
+def partial_dir(folder: Path) -> Path:
+    """Where a folder is built before it is renamed to its place."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """What one variant came to.
+
+    Args:
+        folder: Where it is.
+        num_images: Annotated images.
+        num_marks: Marks on all of them.
+        num_labelled: Labelled pixels on all of them.
+        classes_present: Classes in the full masks, summed over images.
+        classes_reached: Classes with a label, summed over images.
+        num_void_images: Images whose mask is void everywhere.
+        num_short_images: Images with fewer annotated pixels than marks asked for.
+        num_evaluation_images: Images listed without an annotation, for evaluation.
+        already_there: The folder held this result before; nothing was done and nothing counted but images.
+    """
+
+    folder: Path
+    num_images: int = 0
+    num_marks: int = 0
+    num_labelled: int = 0
+    classes_present: int = 0
+    classes_reached: int = 0
+    num_void_images: int = 0
+    num_short_images: int = 0
+    num_evaluation_images: int = 0
+    already_there: bool = False
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image in one variant, as the journal keeps it."""
+
+    row: ManifestRow
+    marks: tuple[Mark, ...]
+    classes_present: int
+    annotated_pixels: int
+
+    def to_json(self) -> str:
+        """One line."""
+        marks = [(m.kind, m.class_id, m.row, m.col, m.points, m.widths, m.region) for m in self.marks]
+        return json.dumps([asdict(self.row), marks, self.classes_present, self.annotated_pixels])
+
+    @classmethod
+    def from_json(cls, line: str) -> ImageResult:
+        """Read a line of ``to_json``."""
+        row, marks, classes_present, annotated_pixels = json.loads(line)
+        return cls(
+            ManifestRow(**row | {"classes_labelled": tuple(row["classes_labelled"])}),
+            tuple(map(_read_mark, marks)),
+            classes_present,
+            annotated_pixels,
+        )
+
+
+def _read_mark(cells: list[Any]) -> Mark:
+    kind, class_id, row, col, points, widths, region = cells
+    return Mark(kind, class_id, row, col, tuple((r, c) for r, c in points), tuple(widths), region)
+
+
+class OutputFolder:
+    """One folder in the making: prepare, record each image, close, finish.
+
+    Args:
+        folder: Its final place.
+        info: Goes into ``manifest.json``; a folder there already is the same result if its own says the same.
+        image_ids: All images of the run, sorted.
+        how: What else an interrupted run must have in common with this one to be gone on with.
+    """
+
+    def __init__(self, folder: Path, info: ManifestInfo, image_ids: list[str], how: dict[str, Any]) -> None:
+        self.folder = folder
+        self.complete = False
+        self._info = info
+        self._image_ids = image_ids
+        self._how = how
+        self._done: set[str] = set()
+        self._partial = partial_dir(folder)
+        self._journal = self._partial / "journal.jsonl"
+        self._appending: TextIO | None = None
+
+    def lacks(self, image_id: str) -> bool:
+        """Whether an image is still to do."""
+        return not self.complete and image_id not in self._done
+
+    def prepare(self, overwrite: bool) -> None:
+        """Find out what is there already: a whole result, a part of one, or something that is in the way."""
+        if self.folder.exists() and not overwrite:
+            self._compare_with_existing()
+            return
+        header = json.dumps({"info": info_to_json(self._info), **self._how, "images": self._image_ids})
+        lines = self._journal.read_text(encoding="utf-8").split("\n")[:-1] if self._journal.is_file() else []
+        if lines and lines[0] == header:
+            self._done = {ImageResult.from_json(line).row.image_id for line in lines[1:]}
+        else:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            lines = [header]
+        # A line without an end was cut off: write back the whole ones only.
+        write_atomically(self._journal, ("\n".join(lines) + "\n").encode())
+        self._appending = self._journal.open("a", encoding="utf-8")
+
+    def record(self, result: ImageResult) -> None:
+        """Note a finished image."""
+        assert self._appending is not None  # prepare() opened it
+        self._appending.write(result.to_json() + "\n")
+        self._appending.flush()
+        self._done.add(result.row.image_id)
+
+    def close(self) -> None:
+        """Close the journal; of a run that finished no image nothing stays."""
+        if self._appending is None:
+            return
+        self._appending.close()
+        if not self._done:
+            shutil.rmtree(self._partial)
+
+    def finish(self) -> FolderSummary:
+        """Write manifest and marks, and move the folder to its place."""
+        if self.complete:
+            return self._summary_of_existing()
+        summary = FolderSummary(self.folder)
+        rows = []
+        for result in self._results():
+            rows.append(result.row)
+            summary = _add(summary, result, self._info.settings.get("clicks_per_image", 0))
+        write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in self._results()))
+        write_manifest(Manifest(self._partial / "manifest.csv", tuple(rows), self._info))
+        self._journal.unlink()
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self._partial.rename(self.folder)
+        return summary
+
+    def _results(self) -> Iterator[ImageResult]:
+        # Items are handled in order, so the journal is sorted, also after an interruption.
+        with self._journal.open(encoding="utf-8") as lines:
+            next(lines)
+            yield from map(ImageResult.from_json, lines)
+
+    def _compare_with_existing(self) -> None:
+        advice = "Give --overwrite to replace it, or another --out."
+        if not (self.folder / "manifest.csv").is_file():
+            raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
+        manifest = read_manifest(self.folder / "manifest.csv")
+        if info_to_json(manifest.info) != info_to_json(self._info):
+            raise AnnotationError(f"{self.folder}: holds an annotation made with other settings. {advice}")
+        if {row.image_id for row in manifest.rows} != set(self._image_ids):
+            raise AnnotationError(
+                f"{self.folder}: holds {len(manifest.rows)} images, this run has {len(self._image_ids)}. {advice}"
+            )
+        self.complete = True
+
+    def _summary_of_existing(self) -> FolderSummary:
+        rows = read_manifest(self.folder / "manifest.csv").rows
+        annotated = sum(bool(row.annotation) for row in rows)
+        return FolderSummary(
+            self.folder, num_images=annotated, num_evaluation_images=len(rows) - annotated, already_there=True
+        )
+
+
+def _add(summary: FolderSummary, result: ImageResult, wanted: int) -> FolderSummary:
+    if not result.row.annotation:
+        return replace(summary, num_evaluation_images=summary.num_evaluation_images + 1)
+    return replace(
+        summary,
+        num_images=summary.num_images + 1,
+        num_marks=summary.num_marks + len(result.marks),
+        num_labelled=summary.num_labelled + result.row.num_labelled,
+        classes_present=summary.classes_present + result.classes_present,
+        classes_reached=summary.classes_reached + len(result.row.classes_labelled),
+        num_void_images=summary.num_void_images + (result.annotated_pixels == 0),
+        num_short_images=summary.num_short_images + (0 < result.annotated_pixels < wanted),
+    )

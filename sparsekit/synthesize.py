@@ -1,0 +1,242 @@
+"""A dataset in, sparse label maps and manifests out; the only module that loops over files."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
+from data_manifests.image_io import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
+from data_manifests.label_space import Encoding
+from sparsekit.annotators import Annotator
+from sparsekit.errors import AnnotationError
+from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir
+from sparsekit.randomness import ImageStream
+from sparsekit.rasterize import rasterize
+
+#: Images in flight for each worker: enough to keep it busy, few enough to keep memory flat.
+_WINDOW = 8
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything a worker process needs for one image."""
+
+    item: DatasetItem
+    annotated: bool
+    folders: tuple[Path | None, ...]  # of each variant; None where the result is there already
+    annotator: Annotator
+    label_space: LabelSpace
+    encoding: Encoding
+    seed: int
+    absolute_paths: bool
+
+
+def synthesize(
+    dataset: Dataset,
+    annotator: Annotator,
+    out_dir: Path,
+    *,
+    seed: int = 0,
+    splits: Sequence[str] = (),
+    limit: int | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+    absolute_paths: bool = False,
+    on_start: Callable[[int, int], None] = lambda done, total: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[FolderSummary]:
+    """Annotate a dataset sparsely: a folder with manifest, marks and sparse label maps for each variant.
+
+    Args:
+        dataset: Images with full masks.
+        annotator: What to draw.
+        out_dir: The folders ``<dataset>-<variant>`` are made in it.
+        seed: Equal seeds give equal annotations, whatever the number of workers.
+        splits: Splits to annotate; ``train`` where there is one, else all. The others are listed for evaluation.
+        limit: Only the first so many images of each split.
+        workers: Processes.
+        overwrite: Replace a folder that holds another result.
+        absolute_paths: Name pictures and masks by absolute paths instead of paths relative to the manifest.
+        on_start: Called once with the number of images done before and in all.
+        on_image: Called after each image.
+
+    Returns:
+        A summary for each variant.
+
+    Raises:
+        AnnotationError: If a folder is in the way, or a mask and its picture differ in size.
+        DataError: If a picture or mask cannot be used. What was finished is kept; the same call goes on from there.
+        ValueError: If a split is not of this dataset.
+    """
+    annotated_splits = choose_splits(dataset, splits)
+    items = _limited(dataset.items, limit)
+    how = {"dataset": os.path.abspath(dataset.root), "absolute_paths": absolute_paths}
+    image_ids = [item.image_id for item in items]
+    plans = [
+        OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how)
+        for folder, settings in output_folders(dataset, annotator, out_dir)
+    ]
+    for plan in plans:
+        plan.prepare(overwrite)
+    pending = [item for item in items if any(plan.lacks(item.image_id) for plan in plans)]
+    on_start(len(items) - len(pending), len(items))
+    tasks = (
+        _Task(
+            item, item.split in annotated_splits, tuple(None if p.complete else p.folder for p in plans), annotator,
+            dataset.label_space, dataset.encoding, seed, absolute_paths,
+        )
+        for item in pending
+    )  # fmt: skip
+    try:
+        for results in _map_in_order(_annotate_image, tasks, workers):
+            for plan, result in zip(plans, results, strict=True):
+                if result and plan.lacks(result.row.image_id):
+                    plan.record(result)
+            on_image()
+    finally:
+        for plan in plans:
+            plan.close()
+    return [plan.finish() for plan in plans]
+
+
+def output_folders(dataset: Dataset, annotator: Annotator, out_dir: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Folder and settings of each variant."""
+    name = Path(os.path.abspath(dataset.root)).name  # of "." or "x/.." too
+    return [(out_dir / f"{name}-{suffix}", settings) for suffix, settings in annotator.variants()]
+
+
+def choose_splits(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
+    """Splits to annotate.
+
+    Args:
+        dataset: Names the splits there are.
+        splits: Asked for; if empty, ``train`` where there is one, else all.
+
+    Raises:
+        ValueError: If a split is not of this dataset.
+    """
+    if unknown := sorted(set(splits) - set(dataset.splits)):
+        raise ValueError(f"Unknown split '{unknown[0]}'. Splits of {dataset.root}: {', '.join(dataset.splits)}.")
+    if splits:
+        return tuple(sorted(set(splits)))
+    return ("train",) if "train" in dataset.splits else dataset.splits
+
+
+def _limited(items: Iterable[DatasetItem], limit: int | None) -> list[DatasetItem]:
+    seen: dict[str, int] = {}
+    kept = []
+    for item in items:
+        seen[item.split] = seen.get(item.split, 0) + 1
+        if limit is None or seen[item.split] <= limit:
+            kept.append(item)
+    return kept
+
+
+def _info(
+    dataset: Dataset, annotator: Annotator, settings: dict[str, Any], seed: int, splits: tuple[str, ...]
+) -> ManifestInfo:
+    return ManifestInfo(
+        label_space=dataset.label_space,
+        mask_encoding=dataset.encoding,
+        dataset=Path(os.path.abspath(dataset.root)).name,
+        layout=dataset.layout,
+        command=annotator.command,
+        settings={"seed": seed, "splits": list(splits), **settings},
+        tool_version=__version__,
+    )
+
+
+def _annotate_image(task: _Task) -> list[ImageResult | None]:
+    """Decode one mask and write its annotation for every variant; runs in a worker process."""
+    item, space = task.item, task.label_space
+    mask = read_mask(item.mask_path)
+    height, width = mask.shape
+    if (size := read_image_size(item.image_path)) != (height, width):
+        raise AnnotationError(
+            f"{item.mask_path}: mask is {height}x{width} (height x width) but its image {item.image_path} is "
+            f"{size[0]}x{size[1]}. Give both the same size."
+        )
+    row = ManifestRow(
+        item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask)
+    )  # fmt: skip
+    label_map = space.to_train_ids(mask, task.encoding, item.mask_path)
+    counts = class_counts(label_map, space.num_classes)
+    present, annotated_pixels = int(np.count_nonzero(counts)), int(counts.sum())
+    variants: list[list[Mark]] = [[] for _ in task.folders]
+    if task.annotated:
+        instances = read_mask(item.instance_path) if item.instance_path else None
+        rng = ImageStream(task.seed, item.image_id, task.annotator.command)
+        variants = task.annotator.annotate(label_map, instances, rng, space.unlabelled_value)
+    results: list[ImageResult | None] = []
+    for folder, marks in zip(task.folders, variants, strict=True):
+        if folder is None:
+            results.append(None)
+            continue
+        named = replace(
+            row,
+            image=_path_for_manifest(item.image_path, folder, task.absolute_paths),
+            full_mask=_path_for_manifest(item.mask_path, folder, task.absolute_paths),
+        )
+        if task.annotated:
+            named = _write_annotation(named, marks, folder, space)
+        results.append(ImageResult(named, tuple(marks), present, annotated_pixels))
+    return results
+
+
+def _write_annotation(row: ManifestRow, marks: list[Mark], folder: Path, space: LabelSpace) -> ManifestRow:
+    sparse = rasterize(marks, (row.height, row.width), space)
+    name = f"annotations/{row.image_id}.png"
+    write_atomically(partial_dir(folder) / name, encode_label_map(sparse, space))
+    labels = sparse.ravel()[np.flatnonzero(sparse != space.unlabelled_value)]
+    return replace(
+        row,
+        annotation=name,
+        num_labelled=len(labels),
+        classes_labelled=tuple(np.unique(labels).tolist()),
+        annotation_sha256=pixel_sha256(sparse),
+    )
+
+
+def class_counts(label_map: LabelMap, num_classes: int) -> NDArray[np.int64]:
+    """Pixels of each class in a label map of train ids, shape (num_classes,)."""
+    if label_map.dtype == np.uint8 and label_map.size < 1 << 24:  # beyond, float32 counts would not be exact
+        counts = cv2.calcHist([label_map], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    else:
+        counts = np.bincount(label_map.ravel(), minlength=num_classes)
+    return counts[:num_classes]
+
+
+def _path_for_manifest(path: Path, folder: Path, absolute: bool) -> str:
+    full = os.path.abspath(path)
+    return Path(full if absolute else os.path.relpath(full, os.path.abspath(folder))).as_posix()
+
+
+def _map_in_order(
+    function: Callable[[_Task], list[ImageResult | None]], tasks: Iterable[_Task], workers: int
+) -> Iterator[list[ImageResult | None]]:
+    if workers == 1:
+        yield from map(function, tasks)
+        return
+    # Spawn: forking a process that has threads, as OpenCV's, can deadlock.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        running: deque[Future[list[ImageResult | None]]] = deque()
+        try:
+            for task in tasks:
+                running.append(pool.submit(function, task))
+                if len(running) >= workers * _WINDOW:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
