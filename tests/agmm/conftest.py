@@ -28,7 +28,7 @@ def tiny_label_space(num_classes: int = 4) -> LabelSpace:
 def tiny_scene(
     rng: np.random.Generator, size: tuple[int, int], num_classes: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A picture of upright bands, one for each class in its own colour with noise, and its label map (last row void)."""
+    """A picture of upright bands, each a class in its own colour with noise, and its label map (last row void)."""
     height, width = size
     inner = np.sort(rng.choice(np.arange(4, width - 4), num_classes - 1, replace=False))
     bands = np.searchsorted(inner, np.arange(width), side="right")
