@@ -1,0 +1,46 @@
+"""Segmentation networks: any timm encoder with a decoder whose features the mixture reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agmm.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from agmm.models.network import SegmentationModel
+
+__all__ = ["ModelConfig", "build_model"]
+
+
+def build_model(config: ModelConfig, *, load_encoder_weights: bool = True) -> SegmentationModel:
+    """Build the network that a configuration describes.
+
+    Encoders that can trade stride for dilation get the DeepLabV3+ decoder, others (vision transformers, Swin, HRNet)
+    a simple one that joins all their levels.
+
+    Args:
+        config: The network.
+        load_encoder_weights: False leaves the encoder at random, for a caller who loads a checkpoint next.
+
+    Returns:
+        A network in training mode, on the CPU.
+
+    Raises:
+        TrainingError: If torch, torchvision or timm cannot be used, the encoder is unknown or fits no decoder, or its
+            weights cannot be had.
+
+    Example:
+        >>> model = build_model(ModelConfig(num_classes=3))
+    """
+    from agmm.requirements import require_training_packages
+
+    require_training_packages()
+    # These import torch, which takes a second: a list of recipes needs ModelConfig alone.
+    from agmm.models.deeplabv3plus import DeepLabV3PlusDecoder
+    from agmm.models.encoders import build_encoder
+    from agmm.models.fused import FusedDecoder
+    from agmm.models.network import SegmentationModel
+
+    encoder = build_encoder(config, load_weights=load_encoder_weights)
+    decoder = DeepLabV3PlusDecoder(encoder, config) if encoder.dilated else FusedDecoder(encoder, config)
+    return SegmentationModel(encoder, decoder, config)

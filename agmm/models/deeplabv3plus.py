@@ -1,0 +1,96 @@
+"""The decoder of DeepLabV3+: an atrous pyramid over the deepest features, joined with shallow ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agmm.models.config import ModelConfig
+from agmm.models.encoders import Encoder
+
+_LOW_LEVEL_CHANNELS = 48
+
+
+class DeepLabV3PlusDecoder(nn.Module):
+    """From encoder levels to features at a quarter of the image's size.
+
+    Args:
+        encoder: Gives the channels and strides of its levels.
+        config: Sets rates, channels and dropout.
+
+    References:
+        Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", ECCV 2018;
+        plain instead of separable convolutions, as in the released code of AGMM.
+    """
+
+    def __init__(self, encoder: Encoder, config: ModelConfig) -> None:
+        super().__init__()
+        # The deepest level at stride 4; encoders that start coarser give their first.
+        self.low_level = max((i for i, stride in enumerate(encoder.strides) if stride <= 4), default=0)
+        channels = config.decoder_channels
+        self.pyramid = AtrousPyramid(encoder.channels[-1], channels, config.aspp_rates, config.dropout)
+        self.reduce = conv_bn_relu(encoder.channels[self.low_level], _LOW_LEVEL_CHANNELS, 1)
+        self.fuse = nn.Sequential(
+            conv_bn_relu(channels + _LOW_LEVEL_CHANNELS, channels, 3), conv_bn_relu(channels, channels, 3)
+        )
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Features after ReLU, shape (N, decoder_channels, h, w) of the shallow level."""
+        low = self.reduce(levels[self.low_level])
+        high = F.interpolate(self.pyramid(levels[-1]), size=low.shape[-2:], mode="bilinear", align_corners=False)
+        fused: Tensor = self.fuse(torch.cat([low, high], dim=1))
+        return fused
+
+
+class AtrousPyramid(nn.Module):
+    """Parallel convolutions of growing dilation, and the image's mean, over the same features (ASPP).
+
+    Args:
+        in_channels: Of the features.
+        channels: Of each branch and of the output.
+        rates: Dilations of the 3x3 branches.
+        dropout: Share of output channels dropped in training.
+    """
+
+    def __init__(self, in_channels: int, channels: int, rates: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [conv_bn_relu(in_channels, channels, 1), *(conv_bn_relu(in_channels, channels, 3, rate) for rate in rates)]
+        )
+        self.image_conv = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.image_norm = _OneValueBatchNorm(channels)
+        self.project = nn.Sequential(conv_bn_relu(channels * (len(rates) + 2), channels, 1), nn.Dropout2d(dropout))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From (N, in_channels, h, w) to (N, channels, h, w)."""
+        pooled = F.relu(self.image_norm(self.image_conv(features.mean((2, 3), keepdim=True))))
+        outputs = [branch(features) for branch in self.branches]
+        projected: Tensor = self.project(torch.cat([*outputs, pooled.expand_as(outputs[0])], dim=1))
+        return projected
+
+
+class _OneValueBatchNorm(nn.BatchNorm2d):
+    """BatchNorm that also trains on a single image.
+
+    The pooled branch has one value per image and channel, so a batch of one has no variance. Such a batch is
+    normalised by the running statistics, as in evaluation, and leaves them alone. Under SyncBN, which replaces this
+    module, the batch is that of all ranks.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and len(input) == 1:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(input)
+
+
+def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> nn.Sequential:
+    """Convolution that keeps the size, BatchNorm, ReLU."""
+    padding = dilation * (kernel_size // 2)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,65 @@
+"""The whole network: normalise, encode, decode, classify."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agmm.models.config import ModelConfig
+from agmm.models.encoders import Encoder, image_statistics
+
+
+class SegmentationOutput(NamedTuple):
+    """What the network returns.
+
+    Args:
+        logits: Raw scores at the image's size, shape (N, num_classes, H, W).
+        features: What the classifier sees, after ReLU, shape (N, decoder_channels, h, w).
+    """
+
+    logits: Tensor
+    features: Tensor
+
+
+class SegmentationModel(nn.Module):
+    """An encoder, a decoder and a linear classifier.
+
+    Args:
+        encoder: From timm.
+        decoder: Turns the encoder's levels into one feature map.
+        config: What both were made from; gives number of classes and image statistics.
+    """
+
+    image_mean: Tensor
+    image_std: Tensor
+
+    def __init__(self, encoder: Encoder, decoder: nn.Module, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        mean, std = image_statistics(config)
+        # Buffers travel in the checkpoint, so a later timm with another record cannot change a trained network.
+        self.register_buffer("image_mean", torch.tensor(mean).reshape(1, 3, 1, 1))
+        self.register_buffer("image_std", torch.tensor(std).reshape(1, 3, 1, 1))
+        self.encoder = encoder
+        self.decoder = decoder
+        self.classifier = nn.Conv2d(config.decoder_channels, config.num_classes, 1)
+
+    def forward(self, images: Tensor) -> SegmentationOutput:
+        """Segment pictures.
+
+        Args:
+            images: RGB in 0..1, float32, shape (N, 3, H, W), of any size.
+        """
+        normalised = (images - self.image_mean) / self.image_std
+        features = self.decoder(self.encoder(normalised))
+        logits = self.classifier(features)
+        return SegmentationOutput(
+            F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False), features
+        )
+
+    def split_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Parameters of the encoder, and the new ones (decoder and classifier), which recipes train faster."""
+        return list(self.encoder.parameters()), [*self.decoder.parameters(), *self.classifier.parameters()]

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from agmm.errors import TrainingError
+from agmm.models import ModelConfig, build_model
+from agmm.models.deeplabv3plus import AtrousPyramid
+from tests.real_data import real_data
+
+TINY = ModelConfig(num_classes=3, encoder="mobilenetv3_small_050.lamb_in1k", decoder_channels=16)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder"),
+    [
+        ("mobilenetv3_small_050.lamb_in1k", "DeepLabV3PlusDecoder"),
+        ("resnet10t.c3_in1k", "DeepLabV3PlusDecoder"),
+        ("convnext_atto.d2_in1k", "DeepLabV3PlusDecoder"),
+        ("vit_tiny_patch16_224.augreg_in21k_ft_in1k", "FusedDecoder"),
+        ("swin_tiny_patch4_window7_224.ms_in1k", "FusedDecoder"),
+        ("hrnet_w18_small.ms_in1k", "FusedDecoder"),
+    ],
+)
+@pytest.mark.parametrize("size", [(97, 130), (64, 33)], ids=str)
+def test_takes_pictures_of_any_size_and_trains_every_part(encoder: str, decoder: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = build_model(dataclasses.replace(TINY, encoder=encoder))
+    assert type(model.decoder).__name__ == decoder
+    logits, features = model(torch.rand(2, 3, *size))
+    assert logits.shape == (2, 3, *size)
+    assert features.shape[:2] == (2, 16)
+    assert all(abs(f - s / 4) <= 4 for f, s in zip(features.shape[2:], size, strict=True))
+    assert features.min() >= 0
+    (logits.square().mean() + features.mean()).backward()
+    encoder_parameters, new_parameters = model.split_parameters()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in new_parameters)
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder_parameters)
+    assert {id(p) for p in (*encoder_parameters, *new_parameters)} == {id(p) for p in model.parameters()}
+    assert len(encoder_parameters) + len(new_parameters) == len(list(model.parameters()))
+
+
+def test_logits_are_the_classifier_of_the_features_brought_to_the_image_size() -> None:
+    model = build_model(TINY).eval()
+    with torch.no_grad():
+        output = model(torch.rand(1, 3, 40, 56))
+        expected = F.interpolate(model.classifier(output.features), (40, 56), mode="bilinear", align_corners=False)
+    assert torch.equal(output.logits, expected)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize("encoder", ["resnet10t.c3_in1k", "mobilenetv3_small_050.lamb_in1k"])
+def test_output_stride_sets_the_size_of_the_deepest_features(encoder: str, stride: int) -> None:
+    model = build_model(dataclasses.replace(TINY, encoder=encoder, output_stride=stride))
+    with torch.no_grad():
+        levels = model.encoder.eval()(torch.zeros(1, 3, 64, 96))
+    assert levels[-1].shape[2:] == (64 // stride, 96 // stride)
+    assert levels[model.decoder.low_level].shape[2:] == (16, 24)
+
+
+@pytest.mark.parametrize(("stride", "dilations"), [(8, [4, 8, 16]), (16, [2, 4, 8])])
+def test_recipe_encoder_has_a_deep_stem_and_multi_grid(stride: int, dilations: list[int]) -> None:
+    config = ModelConfig(4, encoder="resnet50c.gluon_in1k", output_stride=stride, multi_grid=(2, 2, 4))
+    encoder = build_model(config).encoder
+    stem = [m for m in encoder.backbone.conv1.modules() if isinstance(m, nn.Conv2d)]
+    assert [m.out_channels for m in stem] == [32, 32, 64]
+    last = [block.conv2 for block in encoder.backbone.layer4]
+    assert [conv.dilation[0] for conv in last] == dilations
+    assert [conv.padding[0] for conv in last] == dilations
+    assert encoder.channels[-1] == 2048
+
+
+def test_resnet101c_is_there_for_the_voc_recipe() -> None:
+    config = ModelConfig(21, encoder="resnet101c.gluon_in1k", output_stride=8)
+    encoder = build_model(config).encoder
+    assert len(encoder.backbone.layer3) == 23
+    assert encoder.strides[-1] == 8
+
+
+def test_pyramid_equals_its_branches_written_out() -> None:
+    torch.manual_seed(1)
+    pyramid = AtrousPyramid(5, 4, (2, 3), dropout=0.5).eval()
+    for module in pyramid.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    x = torch.randn(2, 5, 9, 7)
+
+    def normalise(values: torch.Tensor, norm: nn.BatchNorm2d) -> torch.Tensor:
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return ((values - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]).relu()
+
+    parts = []
+    for (conv, norm, _), rate in zip(pyramid.branches, (0, 2, 3), strict=True):
+        parts.append(normalise(F.conv2d(x, conv.weight, padding=rate, dilation=max(rate, 1)), norm))
+    mean = F.conv2d(x.mean((2, 3))[:, :, None, None], pyramid.image_conv.weight)
+    parts.append(normalise(mean, pyramid.image_norm).repeat(1, 1, 9, 7))
+    conv, norm, _ = pyramid.project[0]
+    torch.testing.assert_close(pyramid(x), normalise(F.conv2d(torch.cat(parts, 1), conv.weight), norm))
+
+
+def test_normalisation_is_inside_the_network() -> None:
+    plain = build_model(dataclasses.replace(TINY, image_mean=(0.0,) * 3, image_std=(1.0,) * 3)).eval()
+    shifted = build_model(dataclasses.replace(TINY, image_mean=(0.5, 0.4, 0.3), image_std=(0.2, 0.3, 0.4))).eval()
+    state = plain.state_dict() | {k: v for k, v in shifted.state_dict().items() if k.startswith("image_")}
+    shifted.load_state_dict(state)
+    images = torch.rand(1, 3, 32, 32)
+    normalised = (images - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)) / torch.tensor([0.2, 0.3, 0.4]).view(3, 1, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(shifted(images).logits, plain(normalised).logits)
+    assert build_model(TINY).image_mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+
+
+def test_a_batch_of_one_trains_and_uses_the_running_statistics_of_the_pooled_branch() -> None:
+    model = build_model(TINY).train()
+    before = model.decoder.pyramid.image_norm.running_mean.clone()
+    model(torch.rand(1, 3, 64, 64)).logits.sum().backward()
+    assert torch.equal(model.decoder.pyramid.image_norm.running_mean, before)
+    model(torch.rand(2, 3, 64, 64))
+    assert not torch.equal(model.decoder.pyramid.image_norm.running_mean, before)
+
+
+def test_config_survives_json() -> None:
+    config = dataclasses.replace(TINY, multi_grid=(2, 2, 4), image_mean=(0.5,) * 3, image_std=(0.5,) * 3)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ({"output_stride": 32}, "output_stride must be 8 or 16, got 32"),
+        ({"aspp_rates": ()}, "aspp_rates"),
+        ({"multi_grid": (0,)}, "multi_grid"),
+        ({"decoder_channels": 0}, "decoder_channels"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"image_mean": (0.5,) * 3}, "belong together"),
+        ({"image_mean": (0.5,) * 3, "image_std": (0.5, 0.5, 0.0)}, "positive"),
+    ],
+)
+def test_config_refuses(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TINY, **changes)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [({"num_classes": 3, "colour": 1}, "colour"), ({"encoder": "x"}, "num_classes")]
+)
+def test_config_from_dict_refuses(data: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelConfig.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": "resnet50x"}, "Unknown encoder 'resnet50x'. Did you mean .*resnet50"),
+        ({"encoder": "@@@"}, "Unknown encoder '@@@'. .*lists them all"),
+        ({"encoder": "resnet50.nonsense"}, "has no weights 'nonsense'. Known: a1_in1k"),
+        ({"encoder": "resnet18", "encoder_weights": "imagenet"}, "name the ImageNet weights as well: resnet18.a1_in1k"),
+        ({"encoder": "resnet18.a1_in1k", "multi_grid": (2, 2, 4)}, "needs 3 blocks .* has 2"),
+        ({"encoder": "beit_base_patch16_224.in22k_ft_in22k_in1k"}, "pictures of one size only"),
+        ({"encoder_weights": "absent.safetensors"}, "absent.safetensors: no such file"),
+    ],
+)
+def test_building_refuses(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        build_model(dataclasses.replace(TINY, **changes))
+
+
+def test_without_a_connection_the_download_fails_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    def unreachable(*args: object, pretrained: bool, **kwargs: object) -> None:
+        raise FileNotFoundError("cannot reach the hub")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(TrainingError, match="could not be downloaded.*give a file"):
+        build_model(dataclasses.replace(TINY, encoder_weights="imagenet"))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("encoder", ["resnet10t", "convnext_atto", "vit_tiny_patch16_224"])
+def test_loads_encoder_weights_from_a_file(tmp_path: Path, encoder: str, suffix: str) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    source = timm.create_model(encoder, pretrained=False)
+    state = {k: torch.rand_like(v) if v.is_floating_point() else v for k, v in source.state_dict().items()}
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        save_file(state, path)
+    model = build_model(dataclasses.replace(TINY, encoder=encoder, encoder_weights=str(path)))
+    flat = {key.replace(".", "_"): value for key, value in state.items()}
+    loaded = model.encoder.backbone.state_dict()
+    assert len(loaded) > 50
+    for key, value in loaded.items():
+        assert torch.equal(value, flat[key.removeprefix("model.").replace(".", "_")])
+
+
+def test_refuses_a_file_of_another_encoder(tmp_path: Path) -> None:
+    import timm
+
+    path = tmp_path / "resnet.pth"
+    torch.save(timm.create_model("resnet10t").state_dict(), path)
+    with pytest.raises(TrainingError, match=r"lacks \d+ of the \d+ weights of encoder 'mobilenetv3"):
+        build_model(dataclasses.replace(TINY, encoder_weights=str(path)))
+    path.write_bytes(b"nonsense")
+    with pytest.raises(TrainingError, match="not a file of weights"):
+        build_model(dataclasses.replace(TINY, encoder_weights=str(path)))
+
+
+def test_real_imagenet_weights_change_the_features() -> None:
+    weights = real_data("weights") / "mobilenetv2_100.imagenet.safetensors"
+    config = ModelConfig(11, encoder="mobilenetv2_100.ra_in1k", encoder_weights=str(weights),
+                         image_mean=(0.5,) * 3, image_std=(0.5,) * 3)  # fmt: skip
+    model = build_model(config)
+    assert model.image_mean.flatten().tolist() == [0.5] * 3
+    again = build_model(config)
+    for (name, one), two in zip(model.encoder.named_parameters(), again.encoder.parameters(), strict=True):
+        assert torch.equal(one, two), name
+    unloaded = build_model(config, load_encoder_weights=False)
+    assert not torch.equal(unloaded.encoder.backbone.conv_stem.weight, model.encoder.backbone.conv_stem.weight)
