@@ -111,9 +111,12 @@ class OutputFolder:
 
     def prepare(self, overwrite: bool) -> None:
         """Find out what is there already: a whole result, a part of one, or something that is in the way."""
-        if self.folder.exists() and not overwrite:
-            self._compare_with_existing()
-            return
+        if self.folder.exists():
+            if not (self.folder / "manifest.csv").is_file():
+                raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
+            if not overwrite:
+                self._compare_with_existing()
+                return
         header = json.dumps({"info": info_to_json(self._info), **self._how, "images": self._image_ids})
         lines = self._journal.read_text(encoding="utf-8").split("\n")[:-1] if self._journal.is_file() else []
         if lines and lines[0] == header:
@@ -165,8 +168,6 @@ class OutputFolder:
 
     def _compare_with_existing(self) -> None:
         advice = "Give --overwrite to replace it, or another --out."
-        if not (self.folder / "manifest.csv").is_file():
-            raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
         manifest = read_manifest(self.folder / "manifest.csv")
         if info_to_json(manifest.info) != info_to_json(self._info):
             raise AnnotationError(f"{self.folder}: holds an annotation made with other settings. {advice}")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +18,9 @@ from data_manifests.label_space import Encoding
 from sparsekit.annotators import Annotator
 from sparsekit.errors import AnnotationError
 from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir
+from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
 from sparsekit.rasterize import rasterize
-
-#: Images in flight for each worker: enough to keep it busy, few enough to keep memory flat.
-_WINDOW = 8
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ def synthesize(
         for item in pending
     )  # fmt: skip
     try:
-        for results in _map_in_order(_annotate_image, tasks, workers):
+        for results in map_in_order(_annotate_image, tasks, workers):
             for plan, result in zip(plans, results, strict=True):
                 if result and plan.lacks(result.row.image_id):
                     plan.record(result)
@@ -220,23 +215,3 @@ def class_counts(label_map: LabelMap, num_classes: int) -> NDArray[np.int64]:
 def _path_for_manifest(path: Path, folder: Path, absolute: bool) -> str:
     full = os.path.abspath(path)
     return Path(full if absolute else os.path.relpath(full, os.path.abspath(folder))).as_posix()
-
-
-def _map_in_order(
-    function: Callable[[_Task], list[ImageResult | None]], tasks: Iterable[_Task], workers: int
-) -> Iterator[list[ImageResult | None]]:
-    if workers == 1:
-        yield from map(function, tasks)
-        return
-    # Spawn: forking a process that has threads, as OpenCV's, can deadlock.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        running: deque[Future[list[ImageResult | None]]] = deque()
-        try:
-            for task in tasks:
-                running.append(pool.submit(function, task))
-                if len(running) >= workers * _WINDOW:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

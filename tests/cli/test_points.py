@@ -1,0 +1,173 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from cli.sparsekit_cli import main
+from data_manifests import read_manifest
+
+
+def sparsekit(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def dataset_dir(tmp_path):
+    """Two images of 8x10 with classes 0 and 1 and a void column."""
+    root = tmp_path / "town"
+    for name in "ab":
+        mask = np.zeros((8, 10), np.uint8)
+        mask[:, 5:] = 1
+        mask[:, 9] = 255
+        for folder, picture in (("masks", mask), ("images", np.zeros((8, 10, 3), np.uint8))):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(root / folder / f"{name}.png")
+    return root
+
+
+def test_one_folder_for_each_budget(dataset_dir, tmp_path):
+    result = sparsekit("points", "--clicks", 4, "--clicks", 9, "--out", tmp_path / "out", dataset_dir)
+    assert result.exit_code == 0, result.output
+    for budget in (4, 9):
+        manifest = read_manifest(tmp_path / "out" / f"town-{budget}clicks")
+        assert [row.num_labelled for row in manifest.rows] == [budget, budget]
+        assert str(manifest.path) in result.stdout
+    assert "8 marks on 8 pixels" in result.stdout and "classes reached" in result.stdout
+
+
+def test_default_budgets_are_the_papers_and_default_out_is_sparse(dataset_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sparsekit("points", "town").exit_code == 0
+    assert sorted(p.name for p in (tmp_path / "sparse").iterdir()) == [
+        "town-100clicks",
+        "town-20clicks",
+        "town-50clicks",
+    ]
+
+
+def test_json(dataset_dir, tmp_path):
+    result = sparsekit("points", "--clicks", 4, "--json", "--out", tmp_path / "out", dataset_dir)
+    (entry,) = json.loads(result.stdout)["results"]
+    assert entry["num_images"] == 2 and entry["num_marks"] == 8 and entry["classes_present"] == 4
+    assert read_manifest(tmp_path / "out" / "town-4clicks").path.samefile(entry["manifest"])
+
+
+def test_fewer_annotated_pixels_than_clicks_are_counted(dataset_dir, tmp_path):
+    result = sparsekit("points", "--clicks", 1000, "--out", tmp_path / "out", dataset_dir)
+    assert "144 marks on 144 pixels" in result.stdout
+    assert "2 images have fewer annotated pixels than clicks: all were taken" in result.stdout
+
+
+def test_void_everywhere_is_counted(dataset_dir, tmp_path):
+    Image.fromarray(np.full((8, 10), 255, np.uint8)).save(dataset_dir / "masks" / "a.png")
+    result = sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
+    assert result.exit_code == 0
+    assert "1 images have a mask that is void everywhere" in result.stdout
+    assert [row.num_labelled for row in read_manifest(tmp_path / "out" / "town-4clicks").rows] == [0, 4]
+
+
+def test_dry_run_writes_nothing(dataset_dir, tmp_path):
+    result = sparsekit("points", "--dry-run", "--out", tmp_path / "out", dataset_dir)
+    assert "train: 2 images to annotate" in result.stdout and "town-20clicks" in result.stdout
+    plan = json.loads(sparsekit("points", "--dry-run", "--json", "--limit", 1, dataset_dir).stdout)
+    assert plan["images"] == {"train": 1} and len(plan["folders"]) == 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_progress_and_errors_go_to_stderr(dataset_dir, tmp_path):
+    sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
+    result = sparsekit("points", "--clicks", 4, "--seed", 1, "--out", tmp_path / "out", dataset_dir)
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr.count("\n") == 1 and "--overwrite" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--clicks", "0"], "0 is not in the range x>=1"),
+        (["--clicks", "4", "--clicks", "4"], "Each number of clicks may be given once, got 4, 4."),
+        (["--split", "test"], "Unknown split 'test'. Splits of"),
+        (["--layout", "nonsense"], "'nonsense' is not one of"),
+        (["--seed", "-1"], "-1 is not in the range x>=0"),
+    ],
+)
+def test_wrong_usage_exits_with_2(dataset_dir, tmp_path, args, message):
+    result = sparsekit("points", "--out", tmp_path / "out", *args, dataset_dir)
+    assert result.exit_code == 2 and message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def lonely_image(root):
+    Image.new("RGB", (10, 8)).save(root / "images" / "c.png")
+
+
+def lonely_mask(root):
+    for i in range(12):
+        Image.new("L", (10, 8)).save(root / "masks" / f"c{i:02}.png")
+
+
+def colour_coded(root):
+    Image.new("RGB", (10, 8), (128, 64, 128)).save(root / "masks" / "a.png")
+
+
+def wrong_size(root):
+    Image.new("L", (5, 4)).save(root / "masks" / "a.png")
+
+
+def truncated_mask(root):
+    path = root / "masks" / "a.png"
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def not_a_picture(root):
+    (root / "images" / "a.png").write_text("hello")
+
+
+def id_outside(root):
+    (root / "classes.csv").write_text("id,name\n0,road\n")
+
+
+def empty(root):
+    for path in [*root.glob("*/*.png")]:
+        path.unlink()
+
+
+def bare(root):
+    empty(root)
+    (root / "images").rmdir()
+    (root / "masks").rmdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "messages"),
+    [
+        (lonely_image, ["1 images without a mask", "c.png"]),
+        (lonely_mask, ["12 masks without an image", "c09.png", "and 2 more"]),
+        (colour_coded, ["a.png", "RGB", "colour-coded"]),
+        (wrong_size, ["a.png", "4x5", "8x10"]),
+        (truncated_mask, ["a.png", "damaged or incomplete"]),
+        (not_a_picture, ["a.png", "not a picture"]),
+        (id_outside, ["a.png", "ids 1 ", "classes.csv"]),
+        (empty, ["no pictures"]),
+        (bare, ["fits no known layout", "cityscapes", "generic", "--layout"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_bad_data_gets_one_error_and_leaves_nothing(dataset_dir, tmp_path, spoil, messages):
+    spoil(dataset_dir)
+    result = sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr.startswith("Error: ") and "Traceback" not in result.stderr
+    for message in messages:
+        assert message in result.stderr
+    assert [p for p in tmp_path.rglob("*") if p.is_file() and "out" in p.parts] == []
+
+
+def test_missing_folder_and_unwritable_output(dataset_dir, tmp_path):
+    result = sparsekit("points", tmp_path / "nowhere")
+    assert result.exit_code == 1 and "nowhere: no such folder" in result.stderr
+    (tmp_path / "file").write_text("")
+    result = sparsekit("points", "--out", tmp_path / "file", dataset_dir)
+    assert result.exit_code == 1 and "file" in result.stderr and "Traceback" not in result.stderr
