@@ -1,8 +1,9 @@
 """The contract between annotation and training: label spaces, dataset layouts, and the manifest."""
 
+from data_manifests.class_tables import known_label_space, read_class_map, read_classes_csv, read_label_space
 from data_manifests.errors import DataError, ManifestError
 from data_manifests.io import read_manifest, read_marks, write_manifest, write_marks
-from data_manifests.label_space import LabelClass, LabelMap, LabelSpace, known_label_space, read_classes_csv
+from data_manifests.label_space import Encoding, LabelClass, LabelMap, LabelSpace
 from data_manifests.layouts import LAYOUTS, Dataset, DatasetItem, open_dataset
 from data_manifests.schema import MANIFEST_COLUMNS, MARK_COLUMNS, Manifest, ManifestInfo, ManifestRow, Mark
 from data_manifests.version import __version__
@@ -14,6 +15,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetItem",
+    "Encoding",
     "LabelClass",
     "LabelMap",
     "LabelSpace",
@@ -25,7 +27,9 @@ __all__ = [
     "__version__",
     "known_label_space",
     "open_dataset",
+    "read_class_map",
     "read_classes_csv",
+    "read_label_space",
     "read_manifest",
     "read_marks",
     "write_manifest",

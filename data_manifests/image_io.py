@@ -19,14 +19,13 @@ from data_manifests.label_space import LabelMap, LabelSpace
 #: File name endings taken for pictures and masks.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
-_ID_MODES = {"L", "P", "1", "I", "I;16", "I;16B", "I;16L"}
-
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a picture.
 
     Args:
-        path: File in any format that Pillow reads. An EXIF rotation is ignored, since masks carry none.
+        path: File in any format that Pillow reads; of 16-bit grey the upper eight bits are taken. An EXIF rotation is
+            ignored, since masks carry none.
 
     Returns:
         RGB, uint8, shape (H, W, 3).
@@ -34,7 +33,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: If the file is missing, damaged, or no picture.
     """
-    return np.asarray(_open(path).convert("RGB"))
+    picture, _ = _open(path)
+    if picture.mode == "F":
+        raise DataError(f"{path}: expected a picture of 8 or 16 bits, got one of floats. Scale it to 0..255 first.")
+    if picture.mode.startswith("I"):
+        grey = np.clip(np.asarray(picture), 0, 65535).astype(np.uint16) >> 8
+        return np.repeat(grey.astype(np.uint8)[:, :, np.newaxis], 3, axis=2)
+    picture.info.pop("transparency", None)  # Pillow warns of it, and alpha is dropped anyway
+    return np.asarray(picture.convert("RGB"))
 
 
 def read_image_size(path: Path) -> tuple[int, int]:
@@ -46,7 +52,7 @@ def read_image_size(path: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file, Image.open(file) as picture:
             return picture.height, picture.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of what each reader of Pillow raises on damaged bytes there is no list
         raise _unreadable(path, error) from error
 
 
@@ -54,26 +60,31 @@ def read_mask(path: Path) -> LabelMap:
     """Read the values of a mask file as they are, before any translation.
 
     Args:
-        path: One-channel picture: grey, palette (the indices are read, not the colours), 8 or 16 bits.
+        path: One-channel picture of 1 to 16 bits, grey or palette (the indices are read, not the colours), in a format
+            that keeps every value. Of three equal channels, all that WebP can store, one is read.
 
     Returns:
         Values, uint8 or uint16, shape (H, W).
 
     Raises:
-        DataError: If the file is missing, damaged, or holds colours instead of ids.
+        DataError: If the file is missing, damaged, a JPEG, or holds colours instead of ids.
     """
     # Pillow and never cv2 here: cv2 turns the indices of a palette into colours.
-    picture = _open(path)
-    if picture.mode not in _ID_MODES:
+    picture, stretch = _open(path)
+    if picture.format == "JPEG":
+        raise DataError(f"{path}: JPEG changes pixel values, so it cannot hold class ids. Export the mask as PNG.")
+    values = np.asarray(picture)
+    if values.ndim == 3 and values.shape[2] >= 3 and (values[:, :, :1] == values[:, :, 1:3]).all():
+        values = np.ascontiguousarray(values[:, :, 0])
+    if values.ndim != 2 or values.dtype.kind == "f":
         raise DataError(
             f"{path}: expected a one-channel mask of class ids, got a {picture.mode} picture of "
             f"{picture.width}x{picture.height}; is this a colour-coded mask? Convert its colours to ids first."
         )
-    values = np.asarray(picture)
-    if values.dtype == np.uint8:
-        return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8)
+    if values.dtype == np.uint8:
+        return values if stretch == 1 else values // np.uint8(stretch)
     if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
         raise DataError(f"{path}: mask values must lie between 0 and 65535, got {values.min()}..{values.max()}.")
     return values.astype(np.uint16)
@@ -138,23 +149,40 @@ def pixel_sha256(pixels: LabelMap) -> str:
 
 
 def list_pictures(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Pictures below a folder at any depth, sorted; hidden files are passed over."""
-    return sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file()
-    )
+    """Pictures below a folder at any depth, sorted; links are followed, hidden files and folders passed over."""
+    found = []
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:
+            folders.clear()  # a link back to a folder above
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, n) for n in names if n.lower().endswith(tuple(suffixes)) and not n.startswith(".")]
+    return sorted(found, key=os.fspath)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path) -> tuple[Image.Image, int]:
+    """The decoded picture, and the factor by which Pillow has multiplied its values."""
     try:
         picture = Image.open(io.BytesIO(path.read_bytes()))
+        # Of grey pictures with 2 or 4 bits a pixel Pillow stretches the values to 0..255.
+        raw_modes = {mode for tile in picture.tile for mode in (tile[3] if isinstance(tile[3], tuple) else tile[3:])}
+        stretch = 85 if "L;2" in raw_modes else 17 if "L;4" in raw_modes else 1
         picture.load()
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Exception as error:  # see read_image_size
         raise _unreadable(path, error) from error
-    return picture
+    return picture, stretch
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"{path}: no such file.")
+    if isinstance(error, PermissionError | IsADirectoryError):
+        return DataError(f"{path}: cannot be opened ({error.strerror}).")
+    if isinstance(error, Image.DecompressionBombError):
+        return DataError(
+            f"{path}: larger than the {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels that are read. Cut it into tiles."
+        )
     reason = "not a picture that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
     return DataError(f"{path}: the picture is damaged or incomplete ({reason}). Copy or download it again.")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -20,9 +18,6 @@ LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
 
 #: How a mask file writes its classes: the dataset's own ids, or the contiguous ids 0..num_classes-1.
 Encoding = Literal["class_ids", "train_ids"]
-
-_VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", "void_border", "border"}
-_NO_TRAIN_ID = {"", "-1", "255", "65535"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,11 @@ class LabelSpace:
     def __post_init__(self) -> None:
         if not self.classes:
             raise DataError(f"Label space '{self.name}' has no classes.")
+        if len(set(self.class_names)) < self.num_classes:
+            twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
+            raise DataError(
+                f"Label space '{self.name}' calls several classes {list_some(twice)}; give each its own name."
+            )
         owners: dict[int, str] = {}
         for label_class in self.classes:
             for class_id in label_class.class_ids:
@@ -93,6 +93,33 @@ class LabelSpace:
     def palette(self) -> NDArray[np.uint8]:
         """Colours by train id, shape (num_classes, 3)."""
         return np.array([label_class.color for label_class in self.classes], np.uint8)
+
+    def to_class_ids(self, label_map: LabelMap, void_value: int | None = None) -> LabelMap:
+        """Translate train ids back into the dataset's own ids; the first id of a class that has several.
+
+        Args:
+            label_map: Train ids, shape (H, W), with ``unlabelled_value`` at void or unlabelled pixels.
+            void_value: Written there; the unlabelled value itself when not given.
+
+        Returns:
+            Ids, shape (H, W), uint8 where all of them fit, else uint16.
+
+        Raises:
+            DataError: If a class has no id of its own, or a value of ``label_map`` is no train id.
+            ValueError: If ``void_value`` is the id of a class.
+        """
+        void_value = self.unlabelled_value if void_value is None else void_value
+        if any(void_value in c.class_ids for c in self.classes):
+            raise ValueError(f"void_value {void_value} is the id of a class of label space '{self.name}'.")
+        if nameless := [c.name for c in self.classes if not c.class_ids]:
+            raise DataError(f"Label space '{self.name}' gives no id to {list_some(nameless)}.")
+        table = np.zeros(65536, np.uint16)
+        table[: self.num_classes] = [c.class_ids[0] for c in self.classes]
+        table[self.unlabelled_value] = void_value
+        self.to_train_ids(label_map, "train_ids", "label map")  # refuses values that are no train id
+        ids = table[label_map]
+        highest = max(void_value, *(c.class_ids[0] for c in self.classes))
+        return ids.astype(np.uint8) if highest <= 255 else ids
 
     def lookup_table(self, encoding: Encoding) -> NDArray[np.int32]:
         """Table from a mask value to its train id: the unlabelled value for void, -1 for values that mean nothing."""
@@ -152,23 +179,51 @@ class LabelSpace:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> LabelSpace:
-        """Rebuild a label space from ``to_dict``.
+    def from_dict(cls, data: Mapping[str, Any]) -> LabelSpace:
+        """Rebuild a label space from ``to_dict``, or from as little as the names of its classes.
+
+        Args:
+            data: ``classes``, each with ``name`` and optionally ``train_id`` (its position), ``class_ids`` (the train
+                id) and ``color`` (one of the VOC colour map); optionally ``name`` and ``void_ids``.
 
         Raises:
-            DataError: If keys are missing or of the wrong kind.
+            DataError: If keys are missing or of the wrong kind, or train ids have gaps.
         """
         try:
-            classes = tuple(
-                LabelClass(str(c["name"]), _color(c["color"]), tuple(int(i) for i in c["class_ids"]))
-                for c in sorted(data["classes"], key=lambda c: int(c["train_id"]))
-            )
-            return cls(str(data["name"]), classes, tuple(int(i) for i in data["void_ids"]))
-        except (KeyError, TypeError, ValueError) as error:
+            by_train_id: dict[int, LabelClass] = {}
+            for position, entry in enumerate(data["classes"]):
+                train_id = int(entry.get("train_id", position))
+                color = to_color(entry["color"]) if "color" in entry else voc_color(train_id + 1)
+                class_ids = tuple(int(i) for i in entry.get("class_ids", (train_id,)))
+                if train_id in by_train_id:
+                    raise ValueError(f"train id {train_id} is given twice")
+                by_train_id[train_id] = LabelClass(str(entry["name"]), color, class_ids)
+            void_ids = tuple(int(i) for i in data.get("void_ids", ()))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"Label space is damaged ({type(error).__name__}: {error}).") from error
+        return cls(str(data.get("name", "custom")), in_order(by_train_id, "Label space"), void_ids)
 
 
-def _color(values: Iterable[Any]) -> Color:
+def in_order(by_train_id: Mapping[int, LabelClass], where: object) -> tuple[LabelClass, ...]:
+    """Classes sorted by train id.
+
+    Raises:
+        DataError: If the train ids are not 0, 1, 2, ... without gaps.
+    """
+    ids = sorted(by_train_id)
+    if ids != list(range(len(ids))):
+        raise DataError(
+            f"{where}: train ids must be 0..{len(ids) - 1} without gaps, got {list_some([*map(str, ids)])}."
+        )
+    return tuple(by_train_id[i] for i in ids)
+
+
+def to_color(values: Iterable[Any]) -> Color:
+    """Red, green and blue as integers.
+
+    Raises:
+        ValueError: If there are not three of them, each 0..255.
+    """
     red, green, blue = (int(v) for v in values)
     if not all(0 <= v <= 255 for v in (red, green, blue)):
         raise ValueError(f"colour {(red, green, blue)} is outside 0..255")
@@ -190,87 +245,16 @@ def voc_color(index: int) -> Color:
     return color[0], color[1], color[2]
 
 
-def numbered_label_space(class_ids: Iterable[int], void_ids: tuple[int, ...] = ()) -> LabelSpace:
+def numbered_label_space(values: Iterable[int]) -> LabelSpace:
     """Label space for masks without a class table: one class per id found, with VOC colours.
 
     Args:
-        class_ids: The ids that occur in the masks; 255 and 65535 are void and give no class.
-        void_ids: Further ids that mean void.
-    """
-    ids = sorted(set(class_ids) - {255, 65535} - set(void_ids))
-    classes = tuple(LabelClass(f"class_{i}", voc_color(i % 255 + 1), (i,)) for i in ids)
-    return LabelSpace("custom", classes, void_ids)
-
-
-def read_classes_csv(path: Path, name: str = "custom") -> LabelSpace:
-    """Read a class table.
-
-    The columns are ``name``, ``id`` (or ``index``), optionally ``r, g, b``, ``train_id`` and ``void``. A class is void
-    if ``void`` is 1/true/yes, if its ``train_id`` is empty, -1 or 255, or if it has neither column and is called
-    void, unlabelled, ignore or border.
-
-    Args:
-        path: The CSV file.
-        name: Name of the label space.
+        values: The values that occur in the masks. 65535 means void, and so does 255 unless there are ids above it.
 
     Raises:
-        DataError: If a column is missing, an id occurs twice or a number cannot be read.
+        DataError: If all values mean void.
     """
-    text = path.read_bytes().decode("utf-8-sig")
-    rows = [{(k or "").strip().lower(): (v or "").strip() for k, v in r.items() if isinstance(v, str | None)}
-            for r in csv.DictReader(text.splitlines())]  # fmt: skip
-    columns = set(rows[0]) if rows else set()
-    id_column = "id" if "id" in columns else "index"
-    if missing := [c for c in ("name", id_column) if c not in columns]:
-        raise DataError(f"{path}: column {' and '.join(missing)} missing; expected at least 'name' and 'id'.")
-    by_train_id: dict[int, LabelClass] = {}
-    void_ids: list[int] = []
-    for line, row in enumerate(rows, start=2):
-        try:
-            class_id = int(row[id_column])
-            if _is_void(row):
-                void_ids.append(class_id)
-                continue
-            train_id = int(row["train_id"]) if "train_id" in row else len(by_train_id)
-            color = _color((row["r"], row["g"], row["b"])) if {"r", "g", "b"} <= columns else voc_color(train_id + 1)
-        except (KeyError, ValueError) as error:
-            raise DataError(f"{path}, line {line}: {error}.") from error
-        known = by_train_id.get(train_id)
-        by_train_id[train_id] = LabelClass(
-            known.name if known else row["name"], known.color if known else color,
-            (*(known.class_ids if known else ()), class_id),
-        )  # fmt: skip
-    if sorted(by_train_id) != list(range(len(by_train_id))):
-        raise DataError(f"{path}: train ids must be 0..{len(by_train_id) - 1} without gaps, got {sorted(by_train_id)}.")
-    return LabelSpace(name, tuple(by_train_id[i] for i in sorted(by_train_id)), tuple(void_ids))
-
-
-def _is_void(row: dict[str, str]) -> bool:
-    if row.get("void", "").lower() in {"1", "true", "yes"}:
-        return True
-    if "train_id" in row:
-        return row["train_id"] in _NO_TRAIN_ID
-    return "void" not in row and row["name"].lower() in _VOID_NAMES
-
-
-_TABLES = Path(__file__).parent / "tables"
-
-
-def known_label_space(name: str) -> LabelSpace:
-    """Label space of a well-known dataset.
-
-    Args:
-        name: A name of ``known_label_spaces()``.
-
-    Raises:
-        DataError: If there is no such table.
-    """
-    path = _TABLES / f"{name}.csv"
-    if name not in known_label_spaces():
-        raise DataError(f"Unknown label space '{name}'. Choose from: {', '.join(known_label_spaces())}.")
-    return read_classes_csv(path, name)
-
-
-def known_label_spaces() -> tuple[str, ...]:
-    """Names of the label spaces that come with the package."""
-    return tuple(sorted(path.stem for path in _TABLES.glob("*.csv")))
+    found = set(values)
+    void = {65535} if max(found - {65535}, default=0) > 255 else {255, 65535}
+    classes = tuple(LabelClass(f"class_{i}", voc_color(i + 1), (i,)) for i in sorted(found - void))
+    return LabelSpace("custom", classes, tuple(sorted(found & void)))

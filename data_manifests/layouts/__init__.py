@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from data_manifests.class_tables import merge_classes
 from data_manifests.errors import DataError
-from data_manifests.label_space import LabelSpace
-from data_manifests.layouts import camvid, cityscapes, generic, pascal_voc
+from data_manifests.label_space import LabelClass, LabelSpace
+from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
 
 #: All layouts by name, the particular before the general: the first that matches is taken.
-LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in (cityscapes, pascal_voc, camvid, generic)}
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        cityscapes.LAYOUT,
+        cityscapes.COARSE_LAYOUT,
+        pascal_voc.LAYOUT,
+        camvid.LAYOUT,
+        ade20k.LAYOUT,
+        coco_stuff.LAYOUT,
+        kitti.LAYOUT,
+        bdd100k.LAYOUT,
+        generic.LAYOUT,
+    )
+}
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-def open_dataset(root: Path, layout: str | None = None, label_space: LabelSpace | None = None) -> Dataset:
+def open_dataset(
+    root: Path,
+    layout: str | None = None,
+    label_space: LabelSpace | None = None,
+    class_map: Mapping[str, Sequence[str]] | None = None,
+) -> Dataset:
     """Read a dataset folder.
 
     Args:
         root: The folder.
         layout: Name of the layout; found by looking when not given.
         label_space: Classes to use instead of the layout's own.
+        class_map: Classes to put together, rename or leave out; see ``merge_classes``.
 
     Raises:
-        DataError: If the folder is missing or fits no layout, or if pictures and masks do not pair up.
+        DataError: If the folder is missing or fits no layout, if pictures and masks do not pair up, or if the class map
+            does not fit the classes.
         ValueError: If there is no layout of that name.
     """
     if layout is not None and layout not in LAYOUTS:
@@ -38,8 +64,28 @@ def open_dataset(root: Path, layout: str | None = None, label_space: LabelSpace 
     for item in dataset.items:
         if item.image_id in seen:
             raise DataError(f"{root}: image id '{item.image_id}' occurs in two splits; rename one of the two files.")
+        if _UNPRINTABLE.search(item.image_id):
+            raise DataError(f"{item.image_path!a}: the name holds control characters or is not UTF-8; rename the file.")
         seen.add(item.image_id)
-    return dataset
+    dataset = replace(dataset, items=tuple(sorted(dataset.items, key=lambda item: item.image_id)))
+    return map_classes(dataset, class_map) if class_map else dataset
 
 
-__all__ = ["LAYOUTS", "Dataset", "DatasetItem", "Layout", "open_dataset"]
+def map_classes(dataset: Dataset, class_map: Mapping[str, Sequence[str]]) -> Dataset:
+    """The dataset with other classes, made of its own; its masks are read as they are.
+
+    Args:
+        dataset: Any dataset.
+        class_map: New name -> old names; see ``merge_classes``.
+
+    Raises:
+        DataError: If the class map does not fit the classes.
+    """
+    space = dataset.label_space
+    if dataset.encoding == "train_ids":  # what the masks hold now counts as the dataset's own ids
+        classes = tuple(LabelClass(c.name, c.color, (i,)) for i, c in enumerate(space.classes))
+        space = LabelSpace(space.name, classes)
+    return replace(dataset, label_space=merge_classes(space, class_map), encoding="class_ids")
+
+
+__all__ = ["LAYOUTS", "Dataset", "DatasetItem", "Layout", "map_classes", "open_dataset"]

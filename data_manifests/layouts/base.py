@@ -40,6 +40,7 @@ class Dataset:
         label_space: Its classes.
         encoding: How the mask files write them.
         items: Sorted by image id.
+        notes: What a user should know about the folder, a sentence each.
     """
 
     root: Path
@@ -47,6 +48,7 @@ class Dataset:
     label_space: LabelSpace
     encoding: Encoding
     items: tuple[DatasetItem, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -98,6 +100,28 @@ def pair_by_key(
     if problems:
         raise DataError(" ".join(problems) + " Add the missing files or remove the lonely ones.")
     return [(key, by_image[key], by_mask[key]) for key in sorted(by_image)]
+
+
+def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = "") -> list[DatasetItem]:
+    """Items of two folders whose files have the same path but for their endings.
+
+    Args:
+        split: The split they belong to.
+        images_dir: Folder of pictures; the path below it, without its ending, is the image id.
+        masks_dir: Folder of masks.
+        mask_end: What a mask's name has behind the picture's.
+
+    Raises:
+        DataError: If a folder is missing or empty, or files do not pair up.
+    """
+    masks = [mask for mask in pictures_in(masks_dir) if mask.stem.endswith(mask_end)]
+    pairs = pair_by_key(
+        pictures_in(images_dir),
+        masks,
+        lambda path: relative_stem(path, images_dir),
+        lambda path: relative_stem(path, masks_dir).removesuffix(mask_end),
+    )
+    return [DatasetItem(key, split, image, mask) for key, image, mask in pairs]
 
 
 def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data_manifests.class_tables import known_label_space, read_classes_csv
 from data_manifests.errors import DataError
-from data_manifests.label_space import LabelSpace, known_label_space, read_classes_csv
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout, pair_by_key, pictures_in, relative_stem
-from data_manifests.layouts.generic import items_of, split_folders
+from data_manifests.label_space import LabelSpace
+from data_manifests.layouts.base import Dataset, Layout, paired_items
+from data_manifests.layouts.generic import split_folders
 
 
-def _segnet_splits(root: Path) -> list[str]:
-    return [s for s in ("train", "val", "test") if (root / s).is_dir() and (root / f"{s}annot").is_dir()]
+def _folders(root: Path) -> list[tuple[str, Path, Path]]:
+    segnet = [(split, root / split, root / f"{split}annot") for split in ("train", "val", "test")]
+    return [f for f in segnet if f[1].is_dir() and f[2].is_dir()] or split_folders(root)
 
 
 def _matches(root: Path) -> bool:
-    if _segnet_splits(root):
+    if (root / "trainannot").is_dir():
         return True
     table = root / "classes.csv"  # a tree of images/ and masks/ says by its classes that it is CamVid
     if not table.is_file() or not split_folders(root):
@@ -27,16 +29,9 @@ def _matches(root: Path) -> bool:
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
-    items: list[DatasetItem] = []
-    for split in _segnet_splits(root):
-        images, masks = root / split, root / f"{split}annot"
-        pairs = pair_by_key(pictures_in(images), pictures_in(masks), lambda p: p.stem, lambda p: p.stem)
-        items += [DatasetItem(relative_stem(im, images), split, im, mask) for _, im, mask in pairs]
-    if not items:
-        items = list(items_of(split_folders(root), prefix_split=False))
-    if not items:
+    if not (folders := _folders(root)):
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
-    items.sort(key=lambda item: item.image_id)
+    items = [item for folder in folders for item in paired_items(*folder)]
     return Dataset(root, "camvid", label_space or known_label_space("camvid"), "class_ids", tuple(items))
 
 

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError
 from data_manifests.image_io import list_pictures
-from data_manifests.label_space import Encoding, LabelSpace, known_label_space
+from data_manifests.label_space import Encoding, LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout, pair_by_key, pictures_in
 
 _IMAGE_END = "_leftImg8bit"
 
 
-def _matches(root: Path) -> bool:
-    return (root / "leftImg8bit").is_dir() and (root / "gtFine").is_dir()
+def _matches(kind: str, root: Path) -> bool:
+    return (root / "leftImg8bit").is_dir() and (root / kind).is_dir()
 
 
-def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
-    images = pictures_in(root / "leftImg8bit")
-    masks = list_pictures(root / "gtFine")
+def _load(name: str, kind: str, root: Path, label_space: LabelSpace | None) -> Dataset:
+    """Read the masks of one kind, ``gtFine`` or ``gtCoarse``."""
+    masks = list_pictures(root / kind)
+    splits = {mask.relative_to(root / kind).parts[0] for mask in masks}
+    pictures = pictures_in(root / "leftImg8bit")
+    images = [im for im in pictures if im.relative_to(root / "leftImg8bit").parts[0] in splits]
     # labelTrainIds are not part of the download: users make them with a script, often for some splits only.
-    by_kind = {kind: [m for m in masks if m.stem.endswith(f"_gtFine_{kind}")] for kind in ("labelTrainIds", "labelIds")}
-    chosen: Encoding = "train_ids" if len(by_kind["labelTrainIds"]) >= len(by_kind["labelIds"]) else "class_ids"
-    suffix = "_gtFine_labelTrainIds" if chosen == "train_ids" else "_gtFine_labelIds"
-    if not (found := by_kind[suffix.removeprefix("_gtFine_")]):
-        raise DataError(f"{root / 'gtFine'}: no *_gtFine_labelTrainIds.png and no *_gtFine_labelIds.png in it.")
-    pairs = pair_by_key(images, found, lambda p: p.stem.removesuffix(_IMAGE_END), lambda p: p.stem.removesuffix(suffix))
+    of_train_ids = [m for m in masks if m.stem.endswith(f"_{kind}_labelTrainIds")]
+    of_class_ids = [m for m in masks if m.stem.endswith(f"_{kind}_labelIds")]
+    if not of_train_ids and not of_class_ids:
+        raise DataError(f"{root / kind}: no *_{kind}_labelTrainIds.png and no *_{kind}_labelIds.png in it.")
+    # A table that a user gives speaks of the dataset's own ids.
+    prefer_class_ids = len(of_class_ids) > (0 if label_space else len(of_train_ids))
+    encoding: Encoding = "class_ids" if prefer_class_ids else "train_ids"
+    chosen, end = (of_class_ids, "labelIds") if prefer_class_ids else (of_train_ids, "labelTrainIds")
+    pairs = pair_by_key(
+        images, chosen, lambda p: p.stem.removesuffix(_IMAGE_END), lambda p: p.stem.removesuffix(f"_{kind}_{end}")
+    )
     items = []
     for key, image, mask in pairs:
-        instances = mask.with_name(f"{key}_gtFine_instanceIds.png")
+        instances = mask.with_name(f"{key}_{kind}_instanceIds.png")
         split = image.relative_to(root / "leftImg8bit").parts[0]
         items.append(DatasetItem(key, split, image, mask, instances if instances.is_file() else None))
-    return Dataset(root, "cityscapes", label_space or known_label_space("cityscapes"), chosen, tuple(items))
+    return Dataset(root, name, label_space or known_label_space("cityscapes"), encoding, tuple(items))
 
 
-LAYOUT = Layout("cityscapes", "folders leftImg8bit/ and gtFine/", _matches, _load)
+def _layout(name: str, kind: str) -> Layout:
+    looks_for = f"folders leftImg8bit/ and {kind}/"
+    return Layout(name, looks_for, partial(_matches, kind), partial(_load, name, kind))
+
+
+LAYOUT = _layout("cityscapes", "gtFine")
+COARSE_LAYOUT = _layout("cityscapes_coarse", "gtCoarse")

@@ -1,15 +1,17 @@
-"""Any dataset as ``images/`` and ``masks/``, at the top or in a folder for each split."""
+"""Any dataset as ``images/`` and ``masks/``, with a folder for each split above or below them, or without splits."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from data_manifests.class_tables import read_classes_csv
 from data_manifests.errors import DataError
 from data_manifests.image_io import read_mask
-from data_manifests.label_space import LabelSpace, numbered_label_space, read_classes_csv
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout, pair_by_key, pictures_in, relative_stem
+from data_manifests.label_space import LabelSpace, numbered_label_space
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout, paired_items
 
 #: Names people give the folder of a split.
 _SPLIT_NAMES = {
@@ -19,56 +21,43 @@ _SPLIT_NAMES = {
     "valid": "val",
     "validation": "val",
     "test": "test",
+    "testing": "test",
 }
 
 
-def split_folders(root: Path) -> list[tuple[str, Path]]:
-    """Splits of a folder with the folders that hold their ``images/`` and ``masks/``."""
-    if _has_pair(root):
-        return [("train", root)]
-    folders = sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
-    return [(_SPLIT_NAMES[p.name.lower()], p) for p in folders if p.name.lower() in _SPLIT_NAMES and _has_pair(p)]
+def split_folders(root: Path) -> list[tuple[str, Path, Path]]:
+    """Splits of a folder, each with its folder of images and its folder of masks; empty if it is arranged otherwise."""
+    images, masks = root / "images", root / "masks"
+    if images.is_dir() and masks.is_dir():
+        below = [(split, path, masks / path.name) for split, path in _split_dirs(images)]
+        if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
+            below = []  # there are pictures, or other folders, beside those of the splits
+        return [folder for folder in below if folder[2].is_dir()] or [("train", images, masks)]
+    above = [(split, path / "images", path / "masks") for split, path in _split_dirs(root)]
+    return [folder for folder in above if folder[1].is_dir() and folder[2].is_dir()]
 
 
-def items_of(folders: list[tuple[str, Path]], *, prefix_split: bool) -> tuple[DatasetItem, ...]:
-    """Pair the pictures of each split with their masks by stem.
-
-    Args:
-        folders: Split and folder, from ``split_folders``.
-        prefix_split: Put the split before the image id, for datasets that use a stem once in each split.
-    """
-    items = []
-    for split, folder in folders:
-        images, masks = folder / "images", folder / "masks"
-        pairs = pair_by_key(
-            pictures_in(images),
-            pictures_in(masks),
-            lambda path, images=images: relative_stem(path, images),  # type: ignore[misc]
-            lambda path, masks=masks: relative_stem(path, masks),  # type: ignore[misc]
-        )
-        items += [DatasetItem(f"{split}/{key}" if prefix_split else key, split, im, mask) for key, im, mask in pairs]
-    return tuple(sorted(items, key=lambda item: item.image_id))
-
-
-def _has_pair(folder: Path) -> bool:
-    return (folder / "images").is_dir() and (folder / "masks").is_dir()
+def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
+    folders = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    return [(_SPLIT_NAMES[p.name.lower()], p) for p in folders if p.name.lower() in _SPLIT_NAMES]
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
-    folders = split_folders(root)
-    if not folders:
+    if not (folders := split_folders(root)):
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
-    items = items_of(folders, prefix_split=not _has_pair(root))
+    items = [item for folder in folders for item in paired_items(*folder)]
+    if folders[0][1] != root / "images":  # a stem may occur in each split
+        items = [replace(item, image_id=f"{item.split}/{item.image_id}") for item in items]
     if label_space is None:
         table = root / "classes.csv"
         label_space = read_classes_csv(table) if table.is_file() else _label_space_from_masks(items)
-    return Dataset(root, "generic", label_space, "class_ids", items)
+    return Dataset(root, "generic", label_space, "class_ids", tuple(items))
 
 
-def _label_space_from_masks(items: tuple[DatasetItem, ...]) -> LabelSpace:
+def _label_space_from_masks(items: list[DatasetItem]) -> LabelSpace:
     found: set[int] = set()
     for item in items:
-        found.update(np.unique(read_mask(item.mask_path)).tolist())
+        found.update(np.flatnonzero(np.bincount(read_mask(item.mask_path).ravel())).tolist())
     if not found - {255, 65535}:
         raise DataError(f"{items[0].mask_path.parent}: all masks are void (255); there is no class to annotate.")
     return numbered_label_space(found)

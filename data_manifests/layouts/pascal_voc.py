@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError, list_some
-from data_manifests.image_io import list_pictures
-from data_manifests.label_space import LabelSpace, known_label_space
+from data_manifests.image_io import IMAGE_SUFFIXES, list_pictures
+from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
 
 #: Lists of a split, best first: the 10,582 images with SBD's masks go by train_aug in most code.
@@ -26,22 +27,28 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
     images = {p.stem: p for p in list_pictures(devkit / "JPEGImages")}
     # SegmentationClassAug (SBD) covers more images; where both have a mask they mean the same classes.
-    masks = {p.stem: p for folder in ("SegmentationClass", "SegmentationClassAug")
-             for p in (list_pictures(devkit / folder) if (devkit / folder).is_dir() else [])}  # fmt: skip
+    masks = {p.stem: p for name in ("SegmentationClass", "SegmentationClassAug") for p in list_pictures(devkit / name)}
+    if not masks:
+        raise DataError(f"{devkit}: no masks in SegmentationClass or SegmentationClassAug.")
     splits = _read_split_lists(devkit) or dict.fromkeys(masks, "train")
-    items = []
     if missing := sorted(i for i in splits if i not in images or i not in masks):
         raise DataError(
             f"{devkit}: {len(missing)} images without a picture in JPEGImages or a mask in SegmentationClass(Aug): "
             f"{list_some(missing)}. Add the files, or remove the names from ImageSets/Segmentation."
         )
+    items = []
     for image_id, split in sorted(splits.items()):
         objects = devkit / "SegmentationObject" / f"{image_id}.png"
         instances = objects if objects.is_file() else None
         items.append(DatasetItem(image_id, split, images[image_id], masks[image_id], instances))
-    if not items:
-        raise DataError(f"{devkit}: no masks in SegmentationClass or SegmentationClassAug.")
-    return Dataset(root, "pascal_voc", label_space or known_label_space("pascal_voc"), "class_ids", tuple(items))
+    notes = []
+    if unlisted := sorted(masks.keys() - splits.keys()):
+        notes.append(
+            f"{len(unlisted)} masks stand in no list of ImageSets/Segmentation and are left out: "
+            f"{list_some(unlisted)}. To train on them, name them in ImageSets/Segmentation/train_aug.txt (10,582 images with SBD's masks)."
+        )
+    space = label_space or known_label_space("pascal_voc")
+    return Dataset(root, "pascal_voc", space, "class_ids", tuple(items), tuple(notes))
 
 
 def _read_split_lists(devkit: Path) -> dict[str, str]:
@@ -51,9 +58,16 @@ def _read_split_lists(devkit: Path) -> dict[str, str]:
     for split in ("train", "val"):  # an image in both lists is kept out of training
         path = next((folder / name for name in _LISTS[split] if (folder / name).is_file()), None)
         if path is not None:
-            # Some lists hold "/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png".
-            splits |= {Path(line.split()[0]).stem: split for line in path.read_text().splitlines() if line.strip()}
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            splits |= {_image_id(line): split for line in lines if line.strip()}
     return splits
+
+
+def _image_id(line: str) -> str:
+    # Some lists hold "/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png".
+    name = line.split()[0].rsplit("/", 1)[-1]
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot + ending.lower() in IMAGE_SUFFIXES else name
 
 
 LAYOUT = Layout(
