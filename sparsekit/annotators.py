@@ -19,6 +19,10 @@ class Annotator(Protocol):
 
     command: ClassVar[str]
 
+    @property
+    def uses_instances(self) -> bool:
+        """Whether ``annotate`` looks at the instance map; decoding it takes longer than all clicks."""
+
     def variants(self) -> list[tuple[str, dict[str, Any]]]:
         """For each variant the end of its folder's name, and the settings to record in its ``manifest.json``."""
 
@@ -55,6 +59,11 @@ class ClickAnnotator:
             raise ValueError(f"clicks_per_image must be at least 1, got {min(self.budgets, default='none')}.")
         if len(set(self.budgets)) != len(self.budgets):
             raise ValueError(f"Each number of clicks may be given once, got {', '.join(map(str, self.budgets))}.")
+
+    @property
+    def uses_instances(self) -> bool:
+        """See ``Annotator``."""
+        return False
 
     def variants(self) -> list[tuple[str, dict[str, Any]]]:
         """See ``Annotator``."""

@@ -170,7 +170,7 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
     present, annotated_pixels = int(np.count_nonzero(counts)), int(counts.sum())
     variants: list[list[Mark]] = [[] for _ in task.folders]
     if task.annotated:
-        instances = read_mask(item.instance_path) if item.instance_path else None
+        instances = read_mask(item.instance_path) if item.instance_path and task.annotator.uses_instances else None
         rng = ImageStream(task.seed, item.image_id, task.annotator.command)
         variants = task.annotator.annotate(label_map, instances, rng, space.unlabelled_value)
     results: list[ImageResult | None] = []
