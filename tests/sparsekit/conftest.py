@@ -47,6 +47,11 @@ def click_map(full_mask: LabelMap, marks: Sequence[Mark], unlabelled: int = VOID
     return sparse
 
 
+def _first_click(full_mask: LabelMap, train_id: int) -> Mark:
+    row, col = np.argwhere(full_mask == train_id)[0].tolist()
+    return Mark("click", train_id, row, col)
+
+
 def tiny_manifest(
     folder: Path,
     full_masks: Sequence[LabelMap] = (SCENE, SCENE.T),
@@ -71,7 +76,7 @@ def tiny_manifest(
     space = label_space or numbered_space(3)
     void = space.unlabelled_value
     if marks is None:
-        marks = [[Mark("click", k, *map(int, np.argwhere(m == k)[0])) for k in (0, 1)] for m in full_masks]
+        marks = [[_first_click(mask, train_id) for train_id in (0, 1)] for mask in full_masks]
     if sparse_maps is None:
         sparse_maps = [click_map(mask, image_marks, void) for mask, image_marks in zip(full_masks, marks, strict=True)]
     rows = []
@@ -98,5 +103,5 @@ def tiny_manifest(
     manifest = Manifest(folder / "manifest.csv", tuple(rows), ManifestInfo(space, command=command, dataset="tiny"))
     write_manifest(manifest)
     annotated = len(full_masks) - num_val
-    write_marks(folder / "marks.csv", [(f"image_{i}", marks[i]) for i in range(annotated)])
+    write_marks(folder / "marks.csv", sorted((f"image_{i}", marks[i]) for i in range(annotated)))
     return manifest

@@ -1,0 +1,67 @@
+"""``sparsekit stats``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+from cli.reporting import echo_json, usage_errors
+
+
+@click.command()
+@options.manifests_argument
+@options.split_option
+@click.option(
+    "--min-area",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Count only regions of at least so many pixels.",
+)
+@options.workers_option
+@options.json_option
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write a row for each class to this file.")
+@click.option(
+    "--figure", "figure_path", type=click.Path(path_type=Path), help="Draw one figure of all: a .png or .pdf file."
+)
+def stats(
+    manifests: tuple[Path, ...],
+    split: str | None,
+    min_area: int,
+    workers: int,
+    as_json: bool,
+    csv_path: Path | None,
+    figure_path: Path | None,
+) -> None:
+    """Measure annotations: pixels, classes and regions covered, strokes, distance to borders, pixels off their class.
+
+    MANIFESTS are manifest.csv files, or the folders that hold them. Regions are connected over sides and corners
+    (8-connectivity).
+    """
+    from data_manifests import read_manifest
+    from sparsekit.annotated import count_annotated
+    from sparsekit.stats import annotation_stats
+    from sparsekit.stats_report import check_figure_path, draw_stats, format_stats
+    from sparsekit.tables import write_csv
+
+    if figure_path:
+        with usage_errors():
+            check_figure_path(figure_path)
+    read = [read_manifest(path) for path in manifests]
+    with progress(sum(count_annotated(manifest, split) for manifest in read)) as advance:
+        measured = [
+            annotation_stats(manifest, split=split, min_area=min_area, workers=workers, on_image=advance)
+            for manifest in read
+        ]
+    rows = [row for one in measured for row in one.rows()]
+    if csv_path:
+        write_csv(csv_path, rows)
+    if figure_path:
+        draw_stats(measured, figure_path)
+    if as_json:
+        echo_json([{"annotation": s.name, "num_images": s.num_images, "classes": s.rows()} for s in measured])
+    else:
+        click.echo("\n\n".join(format_stats(one) for one in measured))

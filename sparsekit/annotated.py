@@ -1,0 +1,159 @@
+"""The annotated images of a manifest, one at a time: what every audit of annotations walks over."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests import LabelMap, LabelSpace, Manifest, ManifestError, ManifestRow, Mark, read_marks
+from data_manifests.image_io import read_image, read_mask
+from data_manifests.label_space import Encoding
+from sparsekit.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One annotated row of a manifest, with its files at hand; small, so that it travels well between processes.
+
+    Args:
+        row: The row.
+        folder: The manifest's folder, to which the row's paths are relative.
+        label_space: Classes of the annotation.
+        mask_encoding: How the full mask writes its classes.
+        marks: The image's marks; empty where they were not asked for.
+    """
+
+    row: ManifestRow
+    folder: Path
+    label_space: LabelSpace
+    mask_encoding: Encoding
+    marks: tuple[Mark, ...] = ()
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """The picture, RGB, shape (H, W, 3).
+
+        Raises:
+            AnnotationError: If it has not the size that the manifest gives.
+        """
+        path = self.folder / self.row.image
+        image = read_image(path)
+        self._check_size(path, image.shape[:2])
+        return image
+
+    def read_full_mask(self) -> LabelMap:
+        """Train ids of the full mask, shape (H, W), with the label space's unlabelled value at void pixels.
+
+        Raises:
+            AnnotationError: If the row names no full mask, or it has not the size that the manifest gives.
+        """
+        if not self.row.full_mask:
+            raise AnnotationError(
+                f"Image '{self.row.image_id}' has no full mask in the manifest in {self.folder}; this command compares "
+                "annotations with full masks. `sparsekit compare` measures annotations without."
+            )
+        path = self.folder / self.row.full_mask
+        mask = self.label_space.to_train_ids(read_mask(path), self.mask_encoding, path)
+        self._check_size(path, mask.shape)
+        return mask
+
+    def read_annotation(self) -> LabelMap:
+        """Train ids of the sparse label map, shape (H, W), with the unlabelled value wherever there is no label.
+
+        Raises:
+            AnnotationError: If it has not the size that the manifest gives.
+        """
+        path = self.folder / self.row.annotation
+        sparse = self.label_space.to_train_ids(read_mask(path), "train_ids", path)
+        self._check_size(path, sparse.shape)
+        return sparse
+
+    def _check_size(self, path: Path, shape: tuple[int, ...]) -> None:
+        expected = self.row.height, self.row.width
+        if shape != expected:
+            raise AnnotationError(
+                f"{path}: expected {expected[0]}x{expected[1]} (height x width) as the manifest says, got "
+                f"{shape[0]}x{shape[1]}. Make the annotations again from the data set as it is now."
+            )
+
+
+def count_annotated(manifest: Manifest, split: str | None = None) -> int:
+    """Number of annotated images, of one split or of all.
+
+    Raises:
+        ManifestError: If the split has no rows, or none of the rows has an annotation.
+    """
+    rows = manifest.rows if split is None else manifest.rows_of(split)
+    count = sum(bool(row.annotation) for row in rows)
+    if not count:
+        of_split = "" if split is None else f" of split '{split}'"
+        raise ManifestError(f"{manifest.path}: none of the {len(rows)} rows{of_split} has an annotation.")
+    return count
+
+
+def annotated_images(
+    manifest: Manifest, split: str | None = None, *, with_marks: bool = True
+) -> Iterator[AnnotatedImage]:
+    """Walk over the annotated images of a manifest; of the marks only one image's are in memory.
+
+    Args:
+        manifest: Its rows without annotation are passed over.
+        split: Only this split.
+        with_marks: Read the marks too.
+
+    Yields:
+        Images sorted by image id.
+
+    Raises:
+        ManifestError: If the split has no rows, no row has an annotation, or the marks are missing or out of order.
+    """
+    count_annotated(manifest, split)
+    marks_of = _MarksInOrder(manifest) if with_marks else None
+    for row in manifest.rows:  # sorted by image id, as are the marks
+        if row.annotation and split in (None, row.split):
+            marks = marks_of.of_image(row.image_id) if marks_of else ()
+            yield AnnotatedImage(row, manifest.path.parent, manifest.label_space, manifest.info.mask_encoding, marks)
+    if marks_of:
+        marks_of.finish()
+
+
+class _MarksInOrder:
+    """Marks of images asked for in ascending order of their ids."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._path = manifest.marks_path
+        self._num_classes = manifest.label_space.num_classes
+        self._groups = read_marks(self._path)
+        self._current = next(self._groups, None)
+
+    def of_image(self, image_id: str) -> tuple[Mark, ...]:
+        while self._current and self._current[0] < image_id:
+            self._advance()
+        if not self._current or self._current[0] != image_id:
+            return ()
+        for mark in self._current[1]:
+            if not 0 <= mark.class_id < self._num_classes:
+                self._fail(
+                    f"a mark of image '{image_id}' has class {mark.class_id}; the train ids of this manifest are "
+                    f"0..{self._num_classes - 1}."
+                )
+        return tuple(self._current[1])
+
+    def finish(self) -> None:
+        """Read what is left, so that marks out of order do not go unnoticed."""
+        while self._current:
+            self._advance()
+
+    def _advance(self) -> None:
+        before, self._current = self._current, next(self._groups, None)
+        if before and self._current and self._current[0] < before[0]:
+            self._fail(f"image '{self._current[0]}' comes after '{before[0]}'; marks must be sorted by image id.")
+
+    def _fail(self, problem: str) -> NoReturn:
+        deque(self._groups, maxlen=0)  # reading to the end closes the file
+        raise ManifestError(f"{self._path}: {problem}")
