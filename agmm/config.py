@@ -1,0 +1,277 @@
+"""Every setting of a training, the recipes, and the TOML files that hold them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from agmm.errors import TrainingError
+from agmm.models.config import ModelConfig
+
+PRESETS = ("paper", "released")
+SUPERVISIONS = ("sparse", "full")
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULE_NAMES = ("poly", "cosine")
+PROTOCOLS = ("whole", "sliding", "multi-scale")
+DEFAULT_RECIPE = "small-cpu"
+
+# A TOML key cannot be spelled with Python's keyword dodge.
+_SPELLINGS = {"lambda": "lambda_"}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a training.
+
+    Args:
+        encoder: A timm encoder, such as ``resnet50c.gluon_in1k``.
+        encoder_weights: ``imagenet`` (timm downloads them), ``none``, or the path of a file.
+        output_stride: Pixels of the picture per step of the deepest features, 8 or 16.
+        aspp_rates: Dilations of the atrous pyramid.
+        multi_grid: Factors on the dilations of the last stage's blocks; empty for none.
+        dropout: Share of the pyramid's output channels dropped.
+        preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
+        lambda_: Weight of the mixture's terms against the cross-entropy.
+        loss: Options of ``agmm.LossOptions`` by name, on top of the preset.
+        supervision: ``sparse`` trains on the annotations, ``full`` on the full masks.
+        train_split: Split to train on.
+        val_split: Split to choose the best epoch on.
+        crop_size: Height and width of a training sample in pixels.
+        scale: Smallest and largest factor by which pictures are resized.
+        flip: Mirror every second sample.
+        photometric: Change colours and sharpness at random.
+        label_aware: Draw only crops that hold a labelled pixel, its class chosen evenly.
+        redraws: How often a crop without any label is drawn again.
+        batch_size: Images per process and forward pass.
+        accumulate: Forward passes per step of the optimizer.
+        epochs: Passes over the training split.
+        optimizer: ``sgd`` or ``adamw``.
+        learning_rate: Of the encoder at the start.
+        new_layers_factor: The decoder's learning rate as a multiple of the encoder's.
+        momentum: Of SGD.
+        weight_decay: Of all parameters.
+        schedule: ``poly`` (power 0.9) or ``cosine``.
+        warmup_steps: Steps over which the learning rate rises at the start.
+        clip_norm: Largest norm of the gradient; 0 leaves it as it is.
+        ema_decay: Decay of a moving average of the weights, which is then the network that is kept; 0 for none.
+        seed: Decides the weights at the start, the order and all augmentation.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        amp: Compute in bfloat16 on CUDA.
+        compile: Compile the network with torch.compile.
+        workers: Processes that load data; the result is the same.
+        val_every: Epochs between two validations; the last epoch is always validated.
+        val_protocol: How pictures are predicted in validation: ``whole``, ``sliding`` or ``multi-scale``.
+        gmm_images: Training pictures on which to score the segmentation and the mixture's own prediction after every
+            validated epoch (supplement, figure 2); 0 for none.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    encoder: str = ModelConfig.encoder
+    encoder_weights: str = ModelConfig.encoder_weights
+    output_stride: int = ModelConfig.output_stride
+    aspp_rates: tuple[int, ...] = ModelConfig.aspp_rates
+    multi_grid: tuple[int, ...] = ModelConfig.multi_grid
+    dropout: float = ModelConfig.dropout
+    preset: str = "paper"
+    lambda_: float = 1.0
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    supervision: str = "sparse"
+    train_split: str = "train"
+    val_split: str = "val"
+    crop_size: tuple[int, ...] = (321, 321)
+    scale: tuple[float, ...] = (0.5, 2.0)
+    flip: bool = True
+    photometric: bool = False
+    label_aware: bool = False
+    redraws: int = 10
+    batch_size: int = 16
+    accumulate: int = 1
+    epochs: int = 80
+    optimizer: str = "sgd"
+    learning_rate: float = 1e-3
+    new_layers_factor: float = 10.0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: str = "poly"
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    seed: int = 0
+    device: str = "auto"
+    amp: bool = True
+    compile: bool = False
+    workers: int = 4
+    val_every: int = 1
+    val_protocol: str = "whole"
+    gmm_images: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"Unknown {name} '{value}'. Choose from: {', '.join(choices)}.{_near(value, choices)}")
+        for name, least in _AT_LEAST.items():
+            if not getattr(self, name) >= least:  # not <, so that NaN fails too
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        for name in ("learning_rate", "new_layers_factor"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
+        for name in ("momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}.")
+        if len(self.crop_size) != 2 or min(self.crop_size) < 1:
+            raise ValueError(f"crop_size must be a height and a width of at least 1, got {list(self.crop_size)}.")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be two factors above 0, the smaller first, got {list(self.scale)}.")
+        self.model(num_classes=1)  # checks the network's own settings
+
+    def model(self, num_classes: int) -> ModelConfig:
+        """The network's settings."""
+        shared = {f.name for f in fields(ModelConfig)} & {f.name for f in fields(self)}
+        return ModelConfig(num_classes=num_classes, **{name: getattr(self, name) for name in shared})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for TOML and JSON; ``from_dict`` gives the same settings back."""
+        values = {name: getattr(self, name) for name in _FIELDS}
+        return {
+            _spell(name): list(value) if isinstance(value, tuple) else dict(value) if name == "loss" else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: object = "settings") -> TrainConfig:
+        """Make settings from plain data; what is missing keeps its default.
+
+        Args:
+            data: Values by name.
+            where: Named in errors.
+
+        Raises:
+            ValueError: If a name is unknown (near names are offered), or a value is of the wrong kind or out of range.
+        """
+        values: dict[str, Any] = {}
+        for key, value in data.items():
+            name = _SPELLINGS.get(key, key)
+            if name not in _FIELDS:
+                raise ValueError(f"{where}: unknown setting '{key}'.{_near(key, [_spell(n) for n in _FIELDS])}")
+            values[name] = _convert(value, _DEFAULTS[name], f"{where}: {key}")
+        return cls(**values)
+
+    def to_toml(self) -> str:
+        """The settings as a TOML file for ``--config``."""
+        data = self.to_dict()
+        loss = data.pop("loss")
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
+        if loss:
+            lines += ["", "[loss]", *(f"{key} = {json.dumps(value)}" for key, value in loss.items())]
+        return "\n".join(lines) + "\n"
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "preset": PRESETS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULE_NAMES,
+    "val_protocol": PROTOCOLS,
+}  # fmt: skip
+_AT_LEAST: dict[str, float] = {
+    "lambda_": 0, "redraws": 0, "batch_size": 1, "accumulate": 1, "epochs": 1, "weight_decay": 0, "warmup_steps": 0,
+    "clip_norm": 0, "seed": 0, "workers": 0, "val_every": 1, "gmm_images": 0,
+}  # fmt: skip
+_FIELDS = tuple(f.name for f in fields(TrainConfig))
+_DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
+
+
+def _spell(name: str) -> str:
+    return next((key for key, field_name in _SPELLINGS.items() if field_name == name), name)
+
+
+def _near(word: str, words: Any) -> str:
+    near = get_close_matches(word, list(words), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _convert(value: Any, default: Any, where: str) -> Any:
+    """Bring a value read from TOML or JSON to the kind of the default."""
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        sample = default[0] if default else 0
+        return tuple(_convert(item, sample, where) for item in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, dict) and isinstance(value, Mapping):
+        return dict(value)
+    if type(value) is not type(default):
+        kind = (
+            "list" if isinstance(default, tuple) else "table" if isinstance(default, dict) else type(default).__name__
+        )
+        raise ValueError(f"{where} must be of type {kind}, got {value!r}.")
+    return value
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that come with the package, sorted."""
+    return tuple(sorted(Path(entry.name).stem for entry in _recipes().iterdir() if entry.name.endswith(".toml")))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML text of a recipe, with its comments.
+
+    Raises:
+        ValueError: If there is none of that name; near names are offered.
+    """
+    if name not in (names := recipe_names()):
+        raise ValueError(f"Unknown recipe '{name}'. Choose from: {', '.join(names)}.{_near(name, names)}")
+    return str((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def recipe_summary(name: str) -> str:
+    """The first comment line of a recipe: what it is for."""
+    return recipe_text(name).splitlines()[0].lstrip("# ")
+
+
+def load_config(
+    recipe: str = DEFAULT_RECIPE, config_path: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """Settings from a recipe, changed by a file, changed by single values.
+
+    Args:
+        recipe: Name of a recipe.
+        config_path: TOML file with the same names, such as the ``config.toml`` of an earlier run.
+        overrides: Values by name, such as the flags a user typed.
+
+    Raises:
+        TrainingError: If the file is missing or no TOML.
+        ValueError: If a name is unknown or a value cannot be used.
+    """
+    layers: list[tuple[object, Mapping[str, Any]]] = [(f"recipe {recipe}", tomllib.loads(recipe_text(recipe)))]
+    if config_path is not None:
+        layers.append((config_path, read_toml(config_path)))
+    layers.append(("settings", {_spell(name): value for name, value in (overrides or {}).items()}))
+    merged: dict[str, Any] = {}
+    for where, layer in layers:
+        TrainConfig.from_dict({**merged, **layer}, where)  # names the layer at fault
+        loss = {**merged.get("loss", {}), **layer.get("loss", {})}
+        merged = {**merged, **layer, "loss": loss}
+    return TrainConfig.from_dict(merged)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        TrainingError: If it is missing or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: no such file; --config takes a TOML file of settings.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: not a TOML file ({error}).") from error
+
+
+def _recipes() -> Any:
+    return files("agmm") / "recipes"
