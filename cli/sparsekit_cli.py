@@ -6,9 +6,11 @@ import click
 
 from cli.reporting import ReportingGroup
 from cli.sparsekit_commands.points import points
+from cli.sparsekit_commands.render import render
+from cli.sparsekit_commands.stats import stats
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (points,)
+COMMANDS: tuple[click.Command, ...] = (points, stats, render)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

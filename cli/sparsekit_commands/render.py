@@ -1,0 +1,119 @@
+"""``sparsekit render``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+
+
+def _rows_and_columns(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)[xX]([1-9]\d*)", value)
+    if match is None:
+        raise click.BadParameter(f"expected rows and columns such as 4x3, got '{value}'.")
+    return int(match[1]), int(match[2])
+
+
+@click.command()
+@options.manifests_argument
+@click.option(
+    "--out",
+    "out_dir",
+    type=click.Path(path_type=Path),
+    default=Path("figures"),
+    show_default=True,
+    help="Folder for the figures.",
+)
+@click.option(
+    "--dot-size",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Diameter of a click, in pixels of the full picture.",
+)
+@click.option("--full-mask", is_flag=True, help="Put the full mask beside the annotations.")
+@click.option(
+    "--mask-opacity",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Opacity of the full mask over the picture; 1 shows the mask alone.",
+)
+@click.option(
+    "--sheet",
+    metavar="ROWSxCOLS",
+    callback=_rows_and_columns,
+    help="Contact sheets of so many rows and columns, such as 4x3.",
+)
+@click.option("--names", is_flag=True, help="Write the image ids below the pictures.")
+@click.option(
+    "--caption",
+    "captions",
+    multiple=True,
+    help="Words above the pictures of a manifest, once for each.  [default: its budget, if there are several]",
+)
+@click.option(
+    "--max-width",
+    type=click.IntRange(min=8),
+    default=2048,
+    show_default=True,
+    help="Widest figure in pixels; wider ones are made smaller after drawing.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["png", "pdf"]),
+    default="png",
+    show_default=True,
+    help="PDF keeps words as vectors; it needs the extra 'figures'.",
+)
+@options.split_option
+@click.option("--image", "image_ids", multiple=True, metavar="ID", help="Only this image; may be given several times.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
+@options.overwrite_option
+@options.json_option
+def render(
+    manifests: tuple[Path, ...],
+    out_dir: Path,
+    split: str | None,
+    image_ids: tuple[str, ...],
+    limit: int | None,
+    overwrite: bool,
+    as_json: bool,
+    captions: tuple[str, ...],
+    **look: object,
+) -> None:
+    """Draw annotations over their pictures: clicks as dots in the class colour, scribbles as they are, with a legend.
+
+    Several MANIFESTs of the same images, such as several budgets, are drawn side by side. Each image becomes a figure
+    OUT/<image id>.png; --sheet puts several on one. Images without an annotation are drawn only if --split or --image
+    asks for them.
+    """
+    from cli.reporting import echo_json, usage_errors
+    from data_manifests import read_manifest
+    from sparsekit.figures import FigureSettings, draw_figures, plan_figures
+
+    with usage_errors():
+        settings = FigureSettings(captions=captions, **look)  # type: ignore[arg-type]
+        plan = plan_figures(
+            [read_manifest(path) for path in manifests], out_dir, settings,
+            split=split, image_ids=image_ids, limit=limit, overwrite=overwrite,
+        )  # fmt: skip
+    with progress(len(plan.figures)) as advance:
+        draw_figures(plan, advance)
+    written = [str(figure.path) for figure in plan.figures]
+    if as_json:
+        echo_json({"written": written, "skipped": [str(path) for path in plan.skipped]})
+        return
+    if plan.skipped:
+        click.echo(f"{len(plan.skipped)} figures were there already; --overwrite draws them again.", err=True)
+    for path in written[:10]:
+        click.echo(path)
+    if len(written) > 10:
+        click.echo(f"and {len(written) - 10} more figures in {out_dir}")
