@@ -45,7 +45,8 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     if unlisted := sorted(masks.keys() - splits.keys()):
         notes.append(
             f"{len(unlisted)} masks stand in no list of ImageSets/Segmentation and are left out: "
-            f"{list_some(unlisted)}. To train on them, name them in ImageSets/Segmentation/train_aug.txt (10,582 images with SBD's masks)."
+            f"{list_some(unlisted)}. To train on them, "
+            "name them in ImageSets/Segmentation/train_aug.txt (10,582 images with SBD's masks)."
         )
     space = label_space or known_label_space("pascal_voc")
     return Dataset(root, "pascal_voc", space, "class_ids", tuple(items), tuple(notes))
