@@ -21,23 +21,26 @@ _FIGURE_SUFFIXES = (".png", ".pdf")
 
 
 def format_stats(stats: AnnotationStats) -> str:
-    """A summary in three lines and a table with a row for each class and their sum."""
+    """A summary in three lines and a table with a row for each class that occurs, and for their sum."""
     rows = stats.rows()
     total = rows[-1]
-    images, regions = total["images"], total["regions"]
     summary = (
         f"{stats.name}: {stats.num_images:,} images, {total['marks']:,} marks, {total['labelled_pixels']:,} labelled "
         f"pixels ({percent(total['share_of_image'], 4)} % of the images, "
         f"{percent(total['share_of_annotated'], 4)} % of their annotated pixels)\n"
-        f"reached: {total['images_reached']:,} of {images:,} classes of images "
-        f"({percent(total['images_reached_share'])} %), {total['regions_reached']:,} of {regions:,} regions "
+        f"reached: {total['images_reached']:,} of {total['images']:,} classes of images "
+        f"({percent(total['images_reached_share'])} %), {total['regions_reached']:,} of {total['regions']:,} regions "
         f"({percent(total['regions_reached_share'])} %)\n"
-        f"off-class pixels: {total['off_class_pixels']:,}\n\n"
+        f"off-class pixels: {total['off_class_pixels']:,}\n"
     )
-    return summary + format_table([_table_row(row) for row in rows])
+    occurring = [row for row in rows[:-1] if row["images"] or row["labelled_pixels"] or row["marks"]]
+    if absent := [row["class"] for row in rows[:-1] if row not in occurring]:
+        summary += f"not in these images: {', '.join(absent)}\n"
+    return f"{summary}\n{format_table([_cells(row, strokes=total['strokes'] > 0) for row in [*occurring, total]])}"
 
 
-def _table_row(row: dict[str, Any]) -> dict[str, str]:
+def _cells(row: dict[str, Any], *, strokes: bool) -> dict[str, str]:
+    distances = [number(row[f"border_distance_p{p}"]) for p in PERCENTILES]
     cells = {
         "class": row["class"],
         "images": f"{row['images']:,}",
@@ -48,13 +51,12 @@ def _table_row(row: dict[str, Any]) -> dict[str, str]:
         "off-class": f"{row['off_class_pixels']:,}",
         "regions": f"{row['regions']:,}",
         "regions reached %": percent(row["regions_reached_share"]),
-        f"border px p{'/'.join(map(str, PERCENTILES))}": "/".join(
-            number(row[f"border_distance_p{p}"]) for p in PERCENTILES
-        ),
-        "strokes": f"{row['strokes']:,}",
-        "length px": number(row["stroke_length_median"]),
-        "width px": number(row["stroke_width_median"]),
+        f"border px p{'/'.join(map(str, PERCENTILES))}": "/".join(distances),
     }
+    if strokes:
+        cells["strokes"] = f"{row['strokes']:,}"
+        cells["length px"] = number(row["stroke_length_median"])
+        cells["width px"] = number(row["stroke_width_median"])
     return cells
 
 

@@ -188,13 +188,20 @@ def test_bad_minimum_area():
 
 
 def test_the_table_shows_what_was_counted(tmp_path):
-    text = format_stats(annotation_stats(tiny_manifest(tmp_path / "demo")))
-    lines = text.splitlines()
+    stats = annotation_stats(tiny_manifest(tmp_path / "demo", label_space=numbered_space(4)))
+    lines = format_stats(stats).splitlines()
     assert lines[0].startswith("demo: 2 images, 4 marks, 4 labelled pixels (3.1250 % of the images")
     assert lines[1] == "reached: 4 of 6 classes of images (66.7 %), 4 of 8 regions (50.0 %)"
-    assert lines[2] == "off-class pixels: 0"
-    assert [line.split()[0] for line in lines[5:]] == ["class_0", "class_1", "class_2", "all"]
-    assert lines[5].split()[1:] == ["2", "100.0", "2", "2", "5.5556", "0", "4", "50.0", "4.0/4.0/4.0", "0", "-", "-"]
+    assert lines[2:4] == ["off-class pixels: 0", "not in these images: class_3"]
+    assert [line.split()[0] for line in lines[6:]] == ["class_0", "class_1", "class_2", "all"]
+    assert lines[6].split()[1:] == ["2", "100.0", "2", "2", "5.5556", "0", "4", "50.0", "4.0/4.0/4.0"]
+
+
+def test_the_table_shows_strokes_where_there_are_some(tmp_path):
+    stroke = Mark("stroke", 0, 1, 0, ((1, 0), (1, 3)), (3, 3))
+    text = format_stats(annotation_stats(tiny_manifest(tmp_path, [SCENE], [[stroke]])))
+    assert text.splitlines()[4].endswith("width px")
+    assert text.splitlines()[5].split()[-3:] == ["1", "3.0", "3.0"]
 
 
 class TestCommand:
