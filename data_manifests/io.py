@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import pandas as pd
-
+from data_manifests.csv_io import Cells, read_table, require_columns, write_table
 from data_manifests.errors import DataError, ManifestError
 from data_manifests.image_io import atomic_path, write_atomically
 from data_manifests.label_space import LabelSpace
@@ -24,6 +26,11 @@ from data_manifests.schema import (
     Mark,
 )
 
+#: What makes a ``manifest.json`` of one schema version one of the next, by version.
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+_PARQUET_BATCH = 100_000
+
 
 def write_manifest(manifest: Manifest) -> None:
     """Write ``manifest.csv`` and ``manifest.json``; equal manifests give equal bytes.
@@ -33,7 +40,7 @@ def write_manifest(manifest: Manifest) -> None:
     """
     write_atomically(manifest.path.with_suffix(".json"), info_to_json(manifest.info).encode())
     rows = sorted(manifest.rows, key=lambda row: row.image_id)
-    write_atomically(manifest.path, _to_csv(MANIFEST_COLUMNS, map(_row_to_cells, rows)).encode())
+    write_table(manifest.path, MANIFEST_COLUMNS, map(_row_to_cells, rows))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -46,22 +53,40 @@ def read_manifest(path: Path) -> Manifest:
         ManifestError: If a file or column is missing, a value cannot be read, an image id occurs twice, or the
             manifest was written by a newer version.
     """
+    manifest, problems = load_manifest(path)
+    if problems:
+        raise ManifestError("\n".join(problems[:10]) + (f"\nand {len(problems) - 10} more" if problems[10:] else ""))
+    return manifest
+
+
+def load_manifest(path: Path) -> tuple[Manifest, list[str]]:
+    """Read what can be read of a manifest.
+
+    Args:
+        path: The CSV file, or the folder that holds a ``manifest.csv``.
+
+    Returns:
+        The manifest with the rows that are sound in themselves, and what is wrong with the others.
+
+    Raises:
+        ManifestError: If a file or column is missing, a file is no table, or it was written by a newer version.
+    """
     path = path / "manifest.csv" if path.is_dir() else path
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest. `sparsekit points DATASET` makes one.")
     info = _read_info(path.with_suffix(".json"))
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: not a CSV table ({error}).") from error
-    if missing := [c for c in MANIFEST_COLUMNS if c not in table.columns]:
-        raise ManifestError(f"{path}: column {', '.join(missing)} missing; expected {', '.join(MANIFEST_COLUMNS)}.")
-    records = table[list(MANIFEST_COLUMNS)].itertuples(index=False, name=None)
-    rows = [_cells_to_row(cells, path, line) for line, cells in enumerate(records, start=2)]
-    repeated = table["image_id"][table["image_id"].duplicated()]
-    if len(repeated):
-        raise ManifestError(f"{path}, row {repeated.index[0] + 2}: image_id '{repeated.iloc[0]}' occurs twice.")
-    return Manifest(path, tuple(sorted(rows, key=lambda row: row.image_id)), info)
+    rows: dict[str, ManifestRow] = {}
+    problems = []
+    for number, cells in read_table(path, MANIFEST_COLUMNS):
+        try:
+            row = _cells_to_row(cells)
+        except ValueError as error:
+            problems.append(f"{path}, row {number} ('{cells[0]}'): {error}.")
+            continue
+        if row.image_id in rows:
+            problems.append(f"{path}, row {number}: image_id '{row.image_id}' occurs twice.")
+        rows[row.image_id] = row
+    return Manifest(path, tuple(rows[image_id] for image_id in sorted(rows)), info), problems
 
 
 def info_to_json(info: ManifestInfo) -> str:
@@ -71,14 +96,14 @@ def info_to_json(info: ManifestInfo) -> str:
         "tool": "sparsekit",
         "tool_version": info.tool_version,
         "command": info.command,
-        "settings": dict(info.settings),
+        "settings": dict(sorted(info.settings.items())),
         "dataset": info.dataset,
         "layout": info.layout,
         "mask_encoding": info.mask_encoding,
         "unlabelled_value": info.label_space.unlabelled_value,
         "label_space": info.label_space.to_dict(),
     }
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _read_info(path: Path) -> ManifestInfo:
@@ -94,6 +119,8 @@ def _read_info(path: Path) -> ManifestInfo:
                 f"{path}: schema version {version} is newer than {SCHEMA_VERSION}, the newest that this version of "
                 f"sparsekit reads. Upgrade sparsekit (it was written by version {data.get('tool_version', '?')})."
             )
+        for old in range(version, SCHEMA_VERSION):
+            data = _MIGRATIONS[old](data)
         if data["mask_encoding"] not in ("class_ids", "train_ids"):
             raise ManifestError(f"{path}: mask_encoding must be class_ids or train_ids, got {data['mask_encoding']!r}.")
         return ManifestInfo(
@@ -104,27 +131,32 @@ def _read_info(path: Path) -> ManifestInfo:
             command=str(data["command"]),
             settings=dict(data["settings"]),
             tool_version=str(data["tool_version"]),
-            schema_version=version,
         )
     except ManifestError:
         raise
-    except (DataError, ValueError, KeyError, TypeError) as error:
+    except (DataError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ManifestError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
 
 
 def write_marks(path: Path, marks_of_images: Iterable[tuple[str, Iterable[Mark]]]) -> None:
-    """Write ``marks.csv`` image by image, so that memory stays flat; the file appears whole or not at all.
+    """Write the marks image by image, so that memory stays flat; the file appears whole or not at all.
 
     Args:
-        path: The CSV file.
+        path: ``marks.csv``; or ``marks.parquet``, an eighth of the size for a large dataset.
         marks_of_images: Image id and its marks, sorted by image id; the marks are numbered from 0.
+
+    Raises:
+        ManifestError: If the path ends in ``.parquet`` and pyarrow is not installed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(MARK_COLUMNS)
-        for image_id, marks in marks_of_images:
-            writer.writerows(mark_to_cells(image_id, number, mark) for number, mark in enumerate(marks))
+    rows = (
+        mark_to_cells(image_id, number, mark)
+        for image_id, marks in marks_of_images
+        for number, mark in enumerate(marks)
+    )
+    if path.suffix == ".parquet":
+        _write_parquet(path, rows)
+    else:
+        write_table(path, MARK_COLUMNS, rows)
 
 
 def mark_to_cells(image_id: str, number: int, mark: Mark) -> tuple[str | int, ...]:
@@ -145,16 +177,17 @@ def read_marks(path: Path) -> Iterator[tuple[str, list[Mark]]]:
         The image id and its marks; images without marks do not occur.
 
     Raises:
-        ManifestError: If the file is missing, has other columns, or a value cannot be read.
+        ManifestError: If the file is missing or a row cannot be read.
     """
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; the marks belong beside the manifest.")
     image_id, marks = None, list[Mark]()
-    for line, cells in enumerate(_mark_cells(path), start=2):
+    rows = _read_parquet(path) if path.suffix == ".parquet" else read_table(path, MARK_COLUMNS)
+    for number, cells in rows:
         try:
             mark = _cells_to_mark(cells)
-        except (ValueError, IndexError) as error:
-            raise ManifestError(f"{path}, row {line}: {error}.") from error
+        except ValueError as error:
+            raise ManifestError(f"{path}, row {number}: {error}.") from error
         if cells[0] != image_id:
             if image_id is not None:
                 yield image_id, marks
@@ -164,18 +197,7 @@ def read_marks(path: Path) -> Iterator[tuple[str, list[Mark]]]:
         yield image_id, marks
 
 
-def _mark_cells(path: Path) -> Iterator[tuple[str, ...]]:
-    if path.suffix == ".parquet":
-        tables: Iterable[pd.DataFrame] = [pd.read_parquet(path).astype(str)]
-    else:
-        tables = pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=100_000)
-    for table in tables:
-        if missing := [c for c in MARK_COLUMNS if c not in table.columns]:
-            raise ManifestError(f"{path}: column {', '.join(missing)} missing; expected {', '.join(MARK_COLUMNS)}.")
-        yield from table[list(MARK_COLUMNS)].itertuples(index=False, name=None)
-
-
-def _cells_to_mark(cells: tuple[str, ...]) -> Mark:
+def _cells_to_mark(cells: Cells) -> Mark:
     _, _, kind, class_id, row, col, width, region, text = cells
     pairs = [pair.split(" ") for pair in text.split(";")] if text else []
     points = tuple((int(r), int(c)) for r, c in pairs)
@@ -184,26 +206,54 @@ def _cells_to_mark(cells: tuple[str, ...]) -> Mark:
     return Mark(kind, int(class_id), int(row), int(col), points, widths, int(region) if region else -1)
 
 
+def _write_parquet(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    pyarrow = _pyarrow(path)
+    schema = pyarrow.schema([(column, pyarrow.string()) for column in MARK_COLUMNS])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as partial, pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+        texts = (tuple(map(str, row)) for row in rows)
+        while batch := list(islice(texts, _PARQUET_BATCH)):
+            columns = [pyarrow.array(column) for column in zip(*batch, strict=True)]
+            writer.write_table(pyarrow.table(columns, schema=schema))
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
+    pyarrow = _pyarrow(path)
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        require_columns(path, file.schema_arrow.names, MARK_COLUMNS)
+        number = 0
+        for batch in file.iter_batches(_PARQUET_BATCH, columns=list(MARK_COLUMNS)):
+            columns = [column.cast(pyarrow.string()).fill_null("").to_pylist() for column in batch.columns]
+            for number, cells in enumerate(zip(*columns, strict=True), start=number + 1):  # noqa: B020
+                yield number, cells
+    except pyarrow.ArrowException as error:
+        raise ManifestError(f"{path}: not a parquet table that can be read ({error}).") from error
+
+
+def _pyarrow(path: Path) -> ModuleType:
+    try:
+        import_module("pyarrow.parquet")
+        return import_module("pyarrow")
+    except ImportError as error:
+        raise ManifestError(f"{path}: parquet needs pyarrow. Install it: pip install 'sparsekit[parquet]'.") from error
+
+
 def _row_to_cells(row: ManifestRow) -> tuple[str | int, ...]:
     classes = " ".join(map(str, row.classes_labelled))
     return (row.image_id, row.split, row.image, row.full_mask, row.annotation, row.height, row.width,
             row.num_labelled, classes, row.full_mask_sha256, row.annotation_sha256)  # fmt: skip
 
 
-def _cells_to_row(cells: tuple[str, ...], path: Path, line: int) -> ManifestRow:
+def _cells_to_row(cells: Cells) -> ManifestRow:
     image_id, split, image, full_mask, annotation, height, width, num_labelled, classes, mask_hash, hash_ = cells
-    try:
-        return ManifestRow(
-            image_id, split, image, full_mask, annotation, int(height), int(width), int(num_labelled),
-            tuple(int(c) for c in classes.split()), mask_hash, hash_,
-        )  # fmt: skip
-    except ValueError as error:
-        raise ManifestError(f"{path}, row {line} ('{image_id}'): {error}.") from error
+    return ManifestRow(
+        image_id, sys.intern(split), image, full_mask, annotation, int(height), int(width), int(num_labelled),
+        _class_ids(classes), mask_hash, hash_,
+    )  # fmt: skip
 
 
-def _to_csv(columns: Iterable[str], rows: Iterable[Iterable[str | int]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return buffer.getvalue()
+@lru_cache(maxsize=65536)
+def _class_ids(text: str) -> tuple[int, ...]:
+    """Many images have the same classes: they share one tuple."""
+    return tuple(map(int, text.split()))

@@ -31,7 +31,7 @@ MANIFEST_COLUMNS = (
 MARK_COLUMNS = ("image_id", "mark", "kind", "class_id", "row", "col", "width", "region", "points")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """One image.
 
@@ -62,7 +62,7 @@ class ManifestRow:
     annotation_sha256: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mark:
     """One thing an annotator would have drawn: a click, a stroke, a block, a box or a polygon.
 
