@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from data_manifests.layouts import LAYOUTS
+
+
+class ShardType(click.ParamType[tuple[int, int]]):
+    """Reads ``3/16`` as (3, 16)."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """See ``click.ParamType``."""
+        try:
+            number, count = (int(part) for part in value.split("/"))
+            if 1 <= number <= count:
+                return number, count
+        except ValueError:
+            pass
+        self.fail(f"{value!r} is not of the form i/n with i between 1 and n, such as 3/16.", param, ctx)
+
 
 # Existence is checked by the library, whose errors say what to do; click would only say that a path does not exist.
 dataset_argument = click.argument("dataset", type=click.Path(path_type=Path))
@@ -53,6 +71,11 @@ def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
             layout_option,
             classes_option,
             workers_option,
+            click.option("--dask", metavar="ADDRESS", help="Use the workers of this dask scheduler (tcp://host:8786)."),
+            click.option(
+                "--shard", type=ShardType(), default="1/1",
+                help="Do only part i of n; the last part to finish puts the folder in its place.",
+            ),
             overwrite_option,
             click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
             click.option("--absolute-paths", is_flag=True, help="Write absolute paths into the manifest."),

@@ -28,6 +28,8 @@ def run_synthesis(
     layout: str | None,
     classes_path: Path | None,
     workers: int,
+    dask: str | None,
+    shard: tuple[int, int],
     overwrite: bool,
     dry_run: bool,
     absolute_paths: bool,
@@ -57,6 +59,7 @@ def run_synthesis(
 
         summaries = synthesize(
             dataset, annotator, out_dir, seed=seed, splits=annotated_splits, limit=limit, workers=workers,
+            dask=dask, shard=shard,
             overwrite=overwrite, absolute_paths=absolute_paths, on_start=start, on_image=advance,
         )  # fmt: skip
     seconds = time.perf_counter() - started
@@ -95,6 +98,8 @@ def _print_summaries(dataset: Dataset, summaries: list[FolderSummary], seconds: 
     for summary in summaries:
         click.echo(f"{summary.folder / 'manifest.csv'}")
         listed = f", {summary.num_evaluation_images} listed for evaluation" if summary.num_evaluation_images else ""
+        if summary.missing_shards:
+            click.echo(f"  {summary.missing_shards} other shards have still to finish; of this one:")
         if summary.already_there:
             click.echo(f"  was there already: {summary.num_images} images{listed}; --overwrite makes it again")
             continue

@@ -1,22 +1,26 @@
 """A result folder in the making: there completely or not at all, and able to go on after an interruption.
 
 It is built under a hidden name beside its final place and renamed when it is whole. A journal in the hidden folder
-holds a line for each finished image.
+holds a line for each finished image; the processes of a job array keep one each and share the folder.
 """
 
 from __future__ import annotations
 
+import heapq
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
 from data_manifests.image_io import write_atomically
 from data_manifests.io import info_to_json
 from sparsekit.errors import AnnotationError
+
+T = TypeVar("T")
 
 
 def partial_dir(folder: Path) -> Path:
@@ -39,6 +43,7 @@ class FolderSummary:
         num_short_images: Images with fewer annotated pixels than marks asked for.
         num_evaluation_images: Images listed without an annotation, for evaluation.
         already_there: The folder held this result before; nothing was done and nothing counted but images.
+        missing_shards: Shards that have not finished; until they have, the counts are of this shard alone.
     """
 
     folder: Path
@@ -51,6 +56,7 @@ class FolderSummary:
     num_short_images: int = 0
     num_evaluation_images: int = 0
     already_there: bool = False
+    missing_shards: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,25 +90,39 @@ def _read_mark(cells: list[Any]) -> Mark:
     return Mark(kind, class_id, row, col, tuple((r, c) for r, c in points), tuple(widths), region)
 
 
+def shard_of(items: Sequence[T], shard: tuple[int, int]) -> Sequence[T]:
+    """Every n-th item, from the i-th on, for shard (i, n); i counts from 1."""
+    return items[shard[0] - 1 :: shard[1]]
+
+
 class OutputFolder:
     """One folder in the making: prepare, record each image, close, finish.
 
     Args:
         folder: Its final place.
         info: Goes into ``manifest.json``; a folder there already is the same result if its own says the same.
-        image_ids: All images of the run, sorted.
+        image_ids: All images of the run, sorted, those of other shards too.
         how: What else an interrupted run must have in common with this one to be gone on with.
+        shard: Number of this process and of all processes that fill the folder together, counted from 1; each keeps a
+            journal of its own, and whichever finds all of them whole puts the folder in its place.
     """
 
-    def __init__(self, folder: Path, info: ManifestInfo, image_ids: list[str], how: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        info: ManifestInfo,
+        image_ids: list[str],
+        how: dict[str, Any],
+        shard: tuple[int, int] = (1, 1),
+    ) -> None:
         self.folder = folder
         self.complete = False
         self._info = info
         self._image_ids = image_ids
-        self._how = how
+        self._run = json.dumps({"info": info_to_json(info), **how, "shards": shard[1], "images": image_ids}).encode()
+        self._shard = shard
         self._done: set[str] = set()
         self._partial = partial_dir(folder)
-        self._journal = self._partial / "journal.jsonl"
         self._appending: TextIO | None = None
 
     def lacks(self, image_id: str) -> bool:
@@ -117,54 +137,77 @@ class OutputFolder:
             if not overwrite:
                 self._compare_with_existing()
                 return
-        header = json.dumps({"info": info_to_json(self._info), **self._how, "images": self._image_ids})
-        lines = self._journal.read_text(encoding="utf-8").split("\n")[:-1] if self._journal.is_file() else []
-        if lines and lines[0] == header:
-            self._done = {ImageResult.from_json(line).row.image_id for line in lines[1:]}
-        else:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            lines = [header]
+        run = self._partial / "run.json"
+        if self._partial.exists() and not (run.is_file() and run.read_bytes() == self._run):
+            if self._shard[1] > 1:  # other shards may be at work on it
+                raise AnnotationError(
+                    f"{self._partial}: holds a part of another run. Remove it, or give another --out."
+                )
+            shutil.rmtree(self._partial)
+        write_atomically(run, self._run)
+        journal = self._journal(self._shard[0])
+        lines = journal.read_text(encoding="utf-8").split("\n")[:-1] if journal.is_file() else []
+        self._done = {ImageResult.from_json(line).row.image_id for line in lines}
         # A line without an end was cut off: write back the whole ones only.
-        write_atomically(self._journal, ("\n".join(lines) + "\n").encode())
-        self._appending = self._journal.open("a", encoding="utf-8")
+        write_atomically(journal, "".join(f"{line}\n" for line in lines).encode())
+        self._appending = journal.open("a", encoding="utf-8")
 
     def record(self, result: ImageResult) -> None:
-        """Note a finished image."""
-        assert self._appending is not None  # prepare() opened it
-        self._appending.write(result.to_json() + "\n")
-        self._appending.flush()
-        self._done.add(result.row.image_id)
+        """Note a finished image, if it was still to do."""
+        if self._appending is not None and self.lacks(result.row.image_id):
+            self._appending.write(result.to_json() + "\n")
+            self._appending.flush()
+            self._done.add(result.row.image_id)
 
     def close(self) -> None:
         """Close the journal; of a run that finished no image nothing stays."""
         if self._appending is None:
             return
         self._appending.close()
-        if not self._done:
+        if not self._done and self._shard[1] == 1:
             shutil.rmtree(self._partial)
 
     def finish(self) -> FolderSummary:
-        """Write manifest and marks, and move the folder to its place."""
+        """Write manifest and marks, and move the folder to its place, unless other shards are still at work."""
         if self.complete:
             return self._summary_of_existing()
-        summary = FolderSummary(self.folder)
+        missing = sum(not self._is_whole(number) for number in range(1, self._shard[1] + 1))
         rows = []
-        for result in self._results():
+        summary = FolderSummary(self.folder, missing_shards=missing)
+        for result in self._results([self._shard[0]] if missing else range(1, self._shard[1] + 1)):
             rows.append(result.row)
             summary = _add(summary, result, self._info.settings.get("clicks_per_image", 0))
-        write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in self._results()))
+        if not missing:
+            self._put_in_place(rows)
+        return summary
+
+    def _put_in_place(self, rows: list[ManifestRow]) -> None:
+        every_shard = range(1, self._shard[1] + 1)
+        write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in self._results(every_shard)))
         write_manifest(Manifest(self._partial / "manifest.csv", tuple(rows), self._info))
-        self._journal.unlink()
+        for number in every_shard:
+            self._journal(number).unlink(missing_ok=True)
+        (self._partial / "run.json").unlink()
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self._partial.rename(self.folder)
-        return summary
 
-    def _results(self) -> Iterator[ImageResult]:
-        # Items are handled in order, so the journal is sorted, also after an interruption.
-        with self._journal.open(encoding="utf-8") as lines:
-            next(lines)
-            yield from map(ImageResult.from_json, lines)
+    def _journal(self, number: int) -> Path:
+        return self._partial / f"journal-{number}-of-{self._shard[1]}.jsonl"
+
+    def _is_whole(self, number: int) -> bool:
+        if not self._journal(number).is_file():
+            return not shard_of(self._image_ids, (number, self._shard[1]))
+        with self._journal(number).open("rb") as file:
+            num_lines = sum(line.endswith(b"\n") for line in file)
+        return num_lines == len(shard_of(self._image_ids, (number, self._shard[1])))
+
+    def _results(self, numbers: Iterable[int]) -> Iterator[ImageResult]:
+        # Items are handled in order, so each journal is sorted, also after an interruption.
+        with ExitStack() as stack:
+            paths = [path for number in numbers if (path := self._journal(number)).is_file()]
+            journals = [stack.enter_context(path.open(encoding="utf-8")) for path in paths]
+            yield from heapq.merge(*(map(ImageResult.from_json, j) for j in journals), key=lambda r: r.row.image_id)
 
     def _compare_with_existing(self) -> None:
         advice = "Give --overwrite to replace it, or another --out."

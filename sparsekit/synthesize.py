@@ -17,7 +17,7 @@ from data_manifests.image_io import encode_label_map, pixel_sha256, read_image_s
 from data_manifests.label_space import Encoding
 from sparsekit.annotators import Annotator
 from sparsekit.errors import AnnotationError
-from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir
+from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
 from sparsekit.rasterize import rasterize
@@ -46,6 +46,8 @@ def synthesize(
     splits: Sequence[str] = (),
     limit: int | None = None,
     workers: int = 1,
+    dask: str | None = None,
+    shard: tuple[int, int] = (1, 1),
     overwrite: bool = False,
     absolute_paths: bool = False,
     on_start: Callable[[int, int], None] = lambda done, total: None,
@@ -61,6 +63,9 @@ def synthesize(
         splits: Splits to annotate; ``train`` where there is one, else all. The others are listed for evaluation.
         limit: Only the first so many images of each split.
         workers: Processes.
+        dask: Address of a dask scheduler whose workers see the same files, to use instead of processes.
+        shard: Do only the i-th of n parts, (i, n) with i from 1; the parts may run at the same time, on machines that
+            share ``out_dir``, and the last one to finish puts the whole folder in its place.
         overwrite: Replace a folder that holds another result.
         absolute_paths: Name pictures and masks by absolute paths instead of paths relative to the manifest.
         on_start: Called once with the number of images done before and in all.
@@ -72,20 +77,23 @@ def synthesize(
     Raises:
         AnnotationError: If a folder is in the way, or a mask and its picture differ in size.
         DataError: If a picture or mask cannot be used. What was finished is kept; the same call goes on from there.
-        ValueError: If a split is not of this dataset.
+        ValueError: If a split is not of this dataset, or the shard is not between 1 and the number of shards.
     """
+    if not 1 <= shard[0] <= shard[1]:
+        raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     annotated_splits = choose_splits(dataset, splits)
     items = _limited(dataset.items, limit)
     how = {"dataset": os.path.abspath(dataset.root), "absolute_paths": absolute_paths}
     image_ids = [item.image_id for item in items]
     plans = [
-        OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how)
+        OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how, shard)
         for folder, settings in output_folders(dataset, annotator, out_dir)
     ]
     for plan in plans:
         plan.prepare(overwrite)
-    pending = [item for item in items if any(plan.lacks(item.image_id) for plan in plans)]
-    on_start(len(items) - len(pending), len(items))
+    mine = shard_of(items, shard)
+    pending = [item for item in mine if any(plan.lacks(item.image_id) for plan in plans)]
+    on_start(len(mine) - len(pending), len(mine))
     tasks = (
         _Task(
             item, item.split in annotated_splits, tuple(None if p.complete else p.folder for p in plans), annotator,
@@ -94,9 +102,9 @@ def synthesize(
         for item in pending
     )  # fmt: skip
     try:
-        for results in map_in_order(_annotate_image, tasks, workers):
+        for results in map_in_order(_annotate_image, tasks, workers, dask):
             for plan, result in zip(plans, results, strict=True):
-                if result and plan.lacks(result.row.image_id):
+                if result:
                     plan.record(result)
             on_image()
     finally:

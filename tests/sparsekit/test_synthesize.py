@@ -144,7 +144,7 @@ def test_journal_line_that_was_cut_off_is_done_again(dataset_dir, tmp_path, monk
     with pytest.raises(DataError, match=r"4\.png: the picture is damaged"):
         run(dataset_dir, tmp_path / "out")
     bad.write_bytes(mask)
-    journal = tmp_path / "out/.town-3clicks.partial/journal.jsonl"
+    journal = tmp_path / "out/.town-3clicks.partial/journal-1-of-1.jsonl"
     journal.write_bytes(journal.read_bytes()[:-30])
     run(dataset_dir, tmp_path / "out")
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
@@ -262,3 +262,61 @@ def test_real_data(name, tmp_path):
             )
             assert row.num_labelled == np.count_nonzero(sparse != 255) == budget
             assert (sparse == full)[sparse != 255].all()
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_shards_make_the_whole_byte_for_byte(dataset_dir, tmp_path, order):
+    run(dataset_dir, tmp_path / "whole", (3, 8))
+    for number in order:
+        summaries = run(dataset_dir, tmp_path / "out", (3, 8), shard=(number, 3))
+    assert [s.missing_shards for s in summaries] == [0, 0] and summaries[0].num_images == 3
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_more_shards_than_images(dataset_dir, tmp_path):
+    run(dataset_dir, tmp_path / "whole")
+    for number in range(1, 8):
+        run(dataset_dir, tmp_path / "out", shard=(number, 7))
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_shard_waits_for_the_others_and_goes_on_after_a_failure(dataset_dir, tmp_path):
+    run(dataset_dir, tmp_path / "whole")
+    (summary,) = run(dataset_dir, tmp_path / "out", shard=(1, 2))
+    assert summary.missing_shards == 1 and not summary.folder.exists()
+    bad = dataset_dir / "val/masks/3.png"  # the fourth image: the second one of shard 2
+    mask = bad.read_bytes()
+    bad.write_bytes(mask[:40])
+    with pytest.raises(DataError):
+        run(dataset_dir, tmp_path / "out", shard=(2, 2))
+    assert not summary.folder.exists()
+    bad.write_bytes(mask)
+    run(dataset_dir, tmp_path / "out", shard=(2, 2))
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    (summary,) = run(dataset_dir, tmp_path / "out", shard=(2, 2))
+    assert summary.already_there
+
+
+def test_shard_of_other_settings_is_refused(dataset_dir, tmp_path):
+    run(dataset_dir, tmp_path / "out", shard=(1, 2))
+    with pytest.raises(AnnotationError, match="holds a part of another run"):
+        run(dataset_dir, tmp_path / "out", shard=(2, 2), seed=1)
+    with pytest.raises(ValueError, match="got 3/2"):
+        run(dataset_dir, tmp_path / "out", shard=(3, 2))
+
+
+def test_dask_gives_the_same_bytes(dataset_dir, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    run(dataset_dir, tmp_path / "whole")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, host="127.0.0.1", protocol="tcp://"
+    ) as cluster:
+        run(dataset_dir, tmp_path / "out", dask=cluster.scheduler_address)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_dask_without_a_scheduler(dataset_dir, tmp_path):
+    pytest.importorskip("distributed")
+    with pytest.raises(AnnotationError, match="no dask scheduler answers there"):
+        run(dataset_dir, tmp_path / "out", dask="nonsense")
+    assert tree(tmp_path / "out") == {}
