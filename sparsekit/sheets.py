@@ -149,15 +149,18 @@ class Grid:
         narrow = max(2, round(self.max_width / 200))
         return narrow, narrow if self.panels == 1 else 3 * narrow
 
+    def share_of(self, width: int, columns: int) -> int:
+        """Width of a panel in pixels when ``columns`` groups and the gaps between fill ``width``."""
+        narrow, wide = self.gaps()
+        return (width - (columns - 1) * wide - columns * (self.panels - 1) * narrow) // (columns * self.panels)
+
     def panel_width(self, widest: int) -> int:
         """Width of a panel in pixels when the widest picture has ``widest``.
 
         Raises:
             ValueError: If ``max_width`` leaves less than 8 pixels for each panel.
         """
-        narrow, wide = self.gaps()
-        free = self.max_width - (self.columns - 1) * wide - self.columns * (self.panels - 1) * narrow
-        width = min(widest, free // (self.columns * self.panels))
+        width = min(widest, self.share_of(self.max_width, self.columns))
         if width < min(8, widest):
             raise ValueError(
                 f"max_width of {self.max_width} leaves {max(0, width)} pixels for each of {self.columns * self.panels} "
@@ -187,23 +190,23 @@ def lay_out(
     """
     narrow, wide = grid.gaps()
     columns = min(grid.columns, len(groups))
+    # Tiny pictures stand apart, so that there is room for words.
+    room_width = max(room_width, grid.share_of(min(_MIN_WIDTH, grid.max_width), columns))
     group_width = grid.panels * room_width + (grid.panels - 1) * narrow
-    content_width = columns * group_width + (columns - 1) * wide
-    sheet = Sheet(max(content_width, _MIN_WIDTH))
+    sheet = Sheet(columns * group_width + (columns - 1) * wide)
     size = _text_size(sheet.width, columns * grid.panels)
-    left = (sheet.width - content_width) // 2
     y = 0
     if captions:
         y = round(1.4 * size)
         for column in range(columns):
             for panel, caption in enumerate(captions):
-                middle = left + column * (group_width + wide) + panel * (room_width + narrow) + room_width / 2
+                middle = column * (group_width + wide) + panel * (room_width + narrow) + room_width / 2
                 sheet.texts.append(Text(shorten(caption, size, room_width), middle, size, size, centered=True))
     for start in range(0, len(groups), columns):
         row = groups[start : start + columns]
         row_height = max(picture.shape[0] for group in row for picture in group)
         for column, group in enumerate(row):
-            group_left = left + column * (group_width + wide)
+            group_left = column * (group_width + wide)
             for panel, picture in enumerate(group):
                 x = group_left + panel * (room_width + narrow) + (room_width - picture.shape[1]) // 2
                 sheet.pictures.append((x, y + (row_height - picture.shape[0]) // 2, picture))
