@@ -9,16 +9,22 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from agmm.errors import TrainingError
 from agmm.models.config import ModelConfig
+from agmm.transforms import Augmentation
+
+#: What a network is trained on: the manifest's annotations, or the full masks (the upper bound of any annotation).
+Supervision = Literal["sparse", "full"]
+#: How validation predicts a picture; ``agmm.inference.Protocol`` describes them.
+ProtocolName = Literal["whole", "sliding", "multi-scale"]
 
 PRESETS = ("paper", "released")
-SUPERVISIONS = ("sparse", "full")
+SUPERVISIONS = get_args(Supervision)
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULE_NAMES = ("poly", "cosine")
-PROTOCOLS = ("whole", "sliding", "multi-scale")
+PROTOCOLS = get_args(ProtocolName)
 DEFAULT_RECIPE = "small-cpu"
 
 # A TOML key cannot be spelled with Python's keyword dodge.
@@ -83,7 +89,7 @@ class TrainConfig:
     preset: str = "paper"
     lambda_: float = 1.0
     loss: Mapping[str, Any] = field(default_factory=dict)
-    supervision: str = "sparse"
+    supervision: Supervision = "sparse"
     train_split: str = "train"
     val_split: str = "val"
     crop_size: tuple[int, ...] = (321, 321)
@@ -110,7 +116,7 @@ class TrainConfig:
     compile: bool = False
     workers: int = 4
     val_every: int = 1
-    val_protocol: str = "whole"
+    val_protocol: ProtocolName = "whole"
     gmm_images: int = 0
 
     def __post_init__(self) -> None:
@@ -136,6 +142,11 @@ class TrainConfig:
         """The network's settings."""
         shared = {f.name for f in fields(ModelConfig)} & {f.name for f in fields(self)}
         return ModelConfig(num_classes=num_classes, **{name: getattr(self, name) for name in shared})
+
+    def augmentation(self) -> Augmentation:
+        """How training samples are drawn."""
+        shared = {f.name for f in fields(Augmentation)}
+        return Augmentation(**{name: getattr(self, name) for name in shared})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for TOML and JSON; ``from_dict`` gives the same settings back."""

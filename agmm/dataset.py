@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from agmm.config import Supervision
 from agmm.errors import TrainingError
 from agmm.labels import DENSE_SHARE, DenseLabels, Labels, SparseLabels
 from agmm.transforms import Augmentation, Window, change_colors, crop_image, draw_window, valid_mask
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import DataError
-from data_manifests.image_io import read_image, read_mask
-
-#: What a network is trained on: the manifest's annotations, or the full masks (the upper bound of any annotation).
-Supervision = Literal["sparse", "full"]
+from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 
 # Coordinates are kept from one epoch to the next, up to this much in each worker process: more than a million clicks.
 _CACHE_BYTES = 128 * 2**20
@@ -97,8 +95,7 @@ class ManifestDataset(Dataset[Sample]):
         row = self.rows[index]
         rng = np.random.default_rng((self.seed, _SAMPLE, number, index))
         labels = self.labels(index)
-        image = read_image(self.manifest.resolve(row.image))
-        self._check_size(row, image.shape[:2], row.image)
+        image = read_row_image(self.manifest, row)
         window = self._draw(rng, row, labels)
         pixels = crop_image(image, window)
         if self.augmentation.photometric:
@@ -128,16 +125,12 @@ class ManifestDataset(Dataset[Sample]):
         """
         if index in self._cache:
             return self._cache[index]
-        row, space = self.rows[index], self.manifest.label_space
-        sparse = self.supervision == "sparse"
-        name = row.annotation if sparse else row.full_mask
-        path = self.manifest.resolve(name)
-        values = read_mask(path)
-        self._check_size(row, values.shape, name)
-        label_map = space.to_train_ids(values, "train_ids" if sparse else self.manifest.info.mask_encoding, path)
-        if not sparse or row.num_labelled > DENSE_SHARE * row.height * row.width:
-            return DenseLabels(label_map, space.unlabelled_value)
-        labels = SparseLabels.from_label_map(label_map, space.unlabelled_value)
+        row, ignore_index = self.rows[index], self.manifest.label_space.unlabelled_value
+        read = read_row_full_mask if self.supervision == "full" else read_row_annotation
+        label_map = read(self.manifest, row)
+        if self.supervision == "full" or row.num_labelled > DENSE_SHARE * row.height * row.width:
+            return DenseLabels(label_map, ignore_index)
+        labels = SparseLabels.from_label_map(label_map, ignore_index)
         if self._cached_bytes + labels.num_bytes <= _CACHE_BYTES:
             self._cache[index] = labels
             self._cached_bytes += labels.num_bytes
@@ -152,13 +145,6 @@ class ManifestDataset(Dataset[Sample]):
                 break
             window = draw_window(rng, size, self.augmentation, through)
         return window
-
-    def _check_size(self, row: ManifestRow, size: Sequence[int], name: str) -> None:
-        if tuple(size) != (row.height, row.width):
-            raise TrainingError(
-                f"{self.manifest.resolve(name)}: {size[0]}x{size[1]} pixels, but the manifest says "
-                f"{row.height}x{row.width} for '{row.image_id}'. Make the manifest again, or restore the file."
-            )
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):

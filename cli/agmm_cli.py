@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from cli.agmm_commands.recipes import recipes
+from cli.agmm_commands.train import train
 from cli.reporting import ReportingGroup
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (train, recipes)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,183 @@
+"""What a training leaves in its folder besides the weights: settings, how to run it again, and its log."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import timm
+import torch
+from tqdm import tqdm
+
+from agmm.checkpoint import STATE_NAME, WEIGHTS_NAME
+from agmm.config import TrainConfig
+from agmm.distributed import Ranks
+from agmm.errors import TrainingError
+from agmm.evaluate import EvalResult
+from data_manifests import Manifest, __version__
+from data_manifests.image_io import write_atomically
+
+CONFIG_NAME = "config.toml"
+RUN_NAME = "run.json"
+LOG_NAME = "log.csv"
+VALIDATION_NAME = "validation.json"
+TENSORBOARD_NAME = "tensorboard"
+
+
+def manifest_sha256(manifest: Manifest) -> str:
+    """Checksum of a manifest: rows, label space, settings, and with them the hashes of every annotation."""
+    digest = hashlib.sha256()
+    for path in (manifest.path, manifest.path.with_suffix(".json")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def require_free(run_dir: Path, overwrite: bool) -> None:
+    """Check that a new training may use a folder, and clear an earlier training out of it if asked to.
+
+    Raises:
+        TrainingError: If it holds a training and ``overwrite`` is false.
+    """
+    names = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
+    there = [run_dir / name for name in names if (run_dir / name).exists()]
+    if there and not overwrite:
+        raise TrainingError(
+            f"{run_dir}: already holds a training ({there[0].name}). Go on with it by --resume {run_dir}, choose "
+            "another --out, or replace it with --overwrite."
+        )
+    for path in [*there, *(run_dir / TENSORBOARD_NAME).glob("events.*")]:
+        path.unlink()
+
+
+def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: TrainConfig, ranks: Ranks) -> None:
+    """Write ``config.toml`` and ``run.json``: all it takes to run the training again."""
+    write_atomically(run_dir / CONFIG_NAME, config.to_toml().encode())
+    start = "agmm" if ranks.num_ranks == 1 else f"torchrun --nproc-per-node {ranks.num_ranks} -m agmm"
+    again = ["train", str(manifest.path), "--config", str(run_dir / CONFIG_NAME), "--out", f"{run_dir}-again"]
+    on_cuda = ranks.device.type == "cuda"
+    description = {
+        "run_again": f"{start} {shlex.join(again)}",
+        "manifest": os.path.relpath(manifest.path, run_dir),
+        "manifest_sha256": checksum,
+        "label_space": manifest.label_space.name,
+        "num_classes": manifest.label_space.num_classes,
+        "annotation": {"command": manifest.info.command, "settings": dict(manifest.info.settings)},
+        "seed": config.seed,
+        "num_ranks": ranks.num_ranks,
+        "device": torch.cuda.get_device_name(ranks.device) if on_cuda else platform.processor() or platform.machine(),
+        "versions": {
+            "sparsekit": __version__, "python": platform.python_version(), "torch": torch.__version__,
+            "timm": timm.__version__,
+        },
+    }  # fmt: skip
+    write_atomically(run_dir / RUN_NAME, (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+class RunLog:
+    """The log of a training: ``log.csv``, TensorBoard, and progress on stderr; silent on all ranks but the first.
+
+    Args:
+        run_dir: The run's folder.
+        ranks: This process.
+        epochs: Epochs of the whole training.
+        steps_per_epoch: Steps of the optimizer in each.
+        first_epoch: Epochs already done; later lines of an interrupted epoch are dropped.
+        quiet: Show no progress.
+    """
+
+    def __init__(
+        self, run_dir: Path, ranks: Ranks, epochs: int, steps_per_epoch: int, first_epoch: int, quiet: bool
+    ) -> None:
+        self._path = run_dir / LOG_NAME
+        self._writes, self._epochs, self._first_epoch = ranks.is_first, epochs, first_epoch
+        self._quiet = quiet or not ranks.is_first
+        self._rows: list[dict[str, Any]] = []
+        self._started = time.monotonic()
+        self._epoch_started = self._started
+        self._bar = tqdm(
+            total=epochs * steps_per_epoch, initial=first_epoch * steps_per_epoch, unit="step", file=sys.stderr,
+            disable=self._quiet or not sys.stderr.isatty(), dynamic_ncols=True,
+        )  # fmt: skip
+        self._board = None
+        if self._writes:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second
+
+            if self._path.exists():
+                with self._path.open(newline="") as file:
+                    self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= first_epoch]
+            self._board = SummaryWriter(str(run_dir / TENSORBOARD_NAME), purge_step=first_epoch + 1)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        if self._board is not None:
+            self._board.close()
+
+    def step(self) -> None:
+        """Note that a step is done."""
+        self._bar.update()
+
+    def say(self, text: str) -> None:
+        """Show a line of progress on stderr."""
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr)
+
+    def validation(self, epoch: int, result: EvalResult) -> None:
+        """Write the scores of the best epoch so far."""
+        if self._writes:
+            text = json.dumps({"epoch": epoch, **result.to_dict()}, indent=2, ensure_ascii=False)
+            write_atomically(self._path.with_name(VALIDATION_NAME), (text + "\n").encode())
+
+    def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
+        """Write the line of an epoch.
+
+        Args:
+            epoch: Epochs done, this one included.
+            values: By column; None and NaN are left empty.
+        """
+        now = time.monotonic()
+        seconds, self._epoch_started = now - self._epoch_started, now
+        left = (now - self._started) / (epoch - self._first_epoch) * (self._epochs - epoch)
+        known = {name: value for name, value in values.items() if value is not None and value == value}
+        parts = [f"{name} {_show(name, value)}" for name, value in known.items()]
+        self.say(f"epoch {epoch}/{self._epochs}  {'  '.join(parts)}  {seconds:.1f} s, {_duration(left)} left")
+        if self._board is None:
+            return
+        row = {"epoch": epoch, **{name: known.get(name, "") for name in values}, "seconds": round(seconds, 3)}
+        self._rows.append(row)
+        columns = list(dict.fromkeys(name for r in self._rows for name in r))
+        partial = self._path.with_name(f".{LOG_NAME}.partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._rows)
+        partial.replace(self._path)
+        for name, value in known.items():
+            self._board.add_scalar(name, value, epoch)
+        self._board.flush()
+
+
+def _show(name: str, value: float) -> str:
+    if name.endswith("miou") or name.endswith("accuracy"):
+        return f"{100 * value:.1f} %"
+    return f"{value:.2g}" if name == "learning_rate" else f"{value:.3f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,194 @@
+"""The training loop, to be read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from agmm.checkpoint import STATE_NAME, WEIGHTS_NAME, CheckpointInfo, read_checkpoint_info, save_checkpoint
+from agmm.config import TrainConfig
+from agmm.dataset import batches, to_network_input
+from agmm.distributed import join_ranks
+from agmm.evaluate import evaluate_mixture, evaluate_rows
+from agmm.inference import Protocol
+from agmm.run_folder import RunLog, describe_run, manifest_sha256, require_free
+from agmm.schedule import learning_rate_factor
+from agmm.task import Task, prepare, restore
+from data_manifests import Manifest, ManifestRow
+
+# How many steps may pass before a loss that is no longer a number is noticed; each look waits for the device.
+_CHECK_EVERY = 20
+# Settings that a resumed training may change: they decide how long and where it runs.
+_RESUMABLE = ("epochs", "device", "workers", "val_every", "compile")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to.
+
+    Args:
+        run_dir: Its folder.
+        info: What its last checkpoint says: epochs done, best epoch and its mIoU.
+    """
+
+    run_dir: Path
+    info: CheckpointInfo
+
+
+def train(
+    manifest: Manifest,
+    config: TrainConfig,
+    run_dir: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> TrainResult:
+    """Train a network on a manifest.
+
+    Started by torchrun, all processes train one network together. Equal manifest, settings and number of processes give
+    equal weights, bit by bit on a CPU, whether or not the training was interrupted and resumed.
+
+    Args:
+        manifest: What to train on.
+        config: All settings.
+        run_dir: Receives weights, state, settings and log.
+        resume: Go on after the last finished epoch in ``run_dir``.
+        overwrite: Replace a training that is already in ``run_dir``.
+        quiet: Show no progress on stderr.
+
+    Raises:
+        TrainingError: If the manifest cannot be trained on, differs from that of the resumed run or between ranks, a
+            loss is not finite, or a checkpoint cannot be written.
+        ValueError: If settings do not fit together.
+    """
+    with join_ranks(config.device) as ranks:
+        checksum = manifest_sha256(manifest)
+        ranks.require_equal(checksum, "manifest")
+        ranks.require_equal(config.to_toml(), "settings")
+        val_rows = validation_rows(manifest, config)
+        protocol = Protocol(config.val_protocol, tile_size=max(config.crop_size))
+        task = prepare(manifest, config, ranks)
+        info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0)
+        if resume:
+            info = restore(task, info, run_dir / STATE_NAME)
+        elif ranks.is_first:
+            require_free(run_dir, overwrite)
+        if ranks.is_first:
+            describe_run(run_dir, manifest, checksum, config, ranks)
+        with RunLog(run_dir, ranks, config.epochs, task.sampler.steps_per_epoch, info.epoch, quiet) as log:
+            if not val_rows:
+                log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept, not the best.")
+            for epoch in range(info.epoch + 1, config.epochs + 1):
+                scores = train_epoch(task, epoch, log)
+                info = replace(info, epoch=epoch)
+                if not val_rows:
+                    info = replace(info, best_epoch=epoch)
+                elif epoch % config.val_every == 0 or epoch == config.epochs:
+                    result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
+                    scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
+                    scores |= score_training_pictures(task, manifest)
+                    if info.best_miou is None or result.miou > info.best_miou:
+                        info = replace(info, best_miou=result.miou, best_epoch=epoch)
+                        log.validation(epoch, result)
+                log.epoch(epoch, scores)
+                if ranks.is_first:
+                    if info.best_epoch == epoch:
+                        save_checkpoint(run_dir / WEIGHTS_NAME, task.judged.state_dict(), info)
+                    save_checkpoint(run_dir / STATE_NAME, task.tensors(), info)
+        return TrainResult(run_dir, info)
+
+
+def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
+    """Train for one epoch.
+
+    Args:
+        task: What to train.
+        epoch: Its number, from 1.
+        log: Hears of every step.
+
+    Returns:
+        Learning rate of the last step, and the means of the loss and its terms over the epoch.
+    """
+    config, steps = task.config, task.sampler.steps_per_epoch
+    # Every epoch begins from its own seed, so that a resumed training needs no generator's state.
+    torch.manual_seed(epoch_seed(config.seed, epoch, task.ranks.rank))
+    task.sampler.epoch = epoch
+    task.net.train()
+    task.monitor.clear()
+    samples = batches(task.loader)
+    for step in range((epoch - 1) * steps, epoch * steps):
+        factor = learning_rate_factor(config.schedule, step, config.epochs * steps, config.warmup_steps)
+        for group in task.optimizer.param_groups:
+            group["lr"] = config.learning_rate * group["factor"] * factor
+        task.optimizer.zero_grad()
+        for part in range(config.accumulate):
+            batch = to_network_input(next(samples), task.ranks.device)
+            with task.synced(part == config.accumulate - 1):
+                with task.autocast():
+                    out = task.net(batch.image)
+                    total, terms = task.criterion(
+                        out.features, out.logits, batch.target, batch.valid, batch.image_classes
+                    )
+                (total / config.accumulate).backward()
+            task.monitor.add(step, total, terms)
+        if config.clip_norm:
+            nn.utils.clip_grad_norm_(task.model.parameters(), config.clip_norm)
+        task.optimizer.step()
+        if task.ema is not None:
+            task.ema.update_parameters(task.model)
+        if step % _CHECK_EVERY == 0:
+            task.monitor.means()
+        log.step()
+    for _ in samples:
+        pass  # lets the worker processes end the epoch
+    return {"learning_rate": config.learning_rate * factor, **task.monitor.means()}
+
+
+def score_training_pictures(task: Task, manifest: Manifest) -> dict[str, float | None]:
+    """Training-set mIoU of the segmentation and of the mixture's own prediction (supplement, figure 2)."""
+    config = task.config
+    rows = [row for row in manifest.rows_of(config.train_split) if row.full_mask and row.annotation]
+    if not (rows := rows[: config.gmm_images]):
+        return {}
+    segmentation = evaluate_rows(task.judged, manifest, rows, **task.evaluation())
+    mixture = evaluate_mixture(task.judged, manifest, rows, options=task.criterion.options, **task.evaluation())
+    return {"train_miou": segmentation.miou, "gmm_miou": mixture.miou}
+
+
+def validation_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
+    """Rows of the validation split that have a full mask to compare with; none is allowed."""
+    return [row for row in manifest.rows if row.split == config.val_split and row.full_mask]
+
+
+def epoch_seed(seed: int, epoch: int, rank: int) -> int:
+    """Seed of dropout and the like in one epoch of one process."""
+    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
+    """Settings of an interrupted training, with those changed that may change.
+
+    Args:
+        run_dir: Its folder.
+        overrides: New values by name.
+
+    Raises:
+        TrainingError: If the folder holds no training that can go on.
+        ValueError: If another setting than epochs, device, workers, val_every or compile would change.
+    """
+    config = read_checkpoint_info(run_dir / STATE_NAME).config
+    changed = TrainConfig.from_dict({**config.to_dict(), **overrides})
+    fixed = [name for name in overrides if name not in _RESUMABLE and getattr(config, name) != getattr(changed, name)]
+    if fixed:
+        raise ValueError(
+            f"A resumed training keeps its settings, but {', '.join(fixed)} would change. Start a new run for that; "
+            f"only {', '.join(_RESUMABLE)} may change."
+        )
+    return changed

@@ -1,0 +1,25 @@
+"""``agmm recipes``."""
+
+from __future__ import annotations
+
+import click
+
+from cli.reporting import usage_errors
+
+
+@click.command()
+@click.argument("name", required=False)
+def recipes(name: str | None) -> None:
+    """List the recipes, or print the TOML of the recipe NAME with its notes and the scores to expect.
+
+    Save one as a file, change it, and train with ``agmm train MANIFEST --config FILE``.
+    """
+    from agmm.config import DEFAULT_RECIPE, recipe_names, recipe_summary, recipe_text
+
+    if name is None:
+        for known in recipe_names():
+            default = " [default]" if known == DEFAULT_RECIPE else ""
+            click.echo(f"{known:16} {recipe_summary(known)}{default}")
+        return
+    with usage_errors():
+        click.echo(recipe_text(name), nl=False)

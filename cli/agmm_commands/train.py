@@ -1,0 +1,64 @@
+"""``agmm train``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import manifest_argument, overwrite_option
+from cli.reporting import usage_errors
+from cli.training import read_overrides, read_settings, training_options
+
+
+@click.command()
+@manifest_argument
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the run.  [default: runs/ and the name of the manifest's folder]",
+)
+@click.option("--resume", type=click.Path(path_type=Path), help="Folder of an interrupted run to go on with.")
+@overwrite_option
+@training_options
+def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool, **flags: Any) -> None:
+    """Train a segmentation network on MANIFEST.
+
+    Settings come from a recipe, then from --config, then from the flags. The weights of the epoch with the best mIoU on
+    the validation split are kept. An interrupted training continues from its last finished epoch with --resume.
+
+    On several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST ...
+    """
+    from agmm.requirements import require_training_packages
+
+    require_training_packages()
+    from agmm.losses import resolve_options
+    from agmm.train import resumed_config
+    from agmm.train import train as train_network
+    from data_manifests import read_manifest
+
+    if resume is not None and (out or overwrite or flags["recipe"] or flags["config_path"]):
+        raise click.UsageError(
+            "--resume goes on in its own folder with its own settings: give it no --out, --overwrite, --recipe, --config."
+        )
+    source = read_manifest(manifest)
+    run_dir = resume or out or Path("runs") / (source.path.parent.resolve().name or "run")
+    with usage_errors():
+        config = resumed_config(resume, read_overrides(flags)) if resume else read_settings(flags)
+        resolve_options(config.preset, **config.loss)
+    try:
+        result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)
+    except KeyboardInterrupt:
+        raise click.ClickException(f"Interrupted. Go on with: agmm train {manifest} --resume {run_dir}") from None
+    if os.environ.get("RANK", "0") != "0":
+        return
+    info = result.info
+    if info.best_miou is None:
+        click.echo(f"Trained {info.epoch} epochs without validation; kept the last.")
+    else:
+        split = config.val_split
+        click.echo(f"Best mIoU on {split}: {100 * info.best_miou:.1f} % after epoch {info.best_epoch} of {info.epoch}.")
+    click.echo(f"Weights, settings and log are in {run_dir}.")
+    click.echo(f"Next: agmm evaluate {run_dir} {manifest}")

@@ -1,0 +1,119 @@
+"""The options of every command that trains, and the settings they make."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cli.reporting import usage_errors
+
+if TYPE_CHECKING:
+    from agmm.config import TrainConfig
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_positive = click.IntRange(min=1)
+_not_negative = click.FloatRange(min=0)
+
+# No flag has a default of its own: what is not given comes from --config, then from the recipe.
+_OPTIONS: Sequence[Callable[[_F], _F]] = (
+    click.option("--recipe", help="Recipe to start from; see `agmm recipes`.  [default: small-cpu]"),
+    click.option(
+        "--config", "config_path", type=click.Path(path_type=Path), help="TOML file of settings, on top of the recipe."
+    ),
+    click.option("--encoder", help="Encoder by its name in timm, such as resnet50c.gluon_in1k."),
+    click.option("--encoder-weights", metavar="imagenet|none|FILE", help="Weights the encoder starts from."),
+    click.option("--output-stride", type=click.Choice(["8", "16"]), help="Pixels per step of the deepest features."),
+    click.option(
+        "--preset", type=click.Choice(["paper", "released"]), help="Losses as in the paper, or as in its code."
+    ),
+    click.option("--lambda", "lambda_", type=_not_negative, help="Weight of the mixture's terms."),
+    click.option(
+        "--loss", multiple=True, metavar="NAME=VALUE", help="Option of the loss, such as use_con=false; repeatable."
+    ),
+    click.option("--supervision", type=click.Choice(["sparse", "full"]), help="Train on annotations or full masks."),
+    click.option("--train-split", help="Split to train on."),
+    click.option("--val-split", help="Split to choose the best epoch on."),
+    click.option(
+        "--crop-size", type=_positive, nargs=2, metavar="HEIGHT WIDTH", help="Size of a training sample, in pixels."
+    ),
+    click.option("--photometric/--no-photometric", default=None, help="Change colours and sharpness at random."),
+    click.option("--label-aware/--no-label-aware", default=None, help="Draw only crops that hold a label."),
+    click.option("--batch-size", type=_positive, help="Images per process and forward pass."),
+    click.option("--accumulate", type=_positive, help="Forward passes per step of the optimizer."),
+    click.option("--epochs", type=_positive, help="Passes over the training split."),
+    click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), help="Kind of optimizer."),
+    click.option("--learning-rate", type=_not_negative, help="Of the encoder, at the start."),
+    click.option("--schedule", type=click.Choice(["poly", "cosine"]), help="How the learning rate falls."),
+    click.option("--warmup-steps", type=click.IntRange(min=0), help="Steps over which the learning rate rises."),
+    click.option("--clip-norm", type=_not_negative, help="Largest norm of the gradient; 0 for no limit."),
+    click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), help="Average the weights; 0 for not."),
+    click.option("--seed", type=click.IntRange(min=0), help="Equal seeds give equal networks."),
+    click.option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute."),
+    click.option("--amp/--no-amp", default=None, help="Compute in bfloat16 on CUDA."),
+    click.option("--compile/--no-compile", default=None, help="Compile the network with torch.compile."),
+    click.option("--workers", type=click.IntRange(min=0), help="Processes that load data; the result is the same."),
+    click.option("--val-every", type=_positive, help="Epochs between two validations."),
+    click.option("--gmm-images", type=click.IntRange(min=0), help="Training pictures to score the mixture on."),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of a recipe by name; repeatable."
+    ),
+)
+
+
+def training_options(command: _F) -> _F:
+    """Give a command the options of ``read_settings``; it receives them as keyword arguments."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
+    """Settings from the recipe, the TOML file and the flags.
+
+    Args:
+        flags: The keyword arguments of ``training_options``.
+
+    Raises:
+        click.UsageError: If a name is unknown or a value cannot be used.
+    """
+    from agmm.config import DEFAULT_RECIPE, load_config
+
+    with usage_errors():
+        return load_config(flags["recipe"] or DEFAULT_RECIPE, flags["config_path"], read_overrides(flags))
+
+
+def read_overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were typed as flags, by name.
+
+    Raises:
+        ValueError: If a ``NAME=VALUE`` lacks its ``=``.
+    """
+    given = {
+        name: value
+        for name, value in flags.items()
+        if value is not None and name not in ("recipe", "config_path", "loss", "settings")
+    }
+    if "output_stride" in given:
+        given["output_stride"] = int(given["output_stride"])
+    given |= _pairs(flags["settings"], "--set")
+    return given | ({"loss": _pairs(flags["loss"], "--loss")} if flags["loss"] else {})
+
+
+def _pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
+    pairs = [text.partition("=") for text in texts]
+    if bad := [name for name, equals, _ in pairs if not equals]:
+        raise ValueError(f"{option} expects NAME=VALUE, got '{bad[0]}'.")
+    return {name.strip().replace("-", "_"): _value(value.strip()) for name, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    """A value as TOML reads it, or the text itself where that fails, so that words need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
