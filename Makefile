@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: setup demo test lint docs benchmarks clean
+.PHONY: setup demo test lint docs clean
 
 setup: .venv/installed
 
@@ -19,6 +19,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS)
+
+docs: setup
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 
 lint: setup
 	$(BIN)/ruff check .
