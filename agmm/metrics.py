@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 
@@ -38,26 +41,32 @@ class ConfusionMatrix:
         Raises:
             ValueError: If the shapes differ or a class lies outside 0..num_classes-1.
         """
-        if preds.shape != target.shape:
-            raise ValueError(f"Expected preds and target of one shape, got {_shape(preds)} and {_shape(target)}.")
+        _check_shapes(preds, target)
+        if preds.numel() == 0:
+            return
         keep = target != ignore_index
-        true, predicted = target[keep].long(), preds[keep].long()
-        for name, values in (("target", true), ("preds", predicted)):
-            if values.numel() and (int(values.min()) < 0 or int(values.max()) >= self.num_classes):
-                raise ValueError(
-                    f"{name} holds {int(values.min())}..{int(values.max())}, expected 0..{self.num_classes - 1}."
-                )
-        flat = torch.bincount(true * self.num_classes + predicted, minlength=self.num_classes**2)
-        self.counts += flat.reshape(self.num_classes, self.num_classes).to(self.counts.device)
+        # Taken together: on CUDA each number read waits for the device.
+        limits = torch.stack([*preds.aminmax(), *target.where(keep, 0).aminmax()]).tolist()
+        if min(limits) < 0 or max(limits) >= self.num_classes:
+            low, high, true_low, true_high = limits
+            raise ValueError(
+                f"Expected classes 0..{self.num_classes - 1}, got {low}..{high} in preds and {true_low}..{true_high} "
+                f"in target (with {ignore_index} passed over)."
+            )
+        # Void counts as one more true class, dropped at the end: six times faster than picking the other pixels out.
+        true = target.long().where(keep, self.num_classes)
+        counts = torch.bincount((true * self.num_classes + preds).flatten(), minlength=self.num_classes**2)
+        counts = counts[: self.num_classes**2].reshape(self.num_classes, self.num_classes)
+        self.counts += counts.to(self.counts.device)
 
     def reduce(self) -> None:
         """Sum the counts over all ranks, where torch.distributed runs; every rank must call it, once, at the end."""
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(self.counts)
+        _sum_over_ranks(self.counts)
 
     def iou(self) -> Tensor:
         """Intersection over union of each class, shape (C,), float64, 0..1; NaN for absent classes."""
-        return _ratio(self.counts.diagonal(), self.counts.sum(0) + self.counts.sum(1) - self.counts.diagonal())
+        hits = self.counts.diagonal()
+        return _ratio(hits, self.counts.sum(0) + self.counts.sum(1) - hits)
 
     def mean_iou(self) -> float:
         """Mean of ``iou`` over the classes that occur; NaN if none does."""
@@ -72,9 +81,94 @@ class ConfusionMatrix:
         return float(_ratio(self.counts.diagonal().sum(), self.counts.sum()))
 
 
+class BoundaryIoU:
+    """IoU of the pixels near class borders, counted by class over a whole split.
+
+    A pixel belongs to its class's border band if another class, void or the picture's edge lies within ``width``
+    pixels, diagonal steps counting as one. Void is taken out of prediction and truth alike, so it gives both the same
+    border. Images are passed one by one, since the width follows from their size.
+
+    Args:
+        num_classes: Classes to count.
+        width_share: Width of the band as a share of the picture's diagonal.
+
+    References:
+        Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021, with its width
+        of 2 % of the diagonal; counted over the split, as mean IoU is.
+    """
+
+    def __init__(self, num_classes: int, width_share: float = 0.02) -> None:
+        self.num_classes = num_classes
+        self.width_share = width_share
+        #: Pixels in both bands with the same class, and pixels in either band, by class, shape (2, C).
+        self.counts = torch.zeros(2, num_classes, dtype=torch.int64)
+
+    def update(self, preds: Tensor, target: Tensor, ignore_index: int) -> None:
+        """Count one image.
+
+        Args:
+            preds: Predicted classes, shape (H, W).
+            target: True classes, same shape.
+            ignore_index: Pixels with this target are void.
+
+        Raises:
+            ValueError: If the shapes differ.
+        """
+        _check_shapes(preds, target)
+        void = self.num_classes
+        true = target.cpu().numpy().astype(np.int64)
+        true[true == ignore_index] = void
+        predicted = np.where(true == void, void, preds.cpu().numpy())
+        width = max(1, round(self.width_share * float(np.hypot(*true.shape))))
+        bands = [np.where(near_border(label_map, width), label_map, void) for label_map in (true, predicted)]
+        in_true, in_predicted = (np.bincount(b.ravel(), minlength=void + 1)[:void] for b in bands)
+        both = np.bincount(bands[0][bands[0] == bands[1]], minlength=void + 1)[:void]
+        self.counts += torch.from_numpy(np.stack([both, in_true + in_predicted - both]))
+
+    def reduce(self) -> None:
+        """Sum the counts over all ranks, where torch.distributed runs; every rank must call it, once, at the end."""
+        _sum_over_ranks(self.counts)
+
+    def iou(self) -> Tensor:
+        """Boundary IoU of each class, shape (C,), float64, 0..1; NaN for classes without a border."""
+        return _ratio(self.counts[0], self.counts[1])
+
+    def mean_iou(self) -> float:
+        """Mean of ``iou`` over the classes that occur; NaN if none does."""
+        return float(self.iou().nanmean())
+
+
+def near_border(label_map: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
+    """Pixels with another value, or the picture's edge, within ``width`` pixels, diagonal steps counting as one.
+
+    One pass for all classes: the window around a pixel is of one class where its smallest and largest value agree.
+
+    Args:
+        label_map: Class ids from 0 to 65533, shape (H, W).
+        width: In pixels, at least 1.
+    """
+    window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    outside = 65535  # no class: the picture's edge is a border
+    values = cv2.copyMakeBorder(
+        label_map.astype(np.uint16), width, width, width, width, cv2.BORDER_CONSTANT, value=outside
+    )
+    inner = slice(width, -width)
+    return np.asarray(cv2.erode(values, window)[inner, inner] != cv2.dilate(values, window)[inner, inner])
+
+
+def _sum_over_ranks(counts: Tensor) -> None:
+    """Sum in place where the backend can, else through the rank's CUDA device (NCCL knows no CPU tensors)."""
+    if distributed.is_available() and distributed.is_initialized():
+        on_cpu_with_nccl = counts.device.type == "cpu" and distributed.get_backend() == "nccl"
+        shared = counts.cuda() if on_cpu_with_nccl else counts
+        distributed.all_reduce(shared)
+        counts.copy_(shared)
+
+
+def _check_shapes(preds: Tensor, target: Tensor) -> None:
+    if preds.shape != target.shape:
+        raise ValueError(f"Expected preds and target of one shape, got {tuple(preds.shape)} and {tuple(target.shape)}.")
+
+
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     return part.double() / whole.double()  # 0 / 0 is NaN
-
-
-def _shape(tensor: Tensor) -> str:
-    return str(tuple(tensor.shape))
