@@ -14,15 +14,7 @@ from data_manifests import LabelSpace, Manifest, ManifestRow, Mark
 from data_manifests.image_io import write_atomically
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
-from sparsekit.joining import (
-    JoinedRow,
-    join_manifests,
-    manifest_captions,
-    marks_by_image,
-    read_annotation,
-    read_full_mask,
-    read_picture,
-)
+from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions, marks_by_image
 from sparsekit.render import DOT_SIZE, VOID_COLOR, Image, colorize, draw_marks, marks_from_annotation
 from sparsekit.sheets import Grid, Sheet, lay_out, shrink
 
@@ -168,7 +160,7 @@ def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[st
     groups = []
     present: set[int] = set()
     for rows in figure.images:
-        image = read_picture(manifests[0], rows[0])
+        image = files_of(manifests[0], rows[0]).read_image()
         panels = [
             _annotation_panel(image, manifest, row, of_images.get(row.image_id, []), settings.dot_size)
             for manifest, row, of_images in zip(manifests, rows, marks, strict=True)
@@ -207,7 +199,7 @@ def _annotation_panel(
     """The picture with the marks of one manifest, and the classes it shows."""
     annotation = None
     if row.annotation and (not marks or any(mark.kind == "stroke" for mark in marks)):
-        annotation = read_annotation(manifest, row)
+        annotation = files_of(manifest, row).read_annotation()
         marks = marks or marks_from_annotation(annotation, manifest.label_space)
     panel = draw_marks(image, marks, manifest.label_space, annotation=annotation, dot_size=dot_size)
     return panel, {*row.classes_labelled, *(mark.class_id for mark in marks)}
@@ -215,7 +207,9 @@ def _annotation_panel(
 
 def _full_mask_panel(image: Image, manifest: Manifest, row: ManifestRow, opacity: float) -> tuple[Image, set[int]]:
     """The full mask in class colours, and the train ids it shows, void among them."""
-    label_map = read_full_mask(manifest, row)
+    if not row.full_mask:
+        raise AnnotationError(f"{manifest.path}: image '{row.image_id}' has no full mask to show beside.")
+    label_map = files_of(manifest, row).read_full_mask()
     space = manifest.label_space
     present = set(np.flatnonzero(np.bincount(label_map.ravel())).tolist())
     return colorize(label_map, space, image, opacity), present - ({space.unlabelled_value} if opacity < 1 else set())

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from data_manifests import LabelMap, Manifest, ManifestRow, Mark, read_marks
+from data_manifests import Manifest, ManifestRow, Mark, read_marks
 from data_manifests.errors import list_some
-from data_manifests.image_io import read_image, read_mask
-from data_manifests.label_space import Encoding
+from sparsekit.annotated import AnnotatedImage
 from sparsekit.errors import AnnotationError
-from sparsekit.render import Image
 
 #: One image: its row in each of the manifests.
 JoinedRow = tuple[ManifestRow, ...]
@@ -97,48 +95,6 @@ def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[st
     return found
 
 
-def read_picture(manifest: Manifest, row: ManifestRow) -> Image:
-    """The picture of a row, RGB, uint8, shape (H, W, 3).
-
-    Raises:
-        DataError: If it cannot be read, or has another size than the row says.
-    """
-    path = manifest.resolve(row.image)
-    image = read_image(path)
-    _check_size(path, image.shape, manifest, row)
-    return image
-
-
-def read_annotation(manifest: Manifest, row: ManifestRow) -> LabelMap:
-    """The sparse label map of a row: train ids, shape (H, W).
-
-    Raises:
-        DataError: If it cannot be read, or has another size than the row says.
-    """
-    return _read_label_map(manifest, row, row.annotation, "train_ids")
-
-
-def read_full_mask(manifest: Manifest, row: ManifestRow) -> LabelMap:
-    """The full label map of a row: train ids, shape (H, W).
-
-    Raises:
-        DataError: If there is none, it cannot be read, or has another size than the row says.
-    """
-    if not row.full_mask:
-        raise AnnotationError(f"{manifest.path}: image '{row.image_id}' has no full mask to show.")
-    return _read_label_map(manifest, row, row.full_mask, manifest.info.mask_encoding)
-
-
-def _read_label_map(manifest: Manifest, row: ManifestRow, name: str, encoding: Encoding) -> LabelMap:
-    path = manifest.resolve(name)
-    label_map = manifest.label_space.to_train_ids(read_mask(path), encoding, path)
-    _check_size(path, label_map.shape, manifest, row)
-    return label_map
-
-
-def _check_size(path: object, shape: tuple[int, ...], manifest: Manifest, row: ManifestRow) -> None:
-    if shape[:2] != (row.height, row.width):
-        raise AnnotationError(
-            f"{path}: is {shape[0]}x{shape[1]} (height x width), but {manifest.path} says {row.height}x{row.width} "
-            f"for image '{row.image_id}'. Give the pictures that the annotation was made from."
-        )
+def files_of(manifest: Manifest, row: ManifestRow) -> AnnotatedImage:
+    """The picture, annotation and full mask of a row, ready to be read."""
+    return AnnotatedImage(row, manifest.path.parent, manifest.label_space, manifest.info.mask_encoding)
