@@ -108,8 +108,8 @@ def encode_label_map(label_map: LabelMap, label_space: LabelSpace) -> bytes:
     return buffer.getvalue()
 
 
-def encode_image(image: NDArray[np.uint8], format_: str = "PNG") -> bytes:
-    """Bytes of an RGB picture of shape (H, W, 3), as PNG, JPEG or PDF."""
+def encode_image(image: LabelMap, format_: str = "PNG") -> bytes:
+    """Bytes of an RGB picture of shape (H, W, 3) as PNG, JPEG or PDF, or of grey values of shape (H, W) as PNG."""
     buffer = io.BytesIO()
     # Each writer reads its own option and passes over the others.
     Image.fromarray(image).save(buffer, format_, compress_level=3, quality=92, resolution=150.0)
