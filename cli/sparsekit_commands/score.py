@@ -1,0 +1,63 @@
+"""``sparsekit score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+from cli.reporting import echo_json
+
+
+@click.command()
+@options.manifests_argument
+@click.option(
+    "--method",
+    "methods",
+    type=click.Choice(["nearest", "geodesic", "superpixels"]),
+    multiple=True,
+    default=("nearest",),
+    show_default=True,
+    help="How labels spread over the image; may be given several times.",
+)
+@options.split_option
+@click.option(
+    "--max-size",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Spread labels on images of at most this long a side, in pixels; the comparison is at full size.",
+)
+@options.workers_option
+@options.json_option
+def score(
+    manifests: tuple[Path, ...],
+    methods: tuple[str, ...],
+    split: str | None,
+    max_size: int,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Tell how informative annotations are, without training: spread their labels and compare with the full masks.
+
+    MANIFESTS are manifest.csv files, or the folders that hold them. The mean IoU is computed over all pixels of the
+    split, not averaged over images. Labels spread to the nearest pixels (nearest), along paths that avoid edges of the
+    picture (geodesic), or over superpixels of like colour (superpixels).
+    """
+    from data_manifests import read_manifest
+    from sparsekit.annotated import count_annotated
+    from sparsekit.score import annotation_score, format_scores
+
+    read = [read_manifest(path) for path in manifests]
+    with progress(len(methods) * sum(count_annotated(manifest, split) for manifest in read)) as advance:
+        scores = [
+            annotation_score(manifest, method, split=split, max_size=max_size, workers=workers, on_image=advance)
+            for manifest in read
+            for method in methods
+        ]
+    if as_json:
+        echo_json([one.to_dict() for one in scores])
+    else:
+        click.echo(format_scores(scores))
