@@ -121,7 +121,10 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointI
     owned = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     try:
         with atomic_path(path) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode  # what the umask allows; save_file makes files for their owner alone
             save_file(owned, partial, metadata={_HEADER_KEY: info.to_json()})
+            partial.chmod(mode)
     except (OSError, SafetensorError) as error:
         raise TrainingError(
             f"{path}: the checkpoint could not be written ({error}). The one before is unchanged. Make room, then go "

@@ -41,7 +41,8 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
 
     if resume is not None and (out or overwrite or flags["recipe"] or flags["config_path"]):
         raise click.UsageError(
-            "--resume goes on in its own folder with its own settings: give it no --out, --overwrite, --recipe, --config."
+            "--resume goes on in its own folder with its own settings: "
+            "leave out --out, --overwrite, --recipe and --config."
         )
     source = read_manifest(manifest)
     run_dir = resume or out or Path("runs") / (source.path.parent.resolve().name or "run")

@@ -1,0 +1,90 @@
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from agmm.config import PRESETS, SCHEDULE_NAMES, ProtocolName, TrainConfig, load_config, recipe_names, recipe_text
+from agmm.errors import TrainingError
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_load_and_survive_being_written(name: str) -> None:
+    config = load_config(name)
+    assert TrainConfig.from_dict(tomllib.loads(config.to_toml())) == config
+
+
+def test_the_papers_recipes_hold_the_papers_settings() -> None:
+    voc, city = load_config("voc-r101"), load_config("cityscapes-r50")
+    assert (voc.encoder, voc.aspp_rates, voc.crop_size) == ("resnet101c.gluon_in1k", (6, 12, 18), (321, 321))
+    assert (voc.batch_size, voc.epochs, voc.learning_rate, voc.new_layers_factor) == (16, 80, 1e-3, 10)
+    assert (city.encoder, city.aspp_rates, city.crop_size) == ("resnet50c.gluon_in1k", (12, 24, 36), (721, 721))
+    assert (city.batch_size, city.epochs, city.learning_rate, city.new_layers_factor) == (4, 240, 5e-3, 1)
+    assert city.multi_grid == (2, 2, 4)
+    for config in (voc, city):
+        assert (config.optimizer, config.momentum, config.weight_decay) == ("sgd", 0.9, 1e-4)
+        assert (config.schedule, config.scale, config.flip, config.lambda_) == ("poly", (0.5, 2.0), True, 1.0)
+        assert config.output_stride == 8
+    assert voc.photometric and not city.photometric
+    assert "69.6" in recipe_text("voc-r101") and "71.6" in recipe_text("cityscapes-r50")
+
+
+def test_names_agree_with_what_they_name() -> None:
+    from agmm.inference import PROTOCOL_NAMES
+    from agmm.losses import PRESETS as LOSS_PRESETS
+    from agmm.schedule import SCHEDULES
+
+    assert tuple(LOSS_PRESETS) == PRESETS
+    assert tuple(SCHEDULES) == SCHEDULE_NAMES
+    assert get_args(ProtocolName) == PROTOCOL_NAMES
+
+
+def test_layers_override_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 7\nlambda = 0.5\nseed = 3\n[loss]\nuse_con = false\nstop_gradient = true\n")
+    config = load_config("voc-r101", path, {"seed": 4, "lambda_": 0.25, "loss": {"use_con": True}})
+    assert (config.epochs, config.lambda_, config.seed, config.batch_size) == (7, 0.25, 4, 16)
+    assert config.loss == {"use_con": True, "stop_gradient": True}
+    assert config.to_dict()["lambda"] == 0.25
+    assert TrainConfig.from_dict(tomllib.loads(config.to_toml())) == config
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"epoch": 3}, "unknown setting 'epoch'. Did you mean epochs"),
+        ({"lamda": 1.0}, "Did you mean lambda"),
+        ({"epochs": "3"}, "epochs must be of type int, got '3'"),
+        ({"epochs": True}, "epochs must be of type int, got True"),
+        ({"crop_size": 321}, "crop_size must be of type list, got 321"),
+        ({"crop_size": [321]}, "crop_size must be a height and a width"),
+        ({"scale": [2.0, 0.5]}, "the smaller first"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"lambda": float("nan")}, "lambda_ must be at least 0, got nan"),
+        ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"ema_decay": 1.0}, r"ema_decay must lie in \[0, 1\)"),
+        ({"preset": "papers"}, "Unknown preset 'papers'. Choose from: paper, released. Did you mean paper"),
+        ({"output_stride": 4}, "output_stride must be 8 or 16"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_settings_that_cannot_be(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_dict(data)
+
+
+def test_whole_numbers_serve_as_floats() -> None:
+    assert TrainConfig.from_dict({"lambda": 1, "scale": [1, 2]}).scale == (1.0, 2.0)
+
+
+def test_unknown_recipe_and_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Unknown recipe 'voc-r50'.*Did you mean voc-r101"):
+        load_config("voc-r50")
+    with pytest.raises(TrainingError, match="no such file"):
+        load_config(config_path=tmp_path / "no.toml")
+    (tmp_path / "bad.toml").write_text("epochs: 3")
+    with pytest.raises(TrainingError, match="not a TOML file"):
+        load_config(config_path=tmp_path / "bad.toml")
+    (tmp_path / "odd.toml").write_text("epoks = 3")
+    with pytest.raises(ValueError, match=r"odd.toml: unknown setting 'epoks'. Did you mean epochs"):
+        load_config(config_path=tmp_path / "odd.toml")
