@@ -54,7 +54,7 @@ def read_classes_csv(path: Path, name: str = "custom") -> LabelSpace:
     """
     rows = _read_rows(path)
     columns = set(rows[0]) if rows else set()
-    id_column = "id" if "id" in columns else "index"
+    id_column = "index" if "index" in columns and "id" not in columns else "id"
     if missing := [c for c in ("name", id_column) if c not in columns]:
         raise DataError(
             f"{path}: column {' and '.join(missing)} missing; expected at least 'name' and 'id', separated by commas."
