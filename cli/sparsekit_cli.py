@@ -5,14 +5,16 @@ from __future__ import annotations
 import click
 
 from cli.reporting import ReportingGroup
+from cli.sparsekit_commands.cost import cost
 from cli.sparsekit_commands.demo_data import demo_data
+from cli.sparsekit_commands.gallery import gallery
 from cli.sparsekit_commands.points import points
 from cli.sparsekit_commands.render import render
 from cli.sparsekit_commands.score import score
 from cli.sparsekit_commands.stats import stats
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (demo_data, points, score, stats, render)
+COMMANDS: tuple[click.Command, ...] = (cost, demo_data, points, score, stats, render, gallery)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

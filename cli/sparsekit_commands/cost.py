@@ -1,0 +1,59 @@
+"""``sparsekit cost``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import options
+from cli.reporting import echo_json
+from sparsekit.cost import FULL_MASK_SECONDS, CostModel
+
+
+def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each number of the cost model."""
+    known = ", ".join(f"{seconds:g} for {name}" for name, seconds in FULL_MASK_SECONDS.items())
+    for f in reversed(fields(CostModel)):
+        default = known if f.default is None else f"{f.default:g}"
+        text = f"Seconds {f.metadata['help']}.  [default: {default}]"
+        command = click.option(f"--{f.name.replace('_', '-')}", type=click.FloatRange(min=0), help=text)(command)
+    return command
+
+
+@click.command()
+@options.manifests_argument
+@options.split_option
+@click.option(
+    "--model",
+    "model_path",
+    type=click.Path(path_type=Path),
+    help="TOML file with any of the numbers below (seconds_per_click = 3.0); options go before it.",
+)
+@_model_options
+@options.json_option
+def cost(
+    manifests: tuple[Path, ...], split: str | None, model_path: Path | None, as_json: bool, **seconds: float | None
+) -> None:
+    """Estimate the minutes of work behind annotations, and how many times as long full masks would take.
+
+    MANIFESTS are manifest.csv files, or the folders that hold them. The model adds up the times below; the defaults
+    are measurements of Bearman et al. 2016, Jain and Grauman 2013 and Cordts et al. 2016.
+    """
+    from dataclasses import replace
+
+    from data_manifests import read_manifest
+    from sparsekit.cost import annotation_cost, format_costs, read_cost_model
+
+    model = read_cost_model(model_path) if model_path else CostModel()
+    model = replace(model, **{name: value for name, value in seconds.items() if value is not None})
+    costs = [annotation_cost(read_manifest(path), model, split=split) for path in manifests]
+    if as_json:
+        echo_json([one.to_dict() for one in costs])
+        return
+    click.echo(format_costs(costs))
+    if any(one.full_mask_seconds is None for one in costs):
+        click.echo("No time for full masks of this label space is known: give --seconds-per-full-mask.", err=True)
