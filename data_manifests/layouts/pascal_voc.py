@@ -10,8 +10,13 @@ from data_manifests.image_io import IMAGE_SUFFIXES, list_pictures
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
 
-#: Lists of a split, best first: the 10,582 images with SBD's masks go by train_aug in most code.
-_LISTS = {"train": ("train_aug.txt", "trainaug.txt", "train.txt"), "val": ("val.txt",)}
+#: Lists and their split; the later go before the earlier, so that an image to validate on is never trained on. Of those
+#: in one line the first is read: the 10,582 images with SBD's masks go by train_aug in most code.
+_LISTS = (
+    (("trainval.txt",), "train"),
+    (("train_aug.txt", "trainaug.txt", "train.txt"), "train"),
+    (("val.txt",), "val"),
+)
 
 
 def _devkit(root: Path) -> Path | None:
@@ -56,8 +61,8 @@ def _read_split_lists(devkit: Path) -> dict[str, str]:
     """Image id to split, from the lists; most images of JPEGImages have no mask and stand in no list."""
     folder = devkit / "ImageSets" / "Segmentation"
     splits: dict[str, str] = {}
-    for split in ("train", "val"):  # an image in both lists is kept out of training
-        path = next((folder / name for name in _LISTS[split] if (folder / name).is_file()), None)
+    for names, split in _LISTS:
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is not None:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             splits |= {_image_id(line): split for line in lines if line.strip()}
