@@ -1,0 +1,249 @@
+"""The AGMM loss: its terms, its options and the module that joins them.
+
+Equation numbers refer to ``docs/method.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from agmm.bilinear import resize_map
+from agmm.distances import Distance
+from agmm.labelled_pixels import LabelledPixels, find_labelled
+from agmm.mixture import EPSILON, Mixture, MixtureOptions, fit_mixture
+from agmm.pixel_terms import pixel_terms
+
+Contrastive = Literal["mean", "sum"]
+
+
+@dataclass(frozen=True)
+class LossOptions(MixtureOptions):
+    """What the loss is made of; the defaults are the paper's.
+
+    Args:
+        use_self: Let the mixture teach every real pixel, L_self (eq. 6).
+        use_spar: Let the labels teach the mixture, L_spar (eq. 7).
+        use_con: Push prototypes of different classes apart, L_con (eq. 8).
+        stop_gradient: Let L_self change the predictions only, not the mixture.
+        contrastive: Prototypes of the batch: the ``mean`` over the images that hold the class, or their ``sum``.
+        absence_weight: Weight of the absence term (eq. 9), 0 for none.
+    """
+
+    use_self: bool = True
+    use_spar: bool = True
+    use_con: bool = True
+    stop_gradient: bool = False
+    contrastive: Contrastive = "mean"
+    absence_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.contrastive not in get_args(Contrastive):
+            raise ValueError(f"Unknown contrastive {self.contrastive!r}. Choose from: mean, sum.")
+        if not self.absence_weight >= 0:
+            raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
+
+
+#: ``paper`` follows the formulas of the paper and its supplement, ``released`` the authors' public code.
+PRESETS: dict[str, LossOptions] = {
+    "paper": LossOptions(),
+    "released": LossOptions(
+        distance="l1_mean", variance="fixed", mask_distance=True, contrastive="sum", absence_weight=1.0
+    ),
+}
+
+
+def resolve_options(preset: str = "paper", **options: Any) -> LossOptions:
+    """Options of a preset with some of them replaced.
+
+    Args:
+        preset: A name in :data:`PRESETS`.
+        options: Fields of :class:`LossOptions`.
+
+    Raises:
+        ValueError: If a name or a value is unknown.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"Unknown preset {preset!r}. Choose from: {', '.join(PRESETS)}.")
+    known = [field.name for field in fields(LossOptions)]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
+            raise ValueError(f"Unknown loss option {name!r}. {hint}")
+    return replace(PRESETS[preset], **options)
+
+
+def sparse_supervision_loss(mixture: Mixture) -> Tensor:
+    """L_spar: the mixture against the labels, at the labelled pixels (eq. 7).
+
+    Args:
+        mixture: The Gaussians of the batch; ``density`` is read bilinearly at each labelled pixel.
+
+    Returns:
+        A scalar; 0 without labels.
+    """
+    labelled, density = mixture.labelled, mixture.density
+    pixel, pair = _comparisons(labelled)
+    height, width = density.shape[1:]
+    rows = resize_map(height, labelled.target_size[0], density.device, density.dtype)
+    columns = resize_map(width, labelled.target_size[1], density.device, density.dtype)
+    row, col = labelled.row[pixel], labelled.col[pixel]
+    index = (pair[:, None] * height + rows.index[row])[:, :, None] * width + columns.index[col][:, None, :]
+    weight = rows.weight[row][:, :, None] * columns.weight[col][:, None, :]
+    corners = density.flatten().index_select(0, index.flatten()).view(index.shape)
+    g = (corners * weight).sum((1, 2))
+    likelihood = torch.where(pair == labelled.pair[pixel], g, 1 - g)
+    total = -((likelihood + EPSILON).log() / labelled.pair_classes[pair]).sum() / 2
+    return total / max(1, len(labelled.row))
+
+
+def contrastive_loss(
+    prototypes: Tensor, labelled: LabelledPixels, *, distance: Distance = "l2", contrastive: Contrastive = "mean"
+) -> Tensor:
+    """L_con: how near the classes' prototypes are to each other, averaged over pairs of classes (eq. 8).
+
+    Args:
+        prototypes: One for each image and class, shape (M, D).
+        labelled: The M pairs.
+        distance: As in the mixture.
+        contrastive: ``mean`` or ``sum`` of a class's prototypes over the images that hold it.
+
+    Returns:
+        A scalar; 0 with fewer than two classes.
+    """
+    classes, slot, images = torch.unique(labelled.pair_class, return_inverse=True, return_counts=True)
+    centres = prototypes.new_zeros((len(classes), prototypes.shape[1])).index_add(0, slot, prototypes)
+    if contrastive == "mean":
+        centres = centres / images[:, None]
+    first, second = torch.triu_indices(len(classes), len(classes), 1, device=prototypes.device)
+    difference = centres[first] - centres[second]
+    squared = difference.square().sum(1) if distance == "l2" else difference.abs().mean(1).square()
+    return torch.exp(-squared).sum() / max(1, len(first))
+
+
+class AGMMLoss(nn.Module):
+    """The loss of adaptive Gaussian mixtures for sparsely annotated segmentation (eq. 5).
+
+    It has no parameters. Batches without labels, with one class, or with nothing but padding give finite values and
+    gradients. Under autocast it computes in float32. Under ``torch.compile`` it runs uncompiled, as the size of nearly
+    everything in it depends on the labels; the network around it is compiled.
+
+    Args:
+        preset: ``paper`` or ``released``; see :data:`PRESETS`.
+        lambda_: Weight of L_self + L_spar + L_con.
+        ignore_index: The value of ``target`` where no class is given.
+        options: Fields of :class:`LossOptions` that replace the preset's.
+
+    Raises:
+        ValueError: If the preset, an option or a value is unknown.
+
+    References:
+        Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures", CVPR 2023.
+    """
+
+    def __init__(self, preset: str = "paper", lambda_: float = 1.0, ignore_index: int = 255, **options: Any) -> None:
+        super().__init__()
+        if not lambda_ >= 0:
+            raise ValueError(f"lambda_ must be 0 or more, got {lambda_}.")
+        self.options = resolve_options(preset, **options)
+        self.preset, self.lambda_, self.ignore_index = preset, lambda_, ignore_index
+
+    def extra_repr(self) -> str:
+        """The settings, for print(loss)."""
+        return f"preset={self.preset!r}, lambda_={self.lambda_}, ignore_index={self.ignore_index}, {self.options}"
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(
+        self, features: Tensor, logits: Tensor, target: Tensor, valid: Tensor, image_classes: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of a batch.
+
+        Args:
+            features: What the classifier sees, after ReLU, shape (N, D, h, w).
+            logits: Raw scores at the image's size, shape (N, C, H, W).
+            target: Class ids, int64, shape (N, H, W); ``ignore_index`` where no class is given.
+            valid: False on padding, bool, shape (N, H, W).
+            image_classes: Classes of the whole image, bool, shape (N, C), for the absence term. If not given, the
+                classes labelled in the crop; an image without any then takes no part in that term.
+
+        Returns:
+            The total, and its terms ``seg``, ``self``, ``spar``, ``con``, ``absence``, each an unweighted scalar (0 if
+            switched off).
+
+        Raises:
+            ValueError: If shapes do not fit each other or ``target`` holds something that is not a class.
+        """
+        _check_shapes(features, logits, target, valid, image_classes)
+        options = self.options
+        labelled = find_labelled(target, valid, num_classes=logits.shape[1], ignore_index=self.ignore_index)
+        terms = {name: features.new_zeros(()) for name in ("seg", "self", "spar", "con", "absence")}
+        with torch.autocast(features.device.type, enabled=False):
+            mixture = None
+            if options.use_self or options.use_spar or options.use_con:
+                mixture = fit_mixture(features, logits, valid, labelled, options)
+            density = mixture.density if mixture and options.use_self else None
+            if density is not None and options.stop_gradient:
+                density = density.detach()
+            absent = _absent_classes(labelled, logits, image_classes) if options.absence_weight else None
+            terms["seg"], terms["self"], terms["absence"] = pixel_terms(logits, density, labelled, valid, absent)
+            if mixture and options.use_spar:
+                terms["spar"] = sparse_supervision_loss(mixture)
+            if mixture and options.use_con:
+                terms["con"] = contrastive_loss(
+                    mixture.prototypes, labelled, distance=options.distance, contrastive=options.contrastive
+                )
+            extra = terms["self"] + terms["spar"] + terms["con"]
+            total = terms["seg"] + self.lambda_ * extra + options.absence_weight * terms["absence"]
+        return total, terms
+
+
+def _comparisons(labelled: LabelledPixels) -> tuple[Tensor, Tensor]:
+    """Each labelled pixel beside each pair of its image: both indices, shape (num_comparisons,)."""
+    device = labelled.row.device
+    per_image = torch.bincount(labelled.pair_image, minlength=len(labelled.pairs_per_image))
+    first_pair = per_image.cumsum(0) - per_image
+    repeats = per_image[labelled.image]
+    pixel = torch.repeat_interleave(
+        torch.arange(len(repeats), device=device), repeats, output_size=labelled.num_comparisons
+    )
+    start = repeats.cumsum(0) - repeats
+    within = torch.arange(labelled.num_comparisons, device=device) - start[pixel]
+    return pixel, first_pair[labelled.image[pixel]] + within
+
+
+def _absent_classes(labelled: LabelledPixels, logits: Tensor, image_classes: Tensor | None) -> Tensor:
+    """Classes known not to be in the image, as image * C + class, shape (A,)."""
+    here = torch.zeros(logits.shape[:2], dtype=torch.bool, device=logits.device)
+    here[labelled.pair_image, labelled.pair_class] = True
+    absent = ~(here | image_classes) if image_classes is not None else ~here & here.any(1, keepdim=True)
+    return absent.flatten().nonzero()[:, 0]
+
+
+def _check_shapes(
+    features: Tensor, logits: Tensor, target: Tensor, valid: Tensor, image_classes: Tensor | None
+) -> None:
+    if features.ndim != 4 or logits.ndim != 4 or len(features) != len(logits):
+        raise ValueError(
+            f"Expected features (N, D, h, w) and logits (N, C, H, W), got {tuple(features.shape)} and "
+            f"{tuple(logits.shape)}."
+        )
+    num_images, num_classes, height, width = logits.shape
+    for name, tensor, dtype in (("target", target, torch.int64), ("valid", valid, torch.bool)):
+        if tensor.shape != (num_images, height, width) or tensor.dtype != dtype:
+            raise ValueError(
+                f"Expected {name} of shape {(num_images, height, width)} and type {dtype} beside logits of shape "
+                f"{tuple(logits.shape)}, got {tuple(tensor.shape)} and {tensor.dtype}."
+            )
+    if image_classes is not None and (
+        image_classes.shape != (num_images, num_classes) or image_classes.dtype != torch.bool
+    ):
+        raise ValueError(
+            f"Expected image_classes of shape {(num_images, num_classes)} and type torch.bool, "
+            f"got {tuple(image_classes.shape)} and {image_classes.dtype}."
+        )
