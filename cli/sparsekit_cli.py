@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.reporting import ReportingGroup
+from cli.sparsekit_commands.compare import compare
 from cli.sparsekit_commands.cost import cost
 from cli.sparsekit_commands.demo_data import demo_data
 from cli.sparsekit_commands.gallery import gallery
@@ -14,7 +15,7 @@ from cli.sparsekit_commands.score import score
 from cli.sparsekit_commands.stats import stats
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (cost, demo_data, points, score, stats, render, gallery)
+COMMANDS: tuple[click.Command, ...] = (compare, cost, demo_data, points, score, stats, render, gallery)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

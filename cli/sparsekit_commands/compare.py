@@ -1,0 +1,49 @@
+"""``sparsekit compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+from cli.reporting import echo_json
+
+
+@click.command()
+@click.argument("ours", type=click.Path(path_type=Path))
+@click.argument("human", type=click.Path(path_type=Path))
+@click.option(
+    "--unlabelled",
+    type=click.IntRange(0, 65535),
+    default=255,
+    show_default=True,
+    help="Value of unlabelled pixels where HUMAN or OURS is a folder of label maps.",
+)
+@click.option(
+    "--masks",
+    "masks_dir",
+    type=click.Path(path_type=Path),
+    help="Folder of full masks for HUMAN, of the same file names; 255 is void.",
+)
+@options.workers_option
+@options.json_option
+def compare(ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, workers: int, as_json: bool) -> None:
+    """Put synthetic annotations beside those that people drew: coverage, strokes, errors.
+
+    OURS and HUMAN are each a manifest.csv, a folder that holds one, or a folder of sparse label maps as PNG files. All
+    is measured on the pixels, alike for both; a stroke is a connected region of one label.
+    """
+    from sparsekit.compare import Comparison, format_comparison, measure_maps, sparse_maps
+
+    num_ours, maps_ours = sparse_maps(ours, unlabelled)
+    num_human, maps_human = sparse_maps(human, unlabelled, masks_dir)
+    with progress(num_ours + num_human) as advance:
+        values_ours = measure_maps(maps_ours, workers=workers, on_image=advance)
+        values_human = measure_maps(maps_human, workers=workers, on_image=advance)
+    comparison = Comparison((str(ours), str(human)), (num_ours, num_human), (values_ours, values_human))
+    if as_json:
+        echo_json(comparison.to_dict())
+    else:
+        click.echo(format_comparison(comparison))
