@@ -193,6 +193,7 @@ def make_loader(dataset: ManifestDataset, sampler: EpochSampler, workers: int, p
     return DataLoader(
         dataset, batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory, persistent_workers=workers > 0,
         worker_init_fn=_start_worker, collate_fn=_collate,
+        generator=torch.Generator(),  # its own, or starting workers would draw from the one that dropout uses
     )  # fmt: skip
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -21,10 +20,14 @@ def choose_device(name: str) -> torch.device:
 
     Raises:
         TrainingError: If CUDA was asked for and there is none.
+        ValueError: If there is no such kind of device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"Unknown device '{name}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise TrainingError(
             f"Device '{name}' was asked for, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
@@ -69,31 +72,24 @@ class Ranks:
             )
 
 
-@contextmanager
-def join_ranks(device_name: str) -> Iterator[Ranks]:
-    """Join the processes that torchrun started; without torchrun, be the only one.
+def join_ranks(device_name: str) -> Ranks:
+    """Join the processes that torchrun started, if it did; without torchrun, be the only one.
+
+    The processes stay joined until they end, as torch cannot join the same ones twice.
 
     Args:
         device_name: As for ``choose_device``; under torchrun ``cuda`` becomes each process's own device.
-
-    Yields:
-        This process's place among them.
 
     Raises:
         TrainingError: If CUDA was asked for and there is none.
     """
     device = choose_device(device_name)
     if "WORLD_SIZE" not in os.environ:
-        yield Ranks(0, 1, device)
-        return
+        return Ranks(0, 1, device)
     if device.type == "cuda":
         device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
-    joined_before = distributed.is_initialized()  # by a caller who trains several times
-    if not joined_before:
+    if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Ranks(distributed.get_rank(), distributed.get_world_size(), device)
-    finally:
-        if not joined_before:
-            distributed.destroy_process_group()
+        atexit.register(distributed.destroy_process_group)
+    return Ranks(distributed.get_rank(), distributed.get_world_size(), device)

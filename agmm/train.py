@@ -68,41 +68,42 @@ def train(
             loss is not finite, or a checkpoint cannot be written.
         ValueError: If settings do not fit together.
     """
-    with join_ranks(config.device) as ranks:
-        checksum = manifest_sha256(manifest)
-        ranks.require_equal(checksum, "manifest")
-        ranks.require_equal(config.to_toml(), "settings")
-        val_rows = validation_rows(manifest, config)
-        protocol = Protocol(config.val_protocol, tile_size=max(config.crop_size))
-        task = prepare(manifest, config, ranks)
-        info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0)
-        if resume:
-            info = restore(task, info, run_dir / STATE_NAME)
-        elif ranks.is_first:
-            require_free(run_dir, overwrite)
-        if ranks.is_first:
-            describe_run(run_dir, manifest, checksum, config, ranks)
-        with RunLog(run_dir, ranks, config.epochs, task.sampler.steps_per_epoch, info.epoch, quiet) as log:
+    ranks = join_ranks(config.device)
+    checksum = manifest_sha256(manifest)
+    ranks.require_equal(checksum, "manifest")
+    ranks.require_equal(config.to_toml(), "settings")
+    val_rows = validation_rows(manifest, config)
+    tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
+    protocol = Protocol(config.val_protocol, tile_size)
+    task = prepare(manifest, config, ranks)
+    info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0)
+    if resume:
+        info = restore(task, info, run_dir / STATE_NAME)
+    elif ranks.is_first:
+        require_free(run_dir, overwrite)
+    if ranks.is_first:
+        describe_run(run_dir, manifest, checksum, config, ranks)
+    with RunLog(run_dir, ranks, config.epochs, task.sampler.steps_per_epoch, info.epoch, quiet) as log:
+        if not val_rows:
+            log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept, not the best.")
+        for epoch in range(info.epoch + 1, config.epochs + 1):
+            scores = train_epoch(task, epoch, log)
+            info = replace(info, epoch=epoch)
             if not val_rows:
-                log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept, not the best.")
-            for epoch in range(info.epoch + 1, config.epochs + 1):
-                scores = train_epoch(task, epoch, log)
-                info = replace(info, epoch=epoch)
-                if not val_rows:
-                    info = replace(info, best_epoch=epoch)
-                elif epoch % config.val_every == 0 or epoch == config.epochs:
-                    result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
-                    scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
-                    scores |= score_training_pictures(task, manifest)
-                    if info.best_miou is None or result.miou > info.best_miou:
-                        info = replace(info, best_miou=result.miou, best_epoch=epoch)
-                        log.validation(epoch, result)
-                log.epoch(epoch, scores)
-                if ranks.is_first:
-                    if info.best_epoch == epoch:
-                        save_checkpoint(run_dir / WEIGHTS_NAME, task.judged.state_dict(), info)
-                    save_checkpoint(run_dir / STATE_NAME, task.tensors(), info)
-        return TrainResult(run_dir, info)
+                info = replace(info, best_epoch=epoch)
+            elif epoch % config.val_every == 0 or epoch == config.epochs:
+                result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
+                scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
+                scores |= score_training_pictures(task, manifest)
+                if info.best_miou is None or result.miou > info.best_miou:
+                    info = replace(info, best_miou=result.miou, best_epoch=epoch)
+                    log.validation(epoch, result)
+            log.epoch(epoch, scores)
+            if ranks.is_first:
+                if info.best_epoch == epoch:
+                    save_checkpoint(run_dir / WEIGHTS_NAME, task.judged.state_dict(), info)
+                save_checkpoint(run_dir / STATE_NAME, task.tensors(), info)
+    return TrainResult(run_dir, info)
 
 
 def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:

@@ -1,0 +1,204 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import agmm.task
+from agmm.checkpoint import load_checkpoint, load_run
+from agmm.config import TrainConfig
+from agmm.errors import TrainingError
+from agmm.evaluate import evaluate_rows
+from agmm.losses import AGMMLoss
+from agmm.train import resumed_config, train
+from data_manifests import Manifest, ManifestInfo, read_manifest, write_manifest
+from tests.agmm.conftest import tiny_manifest
+from tests.agmm.two_ranks import train_both
+
+#: Small, and with everything in it that a resumed training could forget.
+SETTINGS: dict[str, Any] = {
+    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "dropout": 0.3, "crop_size": [48, 48], "photometric": True,
+    "batch_size": 2, "accumulate": 2, "epochs": 3, "clip_norm": 1.0, "ema_decay": 0.5, "device": "cpu", "workers": 0,
+}  # fmt: skip
+CONFIG = TrainConfig.from_dict(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return read_manifest(tiny_manifest(tmp_path_factory.mktemp("tiny"), num_images=7))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("run") / "first"
+    train(manifest, CONFIG, run_dir, quiet=True)
+    return run_dir
+
+
+def log_of(run_dir: Path) -> list[dict[str, str]]:
+    with (run_dir / "log.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_two_images_can_be_overfitted(tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path, num_images=2, splits=("train",), clicks=60))
+    config = replace(
+        CONFIG, crop_size=(64, 96), scale=(1.0, 1.0), flip=False, photometric=False, dropout=0.0, accumulate=1,
+        epochs=20, optimizer="adamw", learning_rate=2e-3, new_layers_factor=1.0, ema_decay=0.0, val_split="train",
+        val_every=10,
+    )  # fmt: skip
+    result = train(manifest, config, tmp_path / "run", quiet=True)
+    assert result.info.best_miou is not None and result.info.best_miou > 0.8
+    losses = [float(row["loss"]) for row in log_of(tmp_path / "run")]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_a_run_folder_tells_its_story(manifest: Manifest, undisturbed: Path) -> None:
+    rows = log_of(undisturbed)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(float(row[name]) > 0 for row in rows for name in ("loss", "seg", "self", "spar", "val_miou"))
+    description = json.loads((undisturbed / "run.json").read_text())
+    assert description["run_again"].startswith(f"agmm train {manifest.path} --config {undisturbed}/config.toml --out ")
+    assert description["seed"] == 0
+    run = load_run(undisturbed)
+    best = max(range(3), key=lambda i: float(rows[i]["val_miou"]))
+    assert run.info.epoch == run.info.best_epoch == best + 1
+    result = evaluate_rows(run.model, manifest, manifest.rows_of("val"))
+    assert result.miou == run.info.best_miou == pytest.approx(float(rows[best]["val_miou"]))
+    validation = json.loads((undisturbed / "validation.json").read_text())
+    assert validation["epoch"] == best + 1
+    assert validation["miou"] == pytest.approx(result.miou)
+    assert list((undisturbed / "tensorboard").glob("events.*"))
+
+
+def test_seeds_decide_everything_and_workers_nothing(manifest: Manifest, undisturbed: Path, tmp_path: Path) -> None:
+    train(manifest, replace(CONFIG, workers=2), tmp_path / "again", quiet=True)
+    assert_same_state(tmp_path / "again", undisturbed)
+    train(manifest, replace(CONFIG, seed=1), tmp_path / "other", quiet=True)
+    ours, theirs = (load_checkpoint(run / "state.safetensors")[0] for run in (undisturbed, tmp_path / "other"))
+    assert not torch.equal(ours["model.classifier.weight"], theirs["model.classifier.weight"])
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    for name in ("state.safetensors", "weights.safetensors"):
+        (ours, info), (theirs, other_info) = load_checkpoint(one / name), load_checkpoint(other / name)
+        assert ours.keys() == theirs.keys()
+        assert not [key for key in ours if not torch.equal(ours[key], theirs[key])]
+        assert replace(info, config=CONFIG) == replace(other_info, config=CONFIG)
+    assert log_of(one) == log_of(other)
+
+
+def test_a_killed_training_goes_on_bit_by_bit(manifest: Manifest, undisturbed: Path, tmp_path: Path) -> None:
+    run_dir, config_path = tmp_path / "run", tmp_path / "config.toml"
+    config_path.write_text(CONFIG.to_toml())
+    command = [sys.executable, "-m", "agmm", "train", manifest.path, "--config", config_path, "--out", run_dir]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, env=environment)
+    while process.poll() is None and not (run_dir / "state.safetensors").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 1 <= load_checkpoint(run_dir / "state.safetensors")[1].epoch < 3, "the training was not interrupted"
+    with (run_dir / "log.csv").open("a") as file:
+        file.write("3" + "," * 20 + "\n")  # as if it had been killed between log and state
+    train(manifest, resumed_config(run_dir, {}), run_dir, resume=True, quiet=True)
+    assert_same_state(run_dir, undisturbed)
+
+
+def test_what_a_resumed_training_refuses(manifest: Manifest, undisturbed: Path, tmp_path: Path) -> None:
+    assert resumed_config(undisturbed, {"epochs": 9, "workers": 2}) == replace(CONFIG, epochs=9, workers=2)
+    with pytest.raises(ValueError, match="keeps its settings, but lambda_ would change"):
+        resumed_config(undisturbed, {"lambda_": 0.3, "preset": "paper"})
+    with pytest.raises(TrainingError, match="no such checkpoint"):
+        resumed_config(tmp_path, {})
+    other = read_manifest(tiny_manifest(tmp_path, num_images=7, seed=1))
+    with pytest.raises(TrainingError, match="was trained on another manifest"):
+        train(other, CONFIG, undisturbed, resume=True, quiet=True)
+
+
+def test_a_folder_in_use_is_kept(manifest: Manifest, undisturbed: Path) -> None:
+    before = (undisturbed / "weights.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="already holds a training"):
+        train(manifest, CONFIG, undisturbed, quiet=True)
+    assert (undisturbed / "weights.safetensors").read_bytes() == before
+
+
+def test_without_validation_the_last_epoch_is_kept(
+    manifest: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tuple(row for row in manifest.rows if row.split == "train")
+    only_train = Manifest(manifest.path.with_name("only_train.csv"), rows, ManifestInfo(manifest.label_space))
+    write_manifest(only_train)
+    result = train(only_train, replace(CONFIG, epochs=2, ema_decay=0.0), tmp_path / "run")
+    assert (result.info.best_miou, result.info.best_epoch) == (None, 2)
+    assert "No row of split 'val' has a full mask" in capsys.readouterr().err
+    state = load_checkpoint(tmp_path / "run/state.safetensors")[0]
+    weights = load_checkpoint(tmp_path / "run/weights.safetensors")[0]
+    assert all(torch.equal(weights[name], state[f"model.{name}"]) for name in weights)
+
+
+def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=1, gmm_images=2, supervision="full", preset="released", schedule="cosine")
+    train(manifest, config, tmp_path / "run", quiet=True)
+    (row,) = log_of(tmp_path / "run")
+    assert 0 < float(row["gmm_miou"]) < 1
+    assert 0 <= float(row["train_miou"]) < 1
+    assert float(row["absence"]) >= 0
+
+
+def test_a_loss_that_is_no_number_stops_the_training(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Spoilt(AGMMLoss):
+        calls = 0
+
+        def forward(self, *args: Any, **options: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            Spoilt.calls += 1
+            total, terms = super().forward(*args, **options)
+            factor = float("nan") if Spoilt.calls == 4 else 1.0
+            return total * factor, {**terms, "spar": terms["spar"] * factor}
+
+    monkeypatch.setattr(agmm.task, "AGMMLoss", Spoilt)
+    with pytest.raises(TrainingError, match=r"at step 3: spar\. Training stopped; the last checkpoint is still good"):
+        train(manifest, replace(CONFIG, accumulate=1), tmp_path / "run", quiet=True)
+    assert load_checkpoint(tmp_path / "run/state.safetensors")[1].epoch == 1
+
+
+def test_a_batch_of_one(manifest: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="batch of one picture .* --batch-size 2"):
+        train(manifest, replace(CONFIG, batch_size=1), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "tiny", num_images=4, splits=("train",))
+    other = tiny_manifest(tmp_path / "other", num_images=4, splits=("train",), seed=1)
+    script = str(Path(__file__).with_name("two_ranks.py"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, script, manifest, other, tmp_path / "two"]
+    subprocess.run(list(map(str, command)), check=True, env=environment, capture_output=True)
+    train_both(manifest, tmp_path / "accumulated", batch_size=2, accumulate=2)
+    train_both(manifest, tmp_path / "doubled", batch_size=4, accumulate=1)
+    # Each rank normalises its own batch, just as accumulated batches are: here the whole network can be compared.
+    assert_close(tmp_path / "two/plain", tmp_path / "doubled/plain")
+    assert_close(tmp_path / "two/plain", tmp_path / "accumulated/plain")
+    assert_close(tmp_path / "two/normed", tmp_path / "accumulated/normed", but="running_")
+    for rank in (0, 1):
+        error = (tmp_path / f"two/error{rank}.txt").read_text()
+        assert error.startswith("Ranks [1] have another manifest than rank 0")
+
+
+def assert_close(one: Path, other: Path, but: str = "none") -> None:
+    (ours, _), (theirs, _) = (load_checkpoint(run / "state.safetensors") for run in (one, other))
+    for name, tensor in ours.items():
+        if but not in name and tensor.is_floating_point():
+            torch.testing.assert_close(tensor, theirs[name], rtol=1e-4, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}")
