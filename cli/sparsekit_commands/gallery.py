@@ -1,0 +1,72 @@
+"""``sparsekit gallery``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+
+
+@click.command()
+@options.manifests_argument
+@click.option(
+    "--out",
+    "out_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("gallery.html"),
+    show_default=True,
+    help="The page.",
+)
+@options.split_option
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="Only so many images, spread evenly over all; 0 for all.",
+)
+@click.option(
+    "--thumbnail-size",
+    type=click.IntRange(min=16),
+    default=640,
+    show_default=True,
+    help="Longer side of the pictures in the page, in pixels.",
+)
+@click.option(
+    "--dot-size",
+    type=click.IntRange(min=1),
+    help="Diameter of a click, in pixels of the full picture.  [default: 2 % of the picture's longer side]",
+)
+@options.overwrite_option
+def gallery(
+    manifests: tuple[Path, ...],
+    out_path: Path,
+    split: str | None,
+    limit: int,
+    thumbnail_size: int,
+    dot_size: int | None,
+    overwrite: bool,
+) -> None:
+    """Make one HTML page to look through annotations: layers to switch, filters, statistics.
+
+    The page holds everything it needs and opens from disk. Two MANIFESTs of the same images can be compared with a
+    slider. It needs the extra 'figures'.
+    """
+    from data_manifests import DataError, read_manifest
+    from sparsekit.gallery import choose_images, write_gallery
+
+    if out_path.exists() and not overwrite:
+        raise DataError(f"{out_path}: is there already. Give --overwrite to replace it, or another --out.")
+    choice = choose_images([read_manifest(path) for path in manifests], split=split, limit=limit or None)
+    with progress(len(choice.shown)) as advance:
+        summary = write_gallery(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size, on_image=advance)
+    for problem in summary.problems[:10]:
+        click.echo(f"Warning: {problem}", err=True)
+    if len(summary.problems) > 10:
+        click.echo(f"Warning: and {len(summary.problems) - 10} more", err=True)
+    click.echo(f"{out_path}")
+    of_all = f" of {len(choice.available)}" if len(choice.shown) < len(choice.available) else ""
+    click.echo(f"  {summary.num_images}{of_all} images, {summary.num_bytes / 1e6:.1f} MB")
