@@ -311,7 +311,7 @@ def _draw_end_wall(canvas: Canvas, dice: Dice, end: Facade, depth: float, style:
     outline = end.panel(0, depth, 0, style.height)
     if style.roof != "flat":
         outline.insert(3, end.at(depth / 2, style.height + 3.0))
-    canvas.surface(outline, wall, "front", shade=0.1, grain=style.grain, mottle=0.1)
+    canvas.surface(outline, wall, "front", shade=0.1, grain=style.grain, mottle=0.04)
     if dice.chance(0.5):
         for floor in range(style.floors):
             s = depth * dice.pick((0.25, 0.6))

@@ -134,7 +134,8 @@ class Canvas:
         """Fill a polygon.
 
         Args:
-            outline: Its corners in fine pixels.
+            outline: Its corners in fine pixels. A horizontal line may cross it twice at most; dents that break this are
+                levelled.
             color: Colour of the surface under white light.
             face: Where the surface looks, for the light.
             z: Its distance in metres, for the haze.
@@ -148,8 +149,10 @@ class Canvas:
         height, width = self.size
         if max(columns) < 0 or bottom < 0 or min(columns) >= width or top >= height or self._is_full():
             return
-        corners = np.array([columns, rows], np.int32).T
-        cv2.fillPoly(self._numbers, [corners], float(len(self._labels)))
+        if len(rows) > 4:
+            rows = _flattened(rows, top, bottom)
+        # fillConvexPoly fills the same pixels in OpenCV 4 and 5, fillPoly does not.
+        cv2.fillConvexPoly(self._numbers, np.array([columns, rows], np.int32).T, float(len(self._labels)))
         self._note(
             self.light.seen(color, face, z), (shade, (top + bottom) / 2, 1 / max(1, bottom - top), grain, mottle)
         )
@@ -169,7 +172,7 @@ class Canvas:
         """Fill many polygons of one colour in different brightness, later ones over earlier ones; see ``fill``.
 
         Args:
-            outlines: Their corners in fine pixels, shape (number, corners, 2).
+            outlines: Their corners in fine pixels, shape (number, corners, 2); without dents, see ``fill``.
             color: Their colour.
             tones: Brightness of each, 1 leaves the colour as it is.
             face: As in ``fill``.
@@ -185,7 +188,7 @@ class Canvas:
         for i in seen.tolist():
             if self._is_full():
                 return
-            cv2.fillPoly(self._numbers, [corners[i]], float(len(self._labels)))
+            cv2.fillConvexPoly(self._numbers, corners[i], float(len(self._labels)))
             top, bottom = int(lows[i, 1]), int(highs[i, 1])
             tone = float(tones[i])
             look = (shade, (top + bottom) / 2, 1 / max(1, bottom - top), grain, mottle)
@@ -224,7 +227,7 @@ class Canvas:
         if left >= right or top >= bottom:
             return
         patch = np.zeros((bottom - top, right - left), np.uint8)
-        cv2.fillPoly(patch, [corners - (left, top)], round(255 * darkness))
+        cv2.fillConvexPoly(patch, corners - np.array([left, top], np.int32), round(255 * darkness))
         part = self._shadow[top:bottom, left:right]
         np.maximum(part, patch, out=part)
 
@@ -254,3 +257,16 @@ class Canvas:
             label_ids=np.array(self._labels, np.uint8)[middle],
             instance_ids=np.array(self._instances, np.uint16)[middle],
         )
+
+
+def _flattened(rows: list[int], top: int, bottom: int) -> list[int]:
+    """Rows of a polygon's corners such that both ways from its top to its bottom lead down all the way."""
+    count, first, last = len(rows), rows.index(top), rows.index(bottom)
+    out = list(rows)
+    for step in (1, -1):
+        at, low = first, top
+        while at != last:
+            low = max(low, rows[at])
+            out[at] = low
+            at = (at + step) % count
+    return out

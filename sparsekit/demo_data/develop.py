@@ -43,7 +43,7 @@ def develop(layers: Layers, camera: Camera, light: Light, dice: Dice) -> NDArray
     _finish_ground(picture[ground:], layers, ground, across, down[ground:], camera, light, noise)
     if light.weather.wet:
         _mirror(picture, layers.ground, ground, light.weather.wet, noise)
-    picture *= np.array(light.exposure, np.float32)
+    picture *= _exposure(picture) * np.array(light.exposure, np.float32)
     picture *= (1 - 0.35 * (across[None, :, None] ** 2 + down[:, None, None] ** 2)).astype(np.float32)
     picture = _blur(picture, np.float32(dice.between(0.15, 0.75)))
     _add_sensor_noise(picture, dice, dice.between(1.2, 3.0) + (2.0 if light.name in ("dusk", "rain") else 0.0))
@@ -145,6 +145,13 @@ def _mirror(picture: Plane, ground: Plane, first: int, wet: float, noise: _Noise
                             np.arange(width, dtype=np.float32)[None, :] * np.float32(10 / width), 3)  # fmt: skip
     share = np.float32(wet) * np.clip(0.3 + 1.6 * (puddles - 0.4), 0.1, 1)
     picture[first:] += (mirrored - picture[first:]) * (share * ground[first:])[..., None]
+
+
+def _exposure(picture: Plane) -> np.float32:
+    """The camera's automatic exposure, which goes half of the way to a middling brightness."""
+    # Whole numbers: the order in which a machine adds them up changes nothing.
+    mean = int(np.clip(picture, 0, 255).astype(np.int64).sum()) / picture.size
+    return np.float32(min(1.7, max(0.85, 0.5 + 0.5 * 112 / max(1.0, mean))))
 
 
 def _blur(values: Plane, share: np.float32) -> Plane:

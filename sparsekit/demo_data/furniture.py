@@ -278,7 +278,7 @@ def draw_bridge(canvas: Canvas, dice: Dice, z: float, left: float, right: float)
     under: list[Place] = [(-70, low, z), (70, low, z), (70, low, z + 8), (-70, low, z + 8)]
     canvas.surface(under, scale(concrete, 0.4), "front")
     canvas.surface([(-70, low, z), (70, low, z), (70, low + 1.3, z), (-70, low + 1.3, z)], concrete, "front",
-                   shade=0.1, grain=0.06, mottle=0.15)  # fmt: skip
+                   shade=0.1, grain=0.06, mottle=0.06)  # fmt: skip
     canvas.surface(
         [(-70, low + 1.3, z), (70, low + 1.3, z), (70, low + 1.45, z), (-70, low + 1.45, z)],
         scale(concrete, 1.15),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sparsekit.demo_data import labels
@@ -265,16 +264,17 @@ def _draw_marks(canvas: Canvas, dice: Dice, street: Street) -> None:
             mark(x, x + 0.5, stop + 1.2, stop + 4.0)
             x += 1.0
         for x in ours:
-            _draw_arrow(mark, dice, x, stop - 7)
+            _draw_arrow(canvas, dice, x, stop - 7, faded)
     elif dice.chance(0.2):
-        _draw_arrow(mark, dice, 0.0, dice.between(9, 16))
+        _draw_arrow(canvas, dice, 0.0, dice.between(9, 16), faded)
 
 
-def _draw_arrow(mark: Callable[[float, float, float, float], None], dice: Dice, x: float, z: float) -> None:
-    mark(x - 0.08, x + 0.08, z, z + 2.6)
-    for k in range(6):  # the head, in slices
-        half = 0.45 * (6 - k) / 6
-        mark(x - half, x + half, z + 2.6 + 0.25 * k, z + 2.87 + 0.25 * k)
-    if dice.chance(0.3):
+def _draw_arrow(canvas: Canvas, dice: Dice, x: float, z: float, color: Color) -> None:
+    shaft, head = z + 2.6, z + 4.2
+    outline = [(-0.08, z), (-0.08, shaft), (-0.42, shaft), (0.0, head), (0.42, shaft), (0.08, shaft), (0.08, z)]
+    _lay(canvas, [(x + dx, 0, dz) for dx, dz in outline], color, 0.08)
+    if dice.chance(0.3):  # and a turn
         side = dice.pick((-1, 1))
-        mark(min(x, x + side * 0.7), max(x, x + side * 0.7), z + 1.2, z + 1.5)
+        arm, tip = [(0.0, 0.9), (0.6, 1.6), (0.6, 2.0), (0.0, 1.4)], [(0.55, 1.2), (0.95, 2.0), (0.55, 2.4)]
+        for outline in (arm, tip):
+            _lay(canvas, [(x + side * dx, 0, z + dz) for dx, dz in outline], color, 0.08)

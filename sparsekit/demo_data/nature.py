@@ -9,7 +9,7 @@ from sparsekit.demo_data import labels
 from sparsekit.demo_data.canvas import Canvas, Place
 from sparsekit.demo_data.dice import Color, Dice, mix, scale
 from sparsekit.demo_data.light import Face
-from sparsekit.demo_data.shapes import blobs, limb
+from sparsekit.demo_data.shapes import CIRCLE, blobs, limb
 
 LEAVES: tuple[Color, ...] = (
     (76, 100, 50), (64, 90, 46), (92, 112, 54), (84, 104, 66), (70, 84, 48), (58, 80, 50), (108, 116, 58),
@@ -20,6 +20,7 @@ BARK: tuple[Color, ...] = ((84, 70, 58), (100, 90, 78), (70, 62, 56), (112, 104,
 
 def draw_tree(canvas: Canvas, dice: Dice, x: float, z: float, height: float, *, autumn: bool = False) -> None:
     """Draw a tree: trunk, branches, and a crown of clumps that are lighter towards the sun."""
+    _cast_crown_shadow(canvas, x, z, height)
     canvas.start(labels.VEGETATION)
     bark = dice.vary(dice.pick(BARK), 0.15)
     leaf = dice.vary(dice.pick(AUTUMN if autumn and dice.chance(0.7) else LEAVES), 0.16)
@@ -46,6 +47,17 @@ def draw_tree(canvas: Canvas, dice: Dice, x: float, z: float, height: float, *, 
     _draw_crown(canvas, dice, (middle[0] + lean, middle[1]), across, down, leaf, z)
 
 
+def _cast_crown_shadow(canvas: Canvas, x: float, z: float, height: float) -> None:
+    light = canvas.light
+    if light.shadow < 0.1:
+        return
+    middle_x, middle_z = x + light.cast[0] * height * 0.6, z + light.cast[1] * height * 0.6
+    across, along = height * 0.3, height * (0.3 + 0.15 * abs(light.cast[1]))
+    canvas.darken(
+        [(middle_x + across * a, 0, max(1.0, middle_z + along * b)) for a, b in CIRCLE[::2]], light.shadow * 0.85
+    )
+
+
 def _draw_crown(
     canvas: Canvas, dice: Dice, center: tuple[float, float], across: float, down: float, leaf: Color, z: float
 ) -> None:
@@ -59,12 +71,12 @@ def _draw_crown(
     spots, sunny = spots[order], sunny[order]
     size = (0.24 + 0.12 * _shares(dice, clumps)) * (1.15 - 0.3 * np.abs(spots).max(1))
     outlines = blobs(dice, middle + 0.8 * spots * half, size * across, size * down * 1.1)
-    tones = 0.72 + 0.34 * sunny + (_shares(dice, clumps) - 0.5) * 0.1
+    tones = 0.80 + 0.34 * sunny + (_shares(dice, clumps) - 0.5) * 0.1
     canvas.fill_many(outlines, leaf, tones, "front", z, shade=0.35, grain=0.22, mottle=0.25)
     leaves = 0 if across < 9 else 40 if across < 40 else 130
     spots = _in_disc(dice, leaves)
     size = (0.03 + 0.055 * _shares(dice, leaves)) * across
-    tones = 0.8 + 0.4 * (spots @ sun + _shares(dice, leaves) - 0.5)
+    tones = 0.88 + 0.4 * (spots @ sun + _shares(dice, leaves) - 0.5)
     outlines = blobs(dice, middle + 1.04 * spots * half, size, size, 0.45)
     canvas.fill_many(outlines, mix(leaf, (160, 170, 80), 0.1), tones, "front", z, grain=0.2)
 
@@ -89,12 +101,14 @@ def _draw_conifer(canvas: Canvas, dice: Dice, x: float, z: float, height: float,
         low = trunk + (height - trunk) * k / tiers
         half = height * 0.2 * (1 - k / tiers) + 0.1
         base = canvas.camera.project((x, low, z))
-        outline = [(base[0], base[1] - zoom * (height - trunk) * 1.9 / tiers)]
-        steps = 8
-        for i in range(steps + 1):
-            u = base[0] + zoom * half * (2 * i / steps - 1)
-            outline.append((u, base[1] + zoom * half * dice.between(-0.25, 0.12)))
-        canvas.fill(outline, dice.vary(leaf, 0.1), "front", z, shade=0.5, grain=0.22, mottle=0.15)
+        peak = (base[0], base[1] - zoom * (height - trunk) * 1.9 / tiers)
+        twigs = 8
+        hem = [base[1] + zoom * half * dice.between(-0.25, 0.12) for _ in range(twigs + 1)]
+        wedges = np.array(
+            [[peak, *((base[0] + zoom * half * (2 * j / twigs - 1), hem[j]) for j in (i, i + 1))] for i in range(twigs)]
+        )
+        tones = np.full(twigs, dice.between(0.9, 1.1))
+        canvas.fill_many(wedges, leaf, tones, "front", z, shade=0.5, grain=0.22, mottle=0.15)
 
 
 def draw_bush(canvas: Canvas, dice: Dice, x: float, z: float, size: float) -> None:

@@ -8,7 +8,7 @@ from sparsekit.demo_data import labels
 from sparsekit.demo_data.body import RIM, TYRE, Body, Pose
 from sparsekit.demo_data.canvas import Canvas, Place, Point
 from sparsekit.demo_data.dice import Color, Dice, mix, scale
-from sparsekit.demo_data.shapes import ellipse, limb
+from sparsekit.demo_data.shapes import CIRCLE, ellipse, limb
 
 SKIN: tuple[Color, ...] = ((214, 172, 146), (190, 144, 116), (146, 102, 76), (98, 66, 50), (226, 188, 164))
 HAIR: tuple[Color, ...] = ((44, 34, 30), (80, 58, 42), (128, 98, 64), (160, 156, 150), (28, 26, 28))
@@ -93,10 +93,9 @@ def draw_person(canvas: Canvas, dice: Dice, x: float, z: float) -> None:
     _draw_head(canvas, dice, at, z, zoom, skin, hair, turn, away)
     if canvas.light.name == "rain" and dice.chance(0.6):
         cover = dice.vary(dice.pick(CLOTHES), 0.2)
-        part((0.1, 1.2), (0.1, 2.0), 0.015, 0.015, (60, 60, 60))
-        top = at(0.1, 2.2)
-        canvas.fill([p for p in ellipse(at(0.1, 1.86), 0.58 * zoom, 0.36 * zoom) if p[1] <= at(0, 1.86)[1] + 1] + [top],
-                    cover, "front", z, shade=0.4)  # fmt: skip
+        part((0.1, 1.2), (0.1, 2.27), 0.015, 0.01, (60, 60, 60))
+        dome = [at(0.1 + 0.58 * p, 1.86 - 0.36 * q) for p, q in (*CIRCLE[16::2], CIRCLE[0])]
+        canvas.fill(dome, cover, "front", z, shade=0.4)
 
 
 def _draw_arm(

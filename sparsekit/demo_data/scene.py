@@ -342,7 +342,7 @@ def _draw_hood(canvas: Canvas, dice: Dice) -> None:
     canvas.start(labels.EGO_VEHICLE)
     height, width = canvas.size
     rise = height * dice.between(0.055, 0.10)
-    paint = dice.vary(dice.pick(((58, 62, 68), (36, 38, 44), (88, 90, 94), (74, 44, 44))), 0.2)
+    paint = dice.vary(dice.pick(((58, 62, 68), (36, 38, 44), (82, 84, 88), (44, 52, 66))), 0.2)
     middle = (canvas.camera.column, height + rise * 0.55)
     for share, tone in ((1.0, 0.55), (0.975, 1.0), (0.82, 0.9), (0.5, 0.8)):
         outline = ellipse(middle, width * 0.62 * (0.5 + 0.5 * share), rise * 1.55 * share)

@@ -68,6 +68,12 @@ def blobs(
     reach = 1 - ragged + 2 * ragged * dice.noise_bytes(len(centers), len(circle)) / 255
     sizes = np.stack([across, down], axis=1)
     outlines: NDArray[np.float64] = centers[:, None] + circle * reach[..., None] * sizes[:, None]
+    # Down the right side and down the left one no corner lies above the last, as Canvas.fill_many asks for.
+    top, bottom, count = 3 * len(circle) // 4, len(circle) // 4, len(circle)
+    right = [i % count for i in range(top, bottom + count + 1)]
+    left = list(range(top, bottom - 1, -1))
+    for way in (right, left):
+        outlines[:, way, 1] = np.maximum.accumulate(outlines[:, way, 1], axis=1)
     return outlines
 
 

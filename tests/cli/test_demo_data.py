@@ -1,0 +1,51 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from cli.sparsekit_cli import main
+from data_manifests import open_dataset
+
+
+def demo_data(*args):
+    return CliRunner().invoke(main, ["demo-data", *map(str, args)])
+
+
+def test_scenes_are_written_and_counted(tmp_path):
+    result = demo_data(tmp_path / "town", "--images", 4, "--size", "48x24", "--seed", 7)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == f"{tmp_path / 'town'}: 4 images of 48x24 (3 train, 1 val)"
+    assert open_dataset(tmp_path / "town").splits == ("train", "val")
+
+
+def test_summary_as_json(tmp_path):
+    result = demo_data(tmp_path / "town", "--images", 2, "--size", "20x16", "--json")
+    assert json.loads(result.stdout) == {
+        "folder": str(tmp_path / "town"), "images": {"train": 2}, "width": 20, "height": 16, "seed": 0,
+    }  # fmt: skip
+
+
+def test_a_full_folder_is_an_error_that_says_what_to_do(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    result = demo_data(tmp_path, "--images", 1)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1 and "not empty" in result.stderr and "another folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--images", 0), "0 is not in the range"),
+        (("--size", "512"), "expected width and height such as 512x256, got '512'"),
+        (("--size", "-4x4"), "got '-4x4'"),
+        (("--size", "12x12"), "at least 16x16, got 12x12"),
+        (("--seed", -1), "-1 is not in the range"),
+        (("--workers", 0), "0 is not in the range"),
+    ],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_wrong_usage(tmp_path, args, message):
+    result = demo_data(tmp_path / "town", *args)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "town").exists()
