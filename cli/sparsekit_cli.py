@@ -13,9 +13,10 @@ from cli.sparsekit_commands.points import points
 from cli.sparsekit_commands.render import render
 from cli.sparsekit_commands.score import score
 from cli.sparsekit_commands.stats import stats
+from cli.sparsekit_commands.validate import validate
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (compare, cost, demo_data, points, score, stats, render, gallery)
+COMMANDS: tuple[click.Command, ...] = (compare, cost, demo_data, points, score, stats, render, gallery, validate)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

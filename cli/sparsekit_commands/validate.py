@@ -1,0 +1,59 @@
+"""``sparsekit validate``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli import options
+from cli.reporting import echo_json
+
+if TYPE_CHECKING:
+    from data_manifests.validate import Problem
+
+_SHOWN_OF_A_KIND = 10
+
+
+@click.command()
+@options.manifest_argument
+@click.option("--quick", is_flag=True, help="Look whether files are there and have the right size; decode none.")
+@options.workers_option
+@options.json_option
+@click.pass_context
+def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_json: bool) -> None:
+    """Check a manifest with all its files and marks, and report every problem.
+
+    MANIFEST is a manifest.csv or the folder that holds it. The marks are drawn again and compared with the annotations.
+    The exit code is 1 if something keeps the manifest from being used.
+    """
+    from data_manifests.validate import MINOR_KINDS, check_manifest_file
+    from sparsekit.rasterize import rasterize
+
+    read, problems = check_manifest_file(manifest, pixels=not quick, draw=rasterize, workers=workers)
+    if as_json:
+        counts = dict(sorted(Counter(problem.kind for problem in problems).items()))
+        echo_json({"manifest": str(read.path), "num_rows": len(read.rows), "counts": counts,
+                   "problems": [asdict(problem) for problem in problems]})  # fmt: skip
+    else:
+        click.echo(_format(read.path, len(read.rows), problems))
+    if any(problem.kind not in MINOR_KINDS for problem in problems):
+        ctx.exit(1)
+
+
+def _format(path: Path, num_rows: int, problems: Sequence[Problem]) -> str:
+    if not problems:
+        return f"{path}: {num_rows} rows, no problems."
+    lines = [f"{path}: {num_rows} rows, {len(problems)} problems."]
+    for kind, count in Counter(problem.kind for problem in problems).items():
+        lines.append(f"\n{kind} ({count})")
+        of_kind = [problem for problem in problems if problem.kind == kind]
+        for problem in of_kind[:_SHOWN_OF_A_KIND]:
+            lines.append(f"  {problem.image_id + ': ' if problem.image_id else ''}{problem.message}")
+        if count > _SHOWN_OF_A_KIND:
+            lines.append(f"  and {count - _SHOWN_OF_A_KIND} more; --json lists all")
+    return "\n".join(lines)
