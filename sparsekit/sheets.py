@@ -259,7 +259,7 @@ def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) ->
     for columns in range(len(names), 0, -1):
         column_widths = [max(widths[i::columns]) for i in range(columns)]
         legend_width = sum(column_widths) + (columns - 1) * between
-        if legend_width <= sheet.width:
+        if legend_width <= sheet.width - size:
             break
     # As many rows as needed, but no near-empty last one.
     rows = -(-len(names) // columns)
