@@ -9,14 +9,28 @@ from cli.sparsekit_commands.compare import compare
 from cli.sparsekit_commands.cost import cost
 from cli.sparsekit_commands.demo_data import demo_data
 from cli.sparsekit_commands.gallery import gallery
+from cli.sparsekit_commands.info import info
 from cli.sparsekit_commands.points import points
 from cli.sparsekit_commands.render import render
 from cli.sparsekit_commands.score import score
+from cli.sparsekit_commands.scribbles import scribbles
 from cli.sparsekit_commands.stats import stats
 from cli.sparsekit_commands.validate import validate
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (compare, cost, demo_data, points, score, stats, render, gallery, validate)
+COMMANDS: tuple[click.Command, ...] = (
+    compare,
+    cost,
+    demo_data,
+    points,
+    scribbles,
+    score,
+    stats,
+    render,
+    gallery,
+    validate,
+    info,
+)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

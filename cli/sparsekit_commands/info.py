@@ -1,0 +1,58 @@
+"""``sparsekit info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import options
+from cli.reporting import echo_json
+
+
+@click.command()
+@click.argument("path", metavar="DATASET|MANIFEST", type=click.Path(path_type=Path))
+@options.layout_option
+@options.classes_option
+@options.workers_option
+@options.json_option
+def info(path: Path, layout: str | None, classes_path: Path | None, workers: int, as_json: bool) -> None:
+    """Say what is in a dataset folder or a manifest: layout, splits, sizes, classes and their shares, oddities.
+
+    Of a dataset every mask is read; of a manifest its rows only (`sparsekit validate` reads its files).
+    """
+    from data_manifests import open_dataset, read_label_space, read_manifest
+    from data_manifests.info import describe_dataset, describe_manifest
+
+    if path.suffix == ".csv" or (path / "manifest.csv").is_file():
+        described = describe_manifest(read_manifest(path))
+    else:
+        label_space = read_label_space(classes_path) if classes_path else None
+        described = describe_dataset(open_dataset(path, layout, label_space), workers=workers)
+    if as_json:
+        echo_json(described)
+    else:
+        click.echo(_format(described))
+
+
+def _format(described: dict[str, Any]) -> str:
+    values = {key: value for key, value in described.items() if key not in ("classes", "anomalies") and value != ""}
+    width = max(map(len, values))
+    lines = [f"{key.replace('_', ' '):{width}}  {_in_words(value)}" for key, value in values.items()]
+    classes = described["classes"]
+    name_width = max(len(c["name"]) for c in classes)
+    lines.append(f"\n{'id':>3}  {'class':{name_width}}  {'images':>7}" + ("    share" if "share" in classes[0] else ""))
+    for c in classes:
+        share = f"  {c['share']:7.2%}" if "share" in c else ""
+        lines.append(f"{c['train_id']:>3}  {c['name']:{name_width}}  {c['images']:>7}{share}")
+    lines += ["", *(f"Note: {anomaly}" for anomaly in described["anomalies"])] if described["anomalies"] else []
+    return "\n".join(lines)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')}: {_in_words(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
