@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from data_manifests import LabelMap, Mark
 from sparsekit.clicks import sample_clicks
 from sparsekit.randomness import ImageStream
+from sparsekit.regions import true_instances
+from sparsekit.scribbles import DEFAULT_LENGTH, ScribbleSettings, trace_scribbles
 
 
 class Annotator(Protocol):
@@ -75,3 +77,48 @@ class ClickAnnotator:
         """See ``Annotator``."""
         clicks = sample_clicks(label_map, max(self.budgets), rng=rng, unlabelled_value=unlabelled_value)
         return [clicks[:budget] for budget in self.budgets]
+
+
+@dataclass(frozen=True)
+class ScribbleAnnotator:
+    """Scribbles in one or several lengths; shorter strokes are parts of the longer ones.
+
+    Args:
+        shares: Parts of the strokes' whole length, each in (0, 1] and a whole number of per cents.
+        settings: How they are drawn.
+
+    Raises:
+        ValueError: If there is no share, one occurs twice, or one is out of range.
+    """
+
+    command: ClassVar[str] = "scribbles"
+
+    shares: tuple[float, ...] = (DEFAULT_LENGTH,)
+    settings: ScribbleSettings = field(default_factory=ScribbleSettings)
+
+    def __post_init__(self) -> None:
+        per_cents = [round(100 * share) for share in self.shares]
+        for share, per_cent in zip(self.shares, per_cents, strict=True):
+            if not 1 <= per_cent <= 100 or abs(share - per_cent / 100) > 1e-9:
+                raise ValueError(f"A length must lie between 0.01 and 1, in steps of 0.01, got {share}.")
+        if not per_cents or len(set(per_cents)) != len(per_cents):
+            raise ValueError(f"Give one length or several different ones, got {', '.join(map(str, self.shares))}.")
+
+    @property
+    def uses_instances(self) -> bool:
+        """See ``Annotator``."""
+        return self.settings.per == "instance"
+
+    def variants(self) -> list[tuple[str, dict[str, Any]]]:
+        """See ``Annotator``."""
+        settings = asdict(self.settings)
+        return [(f"scribbles{round(100 * share)}", {"length": share, **settings}) for share in self.shares]
+
+    def annotate(
+        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
+    ) -> list[list[Mark]]:
+        """See ``Annotator``."""
+        instances = None if instance_map is None else true_instances(instance_map)
+        return trace_scribbles(
+            label_map, self.settings, self.shares, rng=rng, unlabelled_value=unlabelled_value, instances=instances
+        )

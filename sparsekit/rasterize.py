@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_manifests import LabelMap, LabelSpace, Mark
+from sparsekit.mark_pixels import mark_pixels
 
 
 def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelSpace) -> LabelMap:
     """Draw marks into an empty sparse label map; where marks overlap, the earlier one stays.
 
     Args:
-        marks: Clicks, in pixels of the full image.
+        marks: Clicks, strokes and other marks, in pixels of the full image; what lies beyond the image is cut off.
         shape: Height and width of the image.
         label_space: Gives the type of the map and its unlabelled value.
 
@@ -21,6 +22,12 @@ def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelS
         Train ids, shape (H, W), with the unlabelled value wherever no mark lies.
     """
     sparse: LabelMap = np.full(shape, label_space.unlabelled_value, label_space.dtype)
+    height, width = shape
     for mark in reversed(marks):
-        sparse[mark.row, mark.col] = mark.class_id
+        if mark.kind == "click":
+            sparse[mark.row, mark.col] = mark.class_id
+            continue
+        rows, cols = mark_pixels(mark).T
+        inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+        sparse[rows[inside], cols[inside]] = mark.class_id
     return sparse
