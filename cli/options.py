@@ -84,3 +84,8 @@ def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def count_splits(splits: dict[str, int]) -> str:
+    """The number of images of each split, in words."""
+    return ", ".join(f"{count} {name}" for name, count in splits.items())

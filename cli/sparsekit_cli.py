@@ -8,13 +8,17 @@ from cli.reporting import ReportingGroup
 from cli.sparsekit_commands.compare import compare
 from cli.sparsekit_commands.cost import cost
 from cli.sparsekit_commands.demo_data import demo_data
+from cli.sparsekit_commands.diff import diff
 from cli.sparsekit_commands.gallery import gallery
 from cli.sparsekit_commands.info import info
+from cli.sparsekit_commands.merge import merge
 from cli.sparsekit_commands.points import points
 from cli.sparsekit_commands.render import render
 from cli.sparsekit_commands.score import score
 from cli.sparsekit_commands.scribbles import scribbles
+from cli.sparsekit_commands.split import split
 from cli.sparsekit_commands.stats import stats
+from cli.sparsekit_commands.subset import subset
 from cli.sparsekit_commands.validate import validate
 from data_manifests.version import __version__
 
@@ -30,6 +34,10 @@ COMMANDS: tuple[click.Command, ...] = (
     gallery,
     validate,
     info,
+    split,
+    merge,
+    subset,
+    diff,
 )
 
 

@@ -1,0 +1,46 @@
+"""``sparsekit diff``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.reporting import echo_json
+
+
+@click.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option(
+    "--max-move",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Up to this distance in pixels a lost and a new mark of one class count as one that moved.",
+)
+@options.json_option
+def diff(first: Path, second: Path, max_move: float, as_json: bool) -> None:
+    """Compare two annotations of the same images: marks added, removed, moved and relabelled, IoU of the labels.
+
+    FIRST and SECOND are manifest.csv files or the folders that hold them. --json lists every image.
+    """
+    from data_manifests import read_manifest
+    from data_manifests.diff import diff_manifests
+
+    compared = diff_manifests(read_manifest(first), read_manifest(second), max_move=max_move)
+    if as_json:
+        echo_json(
+            {
+                "summary": compared.summary(),
+                "images": [asdict(image) for image in compared.images],
+                "only_in_first": list(compared.only_first),
+                "only_in_second": list(compared.only_second),
+            }
+        )
+        return
+    for name, value in compared.summary().items():
+        click.echo(f"{name.replace('_', ' '):22}  {f'{value:.4f}' if isinstance(value, float) else value}")
+    click.echo("The annotations differ." if compared.differs else "The annotations are the same.")

@@ -1,0 +1,28 @@
+"""``sparsekit merge``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+
+
+@click.command()
+@options.manifests_argument
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder of the new manifest.")
+@click.option("--prefix", is_flag=True, help="Put <dataset>/ before each image id, where datasets share ids.")
+@options.overwrite_option
+def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: bool) -> None:
+    """Write one manifest with the rows and marks of several.
+
+    Their classes must be equal. Rows that are the same in several manifests are taken once. Pictures and annotations
+    stay where they are.
+    """
+    from data_manifests import read_manifest
+    from data_manifests.derive import merge_manifests
+
+    derived = merge_manifests([read_manifest(path) for path in manifests], out_dir, prefix=prefix)
+    derived.write(overwrite=overwrite)
+    click.echo(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")

@@ -1,0 +1,46 @@
+"""``sparsekit subset``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+
+
+@click.command()
+@options.manifest_argument
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder of the new manifest.")
+@click.option("--ids", "ids_path", type=click.Path(path_type=Path), help="File with an image id on each line.")
+@click.option("--with-class", "classes", multiple=True, help="Only images with a label of this class; may be repeated.")
+@click.option("--count", type=click.IntRange(min=1), help="So many images; smaller counts are part of larger ones.")
+@click.option("--split", help="Choose among the images of this split and keep all others.")
+@options.seed_option
+@options.overwrite_option
+def subset(
+    manifest: Path,
+    out_dir: Path,
+    ids_path: Path | None,
+    classes: tuple[str, ...],
+    count: int | None,
+    split: str | None,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Write a manifest with some of the images of another.
+
+    Pictures and annotations stay where they are. Without a seed of their own, counts nest: the 100 images are among the
+    200.
+    """
+    from data_manifests import read_manifest
+    from data_manifests.derive import subset_manifest
+
+    image_ids = None
+    if ids_path:
+        image_ids = [line.strip() for line in ids_path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    derived = subset_manifest(
+        read_manifest(manifest), out_dir, image_ids=image_ids, classes=classes, split=split, count=count, seed=seed
+    )
+    derived.write(overwrite=overwrite)
+    click.echo(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")
