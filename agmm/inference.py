@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agmm.crf import refine
+
 ProtocolName = Literal["whole", "sliding", "multi-scale"]
 PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
@@ -29,6 +31,7 @@ class Protocol:
         tile_batch: Tiles per forward pass; changes speed and memory only.
         scales: Factors on the picture's size, for ``multi-scale``.
         flip: Segment each scale mirrored as well, for ``multi-scale``.
+        crf: Refine the result with a dense CRF on the picture's colours (see ``agmm.crf``).
 
     Raises:
         ValueError: If a value is out of range.
@@ -40,6 +43,7 @@ class Protocol:
     tile_batch: int = 4
     scales: tuple[float, ...] = SCALES
     flip: bool = True
+    crf: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in PROTOCOL_NAMES:
@@ -63,14 +67,15 @@ class Protocol:
             'sliding window (tile 721, overlap 0.67)'
         """
         tiles = f"tile {self.tile_size}, overlap {self.overlap:.2f}"
+        after = ", dense CRF" if self.crf else ""
         if self.name == "whole":
-            return "whole image, single scale"
+            return f"whole image, single scale{after}"
         if self.name == "sliding":
-            return f"sliding window ({tiles})"
+            return f"sliding window ({tiles}){after}"
         parts = [f"scales {', '.join(f'{scale:g}' for scale in self.scales)}"]
         parts += ["flipped too"] if self.flip else []
         parts += [tiles] if self.tile_size is not None else []
-        return f"multi-scale ({'; '.join(parts)})"
+        return f"multi-scale ({'; '.join(parts)}){after}"
 
     def predict(self, model: nn.Module, images: Tensor) -> Tensor:
         """Class probabilities of a batch of pictures.
@@ -81,6 +86,9 @@ class Protocol:
 
         Returns:
             Probabilities, float32, shape (N, num_classes, H, W), summing to one over the classes.
+
+        Raises:
+            TrainingError: If a CRF is asked for and its package is not installed.
         """
 
         def predict_once(images: Tensor) -> Tensor:
@@ -89,8 +97,33 @@ class Protocol:
             return predict_sliding(model, images, self.tile_size, overlap=self.overlap, tile_batch=self.tile_batch)
 
         if self.name == "multi-scale":
-            return predict_multi_scale(predict_once, images, scales=self.scales, flip=self.flip)
-        return predict_once(images)
+            probs = predict_multi_scale(predict_once, images, scales=self.scales, flip=self.flip)
+        else:
+            probs = predict_once(images)
+        return refine(images, probs) if self.crf else probs
+
+
+def make_protocol(
+    name: ProtocolName,
+    crop_size: Sequence[int],
+    *,
+    tile_size: int | None = None,
+    overlap: float = 2 / 3,
+    crf: bool = False,
+) -> Protocol:
+    """The protocol of a trained network.
+
+    Args:
+        name: Of the protocol.
+        crop_size: Height and width of its training samples.
+        tile_size: Side of sliding windows in pixels; None takes the longer side of the training samples for
+            ``sliding``, and whole pictures for ``multi-scale``.
+        overlap: Share of a tile that the next one covers again.
+        crf: Refine with a dense CRF.
+    """
+    if name == "sliding" and tile_size is None:
+        tile_size = max(crop_size)
+    return Protocol(name, tile_size=tile_size, overlap=overlap, crf=crf)
 
 
 def predict_whole(model: nn.Module, images: Tensor) -> Tensor:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
+from cli.agmm_commands.evaluate import evaluate
+from cli.agmm_commands.export import export
+from cli.agmm_commands.predict import predict
 from cli.agmm_commands.recipes import recipes
 from cli.agmm_commands.train import train
 from cli.reporting import ReportingGroup
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (train, recipes)
+COMMANDS: tuple[click.Command, ...] = (train, evaluate, predict, export, recipes)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,55 @@
+"""Refinement of predictions by a dense conditional random field: pixels close in place and colour agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agmm.errors import TrainingError
+
+# The values of DeepLab's own evaluation on VOC, as most papers on weak supervision use them.
+_ITERATIONS = 10
+_SMOOTHNESS = {"sxy": 3, "compat": 3}
+_APPEARANCE = {"sxy": 67, "srgb": 3, "compat": 4}
+
+
+def refine(images: Tensor, probs: Tensor) -> Tensor:
+    """Mean-field inference of a fully connected CRF with the predictions as unary terms.
+
+    Runs on the CPU by the package pydensecrf2: about 3 s for a 480x360 picture of 11 classes, and a minute for
+    2048x1024 of 19.
+
+    Args:
+        images: RGB in 0..1, float32, shape (N, 3, H, W).
+        probs: Probabilities, shape (N, C, H, W).
+
+    Returns:
+        Refined probabilities, float32, shape and device of ``probs``.
+
+    Raises:
+        TrainingError: If pydensecrf2 is not installed.
+
+    References:
+        Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011;
+        parameters of Chen et al., "DeepLab", TPAMI 2018.
+    """
+    try:
+        from pydensecrf.densecrf import DenseCRF2D  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise TrainingError(
+            f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
+            "pip install pydensecrf2"
+        ) from error
+    num_classes, height, width = probs.shape[1:]
+    refined = []
+    for image, prob in zip(images, probs, strict=True):
+        crf: Any = DenseCRF2D(width, height, num_classes)
+        crf.setUnaryEnergy(-np.log(prob.reshape(num_classes, -1).clamp(min=1e-6).cpu().numpy()))
+        pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        crf.addPairwiseGaussian(**_SMOOTHNESS)
+        crf.addPairwiseBilateral(rgbim=np.ascontiguousarray(pixels), **_APPEARANCE)
+        refined.append(torch.from_numpy(np.array(crf.inference(_ITERATIONS), np.float32)))
+    return torch.stack(refined).reshape(probs.shape).to(probs.device)

@@ -1,0 +1,119 @@
+"""Scores on disk, in a run's folder, and as a table to read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from agmm.errors import TrainingError
+from data_manifests.image_io import write_atomically
+
+JSON_NAME = "evaluation.json"
+CSV_NAME = "evaluation.csv"
+CONFUSION_NAME = "confusion.csv"
+
+#: What makes two records scores of the same thing, of which the newer one stays.
+_KEY = ("dataset", "split", "protocol")
+
+
+def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
+    """Add scores to those already in a folder; equal dataset, split and protocol replace what was there.
+
+    ``evaluation.json`` holds all records under ``results``, newest last; ``evaluation.csv`` one line for each record
+    and class, ``confusion.csv`` one for each record and true class, with a column for each predicted class.
+
+    Args:
+        folder: Usually the run's.
+        records: As ``EvalResult.to_dict`` gives them, with ``dataset`` and ``split``.
+
+    Returns:
+        The three files.
+
+    Raises:
+        TrainingError: If the ``evaluation.json`` that is there cannot be read.
+    """
+    new = {_key(record) for record in records}
+    kept = [record for record in read_records(folder) if _key(record) not in new]
+    everything = [*kept, *records]
+    contents = {
+        JSON_NAME: json.dumps({"results": everything}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        CSV_NAME: _csv([*_KEY, "class", "iou", "accuracy", "boundary_iou"], map(_class_lines, everything)),
+        CONFUSION_NAME: _csv(
+            [*_KEY, "true_class", *(c["name"] for c in everything[0]["classes"])], map(_confusion_lines, everything)
+        ),
+    }
+    for name, text in contents.items():
+        write_atomically(folder / name, text.encode())
+    return [folder / name for name in contents]
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Scores that ``save_records`` left in a folder, oldest first; none if there is no file.
+
+    Raises:
+        TrainingError: If the file is damaged.
+    """
+    path = folder / JSON_NAME
+    if not path.exists():
+        return []
+    try:
+        records: list[dict[str, Any]] = json.loads(path.read_bytes())["results"]
+        for record in records:
+            _key(record), record["classes"], record["confusion"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}). Delete it and evaluate again.") from error
+    return records
+
+
+def format_table(record: dict[str, Any]) -> str:
+    """Scores of one record in per cent, as a table of its classes with the protocol on top.
+
+    Args:
+        record: As for ``save_records``.
+    """
+    width = max(len("pixel accuracy"), *(len(c["name"]) for c in record["classes"]))
+    columns = ["iou", "accuracy"] + ([] if record["boundary_miou"] is None else ["boundary_iou"])
+    titles = {"iou": "IoU", "accuracy": "accuracy", "boundary_iou": "boundary IoU"}
+    count = record["num_images"]
+    lines = [
+        f"{record['split']} split, {count} image{'' if count == 1 else 's'}: {record['protocol']}",
+        f"{'class':{width}}" + "".join(f"  {titles[column]:>12}" for column in columns),
+    ]
+    for c in record["classes"]:
+        lines.append(f"{c['name']:{width}}" + "".join(f"  {_percent(c[column]):>12}" for column in columns))
+    lines.append(f"{'mIoU':{width}}  {_percent(record['miou']):>12}")
+    if record["boundary_miou"] is not None:
+        lines.append(f"{'boundary mIoU':{width}}  {_percent(record['boundary_miou']):>12}")
+    lines.append(f"{'pixel accuracy':{width}}  {_percent(record['pixel_accuracy']):>12}")
+    return "\n".join(lines)
+
+
+def _key(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[name] for name in _KEY)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _class_lines(record: dict[str, Any]) -> Iterable[list[Any]]:
+    for c in record["classes"]:
+        yield [*_key(record), c["name"], *("" if c[k] is None else c[k] for k in ("iou", "accuracy", "boundary_iou"))]
+
+
+def _confusion_lines(record: dict[str, Any]) -> Iterable[list[Any]]:
+    for c, counts in zip(record["classes"], record["confusion"], strict=True):
+        yield [*_key(record), c["name"], *counts]
+
+
+def _csv(header: Sequence[str], groups: Iterable[Iterable[list[Any]]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    for group in groups:
+        writer.writerows(group)
+    return buffer.getvalue()

@@ -1,0 +1,167 @@
+"""A trained run and pictures give label maps, and on request overlays, probabilities and the mixture's view."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agmm.checkpoint import load_run
+from agmm.distributed import choose_device
+from agmm.errors import TrainingError
+from agmm.evaluate import evaluating, predict_mixture
+from agmm.inference import Protocol, ProtocolName, make_protocol
+from agmm.losses import resolve_options
+from agmm.samples import image_tensor, to_network
+from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.errors import list_some
+from data_manifests.image_io import encode_image, encode_label_map, list_pictures, read_image, write_atomically
+
+
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What was written.
+
+    Args:
+        num_images: Pictures segmented, each into ``label_maps/``.
+        num_mixtures: Pictures of the manifest whose mixture was drawn as well, into ``mixture/``.
+    """
+
+    num_images: int
+    num_mixtures: int
+
+
+def find_pictures(sources: Sequence[Path], out_dir: Path) -> dict[Path, Path]:
+    """Pictures to segment, by the name of their results without ending.
+
+    Args:
+        sources: Pictures, and folders that are searched at any depth; names keep the place within the folder.
+        out_dir: Passed over, so that results beside the pictures are not taken for pictures.
+
+    Raises:
+        TrainingError: If there is none, a source does not exist, or two would get one name.
+    """
+    found: dict[Path, Path] = {}
+    for source in sources:
+        if not source.exists():
+            raise TrainingError(f"{source}: no such picture or folder.")
+        inside = list_pictures(source) if source.is_dir() else [source]
+        for path in inside:
+            if out_dir.resolve() in path.resolve().parents:
+                continue
+            name = (path.relative_to(source) if source.is_dir() else Path(path.name)).with_suffix("")
+            if name in found:
+                raise TrainingError(
+                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Predict them one by one."
+                )
+            found[name] = path
+    if not found:
+        raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no pictures.")
+    return found
+
+
+def predict_pictures(
+    run: Path,
+    pictures: dict[Path, Path],
+    out_dir: Path,
+    *,
+    protocol: ProtocolName = "whole",
+    tile_size: int | None = None,
+    overlap: float = Protocol.overlap,
+    crf: bool = False,
+    overlays: bool = False,
+    probabilities: bool = False,
+    gmm_manifest: Manifest | None = None,
+    device: str = "auto",
+    amp: bool = False,
+    on_image: Callable[[], None] | None = None,
+) -> PredictionSummary:
+    """Segment pictures.
+
+    Args:
+        run: Folder of a training, or a weights file.
+        pictures: By name, as ``find_pictures`` gives them.
+        out_dir: Receives ``label_maps/NAME.png`` of train ids in the class colours, and on request
+            ``overlays/NAME.jpg``, ``probabilities/NAME.npy`` and ``mixture/NAME.png``.
+        protocol: How to segment.
+        tile_size: See ``make_protocol``.
+        overlap: Share of a tile that the next one covers again.
+        crf: Refine with a dense CRF.
+        overlays: Draw the classes over the pictures.
+        probabilities: Save the probabilities, float16, shape (C, H, W).
+        gmm_manifest: Draw the class of the highest Gaussian for the pictures annotated in this manifest.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        amp: Compute in bfloat16.
+        on_image: Called after each picture.
+
+    Raises:
+        DataError: If the run cannot be loaded, a picture cannot be read, or none of the pictures is annotated in the
+            manifest.
+        ValueError: If the protocol's values are out of range.
+    """
+    where = choose_device(device)
+    loaded = load_run(run, where)
+    space, config = loaded.label_space, loaded.info.config
+    settings = make_protocol(protocol, config.crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
+    rows: dict[Path, ManifestRow] = {}
+    if gmm_manifest is not None:
+        loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)
+        rows = _annotated(gmm_manifest, pictures)
+    options = resolve_options(config.preset, **config.loss)
+    with evaluating(loaded.model, where, amp):
+        for name, path in pictures.items():
+            image = read_image(path)
+            probs = settings.predict(loaded.model, to_network(image_tensor(image), where))
+            label_map = _label_map(probs, space)
+            _write(out_dir / "label_maps" / name, ".png", encode_label_map(label_map, space))
+            if overlays:
+                _write(out_dir / "overlays" / name, ".jpg", encode_image(_overlay(image, label_map, space), "JPEG"))
+            if probabilities:
+                _write(out_dir / "probabilities" / name, ".npy", _npy(probs))
+            if gmm_manifest is not None and name in rows:
+                mixture = predict_mixture(loaded.model, gmm_manifest, rows[name], image_tensor(image), options, where)
+                _write(out_dir / "mixture" / name, ".png", encode_label_map(_label_map(mixture, space), space))
+            if on_image is not None:
+                on_image()
+    return PredictionSummary(len(pictures), len(rows))
+
+
+def _annotated(manifest: Manifest, pictures: dict[Path, Path]) -> dict[Path, ManifestRow]:
+    """Rows of the pictures that the manifest annotates, by the name of their results."""
+    by_path = {manifest.resolve(row.image).resolve(): row for row in manifest.rows if row.annotation}
+    rows = {name: by_path[path.resolve()] for name, path in pictures.items() if path.resolve() in by_path}
+    if not rows:
+        first = next(iter(pictures.values()))
+        raise TrainingError(
+            f"{manifest.path}: annotates none of the {len(pictures)} pictures, such as {first}; the mixture is made "
+            "from a picture's own annotation."
+        )
+    return rows
+
+
+def _label_map(probs: Tensor, space: LabelSpace) -> LabelMap:
+    """Train ids of a batch of one; the unlabelled value where all classes have probability 0."""
+    best, classes = probs[0].max(0)
+    label_map: LabelMap = classes.masked_fill(best == 0, space.unlabelled_value).cpu().numpy().astype(space.dtype)
+    return label_map
+
+
+def _overlay(image: NDArray[np.uint8], label_map: LabelMap, space: LabelSpace) -> NDArray[np.uint8]:
+    """Picture and class colours, half and half."""
+    colors = space.palette[label_map]
+    return ((image.astype(np.uint16) + colors) // 2).astype(np.uint8)
+
+
+def _npy(probs: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, probs[0].cpu().numpy().astype(np.float16))
+    return buffer.getvalue()
+
+
+def _write(path: Path, suffix: str, data: bytes) -> None:
+    write_atomically(path.with_name(path.name + suffix), data)  # with_suffix would cut names that hold a dot

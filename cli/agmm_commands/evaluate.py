@@ -1,0 +1,56 @@
+"""``agmm evaluate``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import json_option, manifest_argument
+from cli.prediction import prediction_options, run_argument
+from cli.progress import progress
+from cli.reporting import echo_json, usage_errors
+
+
+@click.command()
+@run_argument
+@manifest_argument
+@click.option("--split", default="val", show_default=True, help="Split to evaluate.")
+@prediction_options
+@click.option("--boundary", is_flag=True, help="Score the pixels near class borders as well (boundary IoU).")
+@click.option(
+    "--gmm",
+    is_flag=True,
+    help="Score what the Gaussian mixture alone says as well; needs an annotated split, such as --split train.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of the split.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads that read files.")
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), help="Folder of the scores.  [default: the run's]")
+@json_option
+def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
+    """Score the network of RUN on the full masks of MANIFEST.
+
+    Prints IoU of each class and their mean, and writes evaluation.json, evaluation.csv and confusion.csv, in which the
+    scores of several splits and protocols stand side by side.
+    """
+    from agmm.requirements import require_training_packages
+
+    require_training_packages()
+    from agmm.evaluate_run import evaluate_run
+    from agmm.evaluation_files import format_table
+    from data_manifests import read_manifest
+
+    source = read_manifest(manifest)
+    num_images = len(source.rows_of(settings["split"])[: settings["limit"]])
+    with usage_errors(), progress(num_images * (2 if settings["gmm"] else 1)) as advance:
+        records = evaluate_run(run, source, on_image=advance, **settings)
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if as_json:
+        echo_json({"results": records})
+        return
+    click.echo("\n\n".join(map(format_table, records)))
+    folder = settings["out_dir"] or (run if run.is_dir() else run.parent)
+    click.echo(f"\nWritten: {folder}/evaluation.json, evaluation.csv, confusion.csv")

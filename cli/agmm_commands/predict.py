@@ -1,0 +1,49 @@
+"""``agmm predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.prediction import prediction_options, run_argument
+from cli.progress import progress
+from cli.reporting import usage_errors
+
+
+@click.command()
+@run_argument
+@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
+@click.option("--overlays", is_flag=True, help="Draw the classes over the images, too.")
+@click.option("--probabilities", is_flag=True, help="Save the probabilities (float16, .npy, classes first), too.")
+@click.option(
+    "--gmm",
+    "gmm_manifest",
+    metavar="MANIFEST",
+    type=click.Path(path_type=Path),
+    help="Draw what the Gaussian mixture alone says of the images annotated in this manifest, too.",
+)
+@prediction_options
+def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, **settings: Any) -> None:
+    """Segment IMAGES (files or folders) with the network of RUN.
+
+    Writes label maps of train ids as PNG in the class colours.
+    """
+    from agmm.requirements import require_training_packages
+
+    require_training_packages()
+    from agmm.predict import find_pictures, predict_pictures
+    from data_manifests import read_manifest
+
+    pictures = find_pictures(images, out_dir)
+    source = None if gmm_manifest is None else read_manifest(gmm_manifest)
+    with usage_errors(), progress(len(pictures)) as advance:
+        summary = predict_pictures(run, pictures, out_dir, gmm_manifest=source, on_image=advance, **settings)
+    click.echo(f"Segmented {summary.num_images} images: {out_dir / 'label_maps'}")
+    for kind in ("overlays", "probabilities"):
+        if settings[kind]:
+            click.echo(f"{kind.capitalize()}: {out_dir / kind}")
+    if source is not None:
+        click.echo(f"Gaussian mixture of {summary.num_mixtures} annotated images: {out_dir / 'mixture'}")

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agmm.checkpoint import load_run
+from agmm.errors import TrainingError
+from agmm.evaluate import evaluate_mixture, evaluate_rows
+from agmm.evaluate_run import evaluate_run
+from agmm.evaluation_files import format_table, read_records, save_records
+from agmm.losses import resolve_options
+from cli.agmm_cli import main
+from data_manifests import Manifest, read_manifest, write_manifest
+from tests.agmm.conftest import tiny_label_space, tiny_manifest
+from tests.agmm.tiny_run import tiny_run
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    return read_manifest(tiny_manifest(tmp_path / "data"))
+
+
+@pytest.fixture
+def run(tmp_path: Path, manifest: Manifest) -> Path:
+    return tiny_run(tmp_path / "run", manifest)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_writes_the_scores_of_the_loaded_network(run: Path, manifest: Manifest) -> None:
+    (record,) = evaluate_run(run, manifest, device="cpu")
+    expected = evaluate_rows(load_run(run).model, manifest, manifest.rows_of("val")).to_dict()
+    about = {"dataset": "tiny", "split": "val", "manifest": "../data/manifest.csv", "epoch": 2}
+    assert record == about | {"weights": "weights.safetensors"} | expected
+    assert json.loads((run / "evaluation.json").read_text()) == {"results": [record]}
+    lines = rows_of(run / "evaluation.csv")
+    assert [line["class"] for line in lines] == ["c0", "c1", "c2", "c3"]
+    assert [line["iou"] for line in lines] == [str(c["iou"]) for c in record["classes"]]
+    assert {line["boundary_iou"] for line in lines} == {""}
+    confusion = rows_of(run / "confusion.csv")
+    assert [[int(line[f"c{i}"]) for i in range(4)] for line in confusion] == record["confusion"]
+
+
+def test_splits_and_protocols_stand_side_by_side_and_a_new_score_replaces_the_old(
+    run: Path, manifest: Manifest
+) -> None:
+    evaluate_run(run, manifest, device="cpu")
+    evaluate_run(run, manifest, device="cpu", protocol="sliding")
+    evaluate_run(run, manifest, device="cpu", split="train", limit=1)
+    evaluate_run(run, manifest, device="cpu", boundary=True)
+    records = read_records(run)
+    assert [(r["split"], r["protocol"]) for r in records] == [
+        ("val", "sliding window (tile 48, overlap 0.67)"),  # the longer side of the training crop
+        ("train", "whole image, single scale"),
+        ("val", "whole image, single scale"),
+    ]
+    assert [r["num_images"] for r in records] == [1, 1, 1]
+    assert records[0]["boundary_miou"] is None
+    assert records[2]["boundary_miou"] is not None
+    assert len(rows_of(run / "evaluation.csv")) == len(rows_of(run / "confusion.csv")) == 12
+
+
+def test_mixture_is_scored_with_the_options_of_the_training(run: Path, manifest: Manifest) -> None:
+    _, mixture = evaluate_run(run, manifest, split="train", gmm=True, device="cpu")
+    rows, model = manifest.rows_of("train"), load_run(run).model
+    released, paper = (
+        evaluate_mixture(model, manifest, rows, options=resolve_options(preset)).to_dict()
+        for preset in ("released", "paper")
+    )
+    assert released["confusion"] != paper["confusion"]
+    assert mixture["confusion"] == released["confusion"]
+    assert mixture["protocol"] == "Gaussian mixture with the sparse labels given"
+
+
+def test_other_classes_are_refused(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    info = dataclasses.replace(manifest.info, label_space=tiny_label_space(5))
+    with pytest.raises(TrainingError, match="5 classes does not fit a network trained on 'tiny' with 4 classes"):
+        evaluate_run(run, dataclasses.replace(manifest, info=info), device="cpu")
+    assert not (run / "evaluation.json").exists()
+
+
+def test_a_damaged_record_is_not_overwritten(run: Path, manifest: Manifest) -> None:
+    (run / "evaluation.json").write_text('{"results": [{}]}')
+    with pytest.raises(TrainingError, match=r"evaluation.json: damaged .* Delete it"):
+        evaluate_run(run, manifest, device="cpu")
+    assert (run / "evaluation.json").read_text() == '{"results": [{}]}'
+
+
+def record(**changes: object) -> dict[str, object]:
+    classes = [
+        {"name": "road", "iou": 0.75, "accuracy": 0.8, "boundary_iou": 0.5},
+        {"name": "sky, bright", "iou": None, "accuracy": None, "boundary_iou": None},
+    ]
+    return {
+        "dataset": "d", "split": "val", "protocol": "p", "num_images": 2, "miou": 0.75, "pixel_accuracy": 0.9,
+        "boundary_miou": None, "classes": classes, "confusion": [[3, 1], [0, 0]],
+    } | changes  # fmt: skip
+
+
+def test_table_is_in_per_cent_with_a_dash_for_absent_classes() -> None:
+    assert format_table(record()) == (
+        "val split, 2 images: p\n"
+        "class                    IoU      accuracy\n"
+        "road                  75.0 %        80.0 %\n"
+        "sky, bright                -             -\n"
+        "mIoU                  75.0 %\n"
+        "pixel accuracy        90.0 %"
+    )
+    lines = format_table(record(boundary_miou=0.5, num_images=1)).splitlines()
+    assert lines[0] == "val split, 1 image: p"
+    assert lines[2].split() == ["road", "75.0", "%", "80.0", "%", "50.0", "%"]
+    assert lines[5].split() == ["boundary", "mIoU", "50.0", "%"]
+
+
+def test_saved_records_come_back_and_absent_scores_are_empty_cells(tmp_path: Path) -> None:
+    save_records(tmp_path, [record(), record(split="test")])
+    save_records(tmp_path, [record(miou=0.5)])
+    assert read_records(tmp_path) == [record(split="test"), record(miou=0.5)]
+    assert [line["iou"] for line in rows_of(tmp_path / "evaluation.csv")] == ["0.75", "", "0.75", ""]
+    assert rows_of(tmp_path / "confusion.csv")[0] == {
+        "dataset": "d", "split": "test", "protocol": "p", "true_class": "road", "road": "3", "sky, bright": "1",
+    }  # fmt: skip
+
+
+def test_command_prints_a_table_and_says_where_the_files_are(run: Path, manifest: Manifest) -> None:
+    result = CliRunner().invoke(main, ["evaluate", str(run), str(manifest.path), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert format_table(read_records(run)[0]) in result.stdout
+    assert f"{run}/evaluation.json" in result.stdout
+
+
+def test_command_takes_all_options_and_prints_json(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    arguments = [
+        "evaluate", str(run / "weights.safetensors"), str(manifest.path), "--split", "train", "--gmm", "--boundary",
+        "--protocol", "multi-scale", "--tile", "32", "--overlap", "0.5", "--limit", "1", "--workers", "1", "--amp",
+        "--device", "cpu", "--out", str(tmp_path / "scores"), "--json",
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"results": read_records(tmp_path / "scores")}
+    first, second = read_records(tmp_path / "scores")
+    assert first["protocol"].endswith("flipped too; tile 32, overlap 0.50)")
+    assert second["boundary_miou"] is not None
+    assert not (run / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--split", "test"], 1, "split 'test' has no rows"),
+        (["--protocol", "half"], 2, "'half'"),
+        (["--overlap", "1"], 2, "--overlap"),
+        (["--tile", "0"], 2, "--tile"),
+        (["--gmm"], 1, "'a03' has no annotation"),
+        (["--device", "cuda:99"], 1, "cuda:99"),
+    ],
+)
+def test_command_refuses(run: Path, manifest: Manifest, arguments: list[str], code: int, message: str) -> None:
+    result = CliRunner().invoke(main, ["evaluate", str(run), str(manifest.path), *arguments])
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert not (run / "evaluation.json").exists()
+
+
+def test_command_names_a_missing_run_or_mask(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "absent"), str(manifest.path)])
+    assert result.exit_code == 1
+    assert "absent" in result.stderr
+    rows = tuple(dataclasses.replace(row, full_mask="") for row in manifest.rows)
+    write_manifest(dataclasses.replace(manifest, rows=rows))
+    result = CliRunner().invoke(main, ["evaluate", str(run), str(manifest.path), "--device", "cpu"])
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {manifest.path}: image 'a03' has no full mask to be compared with.\n"

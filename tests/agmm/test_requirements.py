@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import importlib.abc
+import sys
+
+import pytest
+
+from agmm.errors import TrainingError
+from agmm.requirements import require_training_packages
+
+
+@pytest.mark.parametrize("name", ["torch", "torchvision", "timm"])
+def test_says_what_is_missing_and_how_to_install_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_training_packages()
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(TrainingError, match=rf"{name}.*pip install 'sparsekit\[train\]'|PyTorch.*pip install"):
+        require_training_packages()
+
+
+def test_says_that_torchvision_does_not_match_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mismatch(importlib.abc.MetaPathFinder):
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "torchvision":
+                raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.delitem(sys.modules, "torchvision")
+    monkeypatch.setattr(sys, "meta_path", [Mismatch(), *sys.meta_path])
+    with pytest.raises(TrainingError, match=r"not built for the installed torch .*nms does not exist"):
+        require_training_packages()
