@@ -264,22 +264,21 @@ def confusion_matrix(full_mask: LabelMap, labels: LabelMap, num_classes: int) ->
 
 
 def format_scores(scores: Sequence[AnnotationScore]) -> str:
-    """A table with a row for each score, and one of IoU by class with a column for each score."""
+    """A table with a numbered row for each score, and one of the IoU of each class, a column for each number."""
     summary = [
         {
+            "no.": f"{i}",
             "annotation": score.name,
             "labels spread by": score.method,
             "images": f"{score.num_images:,}",
             "mIoU %": percent(score.mean_iou),
             "pixels right %": percent(score.pixel_accuracy),
         }
-        for score in scores
+        for i, score in enumerate(scores, start=1)
     ]
-    names = dict.fromkeys(name for score in scores for name in score.class_names)
     ious = [score.to_dict()["class_iou"] for score in scores]
-    several = len({score.name for score in scores}) > 1
-    columns = [f"{score.name} {score.method}" if several else score.method for score in scores]
+    names = dict.fromkeys(name for iou in ious for name in iou)
     rows = [
-        {"IoU %": name, **{c: percent(iou.get(name)) for c, iou in zip(columns, ious, strict=True)}} for name in names
+        {"IoU %": name, **{f"no. {i}": percent(iou.get(name)) for i, iou in enumerate(ious, start=1)}} for name in names
     ]
     return f"{format_table(summary)}\n\n{format_table(rows)}"

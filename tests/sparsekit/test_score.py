@@ -213,7 +213,7 @@ class TestCommand:
         result = self.run(first.path, second.path, *methods)
         assert result.exit_code == 0, result.output
         lines = result.stdout.splitlines()
-        assert [line.split()[:2] for line in lines[1:7]] == [[a, m] for a in "ab" for m in METHODS]
+        assert [line.split()[1:3] for line in lines[1:7]] == [[a, m] for a in "ab" for m in METHODS]
         scores = json.loads(self.run(first.path, second.path, *methods, "--json").stdout)
         expected = annotation_score(first, "geodesic")
         assert scores[1] == expected.to_dict()
