@@ -15,10 +15,11 @@ from agmm.inference import Protocol
 from agmm.mixture import MixtureOptions, mixture_probs
 from agmm.models import ModelConfig, build_model
 from agmm.models.network import SegmentationModel
-from data_manifests import Manifest, read_manifest
+from data_manifests import Manifest, ManifestInfo, ManifestRow, open_dataset, read_manifest
 from data_manifests.image_io import encode_image, read_image, read_mask, write_atomically
 from tests.agmm.conftest import tiny_manifest
-from tests.agmm.rank_evaluation import evaluate_all, evaluate_as_rank
+from tests.agmm.rank_evaluation import ColorClassifier, evaluate_all, evaluate_as_rank
+from tests.real_data import real_data
 
 
 def tiny_model(num_classes: int = 4) -> SegmentationModel:
@@ -69,6 +70,31 @@ def test_images_of_several_sizes_and_class_id_masks(tmp_path: Path) -> None:
     info = dataclasses.replace(small.info, mask_encoding="class_ids")
     result = evaluate_rows(tiny_model(), Manifest(small.path, (*small.rows, moved), info), (*small.rows, moved))
     assert result.confusion.counts.sum() == 39 * 50 + 63 * 33
+
+
+@pytest.mark.parametrize("name", ["camvid", "cityscapes_sample", "voc_sample"])
+def test_real_masks_equal_scikit_learn(name: str, tmp_path: Path) -> None:
+    dataset = open_dataset(real_data(name))
+    rows = tuple(
+        ManifestRow(item.image_id, item.split, str(item.image_path), str(item.mask_path), "", 0, 0)
+        for item in dataset.items[:2]
+    )
+    info = ManifestInfo(dataset.label_space, mask_encoding=dataset.encoding)
+    manifest = Manifest(tmp_path / "manifest.csv", rows, info)
+    num_classes = dataset.label_space.num_classes
+    model = ColorClassifier(num_classes)
+    result = evaluate_rows(model, manifest, rows)
+    expected = np.zeros((num_classes, num_classes), int)
+    for item in dataset.items[:2]:
+        image = torch.from_numpy(np.array(read_image(item.image_path))).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode():
+            preds = model(image).logits.argmax(1)[0].numpy()
+        mask = read_mask(item.mask_path)
+        target = dataset.label_space.to_train_ids(mask, dataset.encoding)
+        keep = target != dataset.label_space.unlabelled_value
+        expected += confusion_matrix(target[keep], preds[keep], labels=range(num_classes))
+    np.testing.assert_array_equal(result.confusion.counts, expected)
+    assert expected.sum() > 0
 
 
 def test_numbers_do_not_depend_on_order_or_threads(manifest: Manifest) -> None:
