@@ -8,10 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.measure import label
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from data_manifests import LabelMap
+
+#: Class ids lie below it; a true instance's number times this, plus its class, is a value of its own.
+_INSTANCE = 65536
 
 
 @dataclass(frozen=True)
@@ -56,38 +59,96 @@ def find_regions(label_map: LabelMap, unlabelled_value: int, instances: LabelMap
     """
     if label_map.ndim != 2:
         raise ValueError(f"Expected label_map of shape (H, W), got {label_map.shape}; is this a colour-coded map?")
-    if instances is None:
-        numbers = _connected(label_map, unlabelled_value)
-    else:
-        if instances.shape != label_map.shape:
-            raise ValueError(f"Expected instances of shape {label_map.shape}, got {instances.shape}.")
-        both = np.where(label_map == unlabelled_value, -1, label_map + instances.astype(np.int64) * 65536)
-        numbers = _join_instances(_connected(both, -1), both)
-    boxes = [(r.start, c.start, r.stop, c.stop) for r, c in ndimage.find_objects(numbers)]
-    areas = np.bincount(numbers.ravel(), minlength=1)[1:]
-    class_ids = np.zeros(len(areas) + 1, np.int64)
-    class_ids[numbers.ravel()] = label_map.ravel()  # every pixel of a region writes the same class
-    numbers -= 1
-    return Regions(numbers, class_ids[1:], areas, np.array(boxes, np.int64).reshape(-1, 4))
+    if instances is not None and instances.shape != label_map.shape:
+        raise ValueError(f"Expected instances of shape {label_map.shape}, got {instances.shape}.")
+    runs = find_runs(label_map if instances is None else label_map + instances.astype(np.int64) * _INSTANCE)
+    region = _connect(runs)
+    if instances is not None:
+        region = _join_instances(region, runs)
+    class_ids = runs.values % _INSTANCE
+    region[class_ids == unlabelled_value] = -1
+    # Number the regions in reading order of their first pixels; runs are in that order.
+    _, first, position = np.unique(region, return_index=True, return_inverse=True)
+    is_region = region[first] >= 0
+    new_numbers = np.full(len(first), -1)
+    new_numbers[np.flatnonzero(is_region)[np.argsort(first[is_region])]] = np.arange(is_region.sum())
+    number = new_numbers[position].astype(np.int32)
+    return _describe(np.repeat(number, runs.lengths).reshape(label_map.shape), number, class_ids, runs)
 
 
-def _connected(values: NDArray[Any], background: int) -> NDArray[np.int32]:
-    """Number the sets of equal values that touch by a side or a corner from 1; 0 for the background."""
-    numbers = label(values, background=background, connectivity=2)  # type: ignore[no-untyped-call]
-    return np.asarray(numbers, np.int32)
+@dataclass(frozen=True)
+class Runs:
+    """Stretches of equal pixels in the rows of an image, in reading order; rows are covered without gaps.
+
+    Args:
+        rows: Row of each run.
+        starts: Its first column.
+        stops: The column after its last.
+        values: Value of its pixels.
+    """
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    values: NDArray[np.int64]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Pixels of each run."""
+        return self.stops - self.starts
 
 
-def _join_instances(numbers: NDArray[np.int32], both: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Give the parts of each instance the number of its first part, then close the gaps in the numbering."""
-    keys = np.zeros(int(numbers.max(initial=0)) + 1, np.int64)
-    keys[numbers.ravel()] = both.ravel()
-    parts = np.arange(len(keys))
-    is_instance = (keys >= 65536) & (parts > 0)
-    _, first, inverse = np.unique(keys[is_instance], return_index=True, return_inverse=True)
-    parts[is_instance] = parts[is_instance][first][inverse]
-    _, closed = np.unique(parts, return_inverse=True)
-    # Number 0 is void, whether the image has void pixels or not, so it stays 0.
-    return closed.astype(np.int32)[numbers]
+def find_runs(values: NDArray[Any]) -> Runs:
+    """Split the rows of an array of whole numbers, shape (H, W), into runs."""
+    height, width = values.shape
+    begins = np.ones((height, width), bool)
+    np.not_equal(values[:, 1:], values[:, :-1], out=begins[:, 1:])
+    places = np.flatnonzero(begins)
+    rows, starts = np.divmod(places, max(width, 1))
+    stops = np.append(places[1:], values.size) - rows * width
+    return Runs(rows, starts, stops, values.ravel()[places].astype(np.int64))
+
+
+def _connect(runs: Runs) -> NDArray[np.int64]:
+    """Number of the connected set of each run: runs of one value that touch in neighbouring rows, also by corners."""
+    # The runs of the next row that touch a run follow one another; places on a common scale find the first and last.
+    scale = int(runs.stops.max(initial=0)) + 2
+    next_row = (runs.rows + 1) * scale
+    low = np.searchsorted(runs.rows * scale + runs.stops, next_row + runs.starts, side="left")
+    high = np.searchsorted(runs.rows * scale + runs.starts, next_row + runs.stops, side="right")
+    counts = high - low
+    upper = np.repeat(np.arange(len(counts)), counts)
+    lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts - low, counts)
+    equal = runs.values[upper] == runs.values[lower]
+    upper, lower = upper[equal], lower[equal]
+    links = csr_matrix((np.ones(len(upper), bool), (upper, lower)), shape=(len(counts), len(counts)))
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
+
+
+def _join_instances(region: NDArray[np.int64], runs: Runs) -> NDArray[np.int64]:
+    """Give all runs of one true instance and class the number of the first."""
+    _, first, position = np.unique(runs.values, return_index=True, return_inverse=True)
+    return np.where(runs.values >= _INSTANCE, region[first][position], region)
+
+
+def _describe(
+    numbers: NDArray[np.int32], number: NDArray[np.int32], class_ids: NDArray[np.int64], runs: Runs
+) -> Regions:
+    """Sum up the runs of each region; ``number`` and ``class_ids`` are those of the runs."""
+    inside = number >= 0
+    of = number[inside]
+    count = int(number.max(initial=-1)) + 1
+    areas = np.zeros(count, np.int64)
+    np.add.at(areas, of, runs.lengths[inside])
+    class_of = np.zeros(count, np.int64)
+    class_of[of] = class_ids[inside]
+    boxes = np.zeros((count, 4), np.int64)
+    boxes[:, :2] = max(numbers.shape)
+    for column, (edge, extreme) in enumerate(
+        [(runs.rows, np.minimum), (runs.starts, np.minimum), (runs.rows + 1, np.maximum), (runs.stops, np.maximum)]
+    ):
+        extreme.at(boxes[:, column], of, edge[inside])
+    return Regions(numbers, class_of, areas, boxes)
 
 
 def true_instances(instance_map: LabelMap) -> LabelMap:
