@@ -27,6 +27,10 @@ class Dice(ImageStream):
         True
     """
 
+    def part(self) -> Dice:
+        """Dice for one thing of the scene, which may use as many numbers as it likes without changing the others."""
+        return Dice(self.raw(), "", "part of a demo scene")
+
     def between(self, low: float, high: float) -> float:
         """A number from low to high, each equally likely."""
         return low + (high - low) * self.uniform()

@@ -1,27 +1,25 @@
-"""What stands along a street: lamps, traffic lights, signs, fences, walls, guard rails, bins, bridges."""
+"""What stands along a street: lamps, fences, walls, guard rails, bins, benches, bridges."""
 
 from __future__ import annotations
 
 from sparsekit.demo_data import labels
-from sparsekit.demo_data.canvas import Canvas, Place, Point
+from sparsekit.demo_data.canvas import Canvas, Place
 from sparsekit.demo_data.dice import Color, Dice, mix, scale
 from sparsekit.demo_data.light import Face
-from sparsekit.demo_data.people import cast_person_shadow
-from sparsekit.demo_data.shapes import CIRCLE, box, ellipse, rod
+from sparsekit.demo_data.shapes import box, cast_shadow, ellipse, rod
 
 METAL: tuple[Color, ...] = ((112, 116, 118), (92, 98, 94), (136, 138, 138), (72, 80, 78), (98, 92, 86))
 BOARDS: tuple[Color, ...] = ((126, 98, 70), (108, 92, 78), (146, 124, 96), (96, 100, 92))
+POSTERS: tuple[Color, ...] = ((178, 34, 38), (34, 76, 150), (222, 180, 60), (70, 120, 90), (222, 222, 218))
 STONES: tuple[Color, ...] = ((142, 134, 122), (122, 118, 112), (160, 146, 126), (132, 108, 94), (150, 148, 144))
-RED: Color = (178, 34, 38)
-BLUE: Color = (34, 76, 150)
-WHITE: Color = (222, 222, 218)
+_WHITE: Color = (222, 222, 218)
 
 
 def draw_lamp(canvas: Canvas, dice: Dice, x: float, z: float, sign: int) -> None:
     """Draw a street lamp whose arm reaches over the road."""
     canvas.start(labels.POLE)
     metal, height = dice.vary(dice.pick(METAL), 0.15), dice.between(5.5, 8.5)
-    cast_person_shadow(canvas, x, z, height, 0.16)
+    cast_shadow(canvas, x, z, height, 0.16)
     rod(canvas, (x, 0, z), (x, height, z), 0.14, metal)
     rod(canvas, (x, 0, z), (x, 1.1, z), 0.2, scale(metal, 0.9))
     reach = x - sign * dice.between(0.9, 2.0)
@@ -31,117 +29,6 @@ def draw_lamp(canvas: Canvas, dice: Dice, x: float, z: float, sign: int) -> None
         lamp = canvas.camera.project((reach - sign * 0.3, height + 0.28, z))
         size = canvas.meters(z) * 0.14
         canvas.fill(ellipse(lamp, size * 2, size), (255, 226, 168), "glow", z)
-
-
-def draw_traffic_light(canvas: Canvas, dice: Dice, x: float, z: float, sign: int) -> None:
-    """Draw a traffic light on its pole, perhaps with a second one on an arm over the road."""
-    metal = dice.vary(dice.pick(METAL), 0.15)
-    canvas.start(labels.POLE)
-    arm = dice.chance(0.5)
-    height = 5.8 if arm else 3.3
-    cast_person_shadow(canvas, x, z, height, 0.14)
-    rod(canvas, (x, 0, z), (x, height, z), 0.15, metal)
-    lit = dice.pick((0, 1, 2, 2, 0))
-    if arm:
-        reach = x - sign * dice.between(3.0, 4.6)
-        rod(canvas, (x, height - 0.1, z), (reach, height, z), 0.11, metal)
-        _draw_lights(canvas, reach, 4.9, z, lit, board=True)
-    _draw_lights(canvas, x - sign * 0.02, 2.4, z, lit, board=dice.chance(0.5))
-
-
-def _draw_lights(canvas: Canvas, x: float, y: float, z: float, lit: int, *, board: bool) -> None:
-    canvas.start(labels.TRAFFIC_LIGHT)
-    if board:
-        box(canvas, (x - 0.26, y - 0.12, z - 0.1), (x + 0.26, y + 1.12, z), (30, 32, 32), faces=("front",))
-        box(canvas, (x - 0.2, y - 0.06, z - 0.12), (x + 0.2, y + 1.06, z), (44, 46, 46), faces=("front",))
-    else:
-        box(canvas, (x - 0.2, y - 0.06, z - 0.12), (x + 0.2, y + 1.06, z), (58, 64, 56), faces=("front",))
-    zoom = canvas.meters(z)
-    for k, on in enumerate(((236, 52, 40), (250, 180, 46), (60, 226, 150))):
-        spot = canvas.camera.project((x, y + 0.84 - 0.33 * k, z - 0.12))
-        shining = k == lit
-        if shining:
-            canvas.fill(ellipse(spot, 0.15 * zoom, 0.15 * zoom), scale(on, 0.55), "glow", z)
-        canvas.fill(
-            ellipse(spot, 0.11 * zoom, 0.11 * zoom),
-            on if shining else scale(on, 0.2),
-            "glow" if shining else "front",
-            z,
-        )
-
-
-def draw_sign(canvas: Canvas, dice: Dice, x: float, z: float) -> None:
-    """Draw one or two traffic signs on a post."""
-    metal, height = dice.vary((140, 142, 142), 0.15), dice.between(2.3, 2.9)
-    cast_person_shadow(canvas, x, z, height, 0.08)
-    canvas.start(labels.POLE)
-    rod(canvas, (x, 0, z), (x, height + 0.3, z), 0.08, metal)
-    canvas.start(labels.TRAFFIC_SIGN)
-    y = height
-    for _ in range(dice.integer(1, 2)):
-        draw_sign_face(canvas, dice, x, y, z - 0.05, dice.between(0.3, 0.4))
-        y -= 0.82
-
-
-def draw_sign_face(canvas: Canvas, dice: Dice, x: float, y: float, z: float, half: float) -> None:
-    """Draw the front of a sign: a ring, a disc, a triangle, a board, a diamond or an octagon, with its symbol."""
-    zoom = canvas.meters(z)
-    u, v = canvas.camera.project((x, y, z))
-    size = half * zoom
-    bright = dice.between(0.8, 1.05)
-
-    def shape(points: list[Point] | tuple[Point, ...], share: float, color: Color) -> None:
-        outline = [(u + p * size * share, v + q * size * share) for p, q in points]
-        canvas.fill(outline, scale(color, bright), "front", z)
-
-    triangle: list[Point] = [(-1, 0.8), (1, 0.8), (0, -0.95)]
-    square: list[Point] = [(-0.95, -0.95), (0.95, -0.95), (0.95, 0.95), (-0.95, 0.95)]
-    bar: list[Point] = [(-0.7, -0.18), (0.7, -0.18), (0.7, 0.18), (-0.7, 0.18)]
-    arrow: list[Point] = [
-        (-0.16, 0.6),
-        (-0.16, -0.1),
-        (-0.45, -0.1),
-        (0, -0.7),
-        (0.45, -0.1),
-        (0.16, -0.1),
-        (0.16, 0.6),
-    ]
-    kind = dice.pick(("ring", "stop", "turn", "warning", "parking", "priority", "octagon", "guide", "yield"))
-    if kind == "ring":
-        shape(CIRCLE, 1, RED)
-        shape(CIRCLE, 0.74, WHITE)
-        shape(bar, 0.55, (40, 40, 42))
-    elif kind == "stop":
-        shape(CIRCLE, 1, RED)
-        shape(bar, 1, WHITE)
-    elif kind == "turn":
-        shape(CIRCLE, 1, BLUE)
-        shape(arrow, 0.8, WHITE)
-    elif kind in ("warning", "yield"):
-        flip = -1 if kind == "yield" else 1
-        shape([(p, q * flip) for p, q in triangle], 1.1, RED)
-        shape([(p * 0.72, q * 0.72 * flip + 0.1 * flip) for p, q in triangle], 1, WHITE)
-        if kind == "warning":
-            shape([(-0.09, -0.2), (0.09, -0.2), (0.07, 0.5), (-0.07, 0.5)], 1, (40, 40, 42))
-    elif kind == "parking":
-        shape(square, 1, BLUE)
-        bow: list[Point] = [(0.2, -0.65), (0.45, -0.4), (0.45, -0.1), (0.2, 0.12)]
-        shape([(-0.4, -0.65), *bow, (-0.1, 0.12), (-0.1, 0.65), (-0.4, 0.65)], 1, WHITE)
-        shape([(-0.1, -0.4), (0.1, -0.4), (0.1, -0.12), (-0.1, -0.12)], 1, BLUE)
-    elif kind == "priority":
-        shape([(-1, 0), (0, -1), (1, 0), (0, 1)], 1.1, WHITE)
-        shape([(-1, 0), (0, -1), (1, 0), (0, 1)], 0.72, (232, 180, 40))
-    elif kind == "octagon":
-        shape(
-            [(-0.41, -1), (0.41, -1), (1, -0.41), (1, 0.41), (0.41, 1), (-0.41, 1), (-1, 0.41), (-1, -0.41)], 1.05, RED
-        )
-        shape([(-0.7, -0.14), (0.7, -0.14), (0.7, 0.14), (-0.7, 0.14)], 1, WHITE)
-    else:
-        color = dice.pick(((228, 184, 52), BLUE, WHITE))
-        shape([(-1.7, -0.7), (1.4, -0.7), (1.8, 0), (1.4, 0.7), (-1.7, 0.7)], 1, color)
-        ink = WHITE if color == BLUE else (40, 40, 42)
-        for row in (-0.35, 0.15):
-            shape([(-1.4, row), (dice.between(0.1, 1.0), row), (0.6, row + 0.26), (-1.4, row + 0.26)], 1, ink)
 
 
 def draw_fence(canvas: Canvas, dice: Dice, x: float, z0: float, z1: float) -> None:
@@ -229,16 +116,16 @@ def draw_guard_rail(canvas: Canvas, dice: Dice, x: float, z0: float, z1: float) 
 def draw_clutter(canvas: Canvas, dice: Dice, x: float, z: float) -> None:
     """Draw a bin, a cabinet, a bench, an advertising column or a cone, which are void in Cityscapes, or a bollard."""
     kind = dice.pick(("bin", "cabinet", "bench", "bollard", "column", "cone"))
-    cast_person_shadow(canvas, x, z, 1.0, 0.5)
+    cast_shadow(canvas, x, z, 1.0, 0.5)
     canvas.start(labels.STATIC)
     if kind == "bollard":
         canvas.start(labels.POLE)
         rod(canvas, (x, 0, z), (x, 0.9, z), 0.14, dice.vary(dice.pick(METAL), 0.2))
-        rod(canvas, (x, 0.68, z), (x, 0.78, z), 0.15, WHITE)
+        rod(canvas, (x, 0.68, z), (x, 0.78, z), 0.15, _WHITE)
     elif kind == "cone":
         u, v = canvas.camera.project((x, 0, z))
         zoom = canvas.meters(z)
-        for low, high, color in ((0.0, 0.7, (222, 96, 40)), (0.2, 0.34, WHITE), (0.44, 0.56, WHITE)):
+        for low, high, color in ((0.0, 0.7, (222, 96, 40)), (0.2, 0.34, _WHITE), (0.44, 0.56, _WHITE)):
             a, b = 0.2 * (1 - low / 0.75) * zoom, 0.2 * (1 - high / 0.75) * zoom
             bottom, top = v - low * zoom, v - high * zoom
             canvas.fill([(u - a, bottom), (u + a, bottom), (u + b, top), (u - b, top)], color, "front", z)
@@ -253,7 +140,7 @@ def draw_clutter(canvas: Canvas, dice: Dice, x: float, z: float) -> None:
         box(canvas, (x - 0.55, 0, z), (x + 0.55, 2.7, z + 1), color, grain=0.08)
         for _ in range(4):  # posters
             left, low = x + dice.between(-0.52, 0.1), dice.between(0.4, 1.7)
-            poster = dice.vary(dice.pick((RED, BLUE, (222, 180, 60), (70, 120, 90), WHITE)), 0.2)
+            poster = dice.vary(dice.pick(POSTERS), 0.2)
             box(canvas, (left, low, z - 0.02), (left + 0.42, low + 0.6, z), poster, faces=("front",))
         box(canvas, (x - 0.65, 2.7, z - 0.05), (x + 0.65, 2.9, z + 1), scale(color, 0.7))
     else:
@@ -284,8 +171,8 @@ def draw_bridge(canvas: Canvas, dice: Dice, z: float, left: float, right: float)
         scale(concrete, 1.15),
         "front",
     )
+    canvas.start(labels.FENCE)
     for k in range(-14, 15):
-        canvas.start(labels.FENCE)
         rod(canvas, (k * 2.5, low + 1.45, z), (k * 2.5, low + 2.4, z), 0.06, (96, 100, 104))
     rod(canvas, (-36, low + 2.4, z), (36, low + 2.4, z), 0.08, (96, 100, 104))
     canvas.darken([(left - 6, 0, z), (right + 6, 0, z), (right + 6, 0, z + 8), (left - 6, 0, z + 8)], 0.5)

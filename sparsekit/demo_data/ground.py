@@ -72,6 +72,7 @@ class Street:
         asphalt: Colour of the road.
         paving: Colour of the pavement.
         grass: Colour of verges and lawns.
+        autumn: Whether leaves have turned.
     """
 
     kind: str
@@ -85,6 +86,11 @@ class Street:
     asphalt: Color
     paving: Color
     grass: Color
+    autumn: bool
+
+    def crosses(self, z: float, before: float, after: float) -> bool:
+        """Whether a distance lies on the crossing, or up to so many metres before or after its near edge."""
+        return self.crossing is not None and self.crossing - before < z < self.crossing + after
 
 
 def draw_plan(dice: Dice) -> Street:
@@ -125,6 +131,7 @@ def draw_plan(dice: Dice) -> Street:
         dice.vary(dice.pick(ASPHALT), 0.12),
         dice.vary(dice.pick(PAVING), 0.12),
         dice.vary(dice.pick(GRASS), 0.12),
+        dice.chance(0.25),
     )
 
 
@@ -163,7 +170,7 @@ def draw_ground(canvas: Canvas, dice: Dice, street: Street) -> None:
     _draw_marks(canvas, dice, street)
     for x in street.rails:
         canvas.start(labels.ROAD, GROUND)
-        _lay(canvas, strip(x - 1.2, x + 1.2), scale(mix(street.asphalt, (150, 140, 128), 0.4), 1.0), 0.12)
+        _lay(canvas, strip(x - 1.2, x + 1.2), mix(street.asphalt, (150, 140, 128), 0.4), 0.12)
         for rail in (-0.72, 0.72):
             _lay(canvas, strip(x + rail - 0.06, x + rail + 0.06), (70, 68, 66), 0.05)
             _lay(canvas, strip(x + rail - 0.02, x + rail + 0.02), (168, 168, 172), 0.05)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from sparsekit.demo_data import labels
 from sparsekit.demo_data.body import RIM, TYRE, Body, Pose
-from sparsekit.demo_data.canvas import Canvas, Place, Point
+from sparsekit.demo_data.canvas import Canvas, Point
 from sparsekit.demo_data.dice import Color, Dice, mix, scale
-from sparsekit.demo_data.shapes import CIRCLE, ellipse, limb
+from sparsekit.demo_data.shapes import CIRCLE, cast_shadow, ellipse, limb
 
 SKIN: tuple[Color, ...] = ((214, 172, 146), (190, 144, 116), (146, 102, 76), (98, 66, 50), (226, 188, 164))
 HAIR: tuple[Color, ...] = ((44, 34, 30), (80, 58, 42), (128, 98, 64), (160, 156, 150), (28, 26, 28))
@@ -20,30 +20,10 @@ TROUSERS: tuple[Color, ...] = ((46, 52, 70), (38, 38, 42), (92, 86, 78), (66, 76
 BIKES: tuple[Color, ...] = ((40, 42, 46), (120, 40, 40), (50, 80, 120), (150, 150, 150), (60, 96, 70), (170, 130, 50))
 
 
-def cast_person_shadow(canvas: Canvas, x: float, z: float, height: float, width: float = 0.42) -> None:
-    """The shadow of something slim and upright, and the dark spot at its foot."""
-    light = canvas.light
-    if light.shadow > 0.1:
-        dx, dz = light.cast[0] * height, light.cast[1] * height
-        far = max(1.0, z + dz)
-        half = width / 2
-        canvas.darken(
-            [(x - half, 0, z), (x + half, 0, z), (x + dx + half, 0, far), (x + dx - half, 0, far)], light.shadow
-        )
-    half = width * 0.7
-    spot: list[Place] = [
-        (x - half, 0, z - 0.12),
-        (x + half, 0, z - 0.12),
-        (x + half, 0, z + 0.12),
-        (x - half, 0, z + 0.12),
-    ]
-    canvas.darken(spot, 0.45)
-
-
 def draw_person(canvas: Canvas, dice: Dice, x: float, z: float) -> None:
     """Draw somebody who stands or walks, seen from any side, perhaps a child, with a bag or an umbrella."""
     height = dice.between(1.58, 1.92) if dice.chance(0.88) else dice.between(1.0, 1.4)
-    cast_person_shadow(canvas, x, z, height)
+    cast_shadow(canvas, x, z, height)
     canvas.start_instance(labels.PERSON)
     unit = height / 1.75
     zoom = canvas.meters(z) * unit
@@ -134,7 +114,7 @@ def draw_two_wheeler(canvas: Canvas, dice: Dice, pose: Pose, *, motor: bool, rid
     """Draw a bicycle or motorcycle, with or without its rider, who is labelled apart from it."""
     length, radius = (2.1, 0.31) if motor else (1.75, 0.34)
     body = Body(canvas, pose, length)
-    cast_person_shadow(canvas, pose.x, pose.z, 1.7 if ridden else 0.9)
+    cast_shadow(canvas, pose.x, pose.z, 1.7 if ridden else 0.9)
     canvas.start_instance(labels.MOTORCYCLE if motor else labels.BICYCLE)
     frame = dice.vary(dice.pick(BIKES), 0.2)
     axles = (radius, length - radius)

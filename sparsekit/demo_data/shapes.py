@@ -120,3 +120,23 @@ def box(
         canvas.surface([(x0, y0, z0), (x0, y0, z1), (x0, y1, z1), (x0, y1, z0)], color, "west", grain=grain)
     if not faces or "front" in faces:
         canvas.surface([(x0, y0, z0), (x1, y0, z0), (x1, y1, z0), (x0, y1, z0)], color, "front", grain=grain)
+
+
+def cast_shadow(canvas: Canvas, x: float, z: float, height: float, width: float = 0.42) -> None:
+    """The shadow of something slim and upright, and the dark spot at its foot."""
+    light = canvas.light
+    if light.shadow > 0.1:
+        dx, dz = light.cast[0] * height, light.cast[1] * height
+        far = max(1.0, z + dz)
+        half = width / 2
+        canvas.darken(
+            [(x - half, 0, z), (x + half, 0, z), (x + dx + half, 0, far), (x + dx - half, 0, far)], light.shadow
+        )
+    half = width * 0.7
+    spot: list[Place] = [
+        (x - half, 0, z - 0.12),
+        (x + half, 0, z - 0.12),
+        (x + half, 0, z + 0.12),
+        (x - half, 0, z + 0.12),
+    ]
+    canvas.darken(spot, 0.45)

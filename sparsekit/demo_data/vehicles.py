@@ -159,7 +159,7 @@ def _draw_box(body: Body, a0: float, a1: float, y0: float, y1: float, half: floa
 
 
 def draw_truck(canvas: Canvas, dice: Dice, pose: Pose) -> None:
-    """Draw a lorry with a box, a tarpaulin or a flat bed with load, perhaps with a trailer, which is void."""
+    """Draw a lorry with a closed box."""
     cargo = dice.between(3.6, 6.2)
     cab = 1.9
     length, half = cargo + cab + 0.3, 1.2

@@ -5,8 +5,8 @@ from data_manifests import known_label_space
 from data_manifests.image_io import pixel_sha256
 from sparsekit.demo_data import draw_scene
 from sparsekit.demo_data.dataset import scene_name
+from sparsekit.demo_data.dice import Dice
 from sparsekit.demo_data.light import WEATHERS, draw_light
-from sparsekit.demo_data.scene import Dice
 
 SPACE = known_label_space("cityscapes")
 COUNTABLE = range(24, 34)
@@ -20,9 +20,9 @@ def scenes():
 def test_golden_pixels():
     # Equal under OpenCV 4.10 and 5.0, NumPy 1.26 and 2.4, with and without AVX. A change of the drawing changes them.
     scene = draw_scene(96, 48, 0, "alder_000000_000019")
-    assert pixel_sha256(scene.label_ids)[:16] == "aba601ad085e243f"
-    assert pixel_sha256(scene.instance_ids)[:16] == "343210d5e8383289"
-    assert pixel_sha256(scene.image.reshape(48, -1))[:16] == "19eac06a0e0f4fdc"
+    assert pixel_sha256(scene.label_ids)[:16] == "c9f0e2bee525314c"
+    assert pixel_sha256(scene.instance_ids)[:16] == "af0dfad5bb0bfd71"
+    assert pixel_sha256(scene.image.reshape(48, -1))[:16] == "700c7953f0ad7ef9"
 
 
 def test_equal_arguments_give_equal_scenes_and_others_give_others():
@@ -52,8 +52,7 @@ def test_too_small_a_size_is_refused(size):
 
 def test_the_same_scene_in_two_sizes_shows_the_same():
     small, large = draw_scene(128, 64, 5, "a"), draw_scene(256, 128, 5, "a")
-    share = (small.label_ids == large.label_ids[::2, ::2]).mean()
-    assert share > 0.3  # the camera is the same; details that depend on size change the dice's further course
+    assert (small.label_ids == large.label_ids[::2, ::2]).mean() > 0.9  # borders fall on other pixels
 
 
 def test_instances_agree_with_labels(scenes):
