@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ By = Literal["image", "group", "class"]
 
 #: A group, where no pattern is given: the name up to the first ``_`` or ``/``, as the city of Cityscapes.
 DEFAULT_GROUP = r"[^_/]+"
+
+#: Orders of groups that are tried, since large groups may not add up to what is wanted.
+_ATTEMPTS = 32
 
 
 def split_manifest(
@@ -55,9 +59,10 @@ def split_manifest(
     rows = source.rows_of(split) if split else source.rows
     if by == "class":
         chosen = _by_class(source, rows, targets, seed, workers)
+    elif by == "group":
+        chosen = _by_group(_groups(rows, group_pattern), targets, seed, _ATTEMPTS)
     else:
-        groups = _groups(rows, group_pattern) if by == "group" else {row.image_id: [row] for row in rows}
-        chosen = _by_group(groups, targets, seed)
+        chosen = _by_group({row.image_id: [row] for row in rows}, targets, seed, 1)
     settings = {"by": by, "shares": dict(sorted(shares.items())), "split": split, "seed": seed}
     if by == "group":
         settings["group_pattern"] = group_pattern
@@ -85,16 +90,20 @@ def _groups(rows: Sequence[ManifestRow], pattern: str) -> dict[str, list[Manifes
     return groups
 
 
-def _by_group(groups: Mapping[str, Sequence[ManifestRow]], targets: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Each group goes to the split that lacks the most images."""
+def _by_group(
+    groups: Mapping[str, Sequence[ManifestRow]], targets: Mapping[str, float], seed: int, attempts: int
+) -> dict[str, str]:
+    """In random order each group goes to the split that lacks the most images; the best of several orders is taken."""
     total = sum(map(len, groups.values()))
-    lacking = {split: share * total for split, share in targets.items()}
-    chosen = {}
-    for name in sorted(groups, key=lambda name: hash_order(seed, name)):
-        split = max(lacking, key=lambda split: lacking[split])
-        lacking[split] -= len(groups[name])
-        chosen.update({row.image_id: split for row in groups[name]})
-    return chosen
+    best: tuple[float, dict[str, str]] = (math.inf, {})
+    for attempt in range(attempts):
+        lacking = {split: share * total for split, share in targets.items()}
+        chosen = {}
+        for name in sorted(groups, key=lambda name: hash_order(seed, f"{attempt} {name}")):
+            chosen[name] = max(lacking, key=lambda split: lacking[split])
+            lacking[chosen[name]] -= len(groups[name])
+        best = min(best, (sum(map(abs, lacking.values())), chosen), key=lambda found: found[0])
+    return {row.image_id: best[1][name] for name, rows in groups.items() for row in rows}
 
 
 def _by_class(

@@ -68,7 +68,7 @@ def check_manifest(
             for row, checked in zip(batch, pool.map(check, batch), strict=True):
                 problems += checked.problems
                 shared.add(row, checked.image_sha256)
-    return [*problems, *shared.problems(), *_check_marks(manifest, draw if pixels else None)]
+    return [*problems, *_check_folder(manifest), *shared.problems(), *_check_marks(manifest, draw if pixels else None)]
 
 
 def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
@@ -92,8 +92,14 @@ def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
         yield problem(
             "ids", f"classes_labelled {spaced(outside)} are outside 0..{manifest.label_space.num_classes - 1}"
         )
-    if row.annotation and _leaves_folder(row.annotation):
-        yield problem("outside", f"annotation '{row.annotation}' lies outside of the manifest's folder")
+
+
+def _check_folder(manifest: Manifest) -> Iterator[Problem]:
+    if outside := [row.annotation for row in manifest.rows if row.annotation and _leaves_folder(row.annotation)]:
+        text = (
+            f"{len(outside)} annotations lie outside of the manifest's folder, as in subsets: {list_some(outside, 3)}"
+        )
+        yield Problem("outside", "", text)
 
 
 def _leaves_folder(path: str) -> bool:

@@ -81,8 +81,9 @@ class TestRows:
 
     @pytest.mark.parametrize("path", ["../x/image_0.png", "/x/image_0.png", "a/../../b.png", "C:\\x\\image_0.png"])
     def test_an_annotation_outside_of_the_folder(self, manifest, path):
-        kinds = [kind for kind, _, _ in problems_of(change_row(manifest, "image_0", annotation=path))]
-        assert kinds == ["outside", "missing"]
+        missing, outside = problems_of(change_row(manifest, "image_0", annotation=path))
+        assert missing[:2] == ("missing", "image_0") and outside[:2] == ("outside", "")
+        assert outside[2] == f"1 annotations lie outside of the manifest's folder, as in subsets: {path}"
 
 
 class TestFiles:

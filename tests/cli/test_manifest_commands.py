@@ -1,0 +1,87 @@
+"""``sparsekit split``, ``merge``, ``subset`` and ``diff``, one after the other as a user would."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli.sparsekit_cli import main
+from data_manifests import read_manifest
+from tests.real_data import real_data
+from tests.sparsekit.conftest import SCENE, tiny_manifest
+
+
+def sparsekit(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.stdout if code == 0 else result.stderr
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_manifest(tmp_path / "made", [np.roll(SCENE, (i // 8, i % 8), axis=(0, 1)) for i in range(10)])
+    return tmp_path
+
+
+def test_split_subset_merge_and_back(folder):
+    made, new = folder / "made", folder / "new"
+    out = sparsekit("split", made, "--val", 0.3, "--test", 0.2, "--out", new / "split")
+    assert out == f"{new / 'split' / 'manifest.csv'}: 2 test, 5 train, 3 val\n"
+    parts = []
+    for split in ("train", "val", "test"):
+        ids = [row.image_id for row in read_manifest(new / "split").rows_of(split)]
+        (folder / f"{split}.txt").write_text("\n".join(ids) + "\n\n")
+        parts.append(new / split)
+        sparsekit("subset", new / "split", "--ids", folder / f"{split}.txt", "--out", parts[-1])
+    sparsekit("merge", *parts, "--out", new / "merged")
+    assert read_manifest(new / "merged").rows == read_manifest(new / "split").rows
+    assert (new / "merged" / "marks.csv").read_bytes() == (made / "marks.csv").read_bytes()
+    assert "The annotations are the same." in sparsekit("diff", made, new / "merged")
+    assert "outside (1)" in sparsekit("validate", new / "merged")
+
+
+def test_diff_tells_and_lists(folder):
+    sparsekit("subset", folder / "made", "--count", 4, "--out", folder / "four")
+    out = sparsekit("diff", folder / "made", folder / "four")
+    assert "images only in first    6\n" in out and "The annotations differ." in out
+    data = json.loads(sparsekit("diff", folder / "made", folder / "four", "--json"))
+    assert len(data["only_in_first"]) == 6 and data["summary"]["marks_same"] == 8 and len(data["images"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["split", "made", "--val", 0.9, "--test", 0.9, "--out", "x"], 2, "shares must be above 0"),
+        (["split", "made", "--val", 0, "--out", "x"], 2, "shares must be above 0"),
+        (["split", "made", "--by", "group", "--group-pattern", "(", "--out", "x"], 2, "no regular expression"),
+        (["split", "made", "--by", "group", "--group-pattern", "z", "--out", "x"], 1, "does not start with"),
+        (["split", "made", "--by", "colour", "--out", "x"], 2, "colour"),
+        (["split", "none", "--out", "x"], 1, "no such manifest"),
+        (["split", "made"], 2, "--out"),
+        (["subset", "made", "--count", 0, "--out", "x"], 2, "--count"),
+        (["subset", "made", "--with-class", "car", "--out", "x"], 1, "no class car"),
+        (["subset", "made", "--ids", "none.txt", "--out", "x"], 1, "none.txt: No such file"),
+        (["subset", "made", "--out", "made"], 1, "exists. Give --overwrite"),
+        (["merge", "--out", "x"], 2, "MANIFESTS"),
+        (["diff", "made", "none"], 1, "no such manifest"),
+        (["diff", "made"], 2, "SECOND"),
+    ],
+)
+def test_errors_leave_nothing(folder, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    assert message in sparsekit(*arguments, code=code)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_real_sequences_stay_together(tmp_path):
+    sparsekit("points", "--clicks", 20, "--limit", 60, "--out", tmp_path, real_data("camvid"))
+    sparsekit("split", tmp_path / "camvid-20clicks", "--by", "group", "--out", tmp_path / "new")
+    sequences = {}
+    for row in read_manifest(tmp_path / "new").rows:
+        sequences.setdefault(row.image_id.split("_")[0], set()).add(row.split)
+    assert all(len(splits) == 1 for splits in sequences.values()) and len(sequences) > 1
