@@ -42,8 +42,13 @@ def compare(ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, wo
     with progress(num_ours + num_human) as advance:
         values_ours = measure_maps(maps_ours, workers=workers, on_image=advance)
         values_human = measure_maps(maps_human, workers=workers, on_image=advance)
-    comparison = Comparison((str(ours), str(human)), (num_ours, num_human), (values_ours, values_human))
+    comparison = Comparison((_name(ours), _name(human)), (num_ours, num_human), (values_ours, values_human))
     if as_json:
         echo_json(comparison.to_dict())
     else:
         click.echo(format_comparison(comparison))
+
+
+def _name(path: Path) -> str:
+    """Of a manifest the name of its folder, which says how it was made."""
+    return (path.absolute().parent if path.suffix == ".csv" else path.absolute()).name
