@@ -41,6 +41,7 @@ class TrainConfig:
         output_stride: Pixels of the picture per step of the deepest features, 8 or 16.
         aspp_rates: Dilations of the atrous pyramid.
         multi_grid: Factors on the dilations of the last stage's blocks; empty for none.
+        decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped.
         preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
         lambda_: Weight of the mixture's terms against the cross-entropy.
@@ -85,6 +86,7 @@ class TrainConfig:
     output_stride: int = ModelConfig.output_stride
     aspp_rates: tuple[int, ...] = ModelConfig.aspp_rates
     multi_grid: tuple[int, ...] = ModelConfig.multi_grid
+    decoder_channels: int = ModelConfig.decoder_channels
     dropout: float = ModelConfig.dropout
     preset: str = "paper"
     lambda_: float = 1.0

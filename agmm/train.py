@@ -41,7 +41,7 @@ class TrainResult:
     info: CheckpointInfo
 
 
-def train(
+def train_network(
     manifest: Manifest,
     config: TrainConfig,
     run_dir: Path,

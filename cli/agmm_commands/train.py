@@ -35,8 +35,7 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
 
     require_training_packages()
     from agmm.losses import resolve_options
-    from agmm.train import resumed_config
-    from agmm.train import train as train_network
+    from agmm.train import resumed_config, train_network
     from data_manifests import read_manifest
 
     if resume is not None and (out or overwrite or flags["recipe"] or flags["config_path"]):

@@ -18,14 +18,14 @@ from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.evaluate import evaluate_rows
 from agmm.losses import AGMMLoss
-from agmm.train import resumed_config, train
+from agmm.train import resumed_config, train_network
 from data_manifests import Manifest, ManifestInfo, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.two_ranks import train_both
 
 #: Small, and with everything in it that a resumed training could forget.
 SETTINGS: dict[str, Any] = {
-    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "dropout": 0.3, "crop_size": [48, 48], "photometric": True,
+    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "decoder_channels": 32, "dropout": 0.3, "crop_size": [48, 48], "photometric": True,
     "batch_size": 2, "accumulate": 2, "epochs": 3, "clip_norm": 1.0, "ema_decay": 0.5, "device": "cpu", "workers": 0,
 }  # fmt: skip
 CONFIG = TrainConfig.from_dict(SETTINGS)
@@ -39,7 +39,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.fixture(scope="module")
 def undisturbed(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("run") / "first"
-    train(manifest, CONFIG, run_dir, quiet=True)
+    train_network(manifest, CONFIG, run_dir, quiet=True)
     return run_dir
 
 
@@ -55,7 +55,7 @@ def test_two_images_can_be_overfitted(tmp_path: Path) -> None:
         epochs=20, optimizer="adamw", learning_rate=2e-3, new_layers_factor=1.0, ema_decay=0.0, val_split="train",
         val_every=10,
     )  # fmt: skip
-    result = train(manifest, config, tmp_path / "run", quiet=True)
+    result = train_network(manifest, config, tmp_path / "run", quiet=True)
     assert result.info.best_miou is not None and result.info.best_miou > 0.8
     losses = [float(row["loss"]) for row in log_of(tmp_path / "run")]
     assert losses[-1] < losses[0] / 2
@@ -80,9 +80,9 @@ def test_a_run_folder_tells_its_story(manifest: Manifest, undisturbed: Path) -> 
 
 
 def test_seeds_decide_everything_and_workers_nothing(manifest: Manifest, undisturbed: Path, tmp_path: Path) -> None:
-    train(manifest, replace(CONFIG, workers=2), tmp_path / "again", quiet=True)
+    train_network(manifest, replace(CONFIG, workers=2), tmp_path / "again", quiet=True)
     assert_same_state(tmp_path / "again", undisturbed)
-    train(manifest, replace(CONFIG, seed=1), tmp_path / "other", quiet=True)
+    train_network(manifest, replace(CONFIG, seed=1), tmp_path / "other", quiet=True)
     ours, theirs = (load_checkpoint(run / "state.safetensors")[0] for run in (undisturbed, tmp_path / "other"))
     assert not torch.equal(ours["model.classifier.weight"], theirs["model.classifier.weight"])
 
@@ -109,7 +109,7 @@ def test_a_killed_training_goes_on_bit_by_bit(manifest: Manifest, undisturbed: P
     assert 1 <= load_checkpoint(run_dir / "state.safetensors")[1].epoch < 3, "the training was not interrupted"
     with (run_dir / "log.csv").open("a") as file:
         file.write("3" + "," * 20 + "\n")  # as if it had been killed between log and state
-    train(manifest, resumed_config(run_dir, {}), run_dir, resume=True, quiet=True)
+    train_network(manifest, resumed_config(run_dir, {}), run_dir, resume=True, quiet=True)
     assert_same_state(run_dir, undisturbed)
 
 
@@ -121,13 +121,13 @@ def test_what_a_resumed_training_refuses(manifest: Manifest, undisturbed: Path, 
         resumed_config(tmp_path, {})
     other = read_manifest(tiny_manifest(tmp_path, num_images=7, seed=1))
     with pytest.raises(TrainingError, match="was trained on another manifest"):
-        train(other, CONFIG, undisturbed, resume=True, quiet=True)
+        train_network(other, CONFIG, undisturbed, resume=True, quiet=True)
 
 
 def test_a_folder_in_use_is_kept(manifest: Manifest, undisturbed: Path) -> None:
     before = (undisturbed / "weights.safetensors").read_bytes()
     with pytest.raises(TrainingError, match="already holds a training"):
-        train(manifest, CONFIG, undisturbed, quiet=True)
+        train_network(manifest, CONFIG, undisturbed, quiet=True)
     assert (undisturbed / "weights.safetensors").read_bytes() == before
 
 
@@ -137,7 +137,7 @@ def test_without_validation_the_last_epoch_is_kept(
     rows = tuple(row for row in manifest.rows if row.split == "train")
     only_train = Manifest(manifest.path.with_name("only_train.csv"), rows, ManifestInfo(manifest.label_space))
     write_manifest(only_train)
-    result = train(only_train, replace(CONFIG, epochs=2, ema_decay=0.0), tmp_path / "run")
+    result = train_network(only_train, replace(CONFIG, epochs=2, ema_decay=0.0), tmp_path / "run")
     assert (result.info.best_miou, result.info.best_epoch) == (None, 2)
     assert "No row of split 'val' has a full mask" in capsys.readouterr().err
     state = load_checkpoint(tmp_path / "run/state.safetensors")[0]
@@ -147,7 +147,7 @@ def test_without_validation_the_last_epoch_is_kept(
 
 def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_path: Path) -> None:
     config = replace(CONFIG, epochs=1, gmm_images=2, supervision="full", preset="released", schedule="cosine")
-    train(manifest, config, tmp_path / "run", quiet=True)
+    train_network(manifest, config, tmp_path / "run", quiet=True)
     (row,) = log_of(tmp_path / "run")
     assert 0 < float(row["gmm_miou"]) < 1
     assert 0 <= float(row["train_miou"]) < 1
@@ -168,13 +168,13 @@ def test_a_loss_that_is_no_number_stops_the_training(
 
     monkeypatch.setattr(agmm.task, "AGMMLoss", Spoilt)
     with pytest.raises(TrainingError, match=r"at step 3: spar\. Training stopped; the last checkpoint is still good"):
-        train(manifest, replace(CONFIG, accumulate=1), tmp_path / "run", quiet=True)
+        train_network(manifest, replace(CONFIG, accumulate=1), tmp_path / "run", quiet=True)
     assert load_checkpoint(tmp_path / "run/state.safetensors")[1].epoch == 1
 
 
 def test_a_batch_of_one(manifest: Manifest, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="batch of one picture .* --batch-size 2"):
-        train(manifest, replace(CONFIG, batch_size=1), tmp_path / "run", quiet=True)
+        train_network(manifest, replace(CONFIG, batch_size=1), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 
 

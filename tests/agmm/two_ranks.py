@@ -18,12 +18,12 @@ from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.models import ModelConfig, build_model
 from agmm.models.network import SegmentationModel
-from agmm.train import train
+from agmm.train import train_network
 from data_manifests import read_manifest
 
 # What each term of these losses is for a batch is the mean of what it is for the halves of the batch.
 SETTINGS = {
-    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "dropout": 0.0, "crop_size": [64, 96], "scale": [1.0, 1.0],
+    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "decoder_channels": 32, "dropout": 0.0, "crop_size": [64, 96], "scale": [1.0, 1.0],
     "loss": {"use_con": False, "variance": "fixed"}, "learning_rate": 0.01, "epochs": 2, "device": "cpu", "workers": 0,
 }  # fmt: skip
 
@@ -43,7 +43,7 @@ def train_both(manifest: Path, out: Path, batch_size: int, accumulate: int) -> N
     config = TrainConfig.from_dict({**SETTINGS, "batch_size": batch_size, "accumulate": accumulate})
     for name, build in (("plain", without_batch_norm), ("normed", build_model)):
         with patch.object(agmm.task, "build_model", build):
-            train(read_manifest(manifest), config, out / name, quiet=True)
+            train_network(read_manifest(manifest), config, out / name, quiet=True)
 
 
 if __name__ == "__main__":
@@ -52,6 +52,8 @@ if __name__ == "__main__":
     train_both(manifest, out, batch_size=2, accumulate=1)
     rank = os.environ["RANK"]
     try:
-        train(read_manifest(other if rank == "1" else manifest), TrainConfig(device="cpu"), out / "mixed", quiet=True)
+        train_network(
+            read_manifest(other if rank == "1" else manifest), TrainConfig(device="cpu"), out / "mixed", quiet=True
+        )
     except TrainingError as error:
         (out / f"error{rank}.txt").write_text(str(error))

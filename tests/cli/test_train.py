@@ -1,0 +1,123 @@
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.agmm_cli import main
+from tests.agmm.conftest import tiny_manifest
+
+FAST = [
+    *("--encoder", "resnet10t.c3_in1k", "--crop-size", "32", "32", "--batch-size", "2", "--epochs", "1"),
+    *(
+        "--device",
+        "cpu",
+        "--workers",
+        "0",
+        "--set",
+        "aspp_rates=[1]",
+        "--set",
+        "decoder_channels=32",
+        "--loss",
+        "use_con=false",
+    ),
+]
+
+
+def agmm(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_manifest(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    run_dir = tmp_path_factory.mktemp("runs") / "first"
+    return run_dir, agmm("train", manifest, "--out", run_dir, *FAST)
+
+
+def test_train_says_where_everything_is(manifest: Path, run: tuple[Path, Result]) -> None:
+    run_dir, result = run
+    assert result.exit_code == 0, result.output
+    last = result.stdout.splitlines()
+    assert last[0].startswith("Best mIoU on val: ")
+    assert last[1:] == [
+        f"Weights, settings and log are in {run_dir}.",
+        f"Next: agmm evaluate {run_dir} {manifest}",
+    ]
+    assert "epoch 1/1" in result.stderr
+    config = (run_dir / "config.toml").read_text()
+    assert "aspp_rates = [1]" in config and "crop_size = [32, 32]" in config and "use_con = false" in config
+    # The rest comes from the default recipe.
+    assert 'optimizer = "adamw"' in config
+
+
+def test_the_command_in_the_run_folder_gives_the_same_network(
+    manifest: Path, run: tuple[Path, Result], tmp_path: Path
+) -> None:
+    run_dir, _ = run
+    result = agmm("train", manifest, "--config", run_dir / "config.toml", "--out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "again/weights.safetensors").read_bytes() == (run_dir / "weights.safetensors").read_bytes()
+
+
+def test_resume_trains_longer(manifest: Path, run: tuple[Path, Result]) -> None:
+    run_dir, _ = run
+    result = agmm("train", manifest, "--resume", run_dir, "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert "epoch 2/2" in result.stderr and "epoch 1/2" not in result.stderr
+
+
+def test_a_run_gets_a_folder_by_default(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = agmm("train", manifest, *FAST)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "runs" / manifest.parent.name / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--recipe", "voc-r100"], 2, "Unknown recipe 'voc-r100'. Choose from: cityscapes-r50, small-cpu, voc-r101."),
+        (["--set", "epoch=3"], 2, "unknown setting 'epoch'. Did you mean epochs"),
+        (["--set", "epochs"], 2, "--set expects NAME=VALUE, got 'epochs'."),
+        (["--loss", "use_cone=false"], 2, "Unknown loss option 'use_cone'. Did you mean 'use_con'?"),
+        (["--epochs", "0"], 2, "0 is not in the range x>=1"),
+        (["--config", "none.toml"], 1, "none.toml: no such file"),
+        (["--encoder", "resnet5"], 1, "resnet5"),
+        (["--train-split", "test"], 1, "split 'test' has no rows"),
+        (["--batch-size", "1"], 1, "A batch of one picture"),
+        (["--resume", "somewhere", "--out", "x"], 2, "--resume goes on in its own folder"),
+        (["--resume", "somewhere"], 1, "no such checkpoint"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_wrong_usage_in_one_line(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = agmm("train", manifest, *arguments)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert not os.listdir(tmp_path)  # noqa: PTH208
+
+
+def test_cuda_asked_for_and_absent(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    result = agmm("train", manifest, "--device", "cuda", "--out", tmp_path / "x")
+    assert result.exit_code == 1
+    assert "Error: Device 'cuda' was asked for" in result.stderr
+
+
+def test_recipes() -> None:
+    listed = agmm("recipes").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["cityscapes-r50", "small-cpu", "voc-r101"]
+    assert listed[1].endswith("[default]")
+    assert 'encoder = "resnet101c.gluon_in1k"' in agmm("recipes", "voc-r101").stdout
+    wrong = agmm("recipes", "voc")
+    assert wrong.exit_code == 2
+    assert "Unknown recipe 'voc'" in wrong.stderr
