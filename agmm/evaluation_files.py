@@ -16,12 +16,13 @@ JSON_NAME = "evaluation.json"
 CSV_NAME = "evaluation.csv"
 CONFUSION_NAME = "confusion.csv"
 
-#: What makes two records scores of the same thing, of which the newer one stays.
-_KEY = ("dataset", "split", "protocol")
+#: What makes two records scores of the same thing, of which the newer one stays. The number of images keeps the scores
+#: of a few images from replacing those of all.
+_KEY = ("dataset", "split", "protocol", "num_images")
 
 
 def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
-    """Add scores to those already in a folder; equal dataset, split and protocol replace what was there.
+    """Add scores to those already in a folder; equal dataset, split, protocol and number of images replace the old.
 
     ``evaluation.json`` holds all records under ``results``, newest last; ``evaluation.csv`` one line for each record
     and class, ``confusion.csv`` one for each record and true class, with a column for each predicted class.

@@ -54,18 +54,20 @@ def test_splits_and_protocols_stand_side_by_side_and_a_new_score_replaces_the_ol
 ) -> None:
     evaluate_run(run, manifest, device="cpu")
     evaluate_run(run, manifest, device="cpu", protocol="sliding")
+    evaluate_run(run, manifest, device="cpu", split="train")
     evaluate_run(run, manifest, device="cpu", split="train", limit=1)
     evaluate_run(run, manifest, device="cpu", boundary=True)
     records = read_records(run)
     assert [(r["split"], r["protocol"]) for r in records] == [
         ("val", "sliding window (tile 48, overlap 0.67)"),  # the longer side of the training crop
         ("train", "whole image, single scale"),
+        ("train", "whole image, single scale"),
         ("val", "whole image, single scale"),
     ]
-    assert [r["num_images"] for r in records] == [1, 1, 1]
+    assert [r["num_images"] for r in records] == [1, 3, 1, 1]
     assert records[0]["boundary_miou"] is None
-    assert records[2]["boundary_miou"] is not None
-    assert len(rows_of(run / "evaluation.csv")) == len(rows_of(run / "confusion.csv")) == 12
+    assert records[3]["boundary_miou"] is not None
+    assert len(rows_of(run / "evaluation.csv")) == len(rows_of(run / "confusion.csv")) == 16
 
 
 def test_mixture_is_scored_with_the_options_of_the_training(run: Path, manifest: Manifest) -> None:
@@ -126,7 +128,7 @@ def test_saved_records_come_back_and_absent_scores_are_empty_cells(tmp_path: Pat
     assert read_records(tmp_path) == [record(split="test"), record(miou=0.5)]
     assert [line["iou"] for line in rows_of(tmp_path / "evaluation.csv")] == ["0.75", "", "0.75", ""]
     assert rows_of(tmp_path / "confusion.csv")[0] == {
-        "dataset": "d", "split": "test", "protocol": "p", "true_class": "road", "road": "3", "sky, bright": "1",
+        "dataset": "d", "split": "test", "protocol": "p", "num_images": "2", "true_class": "road", "road": "3", "sky, bright": "1",
     }  # fmt: skip
 
 

@@ -126,6 +126,13 @@ def test_a_batch_of_one_trains_and_uses_the_running_statistics_of_the_pooled_bra
     assert not torch.equal(model.decoder.pyramid.image_norm.running_mean, before)
 
 
+def test_all_batch_norms_can_be_synced() -> None:
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(build_model(TINY))
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert norms
+    assert {type(m) for m in norms} == {nn.SyncBatchNorm}
+
+
 def test_config_survives_json() -> None:
     config = dataclasses.replace(TINY, multi_grid=(2, 2, 4), image_mean=(0.5,) * 3, image_std=(0.5,) * 3)
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
