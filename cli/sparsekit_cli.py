@@ -20,6 +20,7 @@ from cli.sparsekit_commands.split import split
 from cli.sparsekit_commands.stats import stats
 from cli.sparsekit_commands.subset import subset
 from cli.sparsekit_commands.validate import validate
+from cli.sparsekit_commands.verify import verify
 from data_manifests.version import __version__
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -33,6 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
     render,
     gallery,
     validate,
+    verify,
     info,
     split,
     merge,

@@ -1,0 +1,50 @@
+"""``sparsekit verify``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+from cli.reporting import echo_json
+
+_SHOWN = 10
+
+
+@click.command()
+@options.manifest_argument
+@click.option(
+    "--dataset",
+    "dataset_dir",
+    type=click.Path(path_type=Path),
+    help="Your copy of the dataset.  [default: the full masks that the manifest names]",
+)
+@options.workers_option
+@options.json_option
+@click.pass_context
+def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers: int, as_json: bool) -> None:
+    """Make the annotations again from the recorded settings and your data, and say whether they are the same.
+
+    MANIFEST is a manifest.csv or the folder that holds it. Nothing is written. The exit code is 1 if anything differs.
+    """
+    from data_manifests import read_manifest
+    from sparsekit.verify import verify_manifest
+
+    read = read_manifest(manifest)
+    total = sum(bool(row.annotation) for row in read.rows)
+    with progress(total) as advance:
+        problems = verify_manifest(read, dataset_dir, workers=workers, on_image=advance)
+    if as_json:
+        echo_json({"manifest": str(read.path), "num_images": total, "problems": [asdict(p) for p in problems]})
+    elif problems:
+        num_images = len({problem.image_id for problem in problems})
+        lines = [f"{problem.image_id}: {problem.message} [{problem.kind}]" for problem in problems[:_SHOWN]]
+        more = [f"and {len(problems) - _SHOWN} more; --json lists all"] if len(problems) > _SHOWN else []
+        click.echo("\n".join([f"{read.path}: {num_images} of {total} images differ.", *lines, *more]))
+    else:
+        click.echo(f"{read.path}: all {total} annotations are the same when made again.")
+    if problems:
+        ctx.exit(1)

@@ -1,0 +1,170 @@
+"""Make the annotations of a manifest again, from its settings and one's own copy of the data, and compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from data_manifests import Dataset, Encoding, LabelSpace, Manifest, ManifestRow, open_dataset
+from data_manifests.derive import HISTORY
+from data_manifests.errors import DataError
+from data_manifests.image_io import pixel_sha256, read_mask
+from data_manifests.validate import Problem
+from sparsekit.annotators import Annotator, ClickAnnotator, ScribbleAnnotator
+from sparsekit.errors import AnnotationError
+from sparsekit.parallel import map_in_order
+from sparsekit.randomness import ImageStream
+from sparsekit.rasterize import rasterize
+
+#: Settings that say which images are annotated, not how.
+_NOT_THE_ANNOTATORS = ("seed", "splits", HISTORY)
+
+#: Command -> annotator, its setting that names the amount, and its argument for amounts.
+_ANNOTATORS: dict[str, tuple[Any, str, str]] = {
+    "points": (ClickAnnotator, "clicks_per_image", "budgets"),
+    "scribbles": (ScribbleAnnotator, "length", "shares"),
+}
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything a worker process needs for one image."""
+
+    row: ManifestRow
+    annotation: Path
+    mask: Path
+    instances: Path | None
+    annotator: Annotator
+    label_space: LabelSpace
+    encoding: Encoding
+    compare_mask: bool
+    seed: int
+
+
+def verify_manifest(
+    manifest: Manifest,
+    dataset_dir: Path | None = None,
+    *,
+    workers: int = 1,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[Problem]:
+    """Annotate the images of a manifest again and compare with what it holds; nothing is written.
+
+    Args:
+        manifest: Made by a command of sparsekit, perhaps on another machine.
+        dataset_dir: One's own copy of the dataset; the files that the manifest names when not given.
+        workers: Processes; the result is the same.
+        on_image: Called after each image.
+
+    Returns:
+        A problem for each difference: ``mask`` (the full mask is not the one it was made from), ``file`` (the
+        annotation on disk is not the one that the manifest lists), ``annotation`` (nor is what was made again),
+        ``missing``.
+
+    Raises:
+        AnnotationError: If the manifest does not say how its annotations were made, or nothing in it is annotated.
+        DataError: If the dataset cannot be opened.
+    """
+    annotator = annotator_from_settings(manifest.info.command, manifest.info.settings)
+    dataset = open_dataset(dataset_dir, manifest.info.layout) if dataset_dir else None
+    if annotator.uses_instances and dataset is None:
+        raise AnnotationError(f"{manifest.path}: was made with true instances. Give the dataset with --dataset.")
+    if not any(row.annotation for row in manifest.rows):
+        raise AnnotationError(f"{manifest.path}: no row has an annotation to verify.")
+    problems: list[Problem] = []
+    for found in map_in_order(_verify_image, _tasks(manifest, annotator, dataset, problems), workers):
+        problems += found
+        on_image()
+    return sorted(problems, key=lambda problem: problem.image_id)
+
+
+def annotator_from_settings(command: str, settings: Any) -> Annotator:
+    """The annotator that records these settings.
+
+    Args:
+        command: As in ``manifest.json``.
+        settings: As in ``manifest.json``.
+
+    Raises:
+        AnnotationError: If there is none in this version.
+    """
+    if command not in _ANNOTATORS:
+        raise AnnotationError(
+            f"Annotations of command '{command or 'unknown'}' cannot be made again; only those of "
+            f"{' and '.join(_ANNOTATORS)} can. Of a merged manifest verify the sources."
+        )
+    kind, amount, argument = _ANNOTATORS[command]
+    recorded = {name: value for name, value in settings.items() if name not in _NOT_THE_ANNOTATORS}
+    try:
+        annotator: Annotator = kind(**{argument: (recorded[amount],)}, **_settings_arguments(kind, recorded))
+        ((_, again),) = annotator.variants()
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnnotationError(f"The settings {recorded} of '{command}' cannot be understood ({error}).") from error
+    # Settings that are newer than the manifest have defaults that change nothing.
+    if not recorded.items() <= (again := json.loads(json.dumps(again))).items():
+        raise AnnotationError(
+            f"The manifest has the settings {recorded}, of which this version of sparsekit understands {again}; "
+            "use the version that the manifest names."
+        )
+    return annotator
+
+
+def _settings_arguments(kind: Any, recorded: dict[str, Any]) -> dict[str, Any]:
+    """The argument ``settings`` of an annotator that has one, filled from what was recorded."""
+    for part in fields(kind):
+        if part.name == "settings" and part.default_factory is not MISSING:
+            default = part.default_factory()
+            known = {f.name: recorded[f.name] for f in fields(default) if f.name in recorded}
+            return {"settings": replace(default, **known)}
+    return {}
+
+
+def _tasks(
+    manifest: Manifest, annotator: Annotator, dataset: Dataset | None, problems: list[Problem]
+) -> Iterator[_Task]:
+    items = {item.image_id: item for item in dataset.items} if dataset else {}
+    encoding = dataset.encoding if dataset else manifest.info.mask_encoding
+    for row in manifest.rows:
+        if not row.annotation:
+            continue
+        item = items.get(row.image_id)
+        if dataset and not item:
+            problems.append(Problem("missing", row.image_id, f"no such image in {dataset.root}"))
+            continue
+        if not item and not row.full_mask:
+            problems.append(Problem("missing", row.image_id, "the manifest names no full mask"))
+            continue
+        yield _Task(
+            row,
+            manifest.resolve(row.annotation),
+            item.mask_path if item else manifest.resolve(row.full_mask),
+            item.instance_path if item else None,
+            annotator,
+            manifest.label_space,
+            encoding,
+            encoding == manifest.info.mask_encoding,
+            manifest.info.settings.get("seed", 0),
+        )
+
+
+def _verify_image(task: _Task) -> list[Problem]:
+    row, problems = task.row, []
+    try:
+        mask = read_mask(task.mask)
+        if task.compare_mask and pixel_sha256(mask) != row.full_mask_sha256:
+            return [Problem("mask", row.image_id, f"{task.mask} is not the full mask that it was made from")]
+        label_map = task.label_space.to_train_ids(mask, task.encoding, task.mask)
+        instances = read_mask(task.instances) if task.instances and task.annotator.uses_instances else None
+        rng = ImageStream(task.seed, row.image_id, task.annotator.command)
+        (marks,) = task.annotator.annotate(label_map, instances, rng, task.label_space.unlabelled_value)
+        made = rasterize(marks, (label_map.shape[0], label_map.shape[1]), task.label_space)
+        if pixel_sha256(made) != row.annotation_sha256:
+            problems.append(Problem("annotation", row.image_id, "the annotation made again is another one"))
+        if pixel_sha256(read_mask(task.annotation)) != row.annotation_sha256:
+            problems.append(Problem("file", row.image_id, f"{task.annotation} has changed since it was made"))
+    except (DataError, OSError) as error:
+        problems.append(Problem("missing", row.image_id, str(error)))
+    return problems
