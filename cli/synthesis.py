@@ -45,6 +45,8 @@ def run_synthesis(
     dataset = open_dataset(dataset_dir, layout, read_classes_csv(classes_path) if classes_path else None)
     with usage_errors():
         annotated_splits = choose_splits(dataset, splits)
+    if annotator.uses_instances and not any(item.instance_path for item in dataset.items):
+        click.echo(f"Layout {dataset.layout} has no true instances: connected regions take their place.", err=True)
     if dry_run:
         _print_plan(dataset, annotator, annotated_splits, out_dir, limit, as_json)
         return

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from data_manifests import LabelMap, Mark
+from sparsekit.click_strategies import ClickSettings, draw_clicks
 from sparsekit.clicks import sample_clicks
 from sparsekit.randomness import ImageStream
 from sparsekit.regions import true_instances
@@ -46,7 +47,8 @@ class ClickAnnotator:
     """Random clicks at one or several budgets; the smaller budgets are the first clicks of the larger ones.
 
     Args:
-        budgets: Clicks per image.
+        budgets: Clicks per image, or per class or instance where the strategy counts so.
+        settings: How they are chosen.
 
     Raises:
         ValueError: If there is no budget, one occurs twice, or one is below 1.
@@ -55,28 +57,39 @@ class ClickAnnotator:
     command: ClassVar[str] = "points"
 
     budgets: tuple[int, ...]
+    settings: ClickSettings = field(default_factory=ClickSettings)
 
     def __post_init__(self) -> None:
         if not self.budgets or min(self.budgets) < 1:
-            raise ValueError(f"clicks_per_image must be at least 1, got {min(self.budgets, default='none')}.")
+            name = self.settings.budget_name
+            raise ValueError(f"{name} must be at least 1, got {min(self.budgets, default='none')}.")
         if len(set(self.budgets)) != len(self.budgets):
             raise ValueError(f"Each number of clicks may be given once, got {', '.join(map(str, self.budgets))}.")
 
     @property
     def uses_instances(self) -> bool:
         """See ``Annotator``."""
-        return False
+        return self.settings.strategy == "per-instance"
 
     def variants(self) -> list[tuple[str, dict[str, Any]]]:
         """See ``Annotator``."""
-        return [(f"{n}clicks", {"clicks_per_image": n, "strategy": "uniform"}) for n in self.budgets]
+        how = self.settings
+        ending = "" if how.strategy == "uniform" else f"-{how.strategy}"
+        return [(f"{n}clicks{ending}", {how.budget_name: n, **asdict(how)}) for n in self.budgets]
 
     def annotate(
         self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
     ) -> list[list[Mark]]:
         """See ``Annotator``."""
-        clicks = sample_clicks(label_map, max(self.budgets), rng=rng, unlabelled_value=unlabelled_value)
-        return [clicks[:budget] for budget in self.budgets]
+        most = max(self.budgets)
+        if self.settings == ClickSettings():  # the same clicks as draw_clicks, several times as fast
+            clicks = sample_clicks(label_map, most, rng=rng, unlabelled_value=unlabelled_value)
+            return [clicks[:budget] for budget in self.budgets]
+        instances = None if instance_map is None else true_instances(instance_map)
+        drawn = draw_clicks(
+            label_map, most, self.settings, rng=rng, unlabelled_value=unlabelled_value, instances=instances
+        )
+        return [[click for smallest, click in drawn if smallest <= budget] for budget in self.budgets]
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,17 @@ class ImageStream:
     """
 
     def __init__(self, seed: int, image_id: str, purpose: str) -> None:
+        self._name = seed, image_id, purpose
         # The length keeps ("a", "b c") and ("a b", "c") apart.
         text = f"{seed} {len(image_id)} {image_id} {purpose}"
         key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
         self._bits = np.random.Philox(key=key)
         self._chunk: list[int] = []
+
+    def branch(self, purpose: str) -> ImageStream:
+        """A stream of the same image for a further purpose; it takes nothing from this one."""
+        seed, image_id, own = self._name
+        return ImageStream(seed, image_id, f"{own} {purpose}")
 
     def raw(self) -> int:
         """The next 64 random bits as an integer."""

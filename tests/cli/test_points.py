@@ -171,3 +171,23 @@ def test_missing_folder_and_unwritable_output(dataset_dir, tmp_path):
     (tmp_path / "file").write_text("")
     result = sparsekit("points", "--out", tmp_path / "file", dataset_dir)
     assert result.exit_code == 1 and "file" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_strategy_names_the_folder_and_says_what_budgets_count(dataset_dir, tmp_path):
+    result = sparsekit("points", "--strategy", "per-class", "--margin", 2, "--out", tmp_path / "out", dataset_dir)
+    assert result.exit_code == 0, result.output
+    manifest = read_manifest(tmp_path / "out" / "town-1clicks-per-class")
+    assert [row.classes_labelled for row in manifest.rows] == [(0, 1), (0, 1)]
+    assert manifest.info.settings["clicks_per_class"] == 1 and manifest.info.settings["margin"] == 2
+
+
+def test_instances_of_a_layout_without_any_are_its_regions(dataset_dir, tmp_path):
+    result = sparsekit("points", "--strategy", "per-instance", "--out", tmp_path / "out", dataset_dir)
+    assert result.exit_code == 0, result.output
+    assert "Layout generic has no true instances: connected regions take their place." in result.stderr
+    assert "4 marks on 4 pixels" in result.stdout
+
+
+def test_unknown_strategy_lists_those_there_are(dataset_dir):
+    result = sparsekit("points", "--strategy", "best", dataset_dir)
+    assert result.exit_code == 2 and "'class-balanced', 'per-class', 'per-instance', 'center'" in result.stderr

@@ -109,7 +109,10 @@ def test_manifest_json_has_what_it_takes_to_make_it_again(dataset_dir, tmp_path)
     (summary,) = run(dataset_dir, tmp_path / "out", seed=7)
     info = json.loads((summary.folder / "manifest.json").read_text())
     assert info["command"] == "points" and info["dataset"] == "town" and info["layout"] == "generic"
-    assert info["settings"] == {"seed": 7, "splits": ["train"], "clicks_per_image": 3, "strategy": "uniform"}
+    assert info["settings"] == {
+        "seed": 7, "splits": ["train"], "clicks_per_image": 3, "strategy": "uniform",
+        "margin": 0, "jitter": 0, "wrong": 0.0, "min_distance": 0,
+    }  # fmt: skip
     assert [c["name"] for c in info["label_space"]["classes"]] == ["road", "car", "sky"]
 
 
