@@ -128,7 +128,8 @@ def test_saved_records_come_back_and_absent_scores_are_empty_cells(tmp_path: Pat
     assert read_records(tmp_path) == [record(split="test"), record(miou=0.5)]
     assert [line["iou"] for line in rows_of(tmp_path / "evaluation.csv")] == ["0.75", "", "0.75", ""]
     assert rows_of(tmp_path / "confusion.csv")[0] == {
-        "dataset": "d", "split": "test", "protocol": "p", "num_images": "2", "true_class": "road", "road": "3", "sky, bright": "1",
+        "dataset": "d", "split": "test", "protocol": "p", "num_images": "2", "true_class": "road",
+        "road": "3", "sky, bright": "1",
     }  # fmt: skip
 
 
