@@ -132,16 +132,15 @@ class AnnotationScore:
 
     @property
     def class_iou(self) -> NDArray[np.float64]:
-        """Intersection over union of each class, shape (C,); NaN for classes that the full masks do not hold."""
-        hits = np.diagonal(self.confusion).astype(np.float64)
-        present = self.confusion.sum(axis=1)
-        union = present + self.confusion[:, :-1].sum(axis=0) - hits
-        iou: NDArray[np.float64] = np.divide(hits, union, out=np.full(hits.shape, np.nan), where=present > 0)
+        """Intersection over union of each class, shape (C,); NaN for classes that neither masks nor labels hold."""
+        hits = np.diagonal(self.confusion)
+        union = self.confusion.sum(axis=1) + self.confusion[:, :-1].sum(axis=0) - hits
+        iou: NDArray[np.float64] = np.divide(hits, union, out=np.full(hits.shape, np.nan), where=union > 0)
         return iou
 
     @property
     def mean_iou(self) -> float | None:
-        """Mean over the classes that the full masks hold; None if they are void everywhere."""
+        """Mean over the classes that occur; None if none does."""
         ious = self.class_iou
         return None if np.isnan(ious).all() else float(np.nanmean(ious))
 

@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli.sparsekit_cli import main
+from data_manifests import write_manifest
 from data_manifests.errors import DataError
 from sparsekit.compare import (
     MEASURES,
@@ -142,6 +144,14 @@ def test_manifest_and_folder_of_the_same_maps_measure_alike(tmp_path):
     assert of_manifest["off_class"] == [0, 0]
     without_masks = measure_maps(sparse_maps(tmp_path / "sparse")[1])
     assert not without_masks["off_class"] and without_masks["stroke_width"] == of_manifest["stroke_width"]
+
+
+def test_a_manifest_without_full_masks_can_be_measured(tmp_path):
+    manifest = tiny_manifest(tmp_path)
+    rows = tuple(replace(row, full_mask="") for row in manifest.rows)
+    write_manifest(replace(manifest, rows=rows))
+    values = measure_maps(sparse_maps(tmp_path)[1])
+    assert values["image_labelled"] == [2 / 64] * 2 and not values["off_class"]
 
 
 def test_medians_and_ratios():

@@ -2,6 +2,7 @@ import csv
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,28 @@ def test_a_mask_of_another_size_is_reported(tmp_path):
     (tmp_path / "data/masks/image_1.png").write_bytes(encode_label_map(SCENE[:4], SPACE))
     with pytest.raises(AnnotationError, match=r"image_1.png: expected 8x8 .* got 4x8"):
         annotation_stats(manifest)
+
+
+def test_an_image_without_full_mask_is_reported(tmp_path):
+    manifest = tiny_manifest(tmp_path)
+    rows = (manifest.rows[0], replace(manifest.rows[1], full_mask=""))
+    with pytest.raises(AnnotationError, match="Image 'image_1' has no full mask"):
+        annotation_stats(replace(manifest, rows=rows))
+
+
+@pytest.mark.parametrize(
+    ("full", "regions"),
+    [
+        (np.indices((400, 500)).sum(0) % 2, 2),  # a checkerboard hangs together over its corners
+        ((np.indices((400, 500)) % 2).all(axis=0), 50_001),  # a dot in each block of four, and what surrounds them
+    ],
+    ids=["checkerboard", "dots"],
+)
+def test_many_regions(full, regions):
+    full = full.astype(np.uint8)
+    found = measure_image(full, full, [], SPACE)
+    assert sum(stats.regions for stats in found.values()) == regions
+    assert sum(stats.regions_reached for stats in found.values()) == regions
 
 
 def test_bad_minimum_area():
