@@ -8,11 +8,12 @@ from cli.agmm_commands.evaluate import evaluate
 from cli.agmm_commands.export import export
 from cli.agmm_commands.predict import predict
 from cli.agmm_commands.recipes import recipes
+from cli.agmm_commands.stages import stages
 from cli.agmm_commands.train import train
 from cli.reporting import ReportingGroup
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (train, evaluate, predict, export, recipes)
+COMMANDS: tuple[click.Command, ...] = (train, stages, evaluate, predict, export, recipes)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

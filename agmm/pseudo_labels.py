@@ -1,0 +1,193 @@
+"""Pseudo-labels: what a trained network says of its training pictures, as an annotation to train the next one on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+
+from agmm.checkpoint import load_run
+from agmm.distributed import Ranks, join_ranks
+from agmm.errors import TrainingError
+from agmm.evaluate import evaluating
+from agmm.inference import Protocol
+from agmm.run_folder import manifest_sha256
+from agmm.samples import image_tensor, to_network
+from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
+from data_manifests.derive import rebase_row
+from data_manifests.image_io import encode_label_map, pixel_sha256, read_image, read_mask, write_atomically
+
+#: What ``manifest.json`` calls the command.
+COMMAND = "pseudo-labels"
+
+
+def label_by_network(probs: Tensor, sparse: LabelMap, unlabelled_value: int, threshold: float = 0.0) -> LabelMap:
+    """The network's best guess at every pixel among the classes known to be in the picture.
+
+    Args:
+        probs: Probabilities of all classes, shape (C, H, W).
+        sparse: The true labels, shape (H, W); they stay as they are, and only classes that occur in them are guessed.
+        unlabelled_value: Marks pixels without a label.
+        threshold: Leave a pixel unlabelled where the best class has less than this share of the probability of all
+            classes that are guessed.
+
+    Returns:
+        Train ids, shape (H, W); without any true label all pixels stay unlabelled.
+    """
+    labelled = sparse != unlabelled_value
+    classes = torch.from_numpy(np.unique(sparse[labelled]).astype(np.int64)).to(probs.device)
+    if not len(classes):
+        return sparse.copy()
+    known = probs[classes]
+    best, index = known.max(0)
+    guess = classes[index].masked_fill(best < threshold * known.sum(0), unlabelled_value)
+    return np.where(labelled, sparse, guess.cpu().numpy().astype(sparse.dtype))
+
+
+def write_pseudo_labels(
+    run: Path,
+    manifest: Manifest,
+    out_dir: Path,
+    *,
+    protocol: Protocol,
+    threshold: float = 0.0,
+    device: str = "auto",
+    amp: bool = False,
+    overwrite: bool = False,
+    on_image: Callable[[], None] = lambda: None,
+) -> Manifest:
+    """Label the training pictures of a run by its own network, and write them as an ordinary annotation.
+
+    The folder appears when it is whole; an interrupted one is gone on with. Under torchrun each process takes its share
+    of the pictures.
+
+    Args:
+        run: Folder of a training.
+        manifest: What it was trained on: its labels stay, and name the classes of each picture.
+        out_dir: Receives ``manifest.csv``, ``manifest.json`` and ``annotations/``. ``manifest.json`` names the
+            checkpoint.
+        protocol: How pictures are segmented.
+        threshold: See :func:`label_by_network`.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        amp: Compute in bfloat16.
+        overwrite: Replace pseudo-labels of another network or other settings that are already there.
+        on_image: Called after each picture of this process.
+
+    Raises:
+        DataError: If the run cannot be loaded, its classes differ, a file cannot be read, or the folder holds something
+            else.
+        ValueError: If the threshold is out of range.
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must lie in [0, 1], got {threshold}.")
+    ranks = join_ranks(device)
+    loaded = load_run(run, ranks.device)
+    loaded.info.require_classes(manifest.label_space, manifest.path)
+    split = loaded.info.config.train_split
+    settings = {
+        "checkpoint": _relative(loaded.path, out_dir),
+        "checkpoint_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
+        "epoch": loaded.info.best_epoch,
+        "split": split,
+        "protocol": str(protocol),
+        "threshold": threshold,
+        "source": _relative(manifest.path, out_dir),
+        "source_sha256": manifest_sha256(manifest),
+        "source_command": manifest.info.command,
+        "source_settings": dict(manifest.info.settings),
+    }
+    info = replace(manifest.info, command=COMMAND, settings=settings, tool_version=__version__)
+    if (found := _finished(out_dir, settings, overwrite)) is not None:
+        return found
+    wait_for_all(ranks)
+    partial = out_dir.with_name(f".{out_dir.name}.partial")
+    if ranks.is_first:
+        _begin(partial, settings)
+    wait_for_all(ranks)
+    rows = [row for row in manifest.rows_of(split) if row.annotation]
+    with evaluating(loaded.model, ranks.device, amp):
+        for row in rows[ranks.rank :: ranks.num_ranks]:
+            path = partial / _annotation_name(row)
+            if not path.exists():
+                sparse = read_mask(manifest.resolve(row.annotation))
+                image = read_image(manifest.resolve(row.image))
+                probs = protocol.predict(loaded.model, to_network(image_tensor(image), ranks.device))[0]
+                labels = label_by_network(probs, sparse, manifest.label_space.unlabelled_value, threshold)
+                write_atomically(path, encode_label_map(labels, manifest.label_space))
+            on_image()
+    wait_for_all(ranks)
+    if ranks.is_first:
+        _finish(manifest, info, {row.image_id for row in rows}, partial, out_dir)
+    wait_for_all(ranks)
+    return read_manifest(out_dir)
+
+
+def wait_for_all(ranks: Ranks) -> None:
+    """Let all processes come to the same point."""
+    if ranks.num_ranks > 1:
+        distributed.barrier()
+
+
+def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Manifest | None:
+    """The same pseudo-labels, if they are there already."""
+    if not out_dir.exists():
+        return None
+    if not (out_dir / "manifest.csv").is_file():
+        raise TrainingError(f"{out_dir}: exists but holds no manifest.csv. Choose another --out.")
+    manifest = read_manifest(out_dir)
+    if manifest.info.settings == settings:
+        return manifest
+    if overwrite:
+        return None
+    differing = sorted(k for k in settings if manifest.info.settings.get(k) != settings[k])
+    raise TrainingError(
+        f"{out_dir}: holds other pseudo-labels ({', '.join(differing)} differ). Replace them with --overwrite, or "
+        "choose another --out."
+    )
+
+
+def _begin(partial: Path, settings: Mapping[str, Any]) -> None:
+    """Keep what an interrupted run with the same settings has written, and nothing else."""
+    note = partial / "settings.txt"
+    if partial.exists() and not (note.is_file() and note.read_text(encoding="utf-8") == repr(settings)):
+        shutil.rmtree(partial)
+    write_atomically(note, repr(settings).encode())
+
+
+def _finish(manifest: Manifest, info: ManifestInfo, labelled: set[str], partial: Path, out_dir: Path) -> None:
+    rows = tuple(
+        _labelled_row(manifest, row, partial, out_dir)
+        if row.image_id in labelled
+        else rebase_row(manifest, row, out_dir)
+        for row in manifest.rows
+    )
+    write_manifest(Manifest(partial / "manifest.csv", rows, info))
+    (partial / "settings.txt").unlink()
+    if out_dir.exists():
+        shutil.rmtree(out_dir)
+    partial.rename(out_dir)
+
+
+def _labelled_row(manifest: Manifest, row: ManifestRow, partial: Path, out_dir: Path) -> ManifestRow:
+    labels = read_mask(partial / _annotation_name(row))
+    classes, counts = np.unique(labels[labels != manifest.label_space.unlabelled_value], return_counts=True)
+    return replace(
+        rebase_row(manifest, row, out_dir), annotation=_annotation_name(row), num_labelled=int(counts.sum()),
+        classes_labelled=tuple(classes.tolist()), annotation_sha256=pixel_sha256(labels),
+    )  # fmt: skip
+
+
+def _annotation_name(row: ManifestRow) -> str:
+    return f"annotations/{row.image_id}.png"
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()

@@ -1,0 +1,173 @@
+"""Multi-stage training: train on sparse labels, label all pixels by the result, train a new network on these."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from tqdm import tqdm
+
+from agmm.checkpoint import (
+    STATE_NAME,
+    CheckpointInfo,
+    load_checkpoint,
+    read_checkpoint_info,
+    save_checkpoint,
+    weights_path,
+    with_prefix,
+)
+from agmm.config import TrainConfig
+from agmm.distributed import join_ranks
+from agmm.errors import TrainingError
+from agmm.inference import Protocol
+from agmm.pseudo_labels import wait_for_all, write_pseudo_labels
+from agmm.run_folder import manifest_sha256, require_free
+from agmm.train import resumed_config, train_network
+from data_manifests import Manifest
+from data_manifests.image_io import write_atomically
+
+Start = Literal["fresh", "warm"]
+
+#: Options of the loss that leave nothing but the cross-entropy of labelled pixels.
+SEG_ONLY = {"use_self": False, "use_spar": False, "use_con": False, "absence_weight": 0.0}
+
+SUMMARY_NAME = "stages.json"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage came to.
+
+    Args:
+        run_dir: Folder of its training.
+        manifest_path: What it was trained on.
+        info: What its last checkpoint says.
+    """
+
+    run_dir: Path
+    manifest_path: Path
+    info: CheckpointInfo
+
+
+def run_stages(
+    manifest: Manifest,
+    config: TrainConfig,
+    out_dir: Path,
+    *,
+    stages: int = 2,
+    start: Start = "fresh",
+    protocol: Protocol | None = None,
+    threshold: float = 0.0,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> list[StageResult]:
+    """Train in stages.
+
+    Stage 1 trains as ``agmm train`` does. Each later stage labels the training pictures by the network before it (see
+    ``agmm.pseudo_labels``; the true labels stay) and trains on these with cross-entropy alone. What is finished is not
+    done again: an interrupted call is repeated to go on.
+
+    Args:
+        manifest: The sparse annotation.
+        config: Settings of all stages; those of the loss apply to stage 1.
+        out_dir: Receives ``stage-1/``, ``pseudo-labels-1/``, ``stage-2/`` ... and ``stages.json``.
+        stages: Number of trainings.
+        start: Later stages begin ``fresh``, as stage 1 did, or ``warm``, from the network before.
+        protocol: How pictures are segmented for their pseudo-labels; by default over seven scales and flips.
+        threshold: Leave less certain pixels unlabelled; see ``agmm.pseudo_labels.label_by_network``.
+        overwrite: Begin again, replacing what is in ``out_dir``.
+        quiet: Show no progress on stderr.
+
+    Returns:
+        One result for each stage.
+
+    Raises:
+        TrainingError: As ``agmm.train.train``, or if ``out_dir`` holds a training on other data.
+        ValueError: If a value is out of range, or the settings differ from those of a stage already begun.
+    """
+    if stages < 1:
+        raise ValueError(f"stages must be at least 1, got {stages}.")
+    if start not in get_args(Start):
+        raise ValueError(f"Unknown start '{start}'. Choose from: {', '.join(get_args(Start))}.")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must lie in [0, 1], got {threshold}.")
+    if stages > 1 and config.supervision != "sparse":
+        raise ValueError(
+            f"Stages after the first replace the sparse annotation, but supervision is {config.supervision}."
+        )
+    ranks, protocol = join_ranks(config.device), protocol or Protocol("multi-scale")
+    source, results = manifest, list[StageResult]()
+    for number in range(1, stages + 1):
+        run_dir = out_dir / f"stage-{number}"
+        settings = config if number == 1 else replace(config, loss=SEG_ONLY)
+        before = results[-1].run_dir if results and start == "warm" else None
+        info = _train_stage(source, settings, run_dir, before, overwrite, quiet)
+        results.append(StageResult(run_dir, source.path, info))
+        if number < stages:
+            num_images = -(-len(manifest.rows_of(config.train_split)) // ranks.num_ranks)
+            hidden = quiet or not ranks.is_first or not sys.stderr.isatty()
+            with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
+                source = write_pseudo_labels(
+                    run_dir, manifest, out_dir / f"pseudo-labels-{number}", protocol=protocol,
+                    threshold=threshold, device=config.device, amp=config.amp and ranks.device.type == "cuda",
+                    overwrite=overwrite, on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
+                )  # fmt: skip
+    if ranks.is_first:
+        _write_summary(out_dir, results)
+    return results
+
+
+def _train_stage(
+    manifest: Manifest, config: TrainConfig, run_dir: Path, before: Path | None, overwrite: bool, quiet: bool
+) -> CheckpointInfo:
+    """Train one stage, go on with it, or find it finished; ``before`` is the run whose network it starts from."""
+    state = run_dir / STATE_NAME
+    ranks = join_ranks(config.device)
+    begun = state.is_file() and not overwrite
+    wait_for_all(ranks)  # all look before the first one writes
+    if begun:
+        config = resumed_config(run_dir, {f.name: getattr(config, f.name) for f in fields(config)})
+        info = read_checkpoint_info(state)
+        if info.manifest_sha256 != manifest_sha256(manifest):
+            raise TrainingError(
+                f"{run_dir}: was trained on another annotation than {manifest.path}. Choose another --out, or begin "
+                "again with --overwrite."
+            )
+        if info.epoch >= config.epochs:
+            return info
+    elif before is not None:
+        if ranks.is_first:
+            require_free(run_dir, overwrite)
+            _begin_from(before, manifest, config, state)
+        wait_for_all(ranks)
+        begun = True
+    return train_network(manifest, config, run_dir, resume=begun, overwrite=overwrite, quiet=quiet).info
+
+
+def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, state: Path) -> None:
+    """Write the state of a training that has yet to do its first step, with the network of another run."""
+    weights, info = load_checkpoint(weights_path(before))
+    tensors = with_prefix("model", weights)
+    if config.ema_decay:
+        average = {f"module.{name}": tensor.clone() for name, tensor in weights.items()}
+        tensors |= with_prefix("ema", {**average, "n_averaged": torch.tensor(0)})
+    fresh = CheckpointInfo(info.model, manifest.label_space, config, manifest_sha256(manifest), epoch=0)
+    save_checkpoint(state, tensors, fresh)
+
+
+def _write_summary(out_dir: Path, results: Sequence[StageResult]) -> None:
+    stages = [
+        {
+            "stage": number, "run": result.run_dir.name,
+            "manifest": Path(os.path.relpath(result.manifest_path, out_dir)).as_posix(),
+            "epochs": result.info.epoch, "best_epoch": result.info.best_epoch, "best_miou": result.info.best_miou,
+        }
+        for number, result in enumerate(results, start=1)
+    ]  # fmt: skip
+    write_atomically(out_dir / SUMMARY_NAME, (json.dumps({"stages": stages}, indent=2) + "\n").encode())

@@ -1,0 +1,109 @@
+"""``agmm stages``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import manifest_argument, overwrite_option
+from cli.reporting import usage_errors
+from cli.training import read_settings, training_options
+
+
+@click.command()
+@manifest_argument
+@click.option("--stages", type=click.IntRange(min=1), default=2, show_default=True, help="Number of trainings.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of all stages.  [default: runs/, the name of the manifest's folder, -stages]",
+)
+@click.option(
+    "--first",
+    type=click.Choice(["agmm", "seg"]),
+    default="agmm",
+    show_default=True,
+    help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy.",
+)
+@click.option(
+    "--start",
+    type=click.Choice(["fresh", "warm"]),
+    default="fresh",
+    show_default=True,
+    help="Later stages begin as stage 1 did, or from the network before.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Least probability of a pseudo-label among the picture's classes, 0..1.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["whole", "sliding", "multi-scale"]),
+    default="multi-scale",
+    show_default=True,
+    help="How pictures are segmented for their pseudo-labels.",
+)
+@click.option(
+    "--tile",
+    "tile_size",
+    type=click.IntRange(min=1),
+    help="Side of sliding windows, in pixels.  [default: the training crop's; whole images for multi-scale]",
+)
+@overwrite_option
+@training_options
+def stages(
+    manifest: Path,
+    stages: int,
+    out: Path | None,
+    first: str,
+    start: str,
+    threshold: float,
+    protocol: str,
+    tile_size: int | None,
+    overwrite: bool,
+    **flags: Any,
+) -> None:
+    """Train on MANIFEST in stages.
+
+    Stage 1 trains on the sparse labels. Its network then labels every pixel of the training pictures, only with classes
+    that are labelled in the picture and never against a true label, and stage 2 trains a new network on that. Repeat an
+    interrupted command to go on.
+    """
+    from agmm.requirements import require_training_packages
+
+    require_training_packages()
+    from agmm.inference import make_protocol
+    from agmm.losses import resolve_options
+    from agmm.stages import SEG_ONLY, run_stages
+    from data_manifests import read_manifest
+
+    source = read_manifest(manifest)
+    folder = out or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
+    with usage_errors():
+        config = read_settings(flags)
+        if first == "seg":
+            config = replace(config, loss=SEG_ONLY)
+        resolve_options(config.preset, **config.loss)
+        predict_by = make_protocol(protocol, config.crop_size, tile_size=tile_size)  # type: ignore[arg-type]
+        try:
+            results = run_stages(
+                source, config, folder, stages=stages, start=start, protocol=predict_by,  # type: ignore[arg-type]
+                threshold=threshold, overwrite=overwrite,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            raise click.ClickException("Interrupted. Repeat the command to go on.") from None
+    if os.environ.get("RANK", "0") != "0":
+        return
+    for number, result in enumerate(results, start=1):
+        info = result.info
+        score = "not validated" if info.best_miou is None else f"mIoU {100 * info.best_miou:.1f} %"
+        click.echo(f"Stage {number}: {score} on {info.config.val_split} after epoch {info.best_epoch} of {info.epoch}.")
+    click.echo(f"Networks and pseudo-labels are in {folder}.")
+    click.echo(f"Next: agmm evaluate {results[-1].run_dir} {manifest}")

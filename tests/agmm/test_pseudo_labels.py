@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from agmm.checkpoint import load_run
+from agmm.errors import TrainingError
+from agmm.inference import Protocol
+from agmm.pseudo_labels import label_by_network, write_pseudo_labels
+from agmm.samples import image_tensor, to_network
+from agmm.train import train_network
+from data_manifests import Manifest, read_manifest
+from data_manifests.image_io import pixel_sha256, read_image, read_mask
+from tests.agmm.conftest import tiny_manifest
+from tests.agmm.test_stages import fast_config
+
+UNLABELLED = 255
+
+
+def literal(probs: NDArray[np.float64], sparse: NDArray[np.uint8], threshold: float) -> NDArray[np.uint8]:
+    """Pixel by pixel."""
+    classes = sorted(set(sparse.flatten().tolist()) - {UNLABELLED})
+    labels = sparse.copy()
+    for row, col in np.ndindex(*sparse.shape):
+        if classes and sparse[row, col] == UNLABELLED:
+            known = {c: probs[c, row, col] for c in classes}
+            best = max(classes, key=lambda c: known[c])
+            if known[best] >= threshold * sum(known.values()):
+                labels[row, col] = best
+    return labels
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("classes", [[], [2], [0, 3], [0, 1, 2, 3, 4]], ids=str)
+def test_labels_equal_the_literal_form(classes: list[int], threshold: float) -> None:
+    rng = np.random.default_rng(len(classes))
+    probs = rng.dirichlet(np.ones(5), (6, 7)).transpose(2, 0, 1)
+    sparse = np.full((6, 7), UNLABELLED, np.uint8)
+    for i, c in enumerate(classes):
+        sparse[i, 2 * i % 7] = c
+    labels = label_by_network(torch.from_numpy(probs), sparse, UNLABELLED, threshold)
+    assert labels.dtype == np.uint8
+    assert np.array_equal(labels, literal(probs, sparse, threshold))
+
+
+def test_no_class_but_the_pictures_own_and_no_true_label_lost() -> None:
+    probs = torch.zeros(3, 2, 2)
+    probs[2] = 1  # certain of a class that is not in the picture
+    sparse = np.array([[0, UNLABELLED], [UNLABELLED, 1]], np.uint8)
+    assert label_by_network(probs, sparse, UNLABELLED).tolist() == [[0, 0], [0, 1]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    manifest = read_manifest(
+        tiny_manifest(tmp_path_factory.mktemp("tiny"), num_images=3, splits=("train", "train", "val"))
+    )
+    run = tmp_path_factory.mktemp("runs") / "first"
+    train_network(manifest, fast_config(), run, quiet=True)
+    return run, manifest
+
+
+def write(trained: tuple[Path, Manifest], out_dir: Path, threshold: float = 0.0, overwrite: bool = False) -> Manifest:
+    run, manifest = trained
+    return write_pseudo_labels(
+        run, manifest, out_dir, protocol=Protocol(), threshold=threshold, device="cpu", overwrite=overwrite
+    )
+
+
+def test_an_ordinary_annotation_with_its_origin(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    run, manifest = trained
+    found = write(trained, tmp_path / "deeper" / "labels")
+    assert [row.image_id for row in found.rows] == [row.image_id for row in manifest.rows]
+    assert found.label_space == manifest.label_space
+    settings = found.info.settings
+    assert (found.path.parent / settings["checkpoint"]).resolve() == (run / "weights.safetensors").resolve()
+    assert (found.path.parent / settings["source"]).resolve() == manifest.path.resolve()
+    assert found.info.command == "pseudo-labels" and settings["protocol"] == "whole image, single scale"
+    model = load_run(run).model
+    for row, before in zip(found.rows, manifest.rows, strict=True):
+        assert np.array_equal(read_image(found.resolve(row.image)), read_image(manifest.resolve(before.image)))
+        assert found.resolve(row.full_mask).is_file()
+        if row.split == "val":
+            assert row.annotation == ""
+            continue
+        labels, sparse = read_mask(found.resolve(row.annotation)), read_mask(manifest.resolve(before.annotation))
+        with torch.inference_mode():
+            picture = to_network(image_tensor(read_image(manifest.resolve(before.image))), "cpu")
+            probs = model(picture).logits.softmax(1)[0]
+        assert np.array_equal(labels, literal(probs.double().numpy(), sparse, 0))
+        assert row.num_labelled == labels.size
+        assert row.classes_labelled == tuple(np.unique(labels).tolist()) and row.annotation_sha256 == pixel_sha256(
+            labels
+        )
+    assert {path.name for path in found.path.parent.iterdir()} == {"manifest.csv", "manifest.json", "annotations"}
+
+
+def test_done_labels_are_not_made_again_and_others_not_replaced(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    first = write(trained, tmp_path / "labels")
+    made = first.path.stat().st_mtime_ns
+    assert write(trained, tmp_path / "labels") == first
+    assert first.path.stat().st_mtime_ns == made
+    with pytest.raises(TrainingError, match=r"holds other pseudo-labels \(threshold differ\)"):
+        write(trained, tmp_path / "labels", threshold=0.99)
+    strict = write(trained, tmp_path / "labels", threshold=0.99, overwrite=True)
+    assert strict.rows[0].num_labelled < first.rows[0].num_labelled
+
+
+def test_an_interrupted_folder_is_gone_on_with(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    run, manifest = trained
+    whole = write(trained, tmp_path / "whole")
+    seen: list[float] = []
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    def call(on_image: object) -> Manifest:
+        return write_pseudo_labels(
+            run,
+            manifest,
+            tmp_path / "again",
+            protocol=Protocol(),
+            device="cpu",
+            on_image=on_image,  # type: ignore[arg-type]
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        call(stop)
+    assert not (tmp_path / "again").exists()
+    half_done = next((tmp_path / ".again.partial/annotations").iterdir())
+    made = half_done.stat().st_mtime_ns
+    again = call(lambda: seen.append(1))
+    assert len(seen) == 2
+    assert (again.path.parent / "annotations" / half_done.name).stat().st_mtime_ns == made
+    assert again.path.read_bytes() == whole.path.read_bytes()
+    assert json.loads(again.path.with_suffix(".json").read_text())["command"] == "pseudo-labels"
+
+
+def test_wrong_threshold_and_foreign_folder_are_refused(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"threshold must lie in \[0, 1\], got 1.5"):
+        write(trained, tmp_path / "labels", threshold=1.5)
+    (tmp_path / "labels").mkdir()
+    with pytest.raises(TrainingError, match="exists but holds no manifest.csv"):
+        write(trained, tmp_path / "labels")

@@ -1,0 +1,162 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+import agmm.stages
+from agmm.checkpoint import read_checkpoint_info
+from agmm.config import TrainConfig
+from agmm.errors import TrainingError
+from agmm.inference import Protocol
+from agmm.stages import SEG_ONLY, StageResult, run_stages
+from cli.agmm_cli import main
+from data_manifests import Manifest, read_manifest
+from tests.agmm.conftest import tiny_manifest
+
+
+def fast_config(**changes: Any) -> TrainConfig:
+    return TrainConfig(
+        encoder="resnet10t.c3_in1k", output_stride=16, aspp_rates=(1,), decoder_channels=32, crop_size=(32, 32),
+        batch_size=2, epochs=1, optimizer="adamw", device="cpu", workers=0, **changes,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return read_manifest(tiny_manifest(tmp_path_factory.mktemp("tiny"), num_images=3, splits=("train", "train", "val")))
+
+
+def stages(manifest: Manifest, out_dir: Path, config: TrainConfig | None = None, **settings: Any) -> list[StageResult]:
+    return run_stages(manifest, config or fast_config(), out_dir, protocol=Protocol(), quiet=True, **settings)
+
+
+@pytest.fixture(scope="module")
+def done(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[StageResult]]:
+    out_dir = tmp_path_factory.mktemp("runs") / "mt"
+    return out_dir, stages(manifest, out_dir, stages=3)
+
+
+def test_each_stage_trains_on_the_labels_of_the_one_before(
+    manifest: Manifest, done: tuple[Path, list[StageResult]]
+) -> None:
+    out_dir, results = done
+    assert [r.run_dir.name for r in results] == ["stage-1", "stage-2", "stage-3"]
+    assert results[0].manifest_path == manifest.path
+    for number in (1, 2):
+        labels = read_manifest(out_dir / f"pseudo-labels-{number}")
+        assert results[number].manifest_path == labels.path
+        assert labels.info.settings["checkpoint"] == f"../stage-{number}/weights.safetensors"
+        # The classes of a picture and its true labels always come from the first annotation.
+        assert (labels.path.parent / labels.info.settings["source"]).resolve() == manifest.path.resolve()
+        assert labels.rows[0].num_labelled == labels.rows[0].height * labels.rows[0].width
+    configs = [read_checkpoint_info(r.run_dir / "weights.safetensors").config for r in results]
+    assert configs[0].loss == {} and configs[1].loss == configs[2].loss == SEG_ONLY
+    summary = json.loads((out_dir / "stages.json").read_text())["stages"]
+    assert [s["manifest"] for s in summary[1:]] == ["pseudo-labels-1/manifest.csv", "pseudo-labels-2/manifest.csv"]
+    assert [s["best_miou"] for s in summary] == [r.info.best_miou for r in results]
+
+
+def test_finished_stages_are_not_trained_again(
+    manifest: Manifest, done: tuple[Path, list[StageResult]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out_dir, results = done
+    monkeypatch.setattr(agmm.stages, "train_network", lambda *_, **__: pytest.fail("trained again"))
+    assert stages(manifest, out_dir, stages=3) == results
+    assert len(stages(manifest, out_dir, stages=2)) == 2
+
+
+def test_other_settings_or_data_are_refused(
+    manifest: Manifest, done: tuple[Path, list[StageResult]], tmp_path: Path
+) -> None:
+    out_dir, _ = done
+    with pytest.raises(ValueError, match="seed would change"):
+        stages(manifest, out_dir, fast_config(seed=1))
+    other = read_manifest(tiny_manifest(tmp_path, num_images=3, seed=5))
+    with pytest.raises(TrainingError, match="was trained on another annotation than"):
+        stages(other, out_dir)
+
+
+def test_a_fresh_network_begins_as_stage_1_and_a_warm_one_from_it(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: dict[str, list[dict[str, torch.Tensor]]] = {"fresh": [], "warm": []}
+    train_epoch = agmm.train.train_epoch
+    for start, seen in starts.items():
+
+        def spy(task: Any, epoch: int, log: Any, seen: list[dict[str, torch.Tensor]] = seen) -> Any:
+            seen.append({name: tensor.clone() for name, tensor in task.judged.state_dict().items()})
+            return train_epoch(task, epoch, log)
+
+        monkeypatch.setattr(agmm.train, "train_epoch", spy)
+        stages(manifest, tmp_path / start, fast_config(ema_decay=0.5), start=start)
+    first, second = starts["fresh"]
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    before, warm = load_file(tmp_path / "warm/stage-1/weights.safetensors"), starts["warm"][1]
+    assert all(torch.equal(before[name], warm[name]) for name in before)
+    assert any(not torch.equal(first[name], warm[name]) for name in first)
+
+
+def test_an_interrupted_stage_is_gone_on_with(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = fast_config()
+    config = replace(config, epochs=2)
+    undisturbed = stages(manifest, tmp_path / "whole", config)
+    save, calls = agmm.train.save_checkpoint, []
+
+    def save_then_stop(path: Path, *rest: Any) -> None:
+        save(path, *rest)
+        if path.name.startswith("state"):
+            calls.append(path)
+            if len(calls) in (1, 3):  # after the first epoch of each stage
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(agmm.train, "save_checkpoint", save_then_stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            stages(manifest, tmp_path / "stopped", config)
+    resumed = stages(manifest, tmp_path / "stopped", config)
+    assert [path.parent.name for path in calls] == ["stage-1", "stage-1", "stage-2", "stage-2"]
+    for a, b in zip(undisturbed, resumed, strict=True):
+        whole, stopped = (load_file(r.run_dir / "weights.safetensors") for r in (a, b))
+        assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stages": 0}, "stages must be at least 1, got 0"),
+        ({"start": "cold"}, "Unknown start 'cold'. Choose from: fresh, warm"),
+        ({"threshold": -0.1}, r"threshold must lie in \[0, 1\]"),
+        ({"config": fast_config(supervision="full")}, "supervision is full"),
+    ],
+    ids=["stages", "start", "threshold", "supervision"],
+)
+def test_wrong_settings_are_refused(manifest: Manifest, tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        stages(manifest, tmp_path / "mt", **settings)
+    assert not (tmp_path / "mt").exists()
+
+
+def test_command(manifest: Manifest, tmp_path: Path) -> None:
+    out_dir = tmp_path / "mt"
+    config = tmp_path / "fast.toml"
+    config.write_text(fast_config().to_toml())
+    arguments = ["stages", str(manifest.path), "--config", str(config), "--out", str(out_dir), "--first", "seg"]
+    result = CliRunner().invoke(main, [*arguments, "--protocol", "whole"])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("Stage 1: mIoU ") and lines[1].startswith("Stage 2: mIoU ")
+    assert lines[-1] == f"Next: agmm evaluate {out_dir / 'stage-2'} {manifest.path}"
+    assert read_checkpoint_info(out_dir / "stage-1/weights.safetensors").config.loss == SEG_ONLY
+    changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--threshold", "0.5"])
+    assert changed.exit_code == 1
+    assert "holds other pseudo-labels (threshold differ)" in changed.stderr
+    wrong = CliRunner().invoke(main, [*arguments[:-2], "--loss", "use_slef=false"])
+    assert wrong.exit_code == 2
+    assert "Did you mean 'use_self'?" in wrong.stderr
