@@ -54,9 +54,7 @@ def literal_loss(
 
     # Prototypes and distances.
     dense = upsample(features)
-    prototypes = torch.stack(
-        [torch.stack([(dense[n] * y[n, c]).sum((1, 2)) for c in range(num_classes)]) for n in range(num_images)]
-    )
+    prototypes = torch.einsum("ndhw,nchw->ncd", dense, y)
     prototypes = prototypes / counts.clamp(min=1)[:, :, None]  # (N, C, D)
     difference = features[:, None] - prototypes[:, :, :, None, None]  # (N, C, D, h, w)
     squared = difference.square().sum(2) if distance == "l2" else difference.abs().mean(2).square()
