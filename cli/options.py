@@ -41,7 +41,13 @@ classes_option = click.option(
     "--classes",
     "classes_path",
     type=click.Path(path_type=Path),
-    help="CSV of the classes (name, id, optional r, g, b, train_id, void) to use instead of the layout's own.",
+    help="Classes to use instead of the layout's own: CSV (name, id, optional r, g, b, train_id, void), JSON or TOML.",
+)
+map_option = click.option(
+    "--map",
+    "map_path",
+    type=click.Path(path_type=Path),
+    help='TOML or JSON of classes to put together, such as vehicle = ["car", "bus"]; void = [...] leaves some out.',
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Equal seeds give equal results."
@@ -70,6 +76,7 @@ def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of each split."),
             layout_option,
             classes_option,
+            map_option,
             workers_option,
             click.option("--dask", metavar="ADDRESS", help="Use the workers of this dask scheduler (tcp://host:8786)."),
             click.option(

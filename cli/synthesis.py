@@ -27,6 +27,7 @@ def run_synthesis(
     limit: int | None,
     layout: str | None,
     classes_path: Path | None,
+    map_path: Path | None,
     workers: int,
     dask: str | None,
     shard: tuple[int, int],
@@ -38,11 +39,12 @@ def run_synthesis(
     """Annotate a dataset and print what came of it; the arguments are those of ``synthesize``."""
     from tqdm import tqdm
 
-    from data_manifests import open_dataset, read_classes_csv
+    from data_manifests import open_dataset, read_class_map, read_label_space
     from sparsekit.synthesize import choose_splits, synthesize
 
     started = time.perf_counter()
-    dataset = open_dataset(dataset_dir, layout, read_classes_csv(classes_path) if classes_path else None)
+    label_space = read_label_space(classes_path) if classes_path else None
+    dataset = open_dataset(dataset_dir, layout, label_space, read_class_map(map_path) if map_path else None)
     with usage_errors():
         annotated_splits = choose_splits(dataset, splits)
     if annotator.uses_instances and not any(item.instance_path for item in dataset.items):

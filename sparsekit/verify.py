@@ -39,8 +39,8 @@ class _Task:
     instances: Path | None
     annotator: Annotator
     label_space: LabelSpace
-    encoding: Encoding
-    compare_mask: bool
+    encoding: Encoding  # of the masks when the manifest was made
+    encoding_here: Encoding
     seed: int
 
 
@@ -126,7 +126,6 @@ def _tasks(
     manifest: Manifest, annotator: Annotator, dataset: Dataset | None, problems: list[Problem]
 ) -> Iterator[_Task]:
     items = {item.image_id: item for item in dataset.items} if dataset else {}
-    encoding = dataset.encoding if dataset else manifest.info.mask_encoding
     for row in manifest.rows:
         if not row.annotation:
             continue
@@ -144,8 +143,8 @@ def _tasks(
             item.instance_path if item else None,
             annotator,
             manifest.label_space,
-            encoding,
-            encoding == manifest.info.mask_encoding,
+            manifest.info.mask_encoding,
+            dataset.encoding if dataset else manifest.info.mask_encoding,
             manifest.info.settings.get("seed", 0),
         )
 
@@ -154,9 +153,11 @@ def _verify_image(task: _Task) -> list[Problem]:
     row, problems = task.row, []
     try:
         mask = read_mask(task.mask)
-        if task.compare_mask and pixel_sha256(mask) != row.full_mask_sha256:
+        same_mask = pixel_sha256(mask) == row.full_mask_sha256
+        if not same_mask and task.encoding_here == task.encoding:
             return [Problem("mask", row.image_id, f"{task.mask} is not the full mask that it was made from")]
-        label_map = task.label_space.to_train_ids(mask, task.encoding, task.mask)
+        encoding = task.encoding if same_mask else task.encoding_here
+        label_map = task.label_space.to_train_ids(mask, encoding, task.mask)
         instances = read_mask(task.instances) if task.instances and task.annotator.uses_instances else None
         rng = ImageStream(task.seed, row.image_id, task.annotator.command)
         (marks,) = task.annotator.annotate(label_map, instances, rng, task.label_space.unlabelled_value)

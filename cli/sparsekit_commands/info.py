@@ -15,21 +15,25 @@ from cli.reporting import echo_json
 @click.argument("path", metavar="DATASET|MANIFEST", type=click.Path(path_type=Path))
 @options.layout_option
 @options.classes_option
+@options.map_option
 @options.workers_option
 @options.json_option
-def info(path: Path, layout: str | None, classes_path: Path | None, workers: int, as_json: bool) -> None:
+def info(
+    path: Path, layout: str | None, classes_path: Path | None, map_path: Path | None, workers: int, as_json: bool
+) -> None:
     """Say what is in a dataset folder or a manifest: layout, splits, sizes, classes and their shares, oddities.
 
     Of a dataset every mask is read; of a manifest its rows only (`sparsekit validate` reads its files).
     """
-    from data_manifests import open_dataset, read_label_space, read_manifest
+    from data_manifests import open_dataset, read_class_map, read_label_space, read_manifest
     from data_manifests.info import describe_dataset, describe_manifest
 
     if path.suffix == ".csv" or (path / "manifest.csv").is_file():
         described = describe_manifest(read_manifest(path))
     else:
         label_space = read_label_space(classes_path) if classes_path else None
-        described = describe_dataset(open_dataset(path, layout, label_space), workers=workers)
+        class_map = read_class_map(map_path) if map_path else None
+        described = describe_dataset(open_dataset(path, layout, label_space, class_map), workers=workers)
     if as_json:
         echo_json(described)
     else:

@@ -78,6 +78,16 @@ class TestDataset:
         described = info(mini.make_generic(tmp_path), "--classes", tmp_path / "classes.toml")
         assert [c["name"] for c in described["classes"]] == ["all"]
 
+    def test_class_map(self, tmp_path):
+        (tmp_path / "map.json").write_text('{"ground": ["road", "sidewalk"], "void": ["sky"]}')
+        described = info(mini.make_cityscapes(tmp_path), "--map", tmp_path / "map.json")
+        assert [c["name"] for c in described["classes"]][:2] == ["ground", "building"] and len(
+            described["classes"]
+        ) == 17
+        (tmp_path / "map.json").write_text('{"ground": ["raod"]}')
+        result = sparsekit("info", tmp_path, "--map", tmp_path / "map.json")
+        assert result.exit_code == 1 and "Unknown classes in the map: raod" in result.stderr
+
     def test_table(self, tmp_path):
         result = sparsekit("info", mini.make_camvid(tmp_path))
         assert result.exit_code == 0

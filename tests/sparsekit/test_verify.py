@@ -68,6 +68,16 @@ def test_the_same_from_a_copy_of_the_data_in_another_encoding(made, tmp_path):
     assert kinds(made, other) == []
 
 
+@pytest.mark.parametrize("kinds_of_masks", [("labelIds",), ("labelTrainIds",)])
+def test_with_merged_classes(tmp_path, kinds_of_masks):
+    root = mini.make_cityscapes(tmp_path / "city", kinds_of_masks)
+    (tmp_path / "map.toml").write_text('ground = ["road", "sidewalk"]\nvoid = ["sky"]\n')
+    made = annotate(root, tmp_path / "sparse", "--clicks", 5, "--map", tmp_path / "map.toml")
+    assert made.label_space.class_names[:2] == ("ground", "building")
+    assert set().union(*(row.classes_labelled for row in made.rows)) == {0, made.label_space.class_names.index("car")}
+    assert kinds(made) == [] and kinds(made, root) == []
+
+
 @pytest.mark.parametrize(
     ("column", "kind"), [("full_mask", "mask"), ("annotation", "file")], ids=["full mask", "annotation"]
 )
