@@ -142,7 +142,7 @@ def write_marks(path: Path, marks_of_images: Iterable[tuple[str, Iterable[Mark]]
     """Write the marks image by image, so that memory stays flat; the file appears whole or not at all.
 
     Args:
-        path: ``marks.csv``; or ``marks.parquet``, an eighth of the size for a large dataset.
+        path: ``marks.csv``; or ``marks.parquet``, a twelfth of the size.
         marks_of_images: Image id and its marks, sorted by image id; the marks are numbered from 0.
 
     Raises:
