@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from data_manifests import LabelMap, read_manifest
@@ -163,13 +164,16 @@ def measure_map(sparse: LabelMap, full_mask: LabelMap | None, unlabelled: int) -
 
 
 def _strokes(mask: NDArray[np.bool_], diagonal: float) -> list[dict[str, float]]:
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    _, regions = cv2.connectedComponents(mask[top : top + height, left : left + width].view(np.uint8), connectivity=8)
     strokes = []
-    for i, (left, top, width, height, area) in enumerate(stats[1:count].tolist(), start=1):
-        length = skeleton_length(regions[top : top + height, left : left + width] == i)
+    for i, box in enumerate(ndimage.find_objects(np.asarray(regions, np.int32)), start=1):
+        stroke_mask = regions[box] == i
+        height, width = stroke_mask.shape
+        length = skeleton_length(stroke_mask)
         extent = math.hypot(width - 1, height - 1)
         stroke = {
-            "stroke_width": stroke_width(area, length),
+            "stroke_width": stroke_width(int(np.count_nonzero(stroke_mask)), length),
             "stroke_length": length / diagonal,
             "stroke_extent": extent / diagonal,
         }

@@ -203,8 +203,9 @@ def _measure_class(
     box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
     mask = (full_mask[box] == k).view(np.uint8)
     hit = (sparse[box] == k) & mask.view(np.bool_)
-    _, regions, region_stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    large = region_stats[:, cv2.CC_STAT_AREA] >= min_area
+    # Areas by bincount: connectedComponentsWithStats takes six times as long as connectedComponents.
+    _, regions = cv2.connectedComponents(mask, connectivity=8)
+    large = np.bincount(regions.ravel()) >= min_area
     large[0] = False  # what is not of the class
     stats.regions += int(large.sum())
     reached = np.unique(regions[hit])
