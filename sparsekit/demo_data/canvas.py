@@ -26,7 +26,7 @@ Point = tuple[float, float]
 Place = tuple[float, float, float]
 
 SKY, GROUND, THING = 0, 1, 2
-# Surfaces beyond the largest number that fits are not drawn; the fullest scenes have a tenth of that.
+# Surfaces beyond the largest number that fits are not drawn; the fullest scenes have a fifth of that.
 _MOST_SURFACES = 65535
 
 

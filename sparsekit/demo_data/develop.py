@@ -119,7 +119,8 @@ def _finish_ground(
 ) -> None:
     """Lay texture, shadows and haze on the ground, each by its distance."""
     share = layers.ground[first:, :, None]
-    z = np.float32(camera.height) / down[:, None]
+    # The first row may lie next to the horizon, where the distance has no bounds.
+    z = np.float32(camera.height) / np.maximum(down[:, None], np.float32(camera.height / 1000))
     x = across[None, :] * z - np.float32(camera.bend) * z * z
     near = 1 / (1 + z * z / 90)  # beyond that, stones are smaller than a pixel
     coarse = noise.octaves(z * np.float32(0.35), x * np.float32(0.9), 3) - np.float32(0.5)
