@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,19 +35,25 @@ class _Found:
     problem: str = ""
 
 
-def describe_dataset(dataset: Dataset, *, workers: int = 1) -> dict[str, Any]:
+def describe_dataset(
+    dataset: Dataset, *, workers: int = 1, on_image: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Read the header of every picture and decode every mask of a dataset.
 
     Args:
         dataset: Any dataset.
         workers: Threads; the result is the same.
+        on_image: Called after each image.
 
     Returns:
         Plain data: layout, splits, sizes, encodings, label space with the share of each class, and anomalies, which are
         sentences about what a user should look at.
     """
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda item: _look_at(dataset, item), dataset.items))
+        found = []
+        for one in pool.map(partial(_look_at, dataset), dataset.items):
+            found.append(one)
+            on_image()
     space = dataset.label_space
     pixels = np.array([f.pixels for f in found if not f.problem], np.int64).reshape(-1, space.num_classes + 1)
     sound = [item for item, f in zip(dataset.items, found, strict=True) if not f.problem]

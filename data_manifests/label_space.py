@@ -66,6 +66,8 @@ class LabelSpace:
                 if class_id in owners:
                     raise DataError(f"Id {class_id} belongs to both '{owners[class_id]}' and '{label_class.name}'.")
                 owners[class_id] = label_class.name
+        if beyond := [i for i in self.void_ids if i > 65535]:
+            raise DataError(f"Void ids {beyond} of label space '{self.name}' are above 65535.")
         if both := sorted(set(owners) & set(self.void_ids)):
             raise DataError(f"Ids {both} of label space '{self.name}' are both a class and void.")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
 
 from data_manifests.errors import DataError, list_some
 from data_manifests.file_checks import MINOR_KINDS, Problem, check_files, listed, spaced
 from data_manifests.image_io import pixel_sha256
-from data_manifests.io import load_manifest, read_marks
+from data_manifests.io import read_marks
 from data_manifests.label_space import LabelMap, LabelSpace
 from data_manifests.schema import Manifest, ManifestRow, Mark
 
@@ -20,46 +20,33 @@ Draw = Callable[[Sequence[Mark], tuple[int, int], LabelSpace], LabelMap]
 
 _BATCH = 256
 
-__all__ = ["MINOR_KINDS", "Draw", "Problem", "check_manifest", "check_manifest_file"]
-
-
-def check_manifest_file(
-    path: Path, *, pixels: bool = True, draw: Draw | None = None, workers: int = 1
-) -> tuple[Manifest, list[Problem]]:
-    """Check a manifest on disk, rows that cannot be read included.
-
-    Args:
-        path: The CSV file, or its folder.
-        pixels: See ``check_manifest``.
-        draw: See ``check_manifest``.
-        workers: See ``check_manifest``.
-
-    Returns:
-        The rows that can be read, and all problems.
-
-    Raises:
-        ManifestError: If the file as a whole cannot be read.
-    """
-    manifest, unreadable = load_manifest(path)
-    problems = [Problem("row", "", message) for message in unreadable]
-    return manifest, problems + check_manifest(manifest, pixels=pixels, draw=draw, workers=workers)
+__all__ = ["MINOR_KINDS", "Draw", "Problem", "check_manifest"]
 
 
 def check_manifest(
-    manifest: Manifest, *, pixels: bool = True, draw: Draw | None = None, workers: int = 1
+    manifest: Manifest,
+    *,
+    unreadable: Sequence[str] = (),
+    pixels: bool = True,
+    draw: Draw | None = None,
+    workers: int = 1,
+    on_image: Callable[[], None] = lambda: None,
 ) -> list[Problem]:
     """Check rows, files and marks of a manifest.
 
     Args:
         manifest: It may be wrong in any way that could be read.
+        unreadable: What ``load_manifest`` said of rows that could not be read; they are among the problems.
         pixels: Decode every file; else only look whether it is there and has the right size.
         draw: Draws marks again, to compare them with the annotation; without it their places and classes are checked.
         workers: Threads that decode; the result is the same.
+        on_image: Called after each image.
 
     Returns:
         Every problem: of rows, then of files, then of marks.
     """
-    problems = [problem for row in manifest.rows for problem in _check_row(manifest, row)]
+    problems = [Problem("row", "", message) for message in unreadable]
+    problems += [problem for row in manifest.rows for problem in _check_row(manifest, row)]
     shared = _Shared()
     with ThreadPoolExecutor(workers) as pool:  # decoding leaves Python's lock
         check = partial(check_files, manifest, pixels=pixels)
@@ -68,6 +55,7 @@ def check_manifest(
             for row, checked in zip(batch, pool.map(check, batch), strict=True):
                 problems += checked.problems
                 shared.add(row, checked.image_sha256)
+                on_image()
     return [*problems, *_check_folder(manifest), *shared.problems(), *_check_marks(manifest, draw if pixels else None)]
 
 

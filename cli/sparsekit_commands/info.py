@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli import options
+from cli.progress import progress
 from cli.reporting import echo_json
 
 
@@ -33,7 +34,9 @@ def info(
     else:
         label_space = read_label_space(classes_path) if classes_path else None
         class_map = read_class_map(map_path) if map_path else None
-        described = describe_dataset(open_dataset(path, layout, label_space, class_map), workers=workers)
+        dataset = open_dataset(path, layout, label_space, class_map)
+        with progress(len(dataset.items)) as advance:
+            described = describe_dataset(dataset, workers=workers, on_image=advance)
     if as_json:
         echo_json(described)
     else:

@@ -38,7 +38,11 @@ def subset(
 
     image_ids = None
     if ids_path:
-        image_ids = [line.strip() for line in ids_path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        image_ids = [
+            line.strip()
+            for line in ids_path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            if line.strip()
+        ]
     derived = subset_manifest(
         read_manifest(manifest), out_dir, image_ids=image_ids, classes=classes, split=split, count=count, seed=seed
     )

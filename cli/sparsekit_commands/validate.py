@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import options
+from cli.progress import progress
 from cli.reporting import echo_json
 
 if TYPE_CHECKING:
@@ -31,10 +32,15 @@ def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_j
     MANIFEST is a manifest.csv or the folder that holds it. The marks are drawn again and compared with the annotations.
     The exit code is 1 if something keeps the manifest from being used.
     """
-    from data_manifests.validate import MINOR_KINDS, check_manifest_file
+    from data_manifests.io import load_manifest
+    from data_manifests.validate import MINOR_KINDS, check_manifest
     from sparsekit.rasterize import rasterize
 
-    read, problems = check_manifest_file(manifest, pixels=not quick, draw=rasterize, workers=workers)
+    read, unreadable = load_manifest(manifest)
+    with progress(len(read.rows)) as advance:
+        problems = check_manifest(
+            read, unreadable=unreadable, pixels=not quick, draw=rasterize, workers=workers, on_image=advance
+        )
     if as_json:
         counts = dict(sorted(Counter(problem.kind for problem in problems).items()))
         echo_json({"manifest": str(read.path), "num_rows": len(read.rows), "counts": counts,

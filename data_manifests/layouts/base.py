@@ -127,9 +127,9 @@ def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = 
 def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in paths:
-        if other := found.get(key(path)):
-            raise DataError(f"{other} and {path} are the same image in two formats; keep one of them.")
-        found[key(path)] = path
+        if (name := key(path)) in found:
+            raise DataError(f"{found[name]} and {path} are the same image in two formats; keep one of them.")
+        found[name] = path
     return found
 
 
@@ -148,4 +148,4 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def relative_stem(path: Path, folder: Path) -> str:
     """Path below a folder without its ending, with ``/`` between the parts."""
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return path.with_suffix("").relative_to(folder).as_posix()

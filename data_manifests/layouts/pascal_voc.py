@@ -64,7 +64,7 @@ def _read_split_lists(devkit: Path) -> dict[str, str]:
     for names, split in _LISTS:
         path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is not None:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
             splits |= {_image_id(line): split for line in lines if line.strip()}
     return splits
 

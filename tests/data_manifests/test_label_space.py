@@ -179,6 +179,7 @@ def test_dict_round_trip_through_json():
         ({"classes": [{"name": "a", "color": [0, 0]}]}, "ValueError"),
         ({"classes": [{"name": "a", "class_ids": [70000]}]}, "has id 70000; ids lie between 0 and 65535"),
         ({"classes": [{"name": "a", "class_ids": [1]}, {"name": "b", "class_ids": [1]}]}, "Id 1 belongs to both"),
+        ({"classes": [{"name": "a"}], "void_ids": [65536]}, r"Void ids \[65536\] .* are above 65535"),
         ({"classes": [{"name": "a"}], "void_ids": [0]}, r"Ids \[0\] .* both a class and void"),
     ],
 )

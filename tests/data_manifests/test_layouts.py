@@ -271,6 +271,12 @@ class TestPascalVoc:
         (devkit / "ImageSets/Segmentation/train.txt").write_text("scene.v1\n2007_000001\n")
         assert ("scene.v1", "train") in ids_of(open_dataset(tmp_path))
 
+    def test_a_list_that_is_no_text(self, tmp_path):
+        mini.make_voc(tmp_path)
+        (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(DataError, match="1 images without a picture"):
+            open_dataset(tmp_path)
+
     def test_a_listed_image_without_files(self, tmp_path):
         mini.make_voc(tmp_path)
         (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_text("2007_000001\n2007_000009\n")

@@ -11,7 +11,8 @@ from PIL import Image
 
 from data_manifests import Manifest, Mark, read_manifest, write_manifest, write_marks
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
-from data_manifests.validate import check_manifest, check_manifest_file
+from data_manifests.io import load_manifest
+from data_manifests.validate import check_manifest
 from sparsekit.rasterize import rasterize
 from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
 
@@ -235,7 +236,8 @@ class TestMarks:
 def test_rows_that_cannot_be_read_are_among_the_problems(manifest):
     text = manifest.path.read_text()
     manifest.path.write_text(text + "image_9,train,x.png,,,8,eight,0,,,\n")
-    read, problems = check_manifest_file(manifest.path.parent, draw=rasterize)
+    read, unreadable = load_manifest(manifest.path.parent)
+    problems = check_manifest(read, unreadable=unreadable, draw=rasterize)
     assert len(read.rows) == 3
     assert [(p.kind, "row 5 ('image_9')" in p.message) for p in problems] == [("row", True)]
 
