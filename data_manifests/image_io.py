@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelMap, LabelSpace
@@ -53,6 +53,19 @@ def read_image_size(path: Path) -> tuple[int, int]:
         with path.open("rb") as file, Image.open(file) as picture:
             return picture.height, picture.width
     except Exception as error:  # of what each reader of Pillow raises on damaged bytes there is no list
+        raise _unreadable(path, error) from error
+
+
+def has_exif_rotation(path: Path) -> bool:
+    """Whether viewers show the picture turned or mirrored, unlike ``read_image``.
+
+    Raises:
+        DataError: If the file is missing or no picture.
+    """
+    try:
+        with path.open("rb") as file, Image.open(file) as picture:
+            return bool(picture.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+    except Exception as error:  # see read_image_size
         raise _unreadable(path, error) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import DataError, list_some
-from data_manifests.image_io import read_image_size, read_mask
+from data_manifests.image_io import has_exif_rotation, read_image_size, read_mask
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts import Dataset, DatasetItem
 from data_manifests.schema import Manifest
@@ -32,6 +32,7 @@ class _Found:
     size: str
     mask_kind: str
     pixels: tuple[int, ...]
+    rotated: bool = False
     problem: str = ""
 
 
@@ -71,6 +72,7 @@ def describe_dataset(
         "anomalies": [
             *dataset.notes,
             *_first_problems([f.problem for f in found if f.problem]),
+            *_rotation_anomalies([item.image_id for item, f in zip(dataset.items, found, strict=True) if f.rotated]),
             *_class_anomalies(space, pixels, [item.image_id for item in sound]),
         ],
     }
@@ -129,9 +131,9 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
         counts = np.bincount(train_ids.ravel(), minlength=space.unlabelled_value + 1)
         pixels = (*counts[: space.num_classes].tolist(), int(counts[space.unlabelled_value]))
         kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {mask.dtype}"
-        return _Found(item.split, f"{width}x{height}", kind, pixels)
+        return _Found(item.split, f"{width}x{height}", kind, pixels, has_exif_rotation(item.image_path))
     except (DataError, OSError) as error:
-        return _Found(item.split, "", "", (), str(error))
+        return _Found(item.split, "", "", (), problem=str(error))
 
 
 def _sizes(sizes: Iterable[str]) -> dict[str, int]:
@@ -160,6 +162,15 @@ def _class_table(space: LabelSpace, pixels: np.ndarray[Any, np.dtype[np.int64]])
 def _first_problems(problems: list[str]) -> list[str]:
     more = len(problems) - _MAX_PROBLEMS
     return problems[:_MAX_PROBLEMS] + ([f"{more} more masks or pictures cannot be used."] if more > 0 else [])
+
+
+def _rotation_anomalies(ids: list[str]) -> list[str]:
+    if not ids:
+        return []
+    return [
+        f"{len(ids)} pictures have an EXIF rotation, which is ignored: {list_some(ids)}. Their masks must fit the pixels "
+        "as they are stored."
+    ]
 
 
 def _class_anomalies(space: LabelSpace, pixels: np.ndarray[Any, np.dtype[np.int64]], ids: list[str]) -> list[str]:

@@ -165,7 +165,7 @@ def _check_marks_of(
     if draw and row.annotation_sha256 and not outside and not foreign:
         try:
             drawn = pixel_sha256(draw(marks, (row.height, row.width), space))
-        except (DataError, ValueError) as error:
+        except (DataError, ValueError, MemoryError) as error:
             yield Problem("marks", row.image_id, f"marks cannot be drawn: {error}")
             return
         if drawn != row.annotation_sha256:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from cli.sparsekit_cli import main
 from tests import miniature_datasets as mini
@@ -58,6 +59,13 @@ class TestDataset:
         assert "d.png: mask is 1x1 but its picture is 2x2 (width x height)" in wrong_size
         assert void == "1 masks are void everywhere: c."
         assert [c["images"] for c in described["classes"]] == [1, 1, 1]
+
+    def test_pictures_of_a_turned_camera_are_told(self, tmp_path):
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        Image.new("RGB", (3, 2)).save(mini.make_generic(tmp_path) / "images" / "b.jpg", exif=exif)
+        (rotated,) = info(tmp_path)["anomalies"]
+        assert rotated.startswith("1 pictures have an EXIF rotation, which is ignored: b.")
 
     def test_masks_without_a_list_are_told(self, tmp_path):
         assert any("stand in no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])

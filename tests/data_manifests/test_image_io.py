@@ -15,6 +15,7 @@ from data_manifests.image_io import (
     atomic_path,
     encode_image,
     encode_label_map,
+    has_exif_rotation,
     list_pictures,
     pixel_sha256,
     read_image,
@@ -183,6 +184,10 @@ class TestReadImage:
         path = tmp_path / "turned.jpg"
         Image.new("RGB", (6, 4)).save(path, exif=exif)
         assert read_image(path).shape == (4, 6, 3) and read_image_size(path) == (4, 6)
+        assert has_exif_rotation(path)
+        assert not has_exif_rotation(save_picture(tmp_path / "upright.jpg"))
+        with pytest.raises(DataError, match="no such file"):
+            has_exif_rotation(tmp_path / "none.jpg")
 
     def test_size_without_decoding(self, tmp_path):
         path = save_picture(tmp_path / "p.png", (30, 40))
