@@ -26,7 +26,7 @@ class Encoder(nn.Module):
     Args:
         backbone: Made by timm with ``features_only=True``.
         dilated: Whether its output stride could be set; others get pictures padded to whole steps of their coarsest
-            level, and their features cropped back.
+            level.
     """
 
     def __init__(self, backbone: nn.Module, dilated: bool) -> None:
@@ -46,12 +46,26 @@ class Encoder(nn.Module):
         """
         if self.dilated:
             return list(self.backbone(images))
-        height, width = images.shape[-2:]
+        bottom, right = (padded - side for padded, side in zip(self._padded(images), images.shape[-2:], strict=True))
+        levels = self.backbone(F.pad(images, (0, right, 0, bottom)))
+        return [level.permute(0, 3, 1, 2) for level in levels] if self._channels_last else list(levels)
+
+    def without_padding(self, features: Tensor, images: Tensor) -> Tensor:
+        """Cut off what belongs to the padding, so that features keep their place in the picture.
+
+        Args:
+            features: Made from this encoder's features of ``images``, shape (N, D, h, w).
+            images: As given to the encoder.
+        """
+        if self.dilated:
+            return features
+        sides = zip(features.shape[-2:], images.shape[-2:], self._padded(images), strict=True)
+        height, width = (-(-steps * side // padded) for steps, side, padded in sides)  # rounded up
+        return features[..., :height, :width]
+
+    def _padded(self, images: Tensor) -> list[int]:
         step = max(self.strides)
-        levels = self.backbone(F.pad(images, (0, -width % step, 0, -height % step)))
-        if self._channels_last:
-            levels = [level.permute(0, 3, 1, 2) for level in levels]
-        return [level[..., : -(-height // s), : -(-width // s)] for level, s in zip(levels, self.strides, strict=True)]
+        return [side + -side % step for side in images.shape[-2:]]
 
 
 def build_encoder(config: ModelConfig, *, load_weights: bool = True) -> Encoder:

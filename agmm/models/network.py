@@ -54,7 +54,7 @@ class SegmentationModel(nn.Module):
             images: RGB in 0..1, float32, shape (N, 3, H, W), of any size.
         """
         normalised = (images - self.image_mean) / self.image_std
-        features = self.decoder(self.encoder(normalised))
+        features = self.encoder.without_padding(self.decoder(self.encoder(normalised)), images)
         logits = self.classifier(features)
         return SegmentationOutput(
             F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False), features

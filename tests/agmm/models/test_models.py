@@ -46,6 +46,23 @@ def test_takes_pictures_of_any_size_and_trains_every_part(encoder: str, decoder:
     assert len(encoder_parameters) + len(new_parameters) == len(list(model.parameters()))
 
 
+@pytest.mark.parametrize(
+    "encoder", ["vit_tiny_patch16_224.augreg_in21k_ft_in1k", "swin_tiny_patch4_window7_224.ms_in1k"]
+)
+def test_features_of_padded_encoders_keep_their_place(encoder: str) -> None:
+    config = dataclasses.replace(TINY, encoder=encoder, image_mean=(0.0,) * 3, image_std=(1.0,) * 3)
+    model = build_model(config).eval()
+    images = torch.rand(1, 3, 97, 130)
+    with torch.no_grad():
+        features = model(images).features
+        padded = model(F.pad(images, (0, 160 - 130, 0, 128 - 97))).features
+    assert padded.shape[2:] == (128 // 4, 160 // 4)
+    assert features.shape[2:] == (25, 33)
+    if "vit" in encoder:  # pads to 112x144 itself, which is another picture to its attention
+        padded = model(F.pad(images, (0, 144 - 130, 0, 112 - 97))).features
+    torch.testing.assert_close(features, padded[..., :25, :33])
+
+
 def test_logits_are_the_classifier_of_the_features_brought_to_the_image_size() -> None:
     model = build_model(TINY).eval()
     with torch.no_grad():
