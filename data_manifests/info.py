@@ -168,8 +168,8 @@ def _rotation_anomalies(ids: list[str]) -> list[str]:
     if not ids:
         return []
     return [
-        f"{len(ids)} pictures have an EXIF rotation, which is ignored: {list_some(ids)}. Their masks must fit the pixels "
-        "as they are stored."
+        f"{len(ids)} pictures have an EXIF rotation, which is ignored: {list_some(ids)}. Their masks must fit "
+        "the pixels as they are stored."
     ]
 
 
