@@ -147,8 +147,6 @@ def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
         if step % _CHECK_EVERY == 0:
             task.monitor.means()
         log.step()
-    for _ in samples:
-        pass  # lets the worker processes end the epoch
     return {"learning_rate": config.learning_rate * factor, **task.monitor.means()}
 
 

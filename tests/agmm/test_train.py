@@ -155,6 +155,17 @@ def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_p
     assert float(row["absence"]) >= 0
 
 
+def test_mixed_precision_trains(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU, whose bfloat16 stands in for that of CUDA here."""
+    monkeypatch.setattr(agmm.task.Task, "uses_amp", True)
+    train_network(manifest, replace(CONFIG, epochs=1, gmm_images=1), tmp_path / "run", quiet=True)
+    (row,) = log_of(tmp_path / "run")
+    assert 0 < float(row["loss"]) < 10
+    assert 0 <= float(row["gmm_miou"]) <= 1
+    weights = load_checkpoint(tmp_path / "run/weights.safetensors")[0]
+    assert weights["classifier.weight"].dtype == torch.float32
+
+
 def test_a_loss_that_is_no_number_stops_the_training(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
