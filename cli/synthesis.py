@@ -47,6 +47,8 @@ def run_synthesis(
     dataset = open_dataset(dataset_dir, layout, label_space, read_class_map(map_path) if map_path else None)
     with usage_errors():
         annotated_splits = choose_splits(dataset, splits)
+    for note in dataset.notes:
+        click.echo(f"Note: {note}", err=True)
     if annotator.uses_instances and not any(item.instance_path for item in dataset.items):
         click.echo(f"Layout {dataset.layout} has no true instances: connected regions take their place.", err=True)
     if dry_run:
@@ -63,8 +65,7 @@ def run_synthesis(
 
         summaries = synthesize(
             dataset, annotator, out_dir, seed=seed, splits=annotated_splits, limit=limit, workers=workers,
-            dask=dask, shard=shard,
-            overwrite=overwrite, absolute_paths=absolute_paths, on_start=start, on_image=advance,
+            dask=dask, shard=shard, overwrite=overwrite, absolute_paths=absolute_paths, on_start=start, on_image=advance,
         )  # fmt: skip
     seconds = time.perf_counter() - started
     if as_json:
