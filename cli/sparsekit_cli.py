@@ -9,6 +9,7 @@ from cli.sparsekit_commands.compare import compare
 from cli.sparsekit_commands.cost import cost
 from cli.sparsekit_commands.demo_data import demo_data
 from cli.sparsekit_commands.diff import diff
+from cli.sparsekit_commands.export import export
 from cli.sparsekit_commands.gallery import gallery
 from cli.sparsekit_commands.info import info
 from cli.sparsekit_commands.merge import merge
@@ -33,6 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
     stats,
     render,
     gallery,
+    export,
     validate,
     verify,
     info,

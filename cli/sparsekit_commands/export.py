@@ -1,0 +1,47 @@
+"""``sparsekit export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+
+#: The names of ``sparsekit.export.EXPORTERS``, whose import takes long.
+TARGETS = (
+    "agmm", "tel", "urss", "spml", "nnunet", "mmseg", "hf",
+)  # fmt: skip
+
+
+@click.command()
+@options.manifest_argument
+@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="The format.")
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="The folder to make.")
+@options.split_option
+@click.option("--lossy", is_flag=True, help="Export what the format cannot hold as far as it goes.")
+@click.option("--link", is_flag=True, help="Link pictures instead of copying them.")
+@options.overwrite_option
+def export(
+    manifest: Path, target: str, out_dir: Path, split: str | None, lossy: bool, link: bool, overwrite: bool
+) -> None:
+    """Write annotations as another tool reads them: values, file names and lists.
+
+    MANIFEST is a manifest.csv or the folder that holds it. Images of evaluation splits go along with their full masks
+    where the format has a place for them.
+    """
+    from data_manifests import read_manifest
+    from sparsekit.export import export_manifest
+
+    read = read_manifest(manifest)
+    total = sum(split in (None, row.split) for row in read.rows)
+    with progress(total) as advance:
+        summary = export_manifest(
+            read, target, out_dir, split=split, lossy=lossy, link=link, overwrite=overwrite, on_image=advance
+        )
+    for loss in summary.losses:
+        click.echo(f"Warning: lost: {loss}", err=True)
+    click.echo(f"{summary.folder}")
+    evaluated = f", {summary.num_evaluated} with their full masks for evaluation" if summary.num_evaluated else ""
+    click.echo(f"  {target}: {summary.num_annotated} annotated images{evaluated}")

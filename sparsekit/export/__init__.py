@@ -1,0 +1,141 @@
+"""Annotations in the formats of other tools: one module for each, with the values and file names its reader expects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifests import Manifest
+from sparsekit.errors import AnnotationError
+from sparsekit.export import agmm, hf, mmseg, nnunet, spml, tel, urss
+from sparsekit.export.folder import whole_folder
+from sparsekit.export.job import ExportJob, take_census
+from sparsekit.export.label_values import LABEL_VALUES
+
+__all__ = ["EXPORTERS", "ExportSummary", "Exporter", "export_manifest"]
+
+_NOTE = "README.txt"
+_FIRST_LINE = "sparsekit export: "
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A format.
+
+    Args:
+        write: Writes an export.
+        kinds: Kinds of marks that it writes as such; empty for formats of label maps, which need no marks.
+        losses: What would be lost of some marks, a clause each.
+    """
+
+    write: Callable[[ExportJob], None]
+    kinds: frozenset[str] = frozenset()
+    losses: Callable[[ExportJob], list[str]] = lambda job: []
+
+
+#: All formats by name.
+EXPORTERS: dict[str, Exporter] = {
+    "agmm": Exporter(agmm.write),
+    "tel": Exporter(tel.write, losses=tel.losses),
+    "urss": Exporter(urss.write),
+    "spml": Exporter(spml.write),
+    "nnunet": Exporter(nnunet.write),
+    "mmseg": Exporter(mmseg.write),
+    "hf": Exporter(hf.write),
+}
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What came of an export.
+
+    Args:
+        folder: Where it is.
+        num_annotated: Images with an annotation.
+        num_evaluated: Images with their full masks.
+        losses: What the format could not hold.
+    """
+
+    folder: Path
+    num_annotated: int
+    num_evaluated: int
+    losses: tuple[str, ...]
+
+
+def export_manifest(
+    manifest: Manifest,
+    target: str,
+    out: Path,
+    *,
+    split: str | None = None,
+    lossy: bool = False,
+    link: bool = False,
+    overwrite: bool = False,
+    on_image: Callable[[], None] = lambda: None,
+) -> ExportSummary:
+    """Write annotations as another tool reads them; the folder is there whole or not at all.
+
+    Args:
+        manifest: The annotations. Images of evaluation splits go along with their full masks where the format has a
+            place for them.
+        target: A name of ``EXPORTERS``.
+        out: The folder to make.
+        split: Only this split.
+        lossy: Export what the format cannot hold as far as it goes.
+        link: Link pictures instead of copying them.
+        overwrite: Replace an export that is there.
+        on_image: Called after each image.
+
+    Raises:
+        AnnotationError: If something would be lost and ``lossy`` is not given, the format needs marks and there are
+            none, it has no room for the classes, or the folder is in the way.
+        DataError: If a file of the manifest cannot be used.
+        ValueError: If there is no such format.
+    """
+    if target not in EXPORTERS:
+        raise ValueError(f"Unknown format '{target}'. Choose from: {', '.join(EXPORTERS)}.")
+    exporter = EXPORTERS[target]
+    if split is not None:
+        manifest.rows_of(split)
+    census = take_census(manifest, split)
+    with whole_folder(out, _is_export, overwrite=overwrite) as folder:
+        job = ExportJob(manifest, target, folder, split=split, link=link, census=census, on_image=on_image)
+        losses = _losses(exporter, job)
+        if losses and not lossy:
+            raise AnnotationError(
+                f"{manifest.path}: the format {target} cannot hold all of it: {'; '.join(losses)}. Give --lossy to "
+                "export what it can hold, or choose another format."
+            )
+        exporter.write(job)
+        job.write(_NOTE, _note(job, losses))
+    return ExportSummary(out, job.num_annotated, job.num_evaluated, tuple(losses))
+
+
+def _is_export(folder: Path) -> bool:
+    note = folder / _NOTE
+    return note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
+
+
+def _losses(exporter: Exporter, job: ExportJob) -> list[str]:
+    if not exporter.kinds:
+        return exporter.losses(job)
+    if job.census is None:
+        raise AnnotationError(
+            f"{job.manifest.path}: has no marks.csv beside it, and the format {job.target} is made of marks. Choose a "
+            "format of label maps, such as mmseg."
+        )
+    foreign = {kind: n for kind, n in sorted(job.census.kinds.items()) if kind not in exporter.kinds}
+    return [f"{n} marks of kind {kind} would be left out" for kind, n in foreign.items()] + exporter.losses(job)
+
+
+def _note(job: ExportJob, losses: list[str]) -> str:
+    """What a person finds in the folder; its first line also says that the folder may be replaced."""
+    info = job.manifest.info
+    lines = [f"{_FIRST_LINE}{job.target}", f"data set: {info.dataset}", f"annotation: {job.budget}"]
+    lines += [f"lost: {loss}" for loss in losses]
+    if job.target in LABEL_VALUES:
+        values = job.values
+        lines += [f"value {values.unlabelled}: no label"]
+        lines += [f"value {v}: {name}" for v, name in zip(values.of_class, job.space.class_names, strict=True)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,30 @@
+"""AGMM's released code: VOC with ``point/segcls`` or ``scribble/seginst``, Cityscapes with a flat ``<n>clicks``."""
+
+from __future__ import annotations
+
+from sparsekit.export.job import ExportJob
+from sparsekit.export.label_maps import Places, write_label_maps, write_lists
+
+
+def write(job: ExportJob) -> None:
+    """Write a root folder for its loaders, and its lists, ``image mask`` in each line, in ``splits/``."""
+    if job.is_cityscapes:
+        # The loader finds a sparse mask by the last part of the path that the list gives for the full mask.
+        end = "gtFine/{split}/{city}/{name}_gtFine_labelTrainIds.png"
+        places = Places(
+            "leftImg8bit/{split}/{city}/{name}_leftImg8bit", f"{job.budget}/{{name}}_gtFine_labelTrainIds.png", end
+        )
+        placed = write_label_maps(job, places)
+        write_lists(
+            job,
+            placed,
+            "splits/cityscapes/{split}.txt",
+            lambda p: f"{p.image} gtFine/{p.row.split}/{p.name.partition('_')[0]}/{p.labels.rpartition('/')[2]}",
+        )
+        return
+    folder = "point/segcls" if job.only_clicks else "scribble/seginst"
+    placed = write_label_maps(
+        job, Places("JPEGImages/{name}", f"{folder}/{{name}}.png", "SegmentationClass/{name}.png")
+    )
+    name = "pascal" if job.manifest.info.layout == "pascal_voc" else job.manifest.info.dataset or "custom"
+    write_lists(job, placed, f"splits/{name}/{{split}}.txt", lambda p: f"{p.image.rpartition('/')[2]} {p.name}.png")

@@ -1,0 +1,199 @@
+"""What every export works with: the images of a manifest, their names in files, and the folder that is being made."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from data_manifests import LabelMap, Manifest, ManifestRow, read_marks
+from data_manifests.image_io import encode_image, read_image, read_image_size, write_atomically
+from sparsekit.annotated import AnnotatedImage, annotated_images
+from sparsekit.errors import AnnotationError
+from sparsekit.export.label_values import LABEL_VALUES, LabelValues
+
+_UNSAFE = re.compile(r'[\s/:*?"<>|,;]')
+
+
+def file_name(image_id: str) -> str:
+    """Name of an image's files: its id, with ``_`` for what a file name or a line of a list cannot hold.
+
+    Raises:
+        AnnotationError: If the id leads out of a folder.
+
+    Example:
+        >>> file_name("train/a b")
+        'train_a_b'
+    """
+    parts = PurePosixPath(image_id.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0] == "/":
+        raise AnnotationError(f"Image id {image_id!r} cannot name a file; give the images other ids.")
+    return _UNSAFE.sub("_", "/".join(parts))
+
+
+@dataclass(frozen=True)
+class Census:
+    """What kinds of marks there are.
+
+    Args:
+        kinds: Marks of each kind.
+        stroke_widths: Strokes of each width; 0 for those whose width changes.
+    """
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    stroke_widths: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def only_clicks(self) -> bool:
+        """Whether there are clicks and nothing else."""
+        return set(self.kinds) == {"click"}
+
+
+def take_census(manifest: Manifest, split: str | None) -> Census | None:
+    """Count the marks of a split; None where the manifest has no marks."""
+    if not manifest.marks_path.is_file():
+        return None
+    wanted = {row.image_id for row in manifest.rows if row.annotation and split in (None, row.split)}
+    census = Census()
+    for image_id, marks in read_marks(manifest.marks_path):
+        for mark in marks if image_id in wanted else ():
+            census.kinds[mark.kind] += 1
+            if mark.kind == "stroke":
+                census.stroke_widths[mark.widths[0] if len(set(mark.widths)) == 1 else 0] += 1
+    return census
+
+
+class ExportJob:
+    """One export.
+
+    Args:
+        manifest: What to export.
+        target: Name of the format.
+        folder: Where to write.
+        split: Only this split.
+        link: Link pictures instead of copying them.
+        census: What marks there are, or None.
+        on_image: Called after each image.
+
+    Raises:
+        AnnotationError: If two images would get the same name.
+        ManifestError: If nothing is annotated.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        target: str,
+        folder: Path,
+        *,
+        split: str | None = None,
+        link: bool = False,
+        census: Census | None = None,
+        on_image: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.manifest = manifest
+        self.space = manifest.label_space
+        self.target = target
+        self.folder = folder
+        self.census = census
+        self._split = split
+        self._link = link
+        self.num_annotated = 0
+        self.num_evaluated = 0
+        self._on_image = on_image
+        self._names: dict[str, str] = {}
+        rows = [row for row in manifest.rows if split in (None, row.split)]
+        owners: dict[str, str] = {}
+        for row in rows:
+            name = self._names[row.image_id] = file_name(row.image_id)
+            if owners.setdefault(name, row.image_id) != row.image_id:
+                raise AnnotationError(
+                    f"{manifest.path}: images '{owners[name]}' and '{row.image_id}' would both be called '{name}'. "
+                    "Export them one by one with --split, or rename one."
+                )
+        # Readers list one file ending for all pictures.
+        endings = {PurePosixPath(row.image).suffix.lower() for row in rows}
+        self.image_suffix = endings.pop() if len(endings) == 1 else ".png"
+
+    @property
+    def values(self) -> LabelValues:
+        """The values of this target's label maps."""
+        return LABEL_VALUES[self.target](self.space)
+
+    @property
+    def is_cityscapes(self) -> bool:
+        """Whether the images are called as those of Cityscapes are, by city and frame."""
+        return self.manifest.info.layout.startswith("cityscapes")
+
+    @property
+    def only_clicks(self) -> bool:
+        """Whether the annotation is made of clicks; where there are no marks the command that made it tells."""
+        return self.census.only_clicks if self.census else self.manifest.info.command == "points"
+
+    @property
+    def budget(self) -> str:
+        """A word for the annotation, such as ``50clicks``, for folders that hold several."""
+        clicks = self.manifest.info.settings.get("clicks_per_image")
+        return f"{clicks}clicks" if clicks else self.manifest.info.command or "annotation"
+
+    def name(self, row: ManifestRow) -> str:
+        """Name of an image's files, without ending."""
+        return self._names[row.image_id]
+
+    def annotated(self, *, with_marks: bool = False) -> Iterator[AnnotatedImage]:
+        """Images with an annotation, sorted by id."""
+        for image in annotated_images(self.manifest, self._split, with_marks=with_marks):
+            yield image
+            self.num_annotated += 1
+            self._on_image()
+
+    def evaluated(self) -> Iterator[AnnotatedImage]:
+        """Images without annotation whose full masks serve evaluation, sorted by id."""
+        info = self.manifest.info
+        for row in self.manifest.rows:
+            if self._split in (None, row.split) and not row.annotation and row.full_mask and row.split != "train":
+                yield AnnotatedImage(row, self.manifest.path.parent, self.space, info.mask_encoding)
+                self.num_evaluated += 1
+                self._on_image()
+
+    def write(self, name: str, data: str | bytes) -> None:
+        """Write a file of the export."""
+        write_atomically(self.folder / name, data.encode() if isinstance(data, str) else data)
+
+    def write_label_map(self, name: str, label_map: LabelMap) -> None:
+        """Write train ids in the values of the target, as grey PNG: several readers turn a palette into colours."""
+        self.write(name, encode_image(self.values.encode(label_map, self.space)))
+
+    def put_image(self, image: AnnotatedImage, stem: str, suffix: str | None = None) -> str:
+        """Copy or link a picture; one of another format than PNG is decoded and written anew where PNG is wanted.
+
+        Args:
+            image: The image.
+            stem: Its path in the export, without ending.
+            suffix: The ending that the reader looks for; the one that all pictures have when not given. Readers open a
+                file by what is in it, so under ``.jpg`` a PNG stays what it is.
+
+        Returns:
+            Its path in the export.
+        """
+        source = image.folder / image.row.image
+        height, width = read_image_size(source)
+        if (height, width) != (image.row.height, image.row.width):
+            raise AnnotationError(
+                f"{source}: is {height}x{width} (height x width), but {self.manifest.path} says "
+                f"{image.row.height}x{image.row.width}. Give the pictures that the manifest was made from."
+            )
+        name = stem + (suffix or self.image_suffix)
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix == ".png" and source.suffix.lower() != ".png":
+            self.write(name, encode_image(read_image(source)))
+        elif self._link:
+            target.symlink_to(os.path.abspath(source))
+        else:
+            shutil.copyfile(source, target)
+        return name

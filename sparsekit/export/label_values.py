@@ -1,0 +1,117 @@
+"""Which value stands for which class on disk, target by target; exports write it and imports read it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_manifests import LabelMap, LabelSpace
+from data_manifests.errors import list_some
+from sparsekit.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class LabelValues:
+    """Values of a label map on disk.
+
+    Args:
+        of_class: Value of each class, in the order of train ids.
+        unlabelled: Value of pixels without a label, in annotations and at void pixels of full masks alike.
+        also_unlabelled: Other values that a reader takes for no label; never written.
+    """
+
+    of_class: tuple[int, ...]
+    unlabelled: int
+    also_unlabelled: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        meanings = [self.unlabelled, *self.also_unlabelled, *self.of_class]
+        if twice := [value for value in meanings[: 1 + len(self.also_unlabelled)] if meanings.count(value) > 1]:
+            raise AnnotationError(
+                f"Value {twice[0]} would mean two things: this format has room for fewer than the {len(self.of_class)} "
+                "classes there are. Merge classes, or choose a format of 16 bits such as nnunet."
+            )
+
+    def encode(self, label_map: LabelMap, space: LabelSpace) -> LabelMap:
+        """Values to write.
+
+        Args:
+            label_map: Train ids, shape (H, W), with the label space's unlabelled value where there is no label.
+            space: The label space.
+
+        Returns:
+            Shape (H, W), uint8 where all values fit, else uint16.
+        """
+        table = np.full(65536, self.unlabelled, np.uint16)
+        table[: space.num_classes] = self.of_class
+        values = table[label_map]
+        return values.astype(np.uint8) if max(self.unlabelled, *self.of_class) <= 255 else values
+
+    def decode(self, values: LabelMap, space: LabelSpace, where: object) -> LabelMap:
+        """Train ids of values as read; the opposite of ``encode``.
+
+        Raises:
+            AnnotationError: If a value means nothing.
+        """
+        table = np.full(65536, -1, np.int32)
+        table[[self.unlabelled, *self.also_unlabelled]] = space.unlabelled_value
+        table[list(self.of_class)] = np.arange(space.num_classes)
+        train_ids = table[values]
+        if train_ids.min(initial=0) < 0:
+            unknown = [str(v) for v in np.unique(values[train_ids < 0])]
+            expected = list_some([*map(str, sorted(self.of_class))], limit=40)
+            raise AnnotationError(
+                f"{where}: holds the values {list_some(unknown)}, which mean nothing here. Expected the classes "
+                f"{expected}, and {self.unlabelled} for no label. Is it of another data set or format?"
+            )
+        return train_ids.astype(space.dtype)
+
+
+def _train_ids(space: LabelSpace, unlabelled: int = 255) -> LabelValues:
+    return LabelValues(tuple(range(space.num_classes)), unlabelled)
+
+
+def _class_ids(space: LabelSpace, unlabelled: int) -> LabelValues:
+    if nameless := [c.name for c in space.classes if not c.class_ids]:
+        raise AnnotationError(f"Label space '{space.name}' gives no id to {list_some(nameless)}.")
+    return LabelValues(tuple(c.class_ids[0] for c in space.classes), unlabelled)
+
+
+def _agmm(space: LabelSpace) -> LabelValues:
+    # 255 is padding there: trained on as if it were not of the image, where an annotation says it.
+    return LabelValues(tuple(range(space.num_classes)), space.num_classes, (255,))
+
+
+def _tel(space: LabelSpace) -> LabelValues:
+    if space.name == "cityscapes":
+        return _class_ids(space, 255)
+    if space.name == "ade20k":
+        # Its loader takes 1 from every value in eight bits: only 0 becomes 255, and 255 would become class 254.
+        return _class_ids(space, 0)
+    return _train_ids(space)
+
+
+def _s4a(space: LabelSpace) -> LabelValues:
+    if all(c.class_ids and c.class_ids[0] > 0 for c in space.classes):
+        return _class_ids(space, 0)
+    return LabelValues(tuple(range(1, space.num_classes + 1)), 0)
+
+
+def _nnunet(space: LabelSpace) -> LabelValues:
+    return _train_ids(space, space.num_classes)
+
+
+#: Values by target.
+LABEL_VALUES: dict[str, Callable[[LabelSpace], LabelValues]] = {
+    "agmm": _agmm,
+    "tel": _tel,
+    "urss": _train_ids,
+    "spml": _train_ids,
+    "pixelpick": _train_ids,
+    "s4a": _s4a,
+    "nnunet": _nnunet,
+    "mmseg": _train_ids,
+    "hf": _train_ids,
+}

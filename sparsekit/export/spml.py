@@ -1,0 +1,23 @@
+"""SPML: ``VOC2012/scribble/dilate_3/<id>.png`` and lists of image, label and over-segmentation."""
+
+from __future__ import annotations
+
+from sparsekit.export.job import ExportJob
+from sparsekit.export.label_maps import Places, write_label_maps, write_lists
+
+
+def write(job: ExportJob) -> None:
+    """Write a data folder for its loader, and its lists in ``datasets/voc12``.
+
+    The third column names the over-segmentation ``VOC2012/hed/<id>.png``, which SPML's own download holds; for
+    evaluation it is the label itself, as in SPML's lists.
+    """
+    places = Places("VOC2012/JPEGImages/{name}", "VOC2012/scribble/dilate_3/{name}.png", "VOC2012/segcls/{name}.png")
+    placed = write_label_maps(job, places)
+    sparse = [p for p in placed if p.row.annotation]
+    full = [p for p in placed if not p.row.annotation]
+    write_lists(
+        job, sparse, "datasets/voc12/scribble_{split}+_d3_hed.txt",
+        lambda p: f"{p.image} {p.labels} VOC2012/hed/{p.name}.png",
+    )  # fmt: skip
+    write_lists(job, full, "datasets/voc12/panoptic_{split}.txt", lambda p: f"{p.image} {p.labels} {p.labels}")

@@ -1,0 +1,15 @@
+"""URSS, and with it CC4S, CDSP and rloss: ``pascal_2012_scribble/<id>.png`` beside ``JPEGImages`` and the lists."""
+
+from __future__ import annotations
+
+from sparsekit.export.job import ExportJob
+from sparsekit.export.label_maps import Places, write_label_maps, write_lists
+
+
+def write(job: ExportJob) -> None:
+    """Write a root folder for its loader: pictures ``.jpg``, label maps ``.png``, lists of bare names."""
+    placed = write_label_maps(
+        job,
+        Places("JPEGImages/{name}", "pascal_2012_scribble/{name}.png", "SegmentationClassAug/{name}.png", ".jpg"),
+    )
+    write_lists(job, placed, "ImageSets/SegmentationAug/{split}.txt", lambda p: p.name)

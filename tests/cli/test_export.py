@@ -1,0 +1,40 @@
+"""``sparsekit export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cli.sparsekit_cli import main
+from cli.sparsekit_commands.export import TARGETS
+from sparsekit.export import EXPORTERS
+from tests.sparsekit.conftest import tiny_manifest
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, ["export", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_offers_every_format() -> None:
+    assert tuple(EXPORTERS) == TARGETS
+
+
+def test_exports_and_says_what(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m", num_val=1).path
+    out = tmp_path / "out"
+    code, text, err = run(manifest, "--to", "mmseg", "--out", out)
+    assert (code, err) == (0, "")
+    assert text == f"{out}\n  mmseg: 1 annotated images, 1 with their full masks for evaluation\n"
+    code, _, err = run(manifest, "--to", "mmseg", "--out", out)
+    assert code == 1 and err == f"Error: {out}: is there already. Give --overwrite to replace it, or another --out.\n"
+    code, text, _ = run(manifest.parent, "--to", "hf", "--out", out, "--overwrite", "--link", "--split", "train")
+    assert code == 0 and "1 annotated images\n" in text and (out / "train/images/image_0.png").is_symlink()
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    code, _, err = run(tmp_path / "none.csv", "--to", "hf", "--out", tmp_path / "out")
+    assert code == 1 and "no such manifest" in err
+    code, _, err = run(tiny_manifest(tmp_path / "m").path, "--to", "word", "--out", tmp_path / "out")
+    assert code == 2 and "'word' is not one of" in err
