@@ -64,9 +64,20 @@ def run_synthesis(
             bar.update()
 
         summaries = synthesize(
-            dataset, annotator, out_dir, seed=seed, splits=annotated_splits, limit=limit, workers=workers,
-            dask=dask, shard=shard, overwrite=overwrite, absolute_paths=absolute_paths, on_start=start, on_image=advance,
-        )  # fmt: skip
+            dataset,
+            annotator,
+            out_dir,
+            seed=seed,
+            splits=annotated_splits,
+            limit=limit,
+            workers=workers,
+            dask=dask,
+            shard=shard,
+            overwrite=overwrite,
+            absolute_paths=absolute_paths,
+            on_start=start,
+            on_image=advance,
+        )
     seconds = time.perf_counter() - started
     if as_json:
         results = [_to_dict(summary) for summary in summaries]
