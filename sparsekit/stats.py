@@ -100,7 +100,7 @@ class AnnotationStats:
             "images_reached_share": share(stats.images_reached, stats.images),
             "marks": stats.marks,
             "labelled_pixels": stats.labelled,
-            "share_of_annotated": share(stats.labelled, stats.pixels),
+            "share_of_annotated": share(stats.labelled - stats.off_class, stats.pixels),
             "share_of_image": share(stats.labelled, self.image_pixels),
             "off_class_pixels": stats.off_class,
             "regions": stats.regions,

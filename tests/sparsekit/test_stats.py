@@ -205,6 +205,13 @@ def test_many_regions(full, regions):
     assert sum(stats.regions_reached for stats in found.values()) == regions
 
 
+def test_labels_off_their_class_cover_none_of_it(tmp_path):
+    box = np.ones_like(SCENE)  # as a box over the whole image
+    total = annotation_stats(tiny_manifest(tmp_path, [SCENE], [[]], sparse_maps=[box])).rows()[-1]
+    assert (total["labelled_pixels"], total["off_class_pixels"]) == (64, 64 - 44)
+    assert (total["share_of_annotated"], total["share_of_image"]) == (44 / 63, 1)
+
+
 def test_bad_minimum_area():
     with pytest.raises(ValueError, match="min_area must be at least 1 pixel, got 0"):
         annotation_stats(None, min_area=0)
