@@ -12,6 +12,7 @@ from cli.sparsekit_commands.diff import diff
 from cli.sparsekit_commands.export import export
 from cli.sparsekit_commands.gallery import gallery
 from cli.sparsekit_commands.info import info
+from cli.sparsekit_commands.marks import marks
 from cli.sparsekit_commands.merge import merge
 from cli.sparsekit_commands.points import points
 from cli.sparsekit_commands.render import render
@@ -30,6 +31,7 @@ COMMANDS: tuple[click.Command, ...] = (
     demo_data,
     points,
     scribbles,
+    marks,
     score,
     stats,
     render,

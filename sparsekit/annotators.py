@@ -9,6 +9,7 @@ from data_manifests import LabelMap, Mark
 from sparsekit.click_strategies import ClickSettings, draw_clicks
 from sparsekit.clicks import sample_clicks
 from sparsekit.randomness import ImageStream
+from sparsekit.region_marks import RegionMarkSettings, mark_regions
 from sparsekit.regions import true_instances
 from sparsekit.scribbles import DEFAULT_LENGTH, ScribbleSettings, trace_scribbles
 
@@ -110,12 +111,7 @@ class ScribbleAnnotator:
     settings: ScribbleSettings = field(default_factory=ScribbleSettings)
 
     def __post_init__(self) -> None:
-        per_cents = [round(100 * share) for share in self.shares]
-        for share, per_cent in zip(self.shares, per_cents, strict=True):
-            if not 1 <= per_cent <= 100 or abs(share - per_cent / 100) > 1e-9:
-                raise ValueError(f"A length must lie between 0.01 and 1, in steps of 0.01, got {share}.")
-        if not per_cents or len(set(per_cents)) != len(per_cents):
-            raise ValueError(f"Give one length or several different ones, got {', '.join(map(str, self.shares))}.")
+        check_per_cents("length", self.shares)
 
     @property
     def uses_instances(self) -> bool:
@@ -135,3 +131,65 @@ class ScribbleAnnotator:
         return trace_scribbles(
             label_map, self.settings, self.shares, rng=rng, unlabelled_value=unlabelled_value, instances=instances
         )
+
+
+@dataclass(frozen=True)
+class RegionMarkAnnotator:
+    """Boxes, blocks or coarse polygons; blocks of one or several sizes.
+
+    Args:
+        settings: What is drawn.
+        shares: Parts of each region that blocks cover, each in (0, 1] and a whole number of per cents; not for others.
+
+    Raises:
+        ValueError: If blocks have no share, others have one, or one occurs twice or is out of range.
+    """
+
+    command: ClassVar[str] = "marks"
+
+    settings: RegionMarkSettings
+    shares: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.settings.kind == "block":
+            check_per_cents("share", self.shares)
+        elif self.shares:
+            raise ValueError(f"A share is for blocks only, not for kind '{self.settings.kind}'.")
+
+    @property
+    def uses_instances(self) -> bool:
+        """See ``Annotator``."""
+        return self.settings.per == "instance"
+
+    def variants(self) -> list[tuple[str, dict[str, Any]]]:
+        """See ``Annotator``."""
+        settings = asdict(self.settings)
+        if self.settings.kind != "coarse":
+            del settings["margin"]
+        if self.settings.kind == "block":
+            return [(f"blocks{round(100 * share)}", {**settings, "share": share}) for share in self.shares]
+        return [("boxes" if self.settings.kind == "box" else "coarse", settings)]
+
+    def annotate(
+        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
+    ) -> list[list[Mark]]:
+        """See ``Annotator``; nothing here is left to chance."""
+        instances = None if instance_map is None else true_instances(instance_map)
+        return [
+            mark_regions(label_map, self.settings, share or 1.0, unlabelled_value=unlabelled_value, instances=instances)
+            for share in self.shares or (None,)
+        ]
+
+
+def check_per_cents(name: str, shares: tuple[float, ...]) -> None:
+    """Refuse shares that could not name a folder each.
+
+    Raises:
+        ValueError: If there is none, one occurs twice, or one is not 0.01, 0.02, ... or 1.
+    """
+    per_cents = [round(100 * share) for share in shares]
+    for share, per_cent in zip(shares, per_cents, strict=True):
+        if not 1 <= per_cent <= 100 or abs(share - per_cent / 100) > 1e-9:
+            raise ValueError(f"A {name} must lie between 0.01 and 1, in steps of 0.01, got {share}.")
+    if not per_cents or len(set(per_cents)) != len(per_cents):
+        raise ValueError(f"Give one {name} or several different ones, got {', '.join(map(str, shares)) or 'none'}.")

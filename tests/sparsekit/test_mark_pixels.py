@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_manifests import Mark
 from sparsekit.errors import AnnotationError
-from sparsekit.mark_pixels import mark_pixels, stroke_pixels
+from sparsekit.mark_pixels import mark_pixels, polygon_pixels, stroke_pixels
 from sparsekit.polylines import safe
 
 points = st.tuples(st.integers(-8, 8), st.integers(-8, 8))
@@ -78,3 +78,34 @@ def test_neighbouring_pixels_are_always_safe_and_points_outside_never():
 def test_unknown_kinds_are_refused():
     with pytest.raises(AnnotationError, match="Unknown kind of mark 'spray'; expected one of: click, stroke"):
         mark_pixels(Mark("spray", 0, 0, 0))
+
+
+def literal_polygon(corners):
+    """Each pixel of a window: on a side, or with an odd number of sides to its right."""
+    covered = set()
+    sides = list(zip(corners, [*corners[1:], corners[0]], strict=True))
+    for pixel in np.ndindex(17, 17):
+        row, col = pixel[0] - 8, pixel[1] - 8
+        on_side, crossings = False, 0
+        for (r0, c0), (r1, c1) in sides:
+            cross = (r1 - r0) * (col - c0) - (c1 - c0) * (row - r0)
+            between = min(r0, r1) <= row <= max(r0, r1) and min(c0, c1) <= col <= max(c0, c1)
+            on_side |= cross == 0 and between
+            if (r0 <= row) != (r1 <= row):
+                crossings += Fraction((row - r0) * (c1 - c0), r1 - r0) + c0 > col
+        if on_side or crossings % 2:
+            covered.add((row, col))
+    return covered
+
+
+@given(corners=st.lists(points, min_size=1, max_size=7))
+@settings(max_examples=150, deadline=None)
+def test_polygons_cover_their_inside_and_their_sides(corners):
+    drawn = polygon_pixels(np.array(corners))
+    assert list(map(tuple, drawn.tolist())) == sorted(literal_polygon(corners))
+
+
+def test_boxes_cover_their_rectangle():
+    assert mark_pixels(Mark("box", 0, 1, 2, ((1, 2), (2, 4)))).tolist() == [
+        [1, 2], [1, 3], [1, 4], [2, 2], [2, 3], [2, 4],
+    ]  # fmt: skip
