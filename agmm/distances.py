@@ -99,8 +99,8 @@ class _PrototypesAndDistances(torch.autograd.Function):
             for image, grad_image, mu, g, grad_mu in zip(features, grad_features, *parts, strict=True):
                 if not len(mu):
                     grad_image.zero_()
-                for rows, x, centred in _feature_blocks(image, mu, ctx.distance):
-                    towards_x, towards_mu = gradients(x, centred, g[:, rows].flatten(1).to(x.dtype))
+                for rows, x, centred in _feature_blocks(image, mu, ctx.distance, exact=False):
+                    towards_x, towards_mu = gradients(x, centred, g[:, rows].flatten(1))
                     grad_image[:, rows] = towards_x.view(grad_image[:, rows].shape)
                     grad_mu += towards_mu
         read = (grad_prototypes[pair] * weight[:, None]).to(features.dtype)
@@ -138,14 +138,20 @@ def _l1_gradients(x: Tensor, mu: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     return towards_x, towards_mu
 
 
-def _feature_blocks(image: Tensor, prototypes: Tensor, distance: Distance) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Rows of one image's features, as a copy of shape (D, S), and its prototypes; for products centred and exact."""
+def _feature_blocks(
+    image: Tensor, prototypes: Tensor, distance: Distance, *, exact: bool = True
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Rows of one image's features, as a copy of shape (D, S), and its prototypes.
+
+    For matrix products (l2) both come centred, and in float64 where ``exact``: distances are differences of large
+    numbers. Their gradients are not.
+    """
     if not len(prototypes):
         return
     dtype, centre = prototypes.dtype, torch.zeros_like(prototypes[0])
     if distance == "l2":
         centre = prototypes.mean(0)
-        if image.device.type != "mps":  # which has no float64
+        if exact and image.device.type != "mps":  # which has no float64
             dtype = torch.float64
     centred = prototypes.to(dtype) - centre.to(dtype)
     channels, height, width = image.shape

@@ -217,12 +217,12 @@ def _comparisons(labelled: LabelledPixels) -> tuple[Tensor, Tensor]:
     return pixel, first_pair[labelled.image[pixel]] + within
 
 
-def _absent_classes(labelled: LabelledPixels, logits: Tensor, image_classes: Tensor | None) -> Tensor:
-    """Classes known not to be in the image, as image * C + class, shape (A,)."""
+def _absent_classes(labelled: LabelledPixels, logits: Tensor, image_classes: Tensor | None) -> list[Tensor]:
+    """For each image the classes known not to be in it."""
     here = torch.zeros(logits.shape[:2], dtype=torch.bool, device=logits.device)
     here[labelled.pair_image, labelled.pair_class] = True
     absent = ~(here | image_classes) if image_classes is not None else ~here & here.any(1, keepdim=True)
-    return absent.flatten().nonzero()[:, 0]
+    return [of_image.nonzero()[:, 0] for of_image in absent]
 
 
 def _check_shapes(

@@ -9,6 +9,7 @@ once. No array of the image's size is kept, but for that gradient.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,9 +21,12 @@ from agmm.distances import loss_dtype, row_blocks
 from agmm.labelled_pixels import LabelledPixels
 from agmm.mixture import EPSILON
 
+#: For each image the classes that are not in it; None where that plays no part.
+Absent = Sequence[Tensor] | None
+
 
 def pixel_terms(
-    logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Tensor | None
+    logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Absent
 ) -> tuple[Tensor, Tensor, Tensor]:
     """L_seg (eq. 5), L_self (eq. 6) and the absence term (eq. 9).
 
@@ -31,7 +35,7 @@ def pixel_terms(
         density: The mixture at the features' size, shape (M, h, w); None for no L_self.
         labelled: The labelled pixels and the M pairs.
         valid: False on padding, bool, shape (N, H, W).
-        absent: Classes not in the image, as image * C + class, int64, shape (A,); None for no absence term.
+        absent: For each image the classes that are not in it, int64; None for no absence term.
 
     Returns:
         Three scalars: the mean over labelled pixels, and two means over real pixels; 0 where there is no such pixel.
@@ -50,7 +54,7 @@ class _PixelTerms(torch.autograd.Function):
         density: Tensor | None,
         labelled: LabelledPixels,
         valid: Tensor,
-        absent: Tensor | None,
+        absent: Absent,
     ) -> tuple[Tensor, Tensor, Tensor]:
         dtype = loss_dtype(logits)
         num_real = valid.sum().clamp(min=1)
@@ -60,8 +64,8 @@ class _PixelTerms(torch.autograd.Function):
         if density is not None or absent is not None:
             sum_self, sum_absence, evidence = _dense_sums(logits, density, labelled, valid, absent)
             self_, absence = sum_self / num_real, sum_absence / num_real
-        ctx.save_for_backward(logits, density, valid, absent, evidence, num_real)
-        ctx.labelled = labelled
+        ctx.save_for_backward(logits, density, valid, evidence, num_real)
+        ctx.labelled, ctx.absent = labelled, absent
         return seg, self_, absence
 
     @staticmethod
@@ -69,8 +73,9 @@ class _PixelTerms(torch.autograd.Function):
     def backward(
         ctx: Any, grad_seg: Tensor, grad_self: Tensor, grad_absence: Tensor
     ) -> tuple[Tensor, Tensor | None, None, None, None]:
-        logits, density, valid, absent, evidence, num_real = ctx.saved_tensors
+        logits, density, valid, evidence, num_real = ctx.saved_tensors
         labelled: LabelledPixels = ctx.labelled
+        absent: Absent = ctx.absent
         with torch.autocast(logits.device.type, enabled=False):
             if density is None and absent is None:
                 grad_logits = torch.zeros_like(logits)
@@ -90,33 +95,31 @@ class _PixelTerms(torch.autograd.Function):
 
 
 def _dense_sums(
-    logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Tensor | None
+    logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Absent
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """L_self and absence summed over real pixels, and B^T a (see the module) over pair_classes, shape (M, h, w)."""
+    """L_self and absence summed over real pixels, and the gradient of -2 L_self towards ``density``, (M, h, w)."""
     height, width = logits.shape[2:]
     dtype, device = loss_dtype(logits), logits.device
-    plane = _planes(labelled, logits)
-    total_self = torch.zeros((), dtype=dtype, device=device)
-    total_absence = torch.zeros((), dtype=dtype, device=device)
-    half_way = None if density is None else density.new_zeros((len(density), density.shape[1], width))
-    for rows in row_blocks(height, logits.shape[0] * logits.shape[1] * width, device):
-        probs, real = _probs_of_rows(logits, rows), valid[:, rows]
-        if half_way is not None:
-            p = probs.index_select(0, plane)
-            share = real[labelled.pair_image] / labelled.pair_classes[:, None, None].to(dtype)
-            log_not = (1 - p).add_(EPSILON).log_().mul_(share)
-            total_self -= log_not.sum() / 2
-            evidence = p.add_(EPSILON).log_().mul_(share).sub_(log_not)
-            down = adjoint_map(half_way.shape[1], height, device, dtype, rows.start, rows.stop)
-            down.add_to(half_way, evidence, 1)
-        if absent is not None:
-            log_not = (1 - probs.index_select(0, absent)).add_(EPSILON).log_()
-            total_absence -= log_not.mul_(real[absent // logits.shape[1]]).sum()
-    if half_way is None or density is None:
-        return total_self, total_absence, None
-    evidence = torch.zeros_like(density)
-    adjoint_map(density.shape[2], width, device, dtype).add_to(evidence, half_way, 2)
-    return total_self - (density * evidence).sum() / 2, total_absence, evidence
+    total_self, total_absence = torch.zeros((2,), dtype=dtype, device=device)
+    evidence = None if density is None else torch.zeros_like(density)
+    for image, real, classes, gone, out in zip(logits, valid, *_by_image(labelled, absent, evidence), strict=True):
+        half_way = None if out is None else out.new_zeros((len(out), out.shape[1], width))
+        for rows in row_blocks(height, len(image) * width, device):
+            probs, mask = _probs(image, rows), real[rows].to(dtype)
+            if half_way is not None and len(classes):
+                p = probs.index_select(0, classes)
+                log_not = (1 - p).add_(EPSILON).log_()
+                total_self -= (log_not.sum(0) * mask).sum() / (2 * len(classes))
+                a = p.add_(EPSILON).log_().sub_(log_not).mul_(mask)
+                adjoint_map(half_way.shape[1], height, device, dtype, rows.start, rows.stop).add_to(half_way, a, 1)
+            if len(gone):
+                log_not = (1 - probs.index_select(0, gone)).add_(EPSILON).log_()
+                total_absence -= (log_not.sum(0) * mask).sum()
+        if half_way is not None and out is not None and len(classes):
+            adjoint_map(out.shape[2], width, device, dtype).add_to(out, half_way.div_(len(classes)), 2)
+    if evidence is not None and density is not None:
+        total_self = total_self - (density * evidence).sum() / 2
+    return total_self, total_absence, evidence
 
 
 def _dense_gradient(
@@ -124,43 +127,54 @@ def _dense_gradient(
     density: Tensor | None,
     labelled: LabelledPixels,
     valid: Tensor,
-    absent: Tensor | None,
+    absent: Absent,
     grad_self: Tensor,
     grad_absence: Tensor,
 ) -> Tensor:
     """Gradient of ``grad_self`` * the first sum of :func:`_dense_sums` + ``grad_absence`` * the second."""
     height, width = logits.shape[2:]
     dtype, device = loss_dtype(logits), logits.device
-    plane = _planes(labelled, logits)
     result = torch.empty_like(logits)
-    wide = None if density is None else resize_map(density.shape[2], width, device, dtype)(density, 2)
-    for rows in row_blocks(height, logits.shape[0] * logits.shape[1] * width, device):
-        probs = _probs_of_rows(logits, rows)
-        grad_probs = torch.zeros_like(probs)
-        if wide is not None:
-            g = resize_map(wide.shape[1], height, device, dtype, rows.start, rows.stop)(wide, 1)
-            p = probs.index_select(0, plane)
-            towards_p = (1 - g).div_((1 - p).add_(EPSILON)).sub_(g.div_(p.add_(EPSILON)))
-            towards_p *= (grad_self / (2 * labelled.pair_classes))[:, None, None]
-            grad_probs.index_copy_(0, plane, towards_p)
-        if absent is not None:
-            grad_probs.index_copy_(0, absent, grad_absence / (1 - probs.index_select(0, absent)).add_(EPSILON))
-        # Through the softmax: p (g - sum of g p over the classes).
-        shape = (*logits.shape[:2], rows.stop - rows.start, width)
-        grad = grad_probs.mul_(probs).view(shape)
-        grad.addcmul_(probs.view(shape), grad.sum(1, keepdim=True), value=-1).mul_(valid[:, None, rows])
-        result[:, :, rows] = grad
+    for image, real, target, classes, gone, g_low in zip(
+        logits, valid, result, *_by_image(labelled, absent, density), strict=True
+    ):
+        scale = grad_self / (2 * max(1, len(classes)))
+        wide = None if g_low is None else resize_map(g_low.shape[2], width, device, dtype)(g_low * scale, 2)
+        for rows in row_blocks(height, len(image) * width, device):
+            probs, mask = _probs(image, rows), real[rows].to(dtype)
+            # Through the softmax, p (q - sum of q p over the classes), where q is the gradient towards p.
+            parts = []
+            if wide is not None and len(classes):
+                g = resize_map(wide.shape[1], height, device, dtype, rows.start, rows.stop)(wide, 1)
+                p = probs.index_select(0, classes)
+                q = (scale - g).div_((1 - p).add_(EPSILON)).sub_(g.div_(p + EPSILON))
+                parts.append((classes, q.mul_(p).mul_(mask)))
+            if len(gone):
+                p = probs.index_select(0, gone)
+                parts.append((gone, (grad_absence * p).div_((1 - p).add_(EPSILON)).mul_(mask)))
+            probs.mul_(-sum((qp.sum(0) for _, qp in parts), torch.zeros_like(mask)))
+            for which, qp in parts:
+                probs.index_add_(0, which, qp)
+            target[:, rows] = probs
     return result
 
 
-def _probs_of_rows(logits: Tensor, rows: slice) -> Tensor:
-    """Softmax of some rows, shape (N * C, number of rows, W)."""
-    return logits[:, :, rows].to(loss_dtype(logits)).contiguous().softmax(1).flatten(0, 1)
+def _probs(image: Tensor, rows: slice) -> Tensor:
+    """Softmax of some rows of one image's logits, shape (C, number of rows, W)."""
+    return image[:, rows].to(loss_dtype(image)).contiguous().softmax(0)
 
 
-def _planes(labelled: LabelledPixels, logits: Tensor) -> Tensor:
-    """Where each pair's class is among the N * C planes of the logits, shape (M,)."""
-    return labelled.pair_image * logits.shape[1] + labelled.pair_class
+def _by_image(
+    labelled: LabelledPixels, absent: Absent, of_pairs: Tensor | None
+) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor | None]]:
+    """For each image: classes labelled in it, classes not in it, and its part of what each pair has."""
+    pairs = list(labelled.pairs_per_image)
+    none = labelled.pair_class[:0]
+    return (
+        torch.split(labelled.pair_class, pairs),
+        [none] * len(pairs) if absent is None else absent,
+        [None] * len(pairs) if of_pairs is None else torch.split(of_pairs, pairs),
+    )
 
 
 def _read(logits: Tensor, labelled: LabelledPixels) -> Tensor:

@@ -140,7 +140,7 @@ def test_gradient_of_pixel_terms() -> None:
     batch = make_batch(num_images=2, num_classes=3, size=(4, 5)).leaves()
     labelled = find_labelled(batch.target, batch.valid, num_classes=3)
     density = torch.rand(len(labelled.pair_image), 3, 3, dtype=torch.float64, requires_grad=True)
-    absent = (~batch.image_classes).flatten().nonzero()[:, 0]
+    absent = [(~known).nonzero()[:, 0] for known in batch.image_classes]
     assert torch.autograd.gradcheck(
         lambda z, g: pixel_terms(z, g, labelled, batch.valid, absent), (batch.logits, density)
     )
