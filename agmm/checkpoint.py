@@ -164,8 +164,9 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 def _read(path: Path, reader: Callable[[], _T]) -> _T:
     try:
         with path.open("rb") as file:
-            start = file.read(2)
-        if start == b"PK" or start[:1] == b"\x80":
+            start = file.read(9)
+        # safetensors begin with the length of their JSON header, whose lowest byte is 0x80 in one file of 32.
+        if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
             raise TrainingError(
                 f"{path}: a pickle, which can run code when it is read and is therefore never loaded. Expected the "
                 f"{WEIGHTS_NAME} of a run folder."

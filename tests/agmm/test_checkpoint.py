@@ -41,6 +41,16 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+def test_headers_of_any_length_come_back(tmp_path: Path) -> None:
+    starts = set()
+    for length in range(0, 256, 8):
+        info = replace(INFO, manifest_sha256="a" * length)
+        save_checkpoint(tmp_path / "x.safetensors", {"a": torch.zeros(1)}, info)
+        starts.add((tmp_path / "x.safetensors").read_bytes()[0])
+        assert read_checkpoint_info(tmp_path / "x.safetensors") == info
+    assert 0x80 in starts  # the first byte of a pickle
+
+
 def test_a_run_predicts_as_it_did(tmp_path: Path) -> None:
     model = build_model(MODEL).eval()
     save_checkpoint(tmp_path / WEIGHTS_NAME, model.state_dict(), INFO)
