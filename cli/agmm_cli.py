@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import click
 
+from cli.agmm_commands.ablate import ablate
 from cli.agmm_commands.evaluate import evaluate
 from cli.agmm_commands.export import export
+from cli.agmm_commands.figure import figure
 from cli.agmm_commands.predict import predict
 from cli.agmm_commands.recipes import recipes
 from cli.agmm_commands.stages import stages
+from cli.agmm_commands.table import table
 from cli.agmm_commands.train import train
 from cli.reporting import ReportingGroup
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (train, stages, evaluate, predict, export, recipes)
+COMMANDS: tuple[click.Command, ...] = (train, stages, ablate, evaluate, predict, export, recipes, figure, table)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

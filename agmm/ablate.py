@@ -1,0 +1,252 @@
+"""Train every setting of a study on every manifest with every seed, and put the scores side by side."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agmm.config import TrainConfig
+from agmm.distributed import join_ranks
+from agmm.errors import TrainingError
+from agmm.evaluate_run import evaluate_run
+from agmm.inference import Protocol, ProtocolName
+from agmm.losses import resolve_options
+from agmm.run_folder import manifest_sha256
+from agmm.stages import run_stages
+from agmm.studies import Setting, Study
+from data_manifests import Manifest
+from data_manifests.image_io import write_atomically
+
+RESULTS_NAME = "results.csv"
+REPORT_NAME = "report.md"
+
+_COLUMNS = (
+    "annotation", "setting", "stages", "seed", "split", "protocol", "miou", "pixel_accuracy", "best_epoch", "run",
+    "settings_sha256",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of a study.
+
+    Args:
+        annotation: What the manifest is called in tables.
+        manifest: What to train on.
+        setting: What to train.
+        config: All settings.
+        run_dir: Holds its stages.
+    """
+
+    annotation: str
+    manifest: Manifest
+    setting: Setting
+    config: TrainConfig
+    run_dir: Path
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from the other runs of the study."""
+        return self.annotation, self.setting.name, str(self.config.seed)
+
+
+def plan_runs(
+    study: Study, manifests: Sequence[Manifest], base: TrainConfig, seeds: Sequence[int], out_dir: Path
+) -> list[Plan]:
+    """All runs of a study; settings that differ in the number of stages alone share their first stages.
+
+    Raises:
+        ValueError: If a setting cannot be used, or there is nothing to run.
+    """
+    if not manifests or not seeds:
+        raise ValueError("A study needs at least one manifest and one seed.")
+    folders: dict[str, str] = {}
+    plans = []
+    for annotation, manifest in zip(annotation_names(manifests), manifests, strict=True):
+        for setting in study.settings:
+            what = json.dumps(setting.changes, sort_keys=True)
+            folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
+            for seed in seeds:
+                config = setting.apply(base, seed)
+                resolve_options(config.preset, **config.loss)
+                run_dir = out_dir / "runs" / _slug(annotation, set()) / folder / f"seed-{seed}"
+                plans.append(Plan(annotation, manifest, setting, config, run_dir))
+    return plans
+
+
+def run_study(
+    study: Study,
+    manifests: Sequence[Manifest],
+    base: TrainConfig,
+    out_dir: Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    split: str = "val",
+    protocol: ProtocolName = "whole",
+    pseudo_protocol: Protocol | None = None,
+    threshold: float = 0.0,
+    overwrite: bool = False,
+    quiet: bool = False,
+    on_run: Callable[[int, int, Plan], None] = lambda number, total, plan: None,
+) -> list[dict[str, str]]:
+    """Run a study; a repeated call does what is still to do.
+
+    Args:
+        study: The settings to compare.
+        manifests: What to train on, one column of the report each.
+        base: Settings that the study's rows change.
+        out_dir: Receives ``results.csv`` with a row for each run, ``report.md``, and the runs in ``runs/``.
+        seeds: Each setting is trained once for each.
+        split: What to score.
+        protocol: How pictures are segmented to be scored.
+        pseudo_protocol: How training pictures are segmented between stages; by default multi-scale.
+        threshold: See ``agmm.stages.run_stages``.
+        overwrite: Train again what is there already.
+        quiet: Show no progress on stderr.
+        on_run: Called before each run with its number, the number of runs, and the run.
+
+    Returns:
+        The rows of ``results.csv``.
+
+    Raises:
+        TrainingError: As ``agmm.train.train_network``; what is finished stays.
+        ValueError: If a setting cannot be used, or differs from that of a run already begun.
+    """
+    plans = plan_runs(study, manifests, base, seeds, out_dir)
+    ranks = join_ranks(base.device)
+    done = {} if overwrite else read_results(out_dir / RESULTS_NAME)
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    begun: set[Path] = set()
+    for number, plan in enumerate(plans, start=1):
+        settings = [plan.config.to_toml(), manifest_sha256(plan.manifest), split, protocol, str(plan.setting.stages)]
+        settings += [str(pseudo_protocol), str(threshold)] if plan.setting.stages > 1 else []
+        checksum = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
+        found = done.get(plan.key)
+        if found is None or found["settings_sha256"] != checksum:
+            on_run(number, len(plans), plan)
+            stages = run_stages(
+                plan.manifest, plan.config, plan.run_dir, stages=plan.setting.stages, protocol=pseudo_protocol,
+                threshold=threshold, overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
+            )  # fmt: skip
+            run = stages[-1].run_dir
+            amp = plan.config.amp and ranks.device.type == "cuda"
+            record = evaluate_run(
+                run, plan.manifest, split=split, protocol=protocol, device=plan.config.device, amp=amp
+            )[0]
+            found = {
+                "annotation": plan.annotation, "setting": plan.setting.name, "stages": str(plan.setting.stages),
+                "seed": str(plan.config.seed), "split": split, "protocol": record["protocol"],
+                "miou": str(record["miou"]), "pixel_accuracy": str(record["pixel_accuracy"]),
+                "best_epoch": str(record["epoch"]), "run": run.relative_to(out_dir).as_posix(),
+                "settings_sha256": checksum,
+            }  # fmt: skip
+        begun.add(plan.run_dir)
+        rows[plan.key] = found
+        if ranks.is_first:
+            write_results(out_dir / RESULTS_NAME, [*rows.values(), *(done[k] for k in done if k not in rows)])
+            report = format_report(study, manifests, list(rows.values()), base)
+            write_atomically(out_dir / REPORT_NAME, report.encode())
+    return list(rows.values())
+
+
+def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
+    """A name for each manifest: its clicks per image where that tells them apart, else its folder's name.
+
+    Raises:
+        ValueError: If two manifests lie in folders of one name.
+    """
+    budgets = [manifest.info.settings.get("clicks_per_image") for manifest in manifests]
+    if all(isinstance(b, int) for b in budgets) and len(set(budgets)) == len(budgets):
+        return [f"{budget} clicks" for budget in budgets]
+    names = [manifest.path.absolute().parent.name for manifest in manifests]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"Two manifests lie in folders called '{twice[0]}'; rename one, as results go by this name.")
+    return names
+
+
+def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
+    """Rows of a ``results.csv`` by annotation, setting and seed; none if there is no file.
+
+    Raises:
+        TrainingError: If it is not the results of a study.
+    """
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if any(set(row) != set(_COLUMNS) or None in row.values() for row in rows):
+        raise TrainingError(f"{path}: expected the columns {', '.join(_COLUMNS)}. Choose another --out.")
+    return {(row["annotation"], row["setting"], row["seed"]): row for row in rows}
+
+
+def write_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write ``results.csv``."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def format_report(
+    study: Study, manifests: Sequence[Manifest], rows: Sequence[dict[str, str]], base: TrainConfig
+) -> str:
+    """A Markdown page: mean mIoU and spread over the seeds, the published numbers beside, and the base settings."""
+    columns = list(zip(annotation_names(manifests), manifests, strict=True))
+    header = ["setting"]
+    for name, manifest in columns:
+        header.append(name)
+        if any(study.published(setting, manifest) for setting in study.settings):
+            header.append("published")
+    lines = [f"# {study.title}", "", _scored(rows), "", _line(header), _line(["---"] * len(header))]
+    for setting in study.settings:
+        cells = [setting.name]
+        for name, manifest in columns:
+            scores = [100 * float(r["miou"]) for r in rows if (r["annotation"], r["setting"]) == (name, setting.name)]
+            cells.append(format_scores(scores))
+            if any(study.published(s, manifest) for s in study.settings):
+                cells.append(str(study.published(setting, manifest) or ""))
+        lines.append(_line(cells))
+    if "published" in header:
+        lines += [
+            "",
+            f"Published: Wu et al., CVPR 2023, supplement, on {study.published_in} val; very likely multi-scale.",
+        ]
+    if any(setting.stages > 1 for setting in study.settings):
+        lines += ["", "MT: multi-stage training."]
+    lines += ["", "Settings that the rows change:", "", "```toml", base.to_toml() + "```", ""]
+    return "\n".join(lines)
+
+
+def format_scores(scores: Sequence[float]) -> str:
+    """Mean, and standard deviation over the seeds where there are several.
+
+    Example:
+        >>> format_scores([61.0, 62.0, 63.0]), format_scores([61.04]), format_scores([])
+        ('62.0 ± 1.0 (3)', '61.0', '')
+    """
+    if len(scores) < 2:
+        return "".join(f"{score:.1f}" for score in scores)
+    return f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f} ({len(scores)})"
+
+
+def _scored(rows: Sequence[dict[str, str]]) -> str:
+    how = sorted({f"{row['split']} split, {row['protocol']}" for row in rows})
+    return f"mIoU in %, mean ± standard deviation (number of seeds); {'; '.join(how)}."
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _slug(name: str, taken: set[str]) -> str:
+    """A folder's name."""
+    slug = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "setting"
+    return slug if slug not in taken else next(s for n in range(2, 10**6) if (s := f"{slug}-{n}") not in taken)

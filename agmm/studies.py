@@ -1,0 +1,175 @@
+"""Lists of settings to compare: those of the supplement's tables, and those a user writes down in a TOML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agmm.config import TrainConfig, read_toml
+from agmm.errors import TrainingError
+from data_manifests import Manifest
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of a study.
+
+    Args:
+        name: How the row is called.
+        changes: What it changes in the base settings, by the names of ``TrainConfig``.
+        stages: Number of trainings; 2 is multi-stage training (MT).
+        published: mIoU in per cent by annotation, named as :func:`published_as` does.
+    """
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    stages: int = 1
+    published: Mapping[str, float] = field(default_factory=dict)
+
+    def apply(self, base: TrainConfig, seed: int) -> TrainConfig:
+        """The settings of one run.
+
+        Raises:
+            ValueError: If a name is unknown or a value cannot be used.
+        """
+        merged = {**base.to_dict(), **self.changes, "seed": seed}
+        merged["loss"] = {**base.loss, **self.changes.get("loss", {})}
+        return TrainConfig.from_dict(merged, f"setting '{self.name}'")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings to compare.
+
+    Args:
+        title: Heads the report.
+        settings: The rows.
+        manifests: What to train on, where the study says so itself.
+        seeds: Each setting is trained once for each, where the study says so itself.
+        published_in: What the published numbers were measured on; a label space's name, empty for none.
+    """
+
+    title: str
+    settings: tuple[Setting, ...]
+    manifests: tuple[Path, ...] = ()
+    seeds: tuple[int, ...] = ()
+    published_in: str = ""
+
+    def published(self, setting: Setting, manifest: Manifest) -> float | None:
+        """The published mIoU of a setting in per cent, if there is one for such data."""
+        if manifest.label_space.name != self.published_in:
+            return None
+        return setting.published.get(published_as(manifest))
+
+
+def published_as(manifest: Manifest) -> str:
+    """What the supplement calls such annotations: clicks per image as a number, ``scribble``, or ``point``."""
+    info = manifest.info
+    if "clicks_per_image" in info.settings:
+        return str(info.settings["clicks_per_image"])
+    return {"scribbles": "scribble", "points": "point"}.get(info.command, "")
+
+
+def _terms(*used: str) -> dict[str, Any]:
+    return {"loss": {f"use_{term}": term in used for term in ("self", "spar", "con")}}
+
+
+_SEG = {"loss": {**_terms()["loss"], "absence_weight": 0.0}}
+_ALL = _terms("self", "spar", "con")
+
+#: The supplement's ablations, by the table's number.
+TABLES: dict[int, Study] = {
+    1: Study(
+        "Weight of the mixture's terms, lambda (supplement, table 1)",
+        tuple(
+            Setting(f"lambda = {value}", {"lambda": value}, published={"point": point, "scribble": scribble})
+            for value, point, scribble in (
+                (0.1, 67.5, 74.0), (0.2, 68.1, 74.8), (0.5, 68.6, 75.9), (0.8, 69.2, 76.3), (1.0, 69.6, 76.4),
+                (1.5, 69.3, 76.2),
+            )
+        ),
+        published_in="pascal_voc",
+    ),
+    2: Study(
+        "What each term is worth (supplement, table 2)",
+        tuple(
+            Setting(name, changes, stages, dict(zip(("20", "50", "100"), scores, strict=True)))
+            for name, changes, stages, scores in (
+                ("L_seg", _SEG, 1, (53.5, 60.3, 64.2)),
+                ("L_seg, MT", _SEG, 2, (59.7, 65.2, 67.8)),
+                ("L_seg + L_self", _terms("self"), 1, (59.2, 66.4, 68.3)),
+                ("L_seg + L_self + L_spar", _terms("self", "spar"), 1, (60.7, 67.1, 70.2)),
+                ("L_seg + L_self + L_spar + L_con", _ALL, 1, (62.1, 68.3, 71.6)),
+                ("L_seg + L_self + L_spar + L_con, MT", _ALL, 2, (66.5, 71.7, 73.4)),
+            )
+        ),
+        published_in="cityscapes",
+    ),
+}  # fmt: skip
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from a TOML file.
+
+    Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; and a table ``[[setting]]`` for each row
+    with its ``name``, optionally ``stages``, and any setting of a recipe to change.
+
+    Args:
+        path: The file.
+
+    Raises:
+        TrainingError: If it is missing, no TOML, or lacks settings.
+        ValueError: If a key is unknown or a value of the wrong kind.
+
+    Example:
+        A study of two rows::
+
+            title = "Stop the gradient?"
+            manifests = ["../sparse/town-20clicks"]
+            seeds = [0, 1, 2]
+
+            [[setting]]
+            name = "gradient into the mixture"
+
+            [[setting]]
+            name = "stopped"
+            loss = { stop_gradient = true }
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such study; expected a TOML file with a [[setting]] for each row.")
+    data = read_toml(path)
+    if unknown := sorted(set(data) - {"title", "manifests", "seeds", "setting"}):
+        raise ValueError(f"{path}: unknown key '{unknown[0]}'. Known: title, manifests, seeds, [[setting]].")
+    tables = data.get("setting", [])
+    if not isinstance(tables, list) or not tables:
+        raise TrainingError(f"{path}: holds no [[setting]]; each row of the study is one.")
+    settings = tuple(_read_setting(path, number, table) for number, table in enumerate(tables, start=1))
+    names = [setting.name for setting in settings]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{path}: two settings are called '{twice[0]}'.")
+    seeds, manifests = data.get("seeds", []), data.get("manifests", [])
+    if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ValueError(f"{path}: seeds must be a list of whole numbers from 0, got {seeds!r}.")
+    if not isinstance(manifests, list) or not all(isinstance(name, str) for name in manifests):
+        raise ValueError(f"{path}: manifests must be a list of paths, got {manifests!r}.")
+    return Study(
+        str(data.get("title", path.stem)), settings, tuple(path.parent / name for name in manifests), tuple(seeds)
+    )
+
+
+def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
+    name, stages = table.get("name"), table.get("stages", 1)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{path}: [[setting]] number {number} needs a name.")
+    if type(stages) is not int or stages < 1:
+        raise ValueError(f"{path}: setting '{name}': stages must be a whole number from 1, got {stages!r}.")
+    setting = Setting(name, {k: v for k, v in table.items() if k not in ("name", "stages")}, stages)
+    if "seed" in setting.changes:
+        raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
+    try:
+        setting.apply(TrainConfig(), seed=0)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return setting

@@ -1,0 +1,123 @@
+"""``agmm ablate``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import overwrite_option
+from cli.reporting import usage_errors
+from cli.training import read_settings, training_options
+
+if TYPE_CHECKING:
+    from agmm.ablate import Plan
+
+
+def _read_seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    try:
+        seeds = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"expected whole numbers with commas between, such as 0,1,2, got '{text}'.") from None
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise click.BadParameter(f"expected different numbers from 0, got '{text}'.")
+    return seeds
+
+
+@click.command()
+@click.argument("sources", type=click.Path(path_type=Path), nargs=-1, metavar="MANIFEST... | STUDY.toml")
+@click.option(
+    "--table", type=click.Choice(["1", "2"]), help="Settings of the supplement: 1 lambda, 2 the terms and MT."
+)
+@click.option(
+    "--seeds",
+    callback=_read_seeds,
+    metavar="N,N,...",
+    help="Train each setting once per seed.  [default: the study's, or 0]",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("study"), show_default=True, help="Folder of the study."
+)
+@click.option("--split", default="val", show_default=True, help="Split to score.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["whole", "sliding", "multi-scale"]),
+    default="whole",
+    show_default=True,
+    help="How pictures are segmented to be scored.",
+)
+@click.option(
+    "--pseudo-protocol",
+    type=click.Choice(["whole", "sliding", "multi-scale"]),
+    default="multi-scale",
+    show_default=True,
+    help="How training pictures are segmented between stages.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Least probability of a pseudo-label, 0..1.",
+)
+@overwrite_option
+@training_options
+def ablate(
+    sources: tuple[Path, ...],
+    table: str | None,
+    seeds: tuple[int, ...],
+    out: Path,
+    split: str,
+    protocol: str,
+    pseudo_protocol: str,
+    threshold: float,
+    overwrite: bool,
+    **flags: Any,
+) -> None:
+    """Compare settings on one or several manifests.
+
+    The settings are those of a table of the paper's supplement (--table), or of a STUDY.toml, which may name the
+    manifests and seeds as well. Each run is a row of results.csv; report.md holds means and spreads, with the published
+    numbers beside them. Repeat an interrupted command to go on.
+    """
+    from agmm.requirements import require_training_packages
+
+    require_training_packages()
+    from agmm.ablate import REPORT_NAME, RESULTS_NAME, run_study
+    from agmm.inference import make_protocol
+    from agmm.studies import TABLES, read_study
+    from data_manifests import read_manifest
+
+    files = [path for path in sources if path.suffix == ".toml"]
+    if len(files) + (table is not None) != 1:
+        raise click.UsageError("Give either --table 1, --table 2 or one STUDY.toml: it lists the settings to compare.")
+    if flags["seed"] is not None:
+        raise click.UsageError("A study takes --seeds, not --seed.")
+
+    def announce(number: int, total: int, plan: Plan) -> None:
+        click.echo(f"run {number}/{total}: {plan.annotation}, {plan.setting.name}, seed {plan.config.seed}", err=True)
+
+    with usage_errors():
+        study = TABLES[int(table)] if table else read_study(files[0])
+        paths = [path for path in sources if path.suffix != ".toml"] or list(study.manifests)
+        if not paths:
+            raise click.UsageError("Give the manifests to train on.")
+        config = read_settings(flags)
+        try:
+            run_study(
+                study, [read_manifest(path) for path in paths], config, out, seeds=seeds or study.seeds or (0,),
+                split=split, protocol=protocol,  # type: ignore[arg-type]
+                pseudo_protocol=make_protocol(pseudo_protocol, config.crop_size),  # type: ignore[arg-type]
+                threshold=threshold, overwrite=overwrite, on_run=announce,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            raise click.ClickException("Interrupted. Repeat the command to go on.") from None
+    if os.environ.get("RANK", "0") != "0":
+        return
+    report = (out / REPORT_NAME).read_text(encoding="utf-8")
+    click.echo(report.partition("\nSettings ")[0].rstrip())
+    click.echo(f"\nWritten: {out / RESULTS_NAME}, {out / REPORT_NAME}")

@@ -1,0 +1,173 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import agmm.ablate
+from agmm.ablate import Plan, annotation_names, format_report, plan_runs, read_results, run_study
+from agmm.config import TrainConfig
+from agmm.errors import TrainingError
+from agmm.inference import Protocol
+from agmm.studies import TABLES, Setting, Study
+from cli.agmm_cli import main
+from data_manifests import Manifest, known_label_space, read_manifest
+from tests.agmm.conftest import tiny_manifest
+from tests.agmm.test_stages import fast_config
+
+STUDY = Study("Two settings", (Setting("one"), Setting("half", {"lambda": 0.5}), Setting("one, MT", stages=2)))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    return read_manifest(tiny_manifest(folder, num_images=3, splits=("train", "train", "val")))
+
+
+def run(manifest: Manifest, out_dir: Path, **settings: Any) -> tuple[list[dict[str, str]], list[Plan]]:
+    seen: list[Plan] = []
+    arguments: dict[str, Any] = {"base": fast_config(), "seeds": (0, 1), **settings}
+    rows = run_study(
+        arguments.pop("study", STUDY), [manifest], arguments.pop("base"), out_dir, pseudo_protocol=Protocol(),
+        quiet=True, on_run=lambda number, total, plan: seen.append(plan), **arguments,
+    )  # fmt: skip
+    return rows, seen
+
+
+@pytest.fixture(scope="module")
+def done(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]]]:
+    out_dir = tmp_path_factory.mktemp("study")
+    return out_dir, run(manifest, out_dir)[0]
+
+
+def test_one_row_for_each_run(done: tuple[Path, list[dict[str, str]]]) -> None:
+    out_dir, rows = done
+    with (out_dir / "results.csv").open() as file:
+        assert list(csv.DictReader(file)) == rows
+    keys = [(row["annotation"], row["setting"], row["seed"]) for row in rows]
+    assert keys == [("tiny", s.name, seed) for s in STUDY.settings for seed in ("0", "1")]
+    assert [row["run"] for row in rows[::2]] == [
+        "runs/tiny/one/seed-0/stage-1",
+        "runs/tiny/half/seed-0/stage-1",
+        "runs/tiny/one/seed-0/stage-2",  # shares its first stage
+    ]
+    assert all((out_dir / row["run"] / "weights.safetensors").is_file() for row in rows)
+    assert all(0 <= float(row["miou"]) <= 1 and row["protocol"] == "whole image, single scale" for row in rows)
+
+
+def test_report_holds_mean_and_spread(done: tuple[Path, list[dict[str, str]]]) -> None:
+    out_dir, rows = done
+    report = (out_dir / "report.md").read_text()
+    scores = [100 * float(row["miou"]) for row in rows[:2]]
+    spread = abs(scores[0] - scores[1]) / 2**0.5
+    assert f"| one | {sum(scores) / 2:.1f} ± {spread:.1f} (2) |" in report
+    assert "published" not in report
+    assert "lambda = 1.0" in report and "multi-stage" in report
+
+
+def test_what_is_done_is_not_done_again(manifest: Manifest, done: tuple[Path, list[dict[str, str]]]) -> None:
+    out_dir, rows = done
+    assert run(manifest, out_dir) == (rows, [])
+    rows_and_more, seen = run(manifest, out_dir, seeds=(0, 2), study=replace(STUDY, settings=STUDY.settings[:1]))
+    assert [plan.config.seed for plan in seen] == [2]
+    assert rows_and_more[0] == rows[0]
+    assert set(read_results(out_dir / "results.csv")) >= {("tiny", "half", "1"), ("tiny", "one", "2")}
+
+
+def test_another_protocol_scores_again_without_training(
+    manifest: Manifest, done: tuple[Path, list[dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out_dir, _ = done
+    monkeypatch.setattr(agmm.stages, "train_network", lambda *_, **__: pytest.fail("trained again"))
+    rows, seen = run(manifest, out_dir, protocol="sliding")
+    assert len(seen) == 6 and rows[0]["protocol"].startswith("sliding window (tile 32")
+
+
+def test_other_settings_in_the_same_folder_are_refused(
+    manifest: Manifest, done: tuple[Path, list[dict[str, str]]]
+) -> None:
+    with pytest.raises(ValueError, match="learning_rate would change"):
+        run(manifest, done[0], base=fast_config(learning_rate=0.5))
+
+
+def test_a_failed_run_leaves_the_finished_ones(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stages, calls = agmm.ablate.run_stages, []
+
+    def fail_third(*arguments: Any, **settings: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise TrainingError("out of luck")
+        return run_stages(*arguments, **settings)
+
+    monkeypatch.setattr(agmm.ablate, "run_stages", fail_third)
+    with pytest.raises(TrainingError, match="out of luck"):
+        run(manifest, tmp_path)
+    assert len(read_results(tmp_path / "results.csv")) == 2
+    rows, seen = run(manifest, tmp_path)
+    assert len(seen) == 4 and len(rows) == 6
+
+
+def test_published_numbers_stand_beside() -> None:
+    info = tiny_info(clicks_per_image=20)
+    row = {"annotation": "20 clicks", "setting": "L_seg", "miou": "0.5", "split": "val", "protocol": "whole"}
+    report = format_report(TABLES[2], [info], [row], TrainConfig())
+    assert "| setting | 20 clicks | published |" in report
+    assert "| L_seg | 50.0 | 53.5 |" in report
+    assert "| L_seg + L_self + L_spar + L_con, MT |  | 66.5 |" in report
+    assert "on cityscapes val" in report
+
+
+def tiny_info(folder: str = "m", **settings: Any) -> Manifest:
+    from data_manifests import ManifestInfo
+
+    return Manifest(Path(folder) / "manifest.csv", (), ManifestInfo(known_label_space("cityscapes"), settings=settings))
+
+
+def test_annotations_are_called_by_budget_or_folder() -> None:
+    twenty, fifty = tiny_info("a", clicks_per_image=20), tiny_info("b", clicks_per_image=50)
+    assert annotation_names([twenty, fifty]) == ["20 clicks", "50 clicks"]
+    assert annotation_names([twenty, tiny_info("c", clicks_per_image=20)]) == ["a", "c"]
+    with pytest.raises(ValueError, match="folders called 'a'; rename one"):
+        annotation_names([tiny_info("x/a"), tiny_info("y/a")])
+
+
+def test_plans_refuse_a_wrong_loss_option_before_anything_is_trained(manifest: Manifest, tmp_path: Path) -> None:
+    study = Study("", (Setting("wrong", {"loss": {"use_cons": False}}),))
+    with pytest.raises(ValueError, match="Did you mean 'use_con'"):
+        plan_runs(study, [manifest], fast_config(), (0,), tmp_path)
+    with pytest.raises(ValueError, match="at least one manifest and one seed"):
+        plan_runs(STUDY, [manifest], fast_config(), (), tmp_path)
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["ablate", *map(str, arguments)])
+
+
+def test_command(manifest: Manifest, tmp_path: Path) -> None:
+    study, config = tmp_path / "study.toml", tmp_path / "fast.toml"
+    study.write_text(f'title = "T"\nmanifests = ["{manifest.path}"]\n[[setting]]\nname = "a"\nepochs = 1\n')
+    config.write_text(fast_config().to_toml())
+    result = invoke(study, "--config", config, "--out", tmp_path / "out", "--seeds", "3")
+    assert result.exit_code == 0, result.output
+    assert "run 1/1: tiny, a, seed 3" in result.stderr
+    assert "| setting | tiny |" in result.stdout and result.stdout.splitlines()[-1].startswith("Written: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Give either --table 1, --table 2 or one STUDY.toml"),
+        (["m", "--table", "2", "--seed", "1"], "takes --seeds, not --seed"),
+        (["--table", "2"], "Give the manifests to train on"),
+        (["m", "--table", "2", "--seeds", "0,x"], "whole numbers with commas"),
+        (["m", "--table", "2", "--seeds", "0,0"], "different numbers"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr

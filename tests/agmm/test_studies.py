@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+
+from agmm.config import TrainConfig
+from agmm.errors import TrainingError
+from agmm.losses import LossOptions, resolve_options
+from agmm.studies import TABLES, published_as, read_study
+from data_manifests import Manifest, ManifestInfo, known_label_space
+
+
+def manifest(space: str, command: str = "points", **settings: object) -> Manifest:
+    return Manifest(
+        Path("m/manifest.csv"), (), ManifestInfo(known_label_space(space), command=command, settings=settings)
+    )
+
+
+def test_table_2_adds_one_term_after_the_other() -> None:
+    options = {}
+    for setting in TABLES[2].settings:
+        config = setting.apply(TrainConfig(), seed=3)
+        assert config.seed == 3
+        options[setting.name] = resolve_options(config.preset, **config.loss)
+    used = {name: (o.use_self, o.use_spar, o.use_con) for name, o in options.items()}
+    assert used == {
+        "L_seg": (False, False, False),
+        "L_seg, MT": (False, False, False),
+        "L_seg + L_self": (True, False, False),
+        "L_seg + L_self + L_spar": (True, True, False),
+        "L_seg + L_self + L_spar + L_con": (True, True, True),
+        "L_seg + L_self + L_spar + L_con, MT": (True, True, True),
+    }
+    assert options["L_seg + L_self + L_spar + L_con"] == LossOptions()
+    assert [s.stages for s in TABLES[2].settings] == [1, 2, 1, 1, 1, 2]
+
+
+def test_table_2_of_the_released_code_keeps_its_absence_term_but_in_l_seg() -> None:
+    weights = []
+    for setting in TABLES[2].settings:
+        config = setting.apply(TrainConfig(preset="released"), seed=0)
+        weights.append(resolve_options(config.preset, **config.loss).absence_weight)
+    assert weights == [0, 0, 1, 1, 1, 1]
+
+
+def test_table_1_varies_lambda() -> None:
+    assert [s.apply(TrainConfig(), 0).lambda_ for s in TABLES[1].settings] == [0.1, 0.2, 0.5, 0.8, 1.0, 1.5]
+
+
+def test_published_numbers_stand_only_beside_such_data() -> None:
+    terms, best = TABLES[2], TABLES[2].settings[-1]
+    assert terms.published(best, manifest("cityscapes", clicks_per_image=20)) == 66.5
+    assert terms.published(best, manifest("cityscapes", clicks_per_image=30)) is None
+    assert terms.published(best, manifest("camvid", clicks_per_image=20)) is None
+    weights, one = TABLES[1], TABLES[1].settings[4]
+    assert weights.published(one, manifest("pascal_voc", "scribbles")) == 76.4
+    assert weights.published(one, manifest("pascal_voc", clicks_per_instance=1)) == 69.6
+    assert published_as(manifest("pascal_voc", "merge")) == ""
+
+
+def test_a_loss_option_of_the_base_stays() -> None:
+    config = TABLES[2].settings[2].apply(TrainConfig(loss={"stop_gradient": True}), 0)
+    assert config.loss == {"stop_gradient": True, "use_self": True, "use_spar": False, "use_con": False}
+
+
+STUDY = """
+title = "Stop the gradient?"
+manifests = ["../sparse/a", "b/manifest.csv"]
+seeds = [0, 5]
+
+[[setting]]
+name = "flows"
+
+[[setting]]
+name = "stopped"
+stages = 2
+lambda = 0.5
+loss = { stop_gradient = true }
+"""
+
+
+def test_a_file_says_it_all(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY)
+    study = read_study(path)
+    assert study.title == "Stop the gradient?" and study.seeds == (0, 5)
+    assert study.manifests == (tmp_path / "../sparse/a", tmp_path / "b/manifest.csv")
+    assert [(s.name, s.stages) for s in study.settings] == [("flows", 1), ("stopped", 2)]
+    config = study.settings[1].apply(TrainConfig(epochs=7), 5)
+    assert (config.lambda_, config.loss, config.epochs, config.seed) == (0.5, {"stop_gradient": True}, 7, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no \\[\\[setting\\]\\]"),
+        ("titel = 'x'\n[[setting]]\nname='a'", "unknown key 'titel'. Known: title, manifests"),
+        ("[[setting]]\nstages = 2", "number 1 needs a name"),
+        ("[[setting]]\nname='a'\n[[setting]]\nname='a'", "two settings are called 'a'"),
+        ("[[setting]]\nname='a'\nstages=0", "stages must be a whole number from 1, got 0"),
+        ("[[setting]]\nname='a'\nlamda=1.0", "setting 'a': unknown setting 'lamda'. Did you mean lambda"),
+        ("[[setting]]\nname='a'\nseed=1", "give seeds for the whole study"),
+        ("seeds=[-1]\n[[setting]]\nname='a'", "seeds must be a list of whole numbers"),
+        ("manifests='a'\n[[setting]]\nname='a'", "manifests must be a list of paths, got 'a'"),
+        ("name =", "not a TOML file"),
+    ],
+)
+def test_a_damaged_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises((ValueError, TrainingError), match=message):
+        read_study(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no such study"):
+        read_study(tmp_path / "none.toml")
