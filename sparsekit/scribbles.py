@@ -59,7 +59,7 @@ class ScribbleSettings:
 
 #: Length and settings fitted to human scribbles; how, is in docs/annotations.md.
 PRESETS: dict[str, tuple[float, ScribbleSettings]] = {
-    "scribblesup": (0.95, ScribbleSettings(min_area=200, wobble=0.6)),
+    "scribblesup": (0.95, ScribbleSettings(width=4, min_area=200, wobble=0.6)),
 }
 
 

@@ -64,10 +64,10 @@ def test_equal_bytes_for_any_number_of_workers(dataset_dir, tmp_path):
 
 
 def test_preset(dataset_dir, tmp_path):
-    result = sparsekit("scribbles", "--like", "scribblesup", "--width", 4, "--out", tmp_path, "--json", dataset_dir)
+    result = sparsekit("scribbles", "--like", "scribblesup", "--width", 7, "--out", tmp_path, "--json", dataset_dir)
     (entry,) = json.loads(result.stdout)["results"]
     settings = read_manifest(tmp_path / "town-scribbles95").info.settings
-    assert entry["num_marks"] == 4 and settings["width"] == 4 and settings["min_area"] > 50
+    assert entry["num_marks"] == 4 and settings["width"] == 7 and settings["min_area"] == 200
 
 
 @pytest.mark.parametrize(
