@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -82,6 +82,12 @@ class Task:
             "device": self.ranks.device, "distributed": self.ranks.num_ranks > 1, "amp": self.uses_amp,
             "workers": max(1, self.config.workers),
         }  # fmt: skip
+
+    def share_buffers(self) -> None:
+        """Give all ranks the first one's running statistics, which differ without SyncBN, before they validate."""
+        if self.ranks.num_ranks > 1:
+            for buffer in self.judged.buffers():
+                distributed.broadcast(buffer, src=0)
 
     def synced(self, is_last: bool) -> AbstractContextManager[object]:
         """Exchange gradients between processes only at the last of the passes that make up a step."""

@@ -92,6 +92,7 @@ def train_network(
             if not val_rows:
                 info = replace(info, best_epoch=epoch)
             elif epoch % config.val_every == 0 or epoch == config.epochs:
+                task.share_buffers()
                 result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
                 scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
                 scores |= score_training_pictures(task, manifest)

@@ -191,8 +191,10 @@ def test_a_batch_of_one(manifest: Manifest, tmp_path: Path) -> None:
 
 
 def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
-    manifest = tiny_manifest(tmp_path / "tiny", num_images=4, splits=("train",))
-    other = tiny_manifest(tmp_path / "other", num_images=4, splits=("train",), seed=1)
+    manifest, other = (
+        tiny_manifest(tmp_path / name, num_images=7, splits=("train", "val"), seed=seed)
+        for seed, name in enumerate(("tiny", "other"))
+    )
     script = str(Path(__file__).with_name("two_ranks.py"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -204,6 +206,9 @@ def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
     assert_close(tmp_path / "two/plain", tmp_path / "doubled/plain")
     assert_close(tmp_path / "two/plain", tmp_path / "accumulated/plain")
     assert_close(tmp_path / "two/normed", tmp_path / "accumulated/normed", but="running_")
+    # The best epoch was chosen on all three pictures, by the network that was kept.
+    run, opened = load_run(tmp_path / "two/normed"), read_manifest(manifest)
+    assert run.info.best_miou == evaluate_rows(run.model, opened, opened.rows_of("val")).miou
     for rank in (0, 1):
         error = (tmp_path / f"two/error{rank}.txt").read_text()
         assert error.startswith("Ranks [1] have another manifest than rank 0")
