@@ -128,7 +128,7 @@ def contrastive_loss(
 
 
 class AGMMLoss(nn.Module):
-    """The loss of adaptive Gaussian mixtures for sparsely annotated segmentation (eq. 5).
+    """The loss of adaptive Gaussian mixtures for sparsely annotated segmentation (eq. 10).
 
     It has no parameters. Batches without labels, with one class, or with nothing but padding give finite values and
     gradients. Under autocast it computes in float32. Under ``torch.compile`` it runs uncompiled, as the size of nearly
