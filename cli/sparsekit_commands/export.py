@@ -11,7 +11,8 @@ from cli.progress import progress
 
 #: The names of ``sparsekit.export.EXPORTERS``, whose import takes long.
 TARGETS = (
-    "agmm", "tel", "urss", "spml", "nnunet", "mmseg", "hf",
+    "agmm", "tel", "urss", "spml", "pixelpick", "s4a", "nnunet", "mmseg", "hf", "labelme", "cvat", "label-studio",
+    "coco",
 )  # fmt: skip
 
 

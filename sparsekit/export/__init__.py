@@ -8,7 +8,21 @@ from pathlib import Path
 
 from data_manifests import Manifest
 from sparsekit.errors import AnnotationError
-from sparsekit.export import agmm, hf, mmseg, nnunet, spml, tel, urss
+from sparsekit.export import (
+    agmm,
+    coco,
+    cvat,
+    hf,
+    label_studio,
+    labelme,
+    mmseg,
+    nnunet,
+    pixelpick,
+    s4a,
+    spml,
+    tel,
+    urss,
+)
 from sparsekit.export.folder import whole_folder
 from sparsekit.export.job import ExportJob, take_census
 from sparsekit.export.label_values import LABEL_VALUES
@@ -25,12 +39,12 @@ class Exporter:
 
     Args:
         write: Writes an export.
-        kinds: Kinds of marks that it writes as such; empty for formats of label maps, which need no marks.
-        losses: What would be lost of some marks, a clause each.
+        needs_marks: Whether label maps alone are not enough.
+        losses: What would be lost, a clause each.
     """
 
     write: Callable[[ExportJob], None]
-    kinds: frozenset[str] = frozenset()
+    needs_marks: bool = False
     losses: Callable[[ExportJob], list[str]] = lambda job: []
 
 
@@ -40,9 +54,15 @@ EXPORTERS: dict[str, Exporter] = {
     "tel": Exporter(tel.write, losses=tel.losses),
     "urss": Exporter(urss.write),
     "spml": Exporter(spml.write),
+    "pixelpick": Exporter(pixelpick.write, losses=pixelpick.losses),
+    "s4a": Exporter(s4a.write, needs_marks=True, losses=s4a.losses),
     "nnunet": Exporter(nnunet.write),
     "mmseg": Exporter(mmseg.write),
     "hf": Exporter(hf.write),
+    "labelme": Exporter(labelme.write, needs_marks=True),
+    "cvat": Exporter(cvat.write, needs_marks=True),
+    "label-studio": Exporter(label_studio.write, needs_marks=True),
+    "coco": Exporter(coco.write, needs_marks=True),
 }
 
 
@@ -99,9 +119,14 @@ def export_manifest(
     if split is not None:
         manifest.rows_of(split)
     census = take_census(manifest, split)
+    if exporter.needs_marks and census is None:
+        raise AnnotationError(
+            f"{manifest.path}: has no marks.csv beside it, and the format {target} is made of marks. Choose a "
+            "format of label maps, such as mmseg."
+        )
     with whole_folder(out, _is_export, overwrite=overwrite) as folder:
         job = ExportJob(manifest, target, folder, split=split, link=link, census=census, on_image=on_image)
-        losses = _losses(exporter, job)
+        losses = exporter.losses(job)
         if losses and not lossy:
             raise AnnotationError(
                 f"{manifest.path}: the format {target} cannot hold all of it: {'; '.join(losses)}. Give --lossy to "
@@ -115,18 +140,6 @@ def export_manifest(
 def _is_export(folder: Path) -> bool:
     note = folder / _NOTE
     return note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
-
-
-def _losses(exporter: Exporter, job: ExportJob) -> list[str]:
-    if not exporter.kinds:
-        return exporter.losses(job)
-    if job.census is None:
-        raise AnnotationError(
-            f"{job.manifest.path}: has no marks.csv beside it, and the format {job.target} is made of marks. Choose a "
-            "format of label maps, such as mmseg."
-        )
-    foreign = {kind: n for kind, n in sorted(job.census.kinds.items()) if kind not in exporter.kinds}
-    return [f"{n} marks of kind {kind} would be left out" for kind, n in foreign.items()] + exporter.losses(job)
 
 
 def _note(job: ExportJob, losses: list[str]) -> str:

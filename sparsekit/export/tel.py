@@ -63,7 +63,8 @@ def _write_voc(job: ExportJob) -> None:
             clicks = [_click(number, m) for number, m in enumerate(image.marks) if m.kind == "click"]
             points[name] = [click for click in clicks if click["cls"]]
             background[name] = [click for click in clicks if not click["cls"]]
-            if strokes := [m for m in image.marks if m.kind == "stroke"]:
+            # The reader draws later strokes over earlier ones.
+            if strokes := [m for m in reversed(image.marks) if m.kind == "stroke"]:
                 archive.writestr(_entry(f"{name}.xml"), _xml(image, strokes))
     for image in job.evaluated():  # the reader looks up every image of VOC in both files
         points[job.name(image.row)] = background[job.name(image.row)] = []

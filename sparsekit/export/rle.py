@@ -1,0 +1,120 @@
+"""Run-length encodings of masks: COCO's, by columns, and Label Studio's, of bits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+
+#: Bits of the four sizes of runs.
+_SIZE_BITS = (3, 4, 8, 16)
+
+
+def run_lengths(flat: NDArray[np.int64], size: int) -> list[int]:
+    """Lengths of runs outside, inside, outside, ... of a set of indices; the first may be 0, the last is never.
+
+    Args:
+        flat: Ascending indices.
+        size: Number of all indices.
+
+    Example:
+        >>> run_lengths(np.array([0, 1, 4]), 6)
+        [0, 2, 2, 1, 1]
+    """
+    begins = flat[np.diff(flat, prepend=-2) > 1]
+    ends = flat[np.diff(flat, append=size + 1) > 1] + 1
+    bounds = np.concatenate([[0], np.stack([begins, ends], 1).ravel(), [size]])
+    counts: list[int] = np.diff(bounds).tolist()
+    return counts if counts[-1] else counts[:-1]
+
+
+def coco_counts(rows: NDArray[np.int64], cols: NDArray[np.int64], shape: tuple[int, int]) -> list[int]:
+    """COCO's uncompressed counts of some pixels: run lengths going down the columns."""
+    return run_lengths(np.sort(cols * shape[0] + rows), shape[0] * shape[1])
+
+
+def coco_mask(counts: list[int], shape: tuple[int, int]) -> Bools:
+    """The mask of COCO's uncompressed counts.
+
+    Raises:
+        ValueError: If they do not fill the shape.
+    """
+    if any(count < 0 for count in counts) or sum(counts) != shape[0] * shape[1]:
+        raise ValueError(f"run lengths do not add up to {shape[0]}x{shape[1]} pixels")
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return np.ascontiguousarray(flat.reshape(shape[1], shape[0]).T)
+
+
+def coco_uncompress(text: str) -> list[int]:
+    """Counts of COCO's compressed string: signed numbers of five bits a letter, from the fourth on as differences.
+
+    Raises:
+        ValueError: If the text is none.
+    """
+    counts: list[int] = []
+    value, shift = 0, 0
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError(f"letter {letter!r} has no place in run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value, shift = 0, 0
+    if shift:
+        raise ValueError("run lengths end in the middle of a number")
+    return counts
+
+
+def label_studio_rle(rows: NDArray[np.int64], cols: NDArray[np.int64], shape: tuple[int, int]) -> list[int]:
+    """Label Studio's bytes of some pixels: runs of the four channels of a picture that is 255 there and 0 elsewhere."""
+    size = shape[0] * shape[1]
+    bits = [f"{4 * size:032b}", f"{7:05b}", *(f"{bits - 1:04b}" for bits in _SIZE_BITS)]
+    longest = 1 << _SIZE_BITS[-1]
+    for number, count in enumerate(run_lengths(np.sort(rows * shape[1] + cols), size)):
+        for done in range(0, 4 * count, longest):
+            run = min(4 * count - done, longest) - 1
+            kind = next(i for i, most in enumerate(_SIZE_BITS) if run < 1 << most)
+            bits += ["1", f"{kind:02b}", f"{run:0{_SIZE_BITS[kind]}b}", "11111111" if number % 2 else "00000000"]
+    text = "".join(bits)
+    text += "0" * (-len(text) % 8)
+    return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
+def label_studio_mask(rle: list[int], shape: tuple[int, int]) -> Bools:
+    """The mask of Label Studio's bytes: where the fourth channel is not 0.
+
+    Raises:
+        ValueError: If they are damaged or of another size.
+    """
+    data = bytes(rle)  # ValueError for what is no byte
+    bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""
+    place = 0
+
+    def take(count: int) -> int:
+        nonlocal place
+        if place + count > len(bits):
+            raise ValueError("run lengths are cut off")
+        place += count
+        return int(bits[place - count : place], 2)
+
+    length = take(32)
+    if length != 4 * shape[0] * shape[1]:
+        raise ValueError(f"run lengths are of {length} values, expected 4 for each of {shape[0]}x{shape[1]} pixels")
+    word = take(5) + 1
+    sizes = [take(4) + 1 for _ in _SIZE_BITS]
+    runs, values, done = [], [], 0
+    while done < length:
+        repeated = take(1)
+        run = take(sizes[take(2)]) + 1
+        runs += [run] if repeated else [1] * run
+        values += [take(word)] if repeated else [take(word) for _ in range(run)]
+        done += run
+    if done != length:
+        raise ValueError("run lengths are longer than the picture")
+    channels = np.repeat(np.array(values) > 0, runs).reshape(*shape, 4)
+    return np.ascontiguousarray(channels[:, :, 3])

@@ -1,0 +1,118 @@
+"""Marks as drawing tools hold them, in continuous (x, y) where pixel (row, col) covers [col, col + 1) x [row, row + 1).
+
+Tools draw later shapes over earlier ones while of our marks the earlier stays, so shapes are written last mark first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from data_manifests import Mark
+
+XY = tuple[float, float]
+
+_NEEDED_POINTS = {"click": 1, "stroke": 1, "box": 2, "block": 1, "polygon": 1}
+
+
+def xy_points(mark: Mark) -> list[XY]:
+    """Corners of a mark: centres of pixels, or of a box its left upper and right lower corner."""
+    if mark.kind == "box":
+        (top, left), (bottom, right) = mark.points
+        return [(float(left), float(top)), (float(right + 1), float(bottom + 1))]
+    return [(col + 0.5, row + 0.5) for row, col in mark.points or ((mark.row, mark.col),)]
+
+
+def note(mark: Mark) -> str:
+    """What a tool's shape cannot say, as text for its field of free text; empty if it says all.
+
+    Example:
+        >>> note(Mark("stroke", 0, 1, 1, ((1, 1), (1, 5)), (3, 3)))
+        'width 3'
+    """
+    if mark.kind == "stroke":
+        widths = ";".join(map(str, mark.widths))
+        return f"width {mark.widths[0]}" if len(set(mark.widths)) == 1 else f"widths {widths}"
+    return "block" if mark.kind == "block" else ""
+
+
+def mark_from_xy(
+    kind: str, class_id: int, points: Sequence[XY], text: str, shape: tuple[int, int], stroke_width: int
+) -> Mark:
+    """The mark that a shape stands for; the opposite of ``xy_points`` and ``note``.
+
+    Args:
+        kind: ``click``, ``stroke``, ``box`` or ``polygon``.
+        class_id: Train id.
+        points: Corners; a point on the right or lower edge of the image counts to the last pixel.
+        text: Free text, which may hold a ``note``.
+        shape: Height and width of the image.
+        stroke_width: For strokes without a note.
+
+    Raises:
+        ValueError: If there are too few points, or one lies outside of the image.
+    """
+    height, width = shape
+    for x, y in points:
+        if not (0 <= x <= width and 0 <= y <= height):  # False for NaN too
+            raise ValueError(f"point ({x}, {y}) lies outside of the image of {width}x{height} (width x height)")
+    pixels = [(min(math.floor(y), height - 1), min(math.floor(x), width - 1)) for x, y in points]
+    if kind == "box":
+        (x0, y0), (x1, y1) = points
+        left, right, top, bottom = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+        first = min(math.floor(top), height - 1), min(math.floor(left), width - 1)
+        pixels = [first, (max(math.ceil(bottom) - 1, first[0]), max(math.ceil(right) - 1, first[1]))]
+    elif kind == "polygon" and text == "block":
+        kind = "block"
+    return make_mark(kind, class_id, pixels, _widths(text, len(pixels), stroke_width) if kind == "stroke" else ())
+
+
+def make_mark(kind: str, class_id: int, pixels: Sequence[tuple[int, int]], widths: Sequence[int] = ()) -> Mark:
+    """A mark of pixels.
+
+    Raises:
+        ValueError: If the number of points or widths does not fit the kind.
+    """
+    least = _NEEDED_POINTS.get(kind)
+    if least is None:
+        raise ValueError(f"unknown kind of mark '{kind}'")
+    if len(pixels) < least or (kind in ("click", "box") and len(pixels) > least):
+        raise ValueError(f"a {kind} cannot have {len(pixels)} points")
+    if kind == "stroke" and (len(widths) != len(pixels) or min(widths) < 1):
+        raise ValueError(f"a stroke of {len(pixels)} points cannot have the widths {list(widths)}")
+    row, col = pixels[0]
+    return Mark(kind, class_id, row, col, () if kind == "click" else tuple(pixels), tuple(widths))
+
+
+def describe(mark: Mark) -> dict[str, Any]:
+    """A mark without its class as plain data, for formats whose shapes hold pixels only."""
+    data: dict[str, Any] = {"kind": mark.kind, "points": [list(p) for p in mark.points or ((mark.row, mark.col),)]}
+    return data | ({"widths": list(mark.widths)} if mark.widths else {})
+
+
+def mark_from_description(data: Any, class_id: int, shape: tuple[int, int]) -> Mark:
+    """The opposite of ``describe``.
+
+    Raises:
+        ValueError, TypeError or KeyError: If it is none, or has a point outside of the image.
+    """
+    pixels = [(_whole(row), _whole(col)) for row, col in data["points"]]
+    for row, col in pixels:
+        if not (0 <= row < shape[0] and 0 <= col < shape[1]):
+            raise ValueError(f"point ({col}, {row}) lies outside of the image of {shape[1]}x{shape[0]}")
+    return make_mark(str(data["kind"]), class_id, pixels, [_whole(w) for w in data.get("widths", ())])
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"expected a whole number, got {value!r}")
+    return value
+
+
+def _widths(text: str, count: int, stroke_width: int) -> tuple[int, ...]:
+    word, _, numbers = text.partition(" ")
+    if word not in ("width", "widths"):
+        return (stroke_width,) * count
+    widths = tuple(int(number) for number in numbers.split(";"))
+    return widths * count if word == "width" else widths
