@@ -10,13 +10,14 @@ from cli.agmm_commands.export import export
 from cli.agmm_commands.figure import figure
 from cli.agmm_commands.predict import predict
 from cli.agmm_commands.recipes import recipes
+from cli.agmm_commands.report import report
 from cli.agmm_commands.stages import stages
 from cli.agmm_commands.table import table
 from cli.agmm_commands.train import train
 from cli.reporting import ReportingGroup
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (train, stages, ablate, evaluate, predict, export, recipes, figure, table)
+COMMANDS: tuple[click.Command, ...] = (train, stages, ablate, evaluate, predict, export, recipes, report, figure, table)
 
 
 @click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})

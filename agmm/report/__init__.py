@@ -1,0 +1,1 @@
+"""Figures, tables and a page about trainings, from their run folders."""

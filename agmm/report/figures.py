@@ -1,0 +1,249 @@
+"""The figures of the paper's supplement, drawn from one's own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agmm.errors import TrainingError
+from agmm.report.pictures import Rgb, RowPictures, colorize, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
+from agmm.report.predictions import Prediction, predict_rows
+from agmm.report.runs import Run
+from agmm.report.style import (
+    COLUMN_WIDTH,
+    DOTS_PER_INCH,
+    FAINT,
+    INK,
+    LINE_HEIGHT,
+    TEXT_WIDTH,
+    check_figure,
+    class_legend,
+    legend_height,
+    new_figure,
+    plain_grid,
+    run_color,
+    save_figure,
+    styled,
+)
+from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
+
+#: A cell of a grid: a picture (three axes), a label map (two), or a picture with its sparse labels.
+_Content = Rgb | LabelMap | tuple[Rgb, LabelMap]
+
+_GAP = 0.035  # between the pictures of a grid, in inches
+
+
+def draw_training_curves(runs: Sequence[Run], path: Path) -> None:
+    """Training-set mIoU by epoch of segmentation and mixture, baselines beside, and how far they are apart (figure 2).
+
+    Args:
+        runs: Those without the mixture's terms in their loss are baselines.
+        path: Ends in .png or .pdf.
+
+    Raises:
+        TrainingError: If a run has not recorded the curves, or matplotlib is not installed.
+        ValueError: If the path has another ending.
+    """
+    check_figure(path)
+    for run in runs:
+        require_curves(run)
+    with styled():
+        figure = new_figure(COLUMN_WIDTH, 3.5)
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
+        several = len(runs) > 1
+        for number, run in enumerate(runs):
+            color = run_color(number)
+            name = f"{run.name}: " if several else ""
+            segmentation, mixture = dict(run.curve("train_miou")), dict(run.curve("gmm_miou"))
+            dashes = "--" if not run.uses_mixture else "-"
+            words = "segmentation" if run.uses_mixture else "segmentation (baseline)"
+            top.plot(list(segmentation), _percent(segmentation.values()), dashes, color=color, label=name + words)
+            if not run.uses_mixture:
+                continue
+            top.plot(list(mixture), _percent(mixture.values()), ":", color=color, label=name + "GMM")
+            both = [epoch for epoch in segmentation if epoch in mixture]
+            gap = _percent(mixture[epoch] - segmentation[epoch] for epoch in both)
+            bottom.plot(both, gap, color=color)
+        top.set_ylabel("training-set mIoU (%)")
+        bottom.set_ylabel("GMM − seg.")
+        bottom.set_xlabel("epoch")
+        bottom.axhline(0, color=FAINT, linewidth=0.6)
+        bottom.xaxis.get_major_locator().set_params(integer=True)
+        for axes in (top, bottom):
+            plain_grid(axes)
+        top.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2 if not several else 1, handlelength=2.2)
+    save_figure(figure, path)
+
+
+def require_curves(run: Run) -> None:
+    """Check that a run has recorded training-set mIoU.
+
+    Raises:
+        TrainingError: If not; names the option that records it.
+    """
+    if not run.curve("train_miou") or not run.curve("gmm_miou"):
+        raise TrainingError(
+            f"{run.folder}: its log has no training-set mIoU of segmentation and mixture. Train with --gmm-images 50, "
+            "which records both on 50 training pictures after every validated epoch."
+        )
+
+
+def draw_gmm_predictions(
+    runs: Sequence[Run],
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    path: Path,
+    *,
+    device: torch.device | str = "cpu",
+    on_image: Callable[[], None] = lambda: None,
+) -> None:
+    """A grid of picture with its labels, segmentation, class of the highest Gaussian, and truth (figure 1).
+
+    Args:
+        runs: Each gives two columns.
+        manifest: Where the rows come from.
+        rows: Annotated pictures, one row of the grid each.
+        path: Ends in .png or .pdf.
+        device: Where to compute.
+        on_image: Called after each picture of each run.
+
+    Raises:
+        DataError: If a picture has no annotation or cannot be read, or matplotlib is not installed.
+        ValueError: If the path has another ending.
+    """
+    check_figure(path)
+    if bare := next((row for row in rows if not row.annotation), None):
+        raise TrainingError(
+            f"{manifest.path}: image '{bare.image_id}' of split '{bare.split}' has no annotation, which the mixture "
+            "starts from. Choose an annotated split with --split, such as train."
+        )
+    pictures, predictions = _predict(runs, manifest, rows, device, on_image)
+    titles = ["image and labels"]
+    for run in runs:
+        of_run = f"{run.name}\n" if len(runs) > 1 else ""
+        titles += [f"{of_run}segmentation", f"{of_run}GMM"]
+    grid = [
+        [_labelled(p), *(m for of_run in predictions for m in (of_run[i].segmentation, of_run[i].by_mixture)), p.truth]
+        for i, p in enumerate(pictures)
+    ]
+    _draw_grid(grid, [*titles, "truth"], manifest.label_space, path)
+
+
+def draw_qualitative(
+    runs: Sequence[Run],
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    path: Path,
+    *,
+    device: torch.device | str = "cpu",
+    on_image: Callable[[], None] = lambda: None,
+) -> None:
+    """A grid of pictures, the segmentation by each run, and truth (figures 4 and 6).
+
+    Annotated pictures get a column with their labels too. Arguments and errors are those of ``draw_gmm_predictions``,
+    but rows need no annotation.
+    """
+    check_figure(path)
+    pictures, predictions = _predict(runs, manifest, rows, device, on_image)
+    annotated = any(p.annotation is not None for p in pictures)
+    grid = [
+        [p.image, *([_labelled(p)] if annotated else []), *(of_run[i].segmentation for of_run in predictions), p.truth]
+        for i, p in enumerate(pictures)
+    ]
+    titles = ["image", *(["labels"] if annotated else []), *(run.name for run in runs), "truth"]
+    _draw_grid(grid, titles, manifest.label_space, path)
+
+
+def _predict(
+    runs: Sequence[Run],
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    device: torch.device | str,
+    on_image: Callable[[], None],
+) -> tuple[list[RowPictures], list[list[Prediction]]]:
+    """Pictures, and the predictions of each run, all there."""
+    pictures: list[RowPictures] = []
+    predictions: list[list[Prediction]] = []
+    for run in runs:
+        pictures, of_run = [], []
+        for picture, prediction in predict_rows(run, manifest, rows, device):
+            if prediction is None or picture.problems:
+                raise TrainingError(picture.problems[0])
+            pictures.append(picture)
+            of_run.append(prediction)
+            on_image()
+        predictions.append(of_run)
+    return pictures, predictions
+
+
+def _labelled(pictures: RowPictures) -> _Content | None:
+    if pictures.image is None or pictures.annotation is None:
+        return pictures.image
+    return pictures.image, pictures.annotation
+
+
+def _draw_grid(
+    grid: Sequence[Sequence[_Content | None]],
+    titles: Sequence[str],
+    label_space: LabelSpace,
+    path: Path,
+) -> None:
+    """Draw pictures, label maps (two axes) and pictures with labels in rows and columns, with a legend below."""
+    num_columns = len(titles)
+    cell = (TEXT_WIDTH - _GAP * (num_columns - 1)) / num_columns
+    sizes = [next(_shape(content) for content in row if content is not None) for row in grid]
+    heights = [cell * height / width for height, width in sizes]
+    ids = sorted({class_id for row in grid for content in row for class_id in _classes(content, label_space)})
+    present = [label_space.classes[i] for i in ids]
+    top = LINE_HEIGHT * (1 + max(title.count("\n") for title in titles)) + 0.03
+    bottom = legend_height(present, TEXT_WIDTH)
+    total = top + sum(heights) + _GAP * (len(grid) - 1) + bottom
+    with styled():
+        figure = new_figure(TEXT_WIDTH, total, constrained=False)
+        y = total - top
+        for number, (row, size, height) in enumerate(zip(grid, sizes, heights, strict=True)):
+            for column, content in enumerate(row):
+                left = column * (cell + _GAP)
+                box = (left / TEXT_WIDTH, (y - height) / total, cell / TEXT_WIDTH, height / total)
+                axes = figure.add_axes(box)
+                axes.axis("off")
+                if content is not None:
+                    room = round(max(cell, height) * DOTS_PER_INCH)
+                    drawn = _render(content, label_space, fit_size(*size, room))
+                    axes.imshow(
+                        drawn, interpolation="none" if path.suffix.lower() == ".pdf" else "nearest", aspect="auto"
+                    )
+                if number == 0:
+                    x = (left + cell / 2) / TEXT_WIDTH
+                    figure.text(x, (y + 0.04) / total, titles[column], ha="center", va="bottom", color=INK)
+            y -= height + _GAP
+        class_legend(figure, present, (bottom - 0.06) / total)
+    save_figure(figure, path)
+
+
+def _render(content: _Content, label_space: LabelSpace, size: tuple[int, int]) -> Rgb:
+    if isinstance(content, tuple):
+        image, annotation = content
+        return lay_over(shrink_image(image, size), draw_marks(annotation, label_space, size, dot_share=0.035))
+    if content.ndim == 2:
+        return colorize(shrink_labels(content, size), label_space)
+    return shrink_image(content, size)  # type: ignore[arg-type]
+
+
+def _shape(content: _Content) -> tuple[int, int]:
+    height, width = (content[0] if isinstance(content, tuple) else content).shape[:2]
+    return height, width
+
+
+def _classes(content: _Content | None, label_space: LabelSpace) -> list[int]:
+    label_map = content[1] if isinstance(content, tuple) else content
+    if label_map is None or label_map.ndim != 2:
+        return []
+    return [int(c) for c in np.unique(label_map) if c < label_space.num_classes]
+
+
+def _percent(values: Iterable[float]) -> list[float]:
+    return [100 * value for value in values]

@@ -1,0 +1,165 @@
+"""Pictures, label maps and marks of a manifest's rows, made small and coloured for figures and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agmm.report.style import ERROR_COLOR, VOID_COLOR
+from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
+
+Rgb = NDArray[np.uint8]
+
+# Marks are drawn several times as large and averaged down, which smooths their edges.
+_SUPERSAMPLING = 4
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class RowPictures:
+    """What the files of a row hold.
+
+    Args:
+        row: The row.
+        image: RGB, shape (H, W, 3); None if it cannot be read.
+        truth: Train ids of the full mask, shape (H, W); None if there is none or it cannot be read.
+        annotation: Train ids of the sparse labels, likewise.
+        problems: Why something cannot be read, one line each.
+    """
+
+    row: ManifestRow
+    image: Rgb | None
+    truth: LabelMap | None
+    annotation: LabelMap | None
+    problems: tuple[str, ...] = ()
+
+
+def read_pictures(manifest: Manifest, row: ManifestRow) -> RowPictures:
+    """Read what can be read of a row."""
+    problems: list[str] = []
+
+    def attempt(name: str, read: Callable[[Manifest, ManifestRow], _T]) -> _T | None:
+        if not name:
+            return None
+        try:
+            return read(manifest, row)
+        except DataError as error:
+            problems.append(str(error))
+            return None
+
+    image = attempt(row.image, read_row_image)
+    truth = attempt(row.full_mask, read_row_full_mask)
+    annotation = attempt(row.annotation, read_row_annotation)
+    return RowPictures(row, image, truth, annotation, tuple(problems))
+
+
+def choose_rows(
+    manifest: Manifest, splits: Sequence[str], limit: int | None, image_ids: Sequence[str] = ()
+) -> list[ManifestRow]:
+    """Rows of some splits, spread evenly, or just those asked for by name.
+
+    Raises:
+        DataError: If a split has no rows, or an image is not in the manifest.
+    """
+    if image_ids:
+        by_id = {row.image_id: row for row in manifest.rows}
+        if missing := [image_id for image_id in image_ids if image_id not in by_id]:
+            raise DataError(f"{manifest.path}: there is no image '{missing[0]}'.")
+        return [by_id[image_id] for image_id in image_ids]
+    rows = [row for split in splits for row in manifest.rows_of(split)]
+    number = len(rows) if limit is None else min(limit, len(rows))
+    return [rows[i * len(rows) // number] for i in range(number)]
+
+
+def fit_size(height: int, width: int, room: int) -> tuple[int, int]:
+    """Height and width with the longer side at most ``room``; nothing is made larger."""
+    scale = min(1.0, room / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shrink_image(image: Rgb, size: tuple[int, int]) -> Rgb:
+    """A picture at another size, by averaging areas."""
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def shrink_labels(label_map: LabelMap, size: tuple[int, int]) -> LabelMap:
+    """A label map at another size; no class is made up."""
+    small: LabelMap = cv2.resize(label_map, size[::-1], interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+    return small
+
+
+def colorize(label_map: LabelMap, label_space: LabelSpace) -> Rgb:
+    """A label map in its class colours, RGB; void is light grey."""
+    palette = np.vstack([label_space.palette, np.array([VOID_COLOR], np.uint8)])
+    return np.asarray(palette[np.minimum(label_map, label_space.num_classes)])
+
+
+def veil(label_map: LabelMap, label_space: LabelSpace) -> Rgb:
+    """A label map in its class colours, RGBA, transparent where it says nothing."""
+    says = label_map < label_space.num_classes
+    return np.dstack([colorize(label_map, label_space), np.where(says, 255, 0).astype(np.uint8)])
+
+
+def error_veil(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> Rgb:
+    """Wrong pixels in one colour, RGBA; right ones dim the picture, void ones leave it as it is."""
+    known = truth < label_space.num_classes
+    wrong = known & (preds != truth)
+    color = np.where(wrong[..., None], np.array(ERROR_COLOR, np.uint8), np.uint8(0))
+    alpha = np.where(wrong, 225, np.where(known, 90, 0))
+    return np.dstack([color, alpha]).astype(np.uint8)
+
+
+def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, int], dot_share: float = 0.028) -> Rgb:
+    """The labelled pixels of an annotation, large enough to be seen.
+
+    Lone pixels become dots with a rim; larger patches keep their shape, with a rim around.
+
+    Args:
+        annotation: Train ids, shape (H, W), the unlabelled value elsewhere.
+        label_space: Gives colours and the unlabelled value.
+        size: Height and width of the result.
+        dot_share: Diameter of a dot as a share of the result's longer side.
+
+    Returns:
+        RGBA, uint8, transparent where nothing is labelled.
+    """
+    labelled = (annotation != label_space.unlabelled_value).astype(np.uint8)
+    _, components, stats, centres = cv2.connectedComponentsWithStats(labelled, connectivity=8)
+    fine = size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING
+    scale = np.array([fine[1] / annotation.shape[1], fine[0] / annotation.shape[0]])
+    lone = stats[:, cv2.CC_STAT_AREA] == 1
+    patches = annotation.copy()
+    patches[lone[components]] = label_space.unlabelled_value
+    drawn = veil(shrink_labels(patches, fine), label_space)
+    radius = max(2.0, dot_share * max(fine) / 2)
+    if (stats[1:, cv2.CC_STAT_AREA] > 1).any():
+        rim = cv2.dilate(drawn[..., 3], np.ones((2 * _SUPERSAMPLING - 1,) * 2, np.uint8))
+        drawn[(rim > 0) & (drawn[..., 3] == 0)] = (0, 0, 0, 255)
+    for x, y in centres[lone]:
+        color = label_space.palette[annotation[int(y), int(x)]].tolist()
+        centre = [round(float(v)) for v in (np.array([x, y]) + 0.5) * scale]
+        rim_color = (0, 0, 0) if sum(color) > 300 else (255, 255, 255)
+        cv2.circle(drawn, centre, round(radius), (*rim_color, 255), cv2.FILLED)
+        cv2.circle(drawn, centre, round(0.78 * radius), (*color, 255), cv2.FILLED)
+    return _average_down(drawn, size)
+
+
+def lay_over(image: Rgb, layer: Rgb) -> Rgb:
+    """An RGBA layer over an RGB picture of the same size."""
+    alpha = layer[..., 3:].astype(np.uint16)
+    return ((image * (255 - alpha) + layer[..., :3] * alpha + 127) // 255).astype(np.uint8)
+
+
+def _average_down(drawn: Rgb, size: tuple[int, int]) -> Rgb:
+    """Smooth RGBA: colours count by their opacity."""
+    alpha = drawn[..., 3:].astype(np.float32) / 255
+    small = cv2.resize(np.dstack([drawn[..., :3] * alpha, alpha]), size[::-1], interpolation=cv2.INTER_AREA)
+    opacity = small[..., 3:]
+    color = small[..., :3] / np.maximum(opacity, 1e-6)
+    return np.rint(np.dstack([color, 255 * opacity])).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,234 @@
+"""What figures, tables and the page know of a training, read from its folder without its network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agmm.checkpoint import CheckpointInfo, read_checkpoint_info, weights_path
+from agmm.errors import TrainingError
+from agmm.evaluate import MIXTURE_PROTOCOL
+from agmm.evaluation_files import read_records
+from agmm.losses import LossOptions, resolve_options
+from agmm.pseudo_labels import COMMAND as PSEUDO_LABELS
+from agmm.run_folder import LOG_NAME, RUN_NAME
+from agmm.studies import published_as
+from data_manifests import LabelSpace, Manifest, ManifestInfo
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training.
+
+    Args:
+        name: What tells it from the other runs.
+        folder: Its folder.
+        info: Settings and classes.
+        about: What ``run.json`` says: annotation, hardware, versions, how to run it again.
+        epochs: The lines of ``log.csv``: numbers by column, without empty cells.
+        records: Scores that ``agmm evaluate`` left, oldest first.
+        before: In multi-stage training, the run whose pseudo-labels it was trained on; None where it is not there.
+    """
+
+    name: str
+    folder: Path
+    info: CheckpointInfo
+    about: dict[str, Any]
+    epochs: tuple[dict[str, float], ...]
+    records: tuple[dict[str, Any], ...]
+    before: Run | None = None
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """Classes of the network."""
+        return self.info.label_space
+
+    @property
+    def options(self) -> LossOptions:
+        """Options of its loss."""
+        return resolve_options(self.info.config.preset, **self.info.config.loss)
+
+    @property
+    def uses_mixture(self) -> bool:
+        """Whether the mixture takes part in its loss; a run without is a baseline."""
+        options = self.options
+        return self.info.config.lambda_ > 0 and (options.use_self or options.use_spar or options.use_con)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it was trained on full masks."""
+        return self.info.config.supervision == "full"
+
+    @property
+    def is_later_stage(self) -> bool:
+        """Whether it was trained on the pseudo-labels of another network (multi-stage training)."""
+        return bool(self.about.get("annotation", {}).get("command") == PSEUDO_LABELS)
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest it was trained on."""
+        return Path(os.path.normpath(self.folder / self.about["manifest"]))
+
+    @property
+    def first_stage(self) -> Run:
+        """In multi-stage training the run that all began with, as far as it is there; else the run itself."""
+        return self if self.before is None else self.before.first_stage
+
+    @property
+    def published_as(self) -> str:
+        """What the supplement calls the annotation that people made; empty for none of those."""
+        return "" if self.is_full else published_as(Manifest(self.manifest_path, (), self._annotation))
+
+    @property
+    def annotation(self) -> str:
+        """What people annotated for it, in words."""
+        if self.is_full:
+            return "full masks"
+        if (clicks := self._annotation.settings.get("clicks_per_image")) is not None:
+            return f"{clicks} clicks"
+        return self._annotation.command or self.manifest_path.parent.name
+
+    @property
+    def loss(self) -> str:
+        """The terms of its loss, in words, as the supplement's table 2 calls them."""
+        if self.is_later_stage:
+            return "pseudo-labels, MT" if self.before is None else f"{self.first_stage.loss}, MT"
+        terms = [("L_self", self.options.use_self), ("L_spar", self.options.use_spar), ("L_con", self.options.use_con)]
+        used = [name for name, is_used in terms if is_used and self.info.config.lambda_ > 0]
+        return " + ".join(["L_seg", *used])
+
+    @property
+    def seconds(self) -> float:
+        """Time of all epochs, validation included."""
+        return sum(epoch.get("seconds", 0.0) for epoch in self.epochs)
+
+    @property
+    def _annotation(self) -> ManifestInfo:
+        made = self.about.get("annotation", {})
+        settings = made.get("settings", {})
+        if self.is_later_stage and self.before is None:
+            made = {"command": settings.get("source_command", ""), "settings": settings.get("source_settings", {})}
+        elif self.before is not None:
+            made = self.first_stage.about["annotation"]
+        return ManifestInfo(self.label_space, command=made.get("command", ""), settings=made.get("settings", {}))
+
+    def curve(self, column: str) -> list[tuple[int, float]]:
+        """Epochs and values of a column of the log, where it has a value."""
+        return [(int(epoch["epoch"]), epoch[column]) for epoch in self.epochs if column in epoch]
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """Read runs to be shown side by side.
+
+    Args:
+        paths: Folders of trainings, or weights files in them.
+
+    Raises:
+        TrainingError: If one is no training, is given twice, or has other classes than the first.
+    """
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    runs = [_read(folder, path, name) for folder, path, name in zip(folders, paths, run_names(folders), strict=True)]
+    for run in runs[1:]:
+        run.info.require_classes(runs[0].label_space, runs[0].folder)
+    return runs
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """The shortest parts of the paths, from one depth on, that tell runs apart.
+
+    Raises:
+        TrainingError: If a run is given twice.
+
+    Example:
+        >>> run_names([Path("runs/a"), Path("runs/b")]), run_names([Path("a/seed-0"), Path("b/seed-0")])
+        (['a', 'b'], ['a/seed-0', 'b/seed-0'])
+    """
+    parts = [Path(os.path.abspath(folder)).parts for folder in folders]
+    if twice := next((folder for folder, p in zip(folders, parts, strict=True) if parts.count(p) > 1), None):
+        raise TrainingError(f"{twice}: is given twice.")
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(p[-depth:]) for p in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise TrainingError("Give at least one run.")
+
+
+def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None) -> list[dict[str, Any]]:
+    """The newest scores that all runs have of the same pictures, segmented in the same way.
+
+    Args:
+        runs: At least one.
+        split: Of the pictures.
+        protocol: Start of the protocol's name, such as ``multi-scale``; any if not given.
+
+    Returns:
+        A record for each run, as ``agmm.evaluation_files`` describes it.
+
+    Raises:
+        TrainingError: If a run has no such scores, or the runs have none that can be compared.
+    """
+    by_key = [_scores(run, split, protocol) for run in runs]
+    for run, scores in zip(runs, by_key, strict=True):
+        if not scores:
+            how = f" --protocol {protocol}" if protocol else ""
+            raise TrainingError(
+                f"{run.folder}: has no scores of split '{split}'{' by this protocol' if protocol else ''}. Make them "
+                f"with: agmm evaluate {run.folder} {run.manifest_path} --split {split}{how}"
+            )
+    common = [key for key in by_key[0] if all(key in scores for scores in by_key)]
+    if not common:
+        found = "; ".join(
+            f"{run.name}: {', '.join(f'{p}, {n} images of {d}' for d, p, n in scores)}"
+            for run, scores in zip(runs, by_key, strict=True)
+        )
+        raise TrainingError(
+            f"The runs have no scores that can be compared ({found}). Evaluate all of them on one manifest with one "
+            "--protocol."
+        )
+    return [scores[common[-1]] for scores in by_key]
+
+
+def describe_scores(record: dict[str, Any]) -> str:
+    """What a record's scores were measured on, and how."""
+    images = f"{record['num_images']} image{'' if record['num_images'] == 1 else 's'}"
+    return f"{record['dataset'] or 'data'}, {record['split']} split, {images}; {record['protocol']}"
+
+
+def _scores(run: Run, split: str, protocol: str | None) -> dict[tuple[str, str, int], dict[str, Any]]:
+    return {
+        (record["dataset"], record["protocol"], record["num_images"]): record
+        for record in run.records
+        if record["split"] == split
+        and record["protocol"] != MIXTURE_PROTOCOL
+        and record["protocol"].startswith(protocol or "")
+    }
+
+
+def _read(folder: Path, path: Path, name: str) -> Run:
+    info = read_checkpoint_info(weights_path(path))
+    try:
+        about = json.loads((folder / RUN_NAME).read_bytes())
+        about["manifest"], about["run_again"], about["device"], about["versions"]
+        with (folder / LOG_NAME).open(newline="", encoding="utf-8") as file:
+            epochs = tuple({k: float(v) for k, v in line.items() if v} for line in csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{error.filename}: no such file; expected the folder of a training by `agmm train`."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{folder}: {RUN_NAME} or {LOG_NAME} is damaged ({error!r}).") from error
+    return Run(name, folder, info, about, epochs, tuple(read_records(folder)), _read_before(folder, about))
+
+
+def _read_before(folder: Path, about: dict[str, Any]) -> Run | None:
+    made = about.get("annotation", {})
+    if made.get("command") != PSEUDO_LABELS:
+        return None
+    labels_dir = Path(os.path.normpath(folder / about["manifest"])).parent
+    weights = Path(os.path.normpath(labels_dir / made["settings"]["checkpoint"]))
+    return _read(weights.parent, weights, weights.parent.name) if weights.is_file() else None

@@ -1,0 +1,159 @@
+"""A table as Markdown, LaTeX or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+TableFormat = Literal["markdown", "latex", "csv"]
+TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A number that is shown with its sign."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of several runs of one setting: their mean is shown, and the standard deviation of several."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Of all values."""
+        return statistics.mean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over the runs; None for a single one."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+
+#: Text, a whole number, a number with one decimal, or an empty cell.
+Cell = str | int | float | Difference | Scores | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to be written.
+
+    Args:
+        title: A sentence above it.
+        header: Names of the columns.
+        rows: As many cells each.
+        notes: Sentences below it.
+        summary_rows: Rows at the end that are set apart by a line.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    summary_rows: tuple[tuple[Cell, ...], ...] = field(default=())
+
+
+def format_table(table: Table, format_: TableFormat) -> str:
+    """Write a table.
+
+    Args:
+        table: The table.
+        format_: ``markdown``, ``latex`` (needs the package booktabs), or ``csv``: numbers as they are, and a column
+            for the standard deviations where there are any.
+
+    Raises:
+        ValueError: If the format is unknown.
+    """
+    writers: dict[str, Callable[[Table], str]] = {"markdown": _markdown, "latex": _latex, "csv": _csv}
+    if format_ not in writers:
+        raise ValueError(f"Unknown format '{format_}'. Choose from: {', '.join(TABLE_FORMATS)}.")
+    return writers[format_](table)
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    def escape(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+    rows = [[escape(_text(cell)) for cell in row] for row in (*table.rows, *table.summary_rows)]
+    aligned = [":---", *["---:"] * (len(table.header) - 1)]
+    lines = [escape(table.title), "", line([escape(name) for name in table.header]), line(aligned), *map(line, rows)]
+    lines += [part for note in table.notes for part in ("", escape(note))]
+    return "\n".join(lines) + "\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": r"$-$", "λ": r"$\lambda$",
+    "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def _latex(table: Table) -> str:
+    def escape(text: str) -> str:
+        return "".join(_LATEX.get(letter, letter) for letter in text)
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(map(escape, cells)) + r" \\"
+
+    def block(rows: Sequence[Sequence[Cell]]) -> list[str]:
+        return [line([_text(cell) for cell in row]) for row in rows]
+
+    lines = [
+        "% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", f"\\caption{{{escape(table.title)}}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}", r"\toprule", line(table.header), r"\midrule",
+        *block(table.rows), *([r"\midrule", *block(table.summary_rows)] if table.summary_rows else []),
+        r"\bottomrule", r"\end{tabular}",
+        *(f"\\par\\smallskip{{\\footnotesize {escape(note)}}}" for note in table.notes),
+        r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _csv(table: Table) -> str:
+    rows = [*table.rows, *table.summary_rows]
+    spread = [any(isinstance(row[i], Scores) and _deviation(row[i]) is not None for row in rows)
+              for i in range(len(table.header))]  # fmt: skip
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+
+    def expand(values: Sequence[object], extra: Sequence[object]) -> list[object]:
+        return [
+            v for value, more, s in zip(values, extra, spread, strict=True) for v in ([value, more] if s else [value])
+        ]
+
+    writer.writerow(expand(table.header, [f"{name}, standard deviation" for name in table.header]))
+    for row in rows:
+        writer.writerow(expand([_number(cell) for cell in row], [_deviation(cell) for cell in row]))
+    return buffer.getvalue()
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, Scores):
+        spread = "" if cell.deviation is None else f" ± {cell.deviation:.1f} ({len(cell.values)})"
+        return f"{cell.mean:.1f}{spread}"
+    if isinstance(cell, Difference):
+        return f"{cell.value:+.1f}".replace("-", "−")
+    if isinstance(cell, float):
+        return f"{cell:.1f}"
+    return "–" if cell is None else f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _number(cell: Cell) -> object:
+    value = cell.mean if isinstance(cell, Scores) else cell.value if isinstance(cell, Difference) else cell
+    return "" if value is None else round(value, 4) if isinstance(value, float) else value
+
+
+def _deviation(cell: Cell) -> object:
+    if isinstance(cell, Scores) and cell.deviation is not None:
+        return round(cell.deviation, 4)
+    return None

@@ -1,0 +1,188 @@
+"""The tables of the paper's supplement from one's own runs, the published numbers beside, and one of budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agmm.errors import TrainingError
+from agmm.report.published import published_iou, published_source
+from agmm.report.runs import Run, choose_records, describe_scores
+from agmm.report.table_format import Cell, Difference, Scores, Table
+from agmm.studies import TABLES, Study
+
+# Settings that do not tell what a run is: the seed, and where it ran.
+_MAY_DIFFER = ("seed", "device", "workers", "amp", "compile", "gmm_images")
+_NOT_THE_SAME = "Published numbers hold for the whole official split and very likely for multi-scale evaluation."
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the annotation of a manifest took.
+
+    Args:
+        num_images: Annotated images.
+        marks_per_image: Clicks, strokes and the like, on average.
+        minutes_per_image: Of a person's time, estimated; None where nobody knows.
+    """
+
+    num_images: int
+    marks_per_image: float | None
+    minutes_per_image: float | None
+
+
+def per_class_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
+    """IoU of each class (supplement, tables 3 and 4), with the published one and the difference where there is one.
+
+    Args:
+        runs: One column each.
+        split: Whose scores to show.
+        protocol: Start of the protocol's name; any if not given.
+
+    Raises:
+        TrainingError: If the runs have no scores that can be compared.
+    """
+    records = choose_records(runs, split, protocol)
+    columns: list[tuple[str, list[Cell]]] = []
+    for run, record in zip(runs, records, strict=True):
+        ours = [_percent(c["iou"]) for c in record["classes"]] + [_percent(record["miou"])]
+        columns.append((run.name, list(ours)))
+        if published := published_of(run):
+            theirs = [published[name] for name in (*run.label_space.class_names, "mIoU")]
+            columns.append((f"published, {run.annotation}", list(theirs)))
+            columns.append(("difference", [_difference(o, t) for o, t in zip(ours, theirs, strict=True)]))
+    lines = [
+        (name, *(cells[i] for _, cells in columns)) for i, name in enumerate((*runs[0].label_space.class_names, "mIoU"))
+    ]
+    notes = (f"Published: {published_source()}. {_NOT_THE_SAME}",) if any(map(published_of, runs)) else ()
+    title = f"IoU of each class in %; {describe_scores(records[0])}"
+    return Table(title, ("class", *(name for name, _ in columns)), tuple(lines[:-1]), notes, tuple(lines[-1:]))
+
+
+def published_of(run: Run) -> Mapping[str, float]:
+    """The published IoU of each class, and mIoU, for a run's annotation; empty where there is none."""
+    return {} if run.is_later_stage else published_iou(run.label_space, run.published_as)
+
+
+def ablation_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
+    """mIoU by the terms of the loss and by annotation (supplement, table 2).
+
+    Arguments and errors are those of ``per_class_table``. Runs of one setting that differ in their seed give one cell.
+    """
+    return _study_table(runs, TABLES[2], lambda run: run.loss, "loss", split, protocol)
+
+
+def lambda_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
+    """mIoU by the weight of the mixture's terms and by annotation (supplement, table 1); see ``ablation_table``."""
+    return _study_table(runs, TABLES[1], _weight, "weight", split, protocol)
+
+
+def budget_table(
+    runs: Sequence[Run], work_of: Callable[[Run], Work | None], split: str = "val", protocol: str | None = None
+) -> Table:
+    """mIoU, and its share of that of full supervision, against clicks and minutes of annotation: which budget to buy.
+
+    Args:
+        runs: Best with one among them that was trained with ``supervision = "full"``; the best such counts as 100 %.
+        work_of: What a run's annotation took; None where that is not known.
+        split: Whose scores to show.
+        protocol: Start of the protocol's name; any if not given.
+
+    Raises:
+        TrainingError: If the runs have no scores that can be compared.
+    """
+    records = choose_records(runs, split, protocol)
+    scores = {run.name: _percent(record["miou"]) for run, record in zip(runs, records, strict=True)}
+    full = max((s for run in runs if run.is_full and (s := scores[run.name]) is not None), default=None)
+    lines: list[tuple[tuple[float, float], tuple[Cell, ...]]] = []
+    for run in runs:
+        work, score = work_of(run), scores[run.name]
+        minutes = None if work is None else work.minutes_per_image
+        marks = None if work is None else work.marks_per_image
+        hours = None if work is None or minutes is None else work.num_images * minutes / 60
+        share = None if full is None or score is None else 100 * score / full
+        cells = (
+            run.name, run.annotation, run.loss, marks, None if minutes is None else f"{minutes:.2f}", hours, score,
+            share,
+        )  # fmt: skip
+        lines.append(((float("inf") if minutes is None else minutes, score or 0.0), cells))
+    notes = ["Minutes are estimated from times measured in the literature, as `sparsekit cost` does."]
+    if full is None:
+        notes.append("For the share of full supervision, add a run trained with --supervision full.")
+    return Table(
+        f"What each budget gives; {describe_scores(records[0])}",
+        ("run", "annotation", "loss", "marks/image", "minutes/image", "hours", "mIoU (%)", "% of full supervision"),
+        tuple(cells for _, cells in sorted(lines, key=lambda line: line[0])),
+        tuple(notes),
+    )
+
+
+def _weight(run: Run) -> str:
+    return f"lambda = {run.first_stage.info.config.lambda_ if run.first_stage.uses_mixture else 0.0}"
+
+
+def _study_table(
+    runs: Sequence[Run], study: Study, name_of: Callable[[Run], str], what: str, split: str, protocol: str | None
+) -> Table:
+    if full := [run.name for run in runs if run.is_full]:
+        raise TrainingError(f"{full[0]}: was trained on full masks; this table compares sparse annotations.")
+    records = choose_records(runs, split, protocol)
+    settings = {setting.name: setting for setting in study.settings}
+    names = [name for name in settings if name in map(name_of, runs)]
+    names += [name for name in dict.fromkeys(map(name_of, runs)) if name not in settings]
+    columns: list[tuple[str, list[Cell]]] = []
+    has_published = False
+    for annotation, called in sorted({(run.annotation, run.published_as) for run in runs}, key=_budget_order):
+        ours = {name: _scores(runs, records, name_of, name, annotation) for name in names}
+        columns.append((annotation, [ours[name] for name in names]))
+        if runs[0].label_space.name != study.published_in:
+            continue
+        theirs = {name: settings[name].published.get(called) if name in settings else None for name in names}
+        if any(value is not None for value in theirs.values()):
+            has_published = True
+            columns.append(("published", [theirs[name] for name in names]))
+            gaps = [_difference(None if (s := ours[n]) is None else s.mean, theirs[n]) for n in names]
+            columns.append(("difference", list(gaps)))
+    rows = [(name, *(cells[i] for _, cells in columns)) for i, name in enumerate(names)]
+    notes = ["± standard deviation over runs (their number)."] if _has_spread(rows) else []
+    if has_published:
+        notes.append(f"Published: {published_source()}, on {study.published_in} val. {_NOT_THE_SAME}")
+    title = f"mIoU in %; {describe_scores(records[0])}"
+    return Table(title, (what, *(name for name, _ in columns)), tuple(rows), tuple(notes))
+
+
+def _scores(
+    runs: Sequence[Run], records: Sequence[dict[str, Any]], name_of: Callable[[Run], str], name: str, annotation: str
+) -> Scores | None:
+    """The scores of one cell, whose runs may differ in the seed alone."""
+    cell = [
+        (run, 100 * record["miou"])
+        for run, record in zip(runs, records, strict=True)
+        if name_of(run) == name and run.annotation == annotation and record["miou"] is not None
+    ]
+    for run, _ in cell[1:]:
+        first, other = cell[0][0].info.config.to_dict(), run.info.config.to_dict()
+        if differ := [key for key in first if key not in _MAY_DIFFER and first[key] != other[key]]:
+            raise TrainingError(
+                f"{cell[0][0].name} and {run.name} are both '{name}' with {annotation}, but differ in "
+                f"{', '.join(differ)}; only runs that differ in their seed alone are averaged. Leave one out."
+            )
+    return Scores(tuple(score for _, score in cell)) if cell else None
+
+
+def _budget_order(annotation: tuple[str, str]) -> tuple[bool, int, str]:
+    words, called = annotation
+    return not called.isdigit(), int(called) if called.isdigit() else 0, words
+
+
+def _has_spread(rows: Sequence[tuple[Cell, ...]]) -> bool:
+    return any(isinstance(cell, Scores) and len(cell.values) > 1 for row in rows for cell in row)
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _difference(ours: float | None, theirs: float | None) -> Difference | None:
+    return None if ours is None or theirs is None else Difference(ours - theirs)

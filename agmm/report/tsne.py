@@ -1,0 +1,161 @@
+"""Features of the same pixels in several networks, laid out in the plane by t-SNE (figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agmm.errors import TrainingError
+from agmm.report.predictions import read_features
+from agmm.report.runs import Run
+from agmm.report.style import (
+    COLUMN_WIDTH,
+    INK,
+    LINE,
+    LINE_HEIGHT,
+    TEXT_WIDTH,
+    check_figure,
+    class_legend,
+    legend_height,
+    new_figure,
+    save_figure,
+    styled,
+    to_unit,
+)
+from data_manifests import Manifest, ManifestRow
+from data_manifests.row_files import read_row_full_mask
+
+MAX_RUNS = 3
+
+
+def sample_pixels(
+    manifest: Manifest, rows: Sequence[ManifestRow], pixels_per_class: int, seed: int
+) -> tuple[list[tuple[ManifestRow, NDArray[np.int64]]], NDArray[np.int64]]:
+    """Choose pixels of the full masks at random, as many of each class, spread over the pictures that show it.
+
+    Args:
+        manifest: Where the rows come from.
+        rows: Pictures with full masks.
+        pixels_per_class: Pixels wanted of each class; a class with fewer gives all it has.
+        seed: Equal seeds give equal pixels.
+
+    Returns:
+        Rows, each with (row, col) of its pixels; and the class of every pixel in the same order.
+
+    Raises:
+        DataError: If a mask is missing or cannot be read.
+    """
+    rng = np.random.default_rng(seed)
+    num_classes = manifest.label_space.num_classes
+    # A first draw from each picture bounds memory; the second is even over pictures.
+    drawn: list[list[NDArray[np.int64]]] = []
+    for row in rows:
+        truth = read_row_full_mask(manifest, row)
+        by_class = []
+        for class_id in range(num_classes):
+            places = np.argwhere(truth == class_id)
+            by_class.append(places[rng.permutation(len(places))[:pixels_per_class]])
+        drawn.append(by_class)
+    chosen: list[list[NDArray[np.int64]]] = [[] for _ in rows]
+    classes: list[list[int]] = [[] for _ in rows]
+    for class_id in range(num_classes):
+        for image, share in enumerate(_even_shares([len(d[class_id]) for d in drawn], pixels_per_class)):
+            chosen[image].append(drawn[image][class_id][:share])
+            classes[image] += [class_id] * share
+    pixels = [(row, np.concatenate(places)) for row, places in zip(rows, chosen, strict=True) if sum(map(len, places))]
+    return pixels, np.array([class_id for of_row in classes for class_id in of_row], np.int64)
+
+
+def draw_tsne(
+    runs: Sequence[Run],
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    path: Path,
+    *,
+    pixels_per_class: int = 100,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    on_run: Callable[[], None] = lambda: None,
+) -> None:
+    """Draw the features of one to three runs at the same pixels, each run in a panel.
+
+    Args:
+        runs: One to three, such as baseline, stopped gradient, and AGMM.
+        manifest: Where the rows come from.
+        rows: Pictures with full masks to take pixels from.
+        path: Ends in .png or .pdf.
+        pixels_per_class: Pixels of each class.
+        seed: Of the pixels and of t-SNE.
+        device: Where to compute the features.
+        on_run: Called after each run.
+
+    Raises:
+        DataError: If files cannot be read, there are too few pixels, or matplotlib or scikit-learn is not installed.
+        ValueError: If there are more runs, or the path has another ending.
+    """
+    if not 1 <= len(runs) <= MAX_RUNS:
+        raise ValueError(f"The t-SNE figure shows one to {MAX_RUNS} runs, got {len(runs)}.")
+    check_figure(path)
+    pixels, classes = sample_pixels(manifest, rows, pixels_per_class, seed)
+    layouts = []
+    for run in runs:
+        layouts.append(lay_out(read_features(run, manifest, pixels, device), seed))
+        on_run()
+    space = manifest.label_space
+    present = [space.classes[i] for i in np.unique(classes)]
+    width = COLUMN_WIDTH if len(runs) == 1 else TEXT_WIDTH
+    panel, bottom = width / len(runs), legend_height(present, width)
+    top = LINE_HEIGHT if len(runs) > 1 else 0.02
+    height = top + panel + bottom
+    order = np.random.default_rng(seed).permutation(len(classes))  # no class lies on top of all others
+    colors = np.array([to_unit(c.color) for c in space.classes])[classes[order]]
+    with styled():
+        figure = new_figure(width, height, constrained=False)
+        for number, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
+            axes = figure.add_axes((number / len(runs) + 0.005, bottom / height, 1 / len(runs) - 0.01, panel / height))
+            axes.spines[["top", "right"]].set_visible(True)
+            axes.spines[:].set_color(LINE)
+            axes.set(xticks=[], yticks=[])
+            axes.margins(0.03)
+            x, y = layout[order].T
+            axes.scatter(x, y, s=5, c=colors, linewidths=0.15, edgecolors=INK)
+            if len(runs) > 1:
+                figure.text((number + 0.5) / len(runs), 1 - 0.03 / height, run.name, ha="center", va="top")
+        class_legend(figure, present, (bottom - 0.06) / height)
+    save_figure(figure, path)
+
+
+def lay_out(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Positions in the plane, shape (n, 2), of features of shape (n, D), by scikit-learn's t-SNE.
+
+    Raises:
+        TrainingError: If there are fewer than 5 pixels, or scikit-learn is not installed.
+    """
+    try:
+        from sklearn.manifold import TSNE  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise TrainingError("t-SNE needs scikit-learn: pip install 'sparsekit[figures]'.") from error
+    if len(features) < 5:
+        raise TrainingError(f"t-SNE needs at least 5 pixels, got {len(features)}. Take more with --pixels-per-class.")
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
+    return np.asarray(tsne.fit_transform(features), np.float32)
+
+
+def _even_shares(available: Sequence[int], wanted: int) -> list[int]:
+    """Share ``wanted`` out evenly, nobody getting more than there is.
+
+    Example:
+        >>> _even_shares([1, 9, 9], 9)
+        [1, 4, 4]
+    """
+    shares, left = [0] * len(available), wanted
+    # The poorest first: what they lack goes to the others.
+    for done, i in enumerate(sorted(range(len(available)), key=available.__getitem__)):
+        shares[i] = min(available[i], left // (len(available) - done))
+        left -= shares[i]
+    return shares

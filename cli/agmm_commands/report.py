@@ -1,0 +1,82 @@
+"""``agmm report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.options import overwrite_option
+from cli.prediction import device_option
+from cli.progress import progress
+from cli.reports import image_option, manifest_option, runs_argument
+
+
+@click.command()
+@runs_argument
+@manifest_option(required=True)
+@click.option(
+    "--out", "out_dir", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True,
+    help="Folder of the page and its figures.",
+)  # fmt: skip
+@click.option("--split", default="val", show_default=True, help="Whose scores to show, and whose pictures.")
+@click.option(
+    "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
+    help="Which of the scores to show.  [default: the newest that all runs have]",
+)  # fmt: skip
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=50, show_default=True,
+    help="Only so many pictures, spread evenly over the split and the training pictures; 0 for all.",
+)  # fmt: skip
+@image_option
+@click.option(
+    "--thumbnail-size", type=click.IntRange(min=16), default=640, show_default=True,
+    help="Longer side of the pictures in the page, in pixels.",
+)  # fmt: skip
+@device_option
+@overwrite_option
+def report(
+    runs: tuple[Path, ...],
+    manifest_path: Path,
+    out_dir: Path,
+    split: str,
+    protocol: str | None,
+    limit: int,
+    image_ids: tuple[str, ...],
+    thumbnail_size: int,
+    device: str,
+    overwrite: bool,
+) -> None:
+    """Make a page about trainings: curves, scores, confusion, the mixture, and pictures with layers to switch.
+
+    The page holds everything it needs and opens from disk; two RUNs can be compared with a slider. Beside it lie its
+    figures as PNG and PDF. Scores are those that `agmm evaluate` has written. It needs the extra 'figures'.
+    """
+    from agmm.requirements import require_training_packages
+
+    require_training_packages()
+    from agmm.distributed import choose_device
+    from agmm.report.folder import PAGE_NAME, write_report
+    from agmm.report.pictures import choose_rows
+    from agmm.report.runs import read_runs
+    from data_manifests import DataError, read_manifest
+
+    if (out_dir / PAGE_NAME).exists() and not overwrite:
+        raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
+    found, manifest = read_runs(runs), read_manifest(manifest_path)
+    trained_on = found[0].info.config.train_split
+    splits = [split, *([trained_on] if trained_on != split and trained_on in manifest.splits else [])]
+    rows = choose_rows(manifest, splits, limit or None, image_ids)
+    with progress(len(rows) * len(found)) as advance:
+        summary = write_report(
+            found, manifest, rows, out_dir, split=split, protocol=protocol, thumbnail_size=thumbnail_size,
+            device=choose_device(device), on_image=advance,
+        )  # fmt: skip
+    for problem in summary.problems[:10]:
+        click.echo(f"Warning: {problem}", err=True)
+    if len(summary.problems) > 10:
+        click.echo(f"Warning: and {len(summary.problems) - 10} more", err=True)
+    click.echo(str(summary.page.path))
+    click.echo(f"  {summary.page.num_images} images, {summary.page.num_bytes / 1e6:.1f} MB")
+    for path in summary.figures:
+        click.echo(str(path))

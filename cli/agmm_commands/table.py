@@ -1,0 +1,85 @@
+"""``agmm table``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.reports import runs_argument
+
+if TYPE_CHECKING:
+    from agmm.report.runs import Run
+    from agmm.report.tables import Work
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["per-class", "ablation", "lambda", "budget"]))
+@runs_argument
+@click.option(
+    "--format", "format_", type=click.Choice(["markdown", "latex", "csv"]), default="markdown", show_default=True,
+    help="LaTeX needs its package booktabs.",
+)  # fmt: skip
+@click.option("--split", default="val", show_default=True, help="Whose scores to show.")
+@click.option(
+    "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
+    help="Which of the scores to show.  [default: the newest that all runs have]",
+)  # fmt: skip
+@click.option(
+    "--cost-model", type=click.Path(path_type=Path), help="TOML of seconds for the budget, as for `sparsekit cost`."
+)
+@click.option("--out", "out_path", type=click.Path(path_type=Path, dir_okay=False), help="File to write instead.")
+def table(
+    kind: str,
+    runs: tuple[Path, ...],
+    format_: str,
+    split: str,
+    protocol: str | None,
+    cost_model: Path | None,
+    out_path: Path | None,
+) -> None:
+    """Compare RUNs in a table, beside the numbers that the paper's supplement publishes.
+
+    per-class: IoU of each class. ablation: mIoU by the terms of the loss. lambda: mIoU by their weight. budget: mIoU
+    and its share of full supervision against clicks and minutes of annotation. All of it are scores that `agmm
+    evaluate` has written, and only such as were measured on the same pictures in the same way.
+    """
+    from agmm.report.runs import read_runs
+    from agmm.report.table_format import format_table
+    from agmm.report.tables import ablation_table, budget_table, lambda_table, per_class_table
+    from data_manifests.image_io import write_atomically
+
+    found = read_runs(runs)
+    if kind == "budget":
+        made = budget_table(found, lambda run: _work_of(run, cost_model), split, protocol)
+    else:
+        make = {"per-class": per_class_table, "ablation": ablation_table, "lambda": lambda_table}[kind]
+        made = make(found, split, protocol)
+    text = format_table(made, format_)  # type: ignore[arg-type]
+    if out_path is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(out_path, text.encode())
+        click.echo(str(out_path))
+
+
+def _work_of(run: Run, cost_model: Path | None) -> Work | None:
+    """What the annotation behind a run took; None, with a warning, where its manifest or marks are not there."""
+    from agmm.report.tables import Work
+    from data_manifests import DataError, read_manifest
+    from sparsekit.cost import annotation_cost, read_cost_model
+
+    model = read_cost_model(cost_model) if cost_model else None
+    manifest_path, split = run.first_stage.manifest_path, run.info.config.train_split
+    try:
+        cost = annotation_cost(read_manifest(manifest_path), model, split=split)
+    except DataError as error:
+        click.echo(f"Warning: {run.name}: what its annotation took is not known: {error}", err=True)
+        return None
+    if run.is_full:
+        minutes = None if cost.full_mask_seconds is None else cost.full_mask_seconds / 60
+        return Work(cost.num_images, None, minutes)
+    pieces = ("image", "class", "full_mask")
+    marks = sum(count for name, count in cost.counts.items() if name not in pieces)
+    return Work(cost.num_images, marks / cost.num_images, cost.total_seconds / cost.num_images / 60)
