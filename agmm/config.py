@@ -38,6 +38,9 @@ class TrainConfig:
     Args:
         encoder: A timm encoder, such as ``resnet50c.gluon_in1k``.
         encoder_weights: ``imagenet`` (timm downloads them), ``none``, or the path of a file.
+        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect, where timm's record for the
+            encoder does not fit the file of weights.
+        image_std: Standard deviation, likewise; given together with ``image_mean``.
         output_stride: Pixels of the picture per step of the deepest features, 8 or 16.
         aspp_rates: Dilations of the atrous pyramid.
         multi_grid: Factors on the dilations of the last stage's blocks; empty for none.
@@ -83,6 +86,8 @@ class TrainConfig:
 
     encoder: str = ModelConfig.encoder
     encoder_weights: str = ModelConfig.encoder_weights
+    image_mean: tuple[float, float, float] | None = None
+    image_std: tuple[float, float, float] | None = None
     output_stride: int = ModelConfig.output_stride
     aspp_rates: tuple[int, ...] = ModelConfig.aspp_rates
     multi_grid: tuple[int, ...] = ModelConfig.multi_grid
@@ -181,7 +186,8 @@ class TrainConfig:
         """The settings as a TOML file for ``--config``."""
         data = self.to_dict()
         loss = data.pop("loss")
-        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()]
+        # TOML has no word for none: what is missing is none.
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items() if value is not None]
         if loss:
             lines += ["", "[loss]", *(f"{key} = {json.dumps(value)}" for key, value in loss.items())]
         return "\n".join(lines) + "\n"
@@ -210,6 +216,8 @@ def _near(word: str, words: Any) -> str:
 
 def _convert(value: Any, default: Any, where: str) -> Any:
     """Bring a value read from TOML or JSON to the kind of the default."""
+    if default is None:  # a colour, or none
+        return None if value is None else _convert(value, (0.0, 0.0, 0.0), where)
     if isinstance(default, tuple) and isinstance(value, list | tuple):
         sample = default[0] if default else 0
         return tuple(_convert(item, sample, where) for item in value)

@@ -88,3 +88,16 @@ def test_unknown_recipe_and_files(tmp_path: Path) -> None:
     (tmp_path / "odd.toml").write_text("epoks = 3")
     with pytest.raises(ValueError, match=r"odd.toml: unknown setting 'epoks'. Did you mean epochs"):
         load_config(config_path=tmp_path / "odd.toml")
+
+
+def test_colours_of_the_encoders_weights_reach_the_network_and_the_file(tmp_path):
+    config = TrainConfig(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.25, 0.5))
+    assert config.model(3).image_mean == (0.5, 0.5, 0.5) and config.model(3).image_std == (0.5, 0.25, 0.5)
+    assert TrainConfig().model(3).image_mean is None and "image_mean" not in TrainConfig().to_toml()
+    path = tmp_path / "run.toml"
+    path.write_text(config.to_toml())
+    assert load_config(config_path=path).image_std == (0.5, 0.25, 0.5)
+    with pytest.raises(ValueError, match="belong together"):
+        TrainConfig(image_mean=(0.5, 0.5, 0.5))
+    with pytest.raises(ValueError, match="image_mean must be of type"):
+        load_config(overrides={"image_mean": "grey"})
