@@ -17,7 +17,7 @@ from data_manifests import LabelMap, Mark
 from sparsekit.clicks import draw_distinct
 from sparsekit.polylines import Bools, Ints
 from sparsekit.randomness import ImageStream
-from sparsekit.regions import edge_distances, find_regions, find_runs, squared
+from sparsekit.regions import distances_by_region, find_regions, find_runs, squared
 
 #: Candidates refused one after the other before the places still free are listed.
 _PATIENCE = 200
@@ -108,26 +108,28 @@ def draw_clicks(
     return clicks
 
 
-def _far_from_others(label_map: LabelMap, margin: int, unlabelled_value: int) -> Bools:
+def _far_from_others(label_map: LabelMap, margin: int, unlabelled_value: int) -> Bools | None:
     """Pixels at least ``margin`` from other classes and void; of regions that have none, their farthest pixels."""
-    allowed = np.not_equal(label_map, unlabelled_value)
     if margin <= 1:  # every pixel is as far as 1
-        return allowed
+        return None
+    allowed = np.zeros(label_map.shape, bool)
     regions = find_regions(label_map, unlabelled_value)
-    reach = squared(edge_distances(regions, image_edge=False))
-    farthest = np.zeros(len(regions) + 1, np.int64)  # the last one is for void, whose number is -1
-    np.maximum.at(farthest, regions.numbers.ravel(), reach.ravel())
-    return allowed & (reach >= np.minimum(farthest, margin**2)[regions.numbers])
+    for number, distances in distances_by_region(regions, image_edge=False):
+        top, left, bottom, right = regions.boxes[number].tolist()
+        needed = min(margin**2, int(squared(distances.max())))
+        # Between the whole numbers of squared distances, so that the last bit of a root does not matter.
+        allowed[top:bottom, left:right] |= distances >= np.float32(np.sqrt(needed - 0.5))
+    return allowed
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """What a strategy draws from, and the clicks taken so far."""
+    """What a strategy draws from, and the clicks taken so far; ``allowed`` is None where only void is not."""
 
     label_map: LabelMap
     unlabelled_value: int
     instances: LabelMap | None
-    allowed: Bools
+    allowed: Bools | None
     min_distance: int
     rng: ImageStream
     taken: list[tuple[int, int]] = field(default_factory=list)
@@ -158,27 +160,29 @@ class _Candidate:
 
 def _draw_uniform(scene: _Scene) -> Iterator[_Candidate]:
     """Each allowed pixel equally likely."""
-    for pool in _pools(scene, np.zeros(scene.label_map.shape, np.uint8)):
+    everything = np.where(np.equal(scene.label_map, scene.unlabelled_value), np.uint8(1), np.uint8(0))
+    for pool in _pools(scene, everything, nothing=1):
         while place := pool.draw():
             yield _Candidate(*place)
 
 
 def _draw_by_class(scene: _Scene) -> Iterator[_Candidate]:
     """Every class gets a click before any gets the next; within a class each allowed pixel is equally likely."""
-    for round_, _, place in _in_rounds(_pools(scene, scene.label_map), scene.rng):
+    for round_, _, place in _in_rounds(_pools(scene, scene.label_map, scene.unlabelled_value), scene.rng):
         yield _Candidate(*place, round_)
 
 
 def _draw_by_instance(scene: _Scene) -> Iterator[_Candidate]:
     """Every instance, or region where there are none, gets a click before any gets the next."""
     numbers = find_regions(scene.label_map, scene.unlabelled_value, scene.instances).numbers
-    for round_, pool, place in _in_rounds(_pools(scene, numbers), scene.rng):
+    for round_, pool, place in _in_rounds(_pools(scene, numbers, nothing=-1), scene.rng):
         yield _Candidate(*place, round_, pool.value)
 
 
 def _draw_central(scene: _Scene) -> Iterator[_Candidate]:
     """Each allowed pixel as likely as it is far from other classes and void, in steps to the side, at most 255."""
-    weights = np.where(scene.allowed, _steps_to_others(scene.label_map), 0)
+    weights = _steps_to_others(scene.label_map)
+    weights[np.equal(scene.label_map, scene.unlabelled_value) if scene.allowed is None else ~scene.allowed] = 0
     in_rows = weights.sum(1, dtype=np.int64)
     refused = 0
     while total := int(in_rows.sum()):
@@ -214,8 +218,8 @@ def _steps_to_others(label_map: LabelMap) -> NDArray[np.uint8]:
     if borders.all():
         return np.full(label_map.shape, 255, np.uint8)
     # A pixel at a border has a neighbour of another value: one step more than to the nearest such pixel.
-    steps = cv2.distanceTransform(borders, cv2.DIST_L1, 3, dstType=cv2.CV_8U)
-    return np.minimum(np.asarray(steps, np.uint8), 254) + np.uint8(1)
+    steps = cv2.distanceTransform(borders, cv2.DIST_L1, 3)
+    return np.minimum(steps, 254).astype(np.uint8) + np.uint8(1)
 
 
 class _Pool:
@@ -258,11 +262,14 @@ class _Pool:
         self._ranks = self._shuffled()
 
 
-def _pools(scene: _Scene, values: NDArray[np.unsignedinteger | np.signedinteger]) -> list[_Pool]:
-    """A pool for each value that occurs on allowed pixels, by ascending value."""
-    runs = find_runs(np.where(scene.allowed, values.astype(np.int32), -1))
+def _pools(scene: _Scene, values: LabelMap | NDArray[np.int32], nothing: int) -> list[_Pool]:
+    """A pool for each value but ``nothing`` that occurs on allowed pixels, by ascending value."""
+    if scene.allowed is not None:
+        values = values.copy()
+        values[~scene.allowed] = nothing
+    runs = find_runs(values)
     order = np.argsort(runs.values, kind="stable")
-    order = order[np.searchsorted(runs.values[order], 0) :]
+    order = order[runs.values[order] != nothing]
     bounds = np.flatnonzero(np.diff(runs.values[order])) + 1
     lengths = runs.lengths
     return [

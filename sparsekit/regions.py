@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ def find_regions(label_map: LabelMap, unlabelled_value: int, instances: LabelMap
         raise ValueError(f"Expected label_map of shape (H, W), got {label_map.shape}; is this a colour-coded map?")
     if instances is not None and instances.shape != label_map.shape:
         raise ValueError(f"Expected instances of shape {label_map.shape}, got {instances.shape}.")
-    runs = find_runs(label_map if instances is None else label_map + instances.astype(np.int64) * _INSTANCE)
+    runs = find_runs(label_map if instances is None else label_map + instances.astype(np.uint32) * np.uint32(_INSTANCE))
     region = _connect(runs)
     if instances is not None:
         region = _join_instances(region, runs)
@@ -178,23 +179,30 @@ def edge_distances(
         Distances between pixel centres, so at least 1; 0 outside the chosen regions. Shape (H, W). A region that fills
         the image, with ``image_edge`` off, has the image's height plus width.
     """
-    height, width = regions.numbers.shape
+    distances = np.zeros(regions.numbers.shape, np.float32)
+    for number, found in distances_by_region(regions, numbers, image_edge=image_edge):
+        top, left, bottom, right = regions.boxes[number].tolist()
+        target = distances[top:bottom, left:right]
+        np.maximum(target, found, out=target)  # zero outside the region, and regions do not overlap
+    return distances
+
+
+def distances_by_region(
+    regions: Regions, numbers: NDArray[np.int64] | None = None, *, image_edge: bool = True
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield each region's number with the ``edge_distances`` in its bounding box, 0 outside of the region."""
     padded = cv2.copyMakeBorder(
         regions.numbers, 1, 1, 1, 1, cv2.BORDER_CONSTANT if image_edge else cv2.BORDER_REPLICATE, value=-1
     )
-    distances = np.zeros((height, width), np.float32)
-    chosen = range(len(regions)) if numbers is None else numbers.tolist()
-    for number in chosen:
+    for number in range(len(regions)) if numbers is None else numbers.tolist():
         top, left, bottom, right = regions.boxes[number].tolist()
         # One pixel more on each side: the nearest pixel outside the region is inside this frame or beyond a nearer one.
         inside = (padded[top : bottom + 2, left : right + 2] == number).view(np.uint8)
         if inside.all():
-            distances[:] = height + width
-            break
-        found = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-        target = distances[top:bottom, left:right]
-        np.maximum(target, found, out=target)  # zero outside the region, and regions do not overlap
-    return distances
+            yield number, np.full((bottom - top, right - left), sum(regions.numbers.shape), np.float32)
+        else:
+            found = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            yield number, np.asarray(found[1:-1, 1:-1], np.float32)
 
 
 def squared(distances: NDArray[np.float32] | np.float32) -> NDArray[np.int64]:
