@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+
 from sparsekit.export.job import ExportJob
 from sparsekit.export.mark_masks import shown_pixels
 from sparsekit.export.rle import coco_counts
@@ -21,15 +23,15 @@ def write(job: ExportJob) -> None:
         name = job.put_image(image, f"images/{job.name(row)}").removeprefix("images/")
         images.append({"id": image_id, "file_name": name, "width": row.width, "height": row.height})
         shape = row.height, row.width
-        for mark, (rows, cols) in zip(image.marks, shown_pixels(image.marks, shape), strict=True):
+        for mark, pixels in zip(image.marks, shown_pixels(image.marks, shape), strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": mark.class_id + 1,
-                    "segmentation": {"size": list(shape), "counts": coco_counts(rows, cols, shape)},
-                    "area": len(rows),
-                    "bbox": _box(rows, cols),
+                    "segmentation": {"size": list(shape), "counts": coco_counts(pixels, shape)},
+                    "area": len(pixels),
+                    "bbox": _box(pixels, row.width),
                     "iscrowd": 1,  # what run lengths mean in COCO
                     "attributes": describe(mark),
                 }
@@ -40,9 +42,10 @@ def write(job: ExportJob) -> None:
     job.write("annotations.json", json.dumps(data, ensure_ascii=False) + "\n")
 
 
-def _box(rows: Ints, cols: Ints) -> list[int]:
+def _box(pixels: Ints, image_width: int) -> list[int]:
     """Left, top, width and height; zeros for a mark that earlier ones hide."""
-    if not len(rows):
+    if not len(pixels):
         return [0, 0, 0, 0]
+    rows, cols = np.divmod(pixels, image_width)
     left, top = int(cols.min()), int(rows.min())
     return [left, top, int(cols.max()) - left + 1, int(rows.max()) - top + 1]

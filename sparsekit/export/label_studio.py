@@ -11,7 +11,7 @@ from sparsekit.annotated import AnnotatedImage
 from sparsekit.export.job import ExportJob
 from sparsekit.export.mark_masks import shown_pixels
 from sparsekit.export.rle import label_studio_rle
-from sparsekit.export.shapes import describe, xy_points
+from sparsekit.export.shapes import describe, note, xy_points
 from sparsekit.polylines import Ints
 
 #: Label Studio's type of result, and the tag of its control, for each kind of mark.
@@ -46,17 +46,22 @@ def _results(job: ExportJob, image: AnnotatedImage) -> list[dict[str, Any]]:
         result = {
             "id": f"mark{number}", "type": kind, "from_name": kind, "to_name": "image",
             "original_width": row.width, "original_height": row.height, "image_rotation": 0,
-            "value": value, "meta": {"text": [json.dumps(describe(mark))]},
+            "value": value, "meta": {"text": [text] if (text := _meta(mark)) else []},
         }  # fmt: skip
         results.append(result)
     return results[::-1]
 
 
-def _value(mark: Mark, pixels: tuple[Ints, Ints], shape: tuple[int, int]) -> dict[str, Any]:
+def _meta(mark: Mark) -> str:
+    """What the place of a mark cannot say: how a brush stroke was drawn, or that a polygon is a block."""
+    return json.dumps(describe(mark)) if mark.kind == "stroke" else note(mark)
+
+
+def _value(mark: Mark, pixels: Ints, shape: tuple[int, int]) -> dict[str, Any]:
     """Place of a mark: brush strokes as bytes, others in per cent of the picture."""
     height, width = shape
     if mark.kind == "stroke":
-        return {"format": "rle", "rle": label_studio_rle(*pixels, shape)}
+        return {"format": "rle", "rle": label_studio_rle(pixels, shape)}
     points = [(x / width * 100, y / height * 100) for x, y in xy_points(mark)]
     if mark.kind == "click":
         return {"x": points[0][0], "y": points[0][1], "width": 100 / width}

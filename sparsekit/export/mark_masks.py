@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from sparsekit.mark_pixels import mark_pixels
 from sparsekit.polylines import Ints
 
 
-def shown_pixels(marks: Sequence[Mark], shape: tuple[int, int]) -> Iterator[tuple[Ints, Ints]]:
-    """Rows and columns of the pixels of each mark that lie in the image and that no earlier mark covers, each once."""
+def shown_pixels(marks: Iterable[Mark], shape: tuple[int, int]) -> Iterator[Ints]:
+    """The pixels of each mark that no earlier one covers, as row * width + column, sorted, cut off at the edge."""
     height, width = shape
     taken = np.zeros(height * width, bool)
     for mark in marks:
@@ -21,4 +21,4 @@ def shown_pixels(marks: Sequence[Mark], shape: tuple[int, int]) -> Iterator[tupl
         flat = np.unique(rows[inside] * width + cols[inside])
         flat = flat[~taken[flat]]
         taken[flat] = True
-        yield flat // width, flat % width
+        yield flat

@@ -1,17 +1,19 @@
-"""Run-length encodings of masks: COCO's, by columns, and Label Studio's, of bits."""
+"""Run-length encodings of pixels: COCO's, by columns, and Label Studio's, of bits.
+
+Pixels are sorted numbers row * width + column.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
+from sparsekit.polylines import Ints
 
 #: Bits of the four sizes of runs.
 _SIZE_BITS = (3, 4, 8, 16)
 
 
-def run_lengths(flat: NDArray[np.int64], size: int) -> list[int]:
+def run_lengths(flat: Ints, size: int) -> list[int]:
     """Lengths of runs outside, inside, outside, ... of a set of indices; the first may be 0, the last is never.
 
     Args:
@@ -29,21 +31,22 @@ def run_lengths(flat: NDArray[np.int64], size: int) -> list[int]:
     return counts if counts[-1] else counts[:-1]
 
 
-def coco_counts(rows: NDArray[np.int64], cols: NDArray[np.int64], shape: tuple[int, int]) -> list[int]:
-    """COCO's uncompressed counts of some pixels: run lengths going down the columns."""
+def coco_counts(pixels: Ints, shape: tuple[int, int]) -> list[int]:
+    """COCO's uncompressed counts: run lengths going down the columns."""
+    rows, cols = np.divmod(pixels, shape[1])
     return run_lengths(np.sort(cols * shape[0] + rows), shape[0] * shape[1])
 
 
-def coco_mask(counts: list[int], shape: tuple[int, int]) -> Bools:
-    """The mask of COCO's uncompressed counts.
+def coco_pixels(counts: list[int], shape: tuple[int, int]) -> Ints:
+    """Pixels of COCO's uncompressed counts.
 
     Raises:
         ValueError: If they do not fill the shape.
     """
     if any(count < 0 for count in counts) or sum(counts) != shape[0] * shape[1]:
         raise ValueError(f"run lengths do not add up to {shape[0]}x{shape[1]} pixels")
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return np.ascontiguousarray(flat.reshape(shape[1], shape[0]).T)
+    cols, rows = np.divmod(np.flatnonzero(np.repeat(np.arange(len(counts)) % 2, counts)), shape[0])
+    return np.sort(rows * shape[1] + cols)
 
 
 def coco_uncompress(text: str) -> list[int]:
@@ -70,12 +73,12 @@ def coco_uncompress(text: str) -> list[int]:
     return counts
 
 
-def label_studio_rle(rows: NDArray[np.int64], cols: NDArray[np.int64], shape: tuple[int, int]) -> list[int]:
+def label_studio_rle(pixels: Ints, shape: tuple[int, int]) -> list[int]:
     """Label Studio's bytes of some pixels: runs of the four channels of a picture that is 255 there and 0 elsewhere."""
     size = shape[0] * shape[1]
     bits = [f"{4 * size:032b}", f"{7:05b}", *(f"{bits - 1:04b}" for bits in _SIZE_BITS)]
     longest = 1 << _SIZE_BITS[-1]
-    for number, count in enumerate(run_lengths(np.sort(rows * shape[1] + cols), size)):
+    for number, count in enumerate(run_lengths(pixels, size)):
         for done in range(0, 4 * count, longest):
             run = min(4 * count - done, longest) - 1
             kind = next(i for i, most in enumerate(_SIZE_BITS) if run < 1 << most)
@@ -85,8 +88,8 @@ def label_studio_rle(rows: NDArray[np.int64], cols: NDArray[np.int64], shape: tu
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
 
 
-def label_studio_mask(rle: list[int], shape: tuple[int, int]) -> Bools:
-    """The mask of Label Studio's bytes: where the fourth channel is not 0.
+def label_studio_pixels(rle: list[int], shape: tuple[int, int]) -> Ints:
+    """Pixels of Label Studio's bytes: where the fourth channel is not 0.
 
     Raises:
         ValueError: If they are damaged or of another size.
@@ -116,5 +119,4 @@ def label_studio_mask(rle: list[int], shape: tuple[int, int]) -> Bools:
         done += run
     if done != length:
         raise ValueError("run lengths are longer than the picture")
-    channels = np.repeat(np.array(values) > 0, runs).reshape(*shape, 4)
-    return np.ascontiguousarray(channels[:, :, 3])
+    return np.flatnonzero(np.repeat(np.array(values) > 0, runs)[3::4])

@@ -18,7 +18,7 @@ from data_manifests import LabelMap, Manifest, Mark, read_marks
 from data_manifests.row_files import read_row_annotation
 from sparsekit.errors import AnnotationError
 from sparsekit.export import export_manifest
-from sparsekit.export.rle import coco_mask, coco_uncompress, label_studio_mask
+from sparsekit.export.rle import coco_pixels, coco_uncompress, label_studio_pixels
 from sparsekit.rasterize import rasterize
 from tests.sparsekit.annotation_folders import SCRIBBLES, camvid, cityscapes, voc
 from tests.sparsekit.conftest import numbered_space, tiny_manifest
@@ -286,7 +286,7 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path, mixed: Manifest, capsys: py
             found[mask] = one["category_id"] - 1
             compressed = masks.encode(np.asfortranarray(mask.astype(np.uint8)))
             text = compressed["counts"].decode()
-            np.testing.assert_array_equal(coco_mask(coco_uncompress(text), SHAPE), mask)
+            np.testing.assert_array_equal(coco_pixels(coco_uncompress(text), SHAPE), np.flatnonzero(mask))
         np.testing.assert_array_equal(found, annotation(mixed, number))
 
 
@@ -307,7 +307,7 @@ def test_label_studio(tmp_path: Path, mixed: Manifest) -> None:
     top = tasks[0]["predictions"][0]["result"][-1]
     painted = slow_label_studio_mask(top["value"]["rle"])
     np.testing.assert_array_equal(painted, rasterize(MARKS[:1], SHAPE, numbered_space(3)) == 2)
-    np.testing.assert_array_equal(label_studio_mask(top["value"]["rle"], SHAPE), painted)
+    np.testing.assert_array_equal(label_studio_pixels(top["value"]["rle"], SHAPE), np.flatnonzero(painted))
     click = tasks[1]["predictions"][0]["result"][0]["value"]
     assert (click["x"] * 30 / 100, click["y"] * 20 / 100) == pytest.approx((29.5, 19.5))
 

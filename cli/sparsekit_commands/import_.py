@@ -1,0 +1,67 @@
+"""``sparsekit import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli import options
+from cli.progress import progress
+
+#: The names of ``sparsekit.imports.IMPORTERS``, whose import takes long.
+FORMATS = ("tel", "urss", "agmm", "labelme", "cvat", "label-studio", "coco")
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--from", "format_", type=click.Choice(FORMATS), required=True, help="The format.")
+@click.option(
+    "--dataset", "dataset_dir", type=click.Path(path_type=Path), required=True, help="Pictures and full masks."
+)
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="The annotation folder to make.")
+@click.option(
+    "--stroke-width",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Width of strokes whose file says none, in pixels.",
+)
+@options.layout_option
+@options.classes_option
+@options.map_option
+@options.overwrite_option
+def import_(
+    source: Path,
+    format_: str,
+    dataset_dir: Path,
+    out_dir: Path,
+    stroke_width: int,
+    layout: str | None,
+    classes_path: Path | None,
+    map_path: Path | None,
+    overwrite: bool,
+) -> None:
+    """Make an annotation folder of another tool's annotations.
+
+    SOURCE is their folder. Clicks stay clicks and polylines strokes; label maps whose parts are single pixels become
+    clicks, others stay label maps without marks.
+    """
+    from data_manifests import open_dataset, read_class_map, read_label_space
+    from data_manifests.errors import list_some
+    from sparsekit.imports import import_annotations
+
+    label_space = read_label_space(classes_path) if classes_path else None
+    dataset = open_dataset(dataset_dir, layout, label_space, read_class_map(map_path) if map_path else None)
+    with progress(len(dataset.items)) as advance:
+        summary = import_annotations(
+            source, format_, dataset, out_dir, stroke_width=stroke_width, overwrite=overwrite, on_image=advance
+        )
+    if summary.unmatched:
+        names = list_some(list(summary.unmatched))
+        click.echo(f"Warning: {len(summary.unmatched)} annotations of no image of the data set: {names}", err=True)
+    click.echo(f"{summary.folder / 'manifest.csv'}")
+    listed = f", {summary.num_evaluated} listed for evaluation" if summary.num_evaluated else ""
+    click.echo(f"  {summary.num_images} images annotated{listed}")
+    marks = "label maps without marks" if summary.num_marks is None else f"{summary.num_marks} marks"
+    click.echo(f"  {marks}, {summary.num_labelled} labelled pixels")

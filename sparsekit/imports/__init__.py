@@ -1,0 +1,181 @@
+"""Annotations of other tools, made into an ordinary annotation folder of the user's data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_manifests import (
+    Dataset,
+    DatasetItem,
+    LabelMap,
+    Manifest,
+    ManifestInfo,
+    ManifestRow,
+    Mark,
+    __version__,
+    write_manifest,
+    write_marks,
+)
+from data_manifests.errors import list_some
+from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
+from sparsekit.errors import AnnotationError
+from sparsekit.export.folder import whole_folder
+from sparsekit.imports import coco, cvat, label_studio, labelme, tel
+from sparsekit.imports.label_maps import read_label_maps
+from sparsekit.imports.source import Imported, ImportSource, image_shape, once_each
+from sparsekit.rasterize import rasterize
+
+__all__ = ["IMPORTERS", "ImportSummary", "import_annotations"]
+
+Importer = Callable[[ImportSource], Iterator[Imported]]
+
+#: All formats by name.
+IMPORTERS: dict[str, Importer] = {
+    "tel": tel.read,
+    "urss": partial(read_label_maps, target="urss"),
+    "agmm": partial(read_label_maps, target="agmm"),
+    "labelme": labelme.read,
+    "cvat": cvat.read,
+    "label-studio": label_studio.read,
+    "coco": coco.read,
+}
+
+#: Label maps whose parts all have at most so many pixels are taken for clicks; some may lie side by side.
+_LARGEST_OF_CLICKS = 4
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What came of an import.
+
+    Args:
+        folder: Where it is.
+        num_images: Annotated images.
+        num_labelled: Labelled pixels on all of them.
+        num_marks: Marks on all of them; None where the annotations are label maps of larger areas, without marks.
+        num_evaluated: Images listed for evaluation.
+        unmatched: Names in the annotations that no image of the data set has.
+    """
+
+    folder: Path
+    num_images: int
+    num_labelled: int
+    num_marks: int | None
+    num_evaluated: int
+    unmatched: tuple[str, ...]
+
+
+def import_annotations(
+    source_dir: Path,
+    format_: str,
+    dataset: Dataset,
+    out: Path,
+    *,
+    stroke_width: int = 3,
+    overwrite: bool = False,
+    on_image: Callable[[], None] = lambda: None,
+) -> ImportSummary:
+    """Make an annotation folder of another tool's annotations; it is there whole or not at all.
+
+    Clicks stay clicks and polylines strokes. A label map whose parts are single pixels, or four at most, gets a click
+    for each pixel; if any image has larger parts, there are no marks but the label maps alone.
+
+    Args:
+        source_dir: The annotations.
+        format_: A name of ``IMPORTERS``.
+        dataset: The pictures and full masks that they belong to.
+        out: The folder to make: ``manifest.csv``, ``manifest.json``, ``annotations/`` and ``marks.csv``.
+        stroke_width: Width in pixels of strokes whose file says none.
+        overwrite: Replace an annotation folder that is there.
+        on_image: Called after each annotated image.
+
+    Raises:
+        AnnotationError: If the annotations are damaged, foreign or of other pictures, or the folder is in the way.
+        DataError: If a file of the data set cannot be used.
+        ValueError: If there is no such format, or the width is below 1.
+    """
+    if format_ not in IMPORTERS:
+        raise ValueError(f"Unknown format '{format_}'. Choose from: {', '.join(IMPORTERS)}.")
+    if stroke_width < 1:
+        raise ValueError(f"stroke_width must be at least 1, got {stroke_width}.")
+    if not source_dir.is_dir():
+        raise AnnotationError(f"{source_dir}: no such folder; expected the folder of the annotations.")
+    source = ImportSource(source_dir, dataset, stroke_width)
+    with whole_folder(out, lambda folder: (folder / "manifest.csv").is_file(), overwrite=overwrite) as folder:
+        rows, marks = [], dict[str, tuple[Mark, ...] | None]()
+        for one in once_each(IMPORTERS[format_](source), source_dir):
+            label_map = _label_map(one, source)
+            row = _row(one.item, out, dataset)
+            rows.append(_write_annotation(row, label_map, folder, dataset))
+            marks[row.image_id] = one.marks if one.label_map is None else _clicks(label_map, dataset)
+            on_image()
+        if not rows:
+            of_others = f" Names in them: {list_some(source.unmatched)}." if source.unmatched else ""
+            raise AnnotationError(f"{source_dir}: holds no annotation of an image of {dataset.root}.{of_others}")
+        splits = sorted({row.split for row in rows})
+        evaluated = [i for i in dataset.items if i.split not in (*splits, "train")]
+        every_row = sorted([*rows, *(_row(item, out, dataset) for item in evaluated)], key=lambda row: row.image_id)
+        drawn = {image_id: of_image for image_id, of_image in sorted(marks.items()) if of_image is not None}
+        if len(drawn) == len(marks):
+            write_marks(folder / "marks.csv", drawn.items())
+        settings = {"format": format_, "splits": splits, "stroke_width": stroke_width}
+        info = ManifestInfo(
+            dataset.label_space, dataset.encoding, Path(os.path.abspath(dataset.root)).name, dataset.layout, "import",
+            settings, __version__,
+        )  # fmt: skip
+        write_manifest(Manifest(folder / "manifest.csv", tuple(every_row), info))
+    num_marks = sum(map(len, drawn.values())) if len(drawn) == len(marks) else None
+    num_labelled = sum(row.num_labelled for row in rows)
+    return ImportSummary(out, len(rows), num_labelled, num_marks, len(evaluated), tuple(source.unmatched))
+
+
+def _label_map(one: Imported, source: ImportSource) -> LabelMap:
+    return rasterize(one.marks, image_shape(one.item), source.space) if one.label_map is None else one.label_map
+
+
+def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
+    """The row of an image without its annotation."""
+    mask = read_mask(item.mask_path)
+    height, width = image_shape(item)
+    if mask.shape != (height, width):
+        raise AnnotationError(
+            f"{item.mask_path}: mask is {mask.shape[0]}x{mask.shape[1]} (height x width) but its image "
+            f"{item.image_path} is {height}x{width}. Give both the same size."
+        )
+    image, full_mask = (
+        Path(os.path.relpath(os.path.abspath(path), os.path.abspath(out))).as_posix()
+        for path in (item.image_path, item.mask_path)
+    )
+    return ManifestRow(
+        item.image_id, item.split, image, full_mask, "", height, width, full_mask_sha256=pixel_sha256(mask)
+    )  # fmt: skip
+
+
+def _write_annotation(row: ManifestRow, label_map: LabelMap, folder: Path, dataset: Dataset) -> ManifestRow:
+    name = f"annotations/{row.image_id}.png"
+    write_atomically(folder / name, encode_label_map(label_map, dataset.label_space))
+    labels = label_map[label_map != dataset.label_space.unlabelled_value]
+    return replace(
+        row,
+        annotation=name,
+        num_labelled=len(labels),
+        classes_labelled=tuple(np.unique(labels).tolist()),
+        annotation_sha256=pixel_sha256(label_map),
+    )
+
+
+def _clicks(label_map: LabelMap, dataset: Dataset) -> tuple[Mark, ...] | None:
+    """A click for each labelled pixel, or None if the label map was not made of clicks."""
+    labelled = label_map != dataset.label_space.unlabelled_value
+    _, _, stats, _ = cv2.connectedComponentsWithStats(labelled.astype(np.uint8), connectivity=8)
+    if stats[1:, cv2.CC_STAT_AREA].max(initial=0) > _LARGEST_OF_CLICKS:
+        return None
+    places = np.argwhere(labelled).tolist()
+    return tuple(Mark("click", int(label_map[row, col]), row, col) for row, col in places)

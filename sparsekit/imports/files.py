@@ -1,0 +1,105 @@
+"""Read JSON and XML that anybody may have written: within a size, without entities, with one error for all damage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from data_manifests.errors import DataError
+from sparsekit.errors import AnnotationError
+
+#: Larger files are refused; a million strokes take about a tenth.
+MAX_BYTES = 1 << 30
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        AnnotationError: If it is missing, no file, or too large.
+    """
+    if not path.is_file():
+        raise AnnotationError(f"{path}: no such file.")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise AnnotationError(f"{path}: has {size} bytes; more than {MAX_BYTES} are not read. Export it in parts.")
+    return path.read_bytes()
+
+
+def read_json(path: Path) -> Any:
+    """The data of a JSON file.
+
+    Raises:
+        AnnotationError: If it cannot be read.
+    """
+    data = read_bytes(path)
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: not JSON, or cut off ({error}).") from error
+
+
+def parse_xml(data: bytes, where: object) -> Element:
+    """The root element of an XML file; files with a document type, which could hold entity bombs, are refused.
+
+    Raises:
+        AnnotationError: If it is not well-formed or has a document type.
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+
+    def refuse(*_: object) -> None:
+        raise AnnotationError(f"{where}: has a document type (<!DOCTYPE>), which no annotation needs; remove it.")
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    try:
+        parser.Parse(data, True)
+        root: Element = builder.close()
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise AnnotationError(f"{where}: not XML, or cut off ({error}).") from error
+    return root
+
+
+@contextmanager
+def damage_of(where: object, what: str) -> Iterator[None]:
+    """Turn what goes wrong in reading data of an unexpected shape into one error.
+
+    Args:
+        where: The file, and what part of it.
+        what: What it should be.
+
+    Raises:
+        AnnotationError: For any error of shape or value inside.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except KeyError as error:
+        raise AnnotationError(f"{where}: not {what}: {error} is missing.") from error
+    except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+        raise AnnotationError(f"{where}: not {what}, or damaged ({error}).") from error
+
+
+def only_file(folder: Path, names: tuple[str, ...], pattern: str) -> Path:
+    """The file of a folder that has one of some names, or else the only one of a pattern.
+
+    Raises:
+        AnnotationError: If there is none, or several.
+    """
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise AnnotationError(
+            f"{folder}: expected {' or '.join(names)}, or one file {pattern}, found {len(found)} of these."
+        )
+    return found[0]
