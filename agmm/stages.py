@@ -147,7 +147,9 @@ def _train_stage(
             _begin_from(before, manifest, config, state)
         wait_for_all(ranks)
         begun = True
-    return train_network(manifest, config, run_dir, resume=begun, overwrite=overwrite, quiet=quiet).info
+    info = train_network(manifest, config, run_dir, resume=begun, overwrite=overwrite, quiet=quiet).info
+    wait_for_all(ranks)  # the first one writes the weights that all read next
+    return info
 
 
 def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, state: Path) -> None:

@@ -30,7 +30,8 @@ from cli.training import read_settings, training_options
     help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy.",
 )
 @click.option(
-    "--start",
+    "--init",
+    "start",
     type=click.Choice(["fresh", "warm"]),
     default="fresh",
     show_default=True,

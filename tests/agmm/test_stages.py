@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,3 +163,16 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     wrong = CliRunner().invoke(main, [*arguments[:-2], "--loss", "use_slef=false"])
     assert wrong.exit_code == 2
     assert "Did you mean 'use_self'?" in wrong.stderr
+
+
+def test_two_processes_share_the_work(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "fast.toml").write_text(fast_config().to_toml())
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "agmm"]
+    settings = ["--config", "fast.toml", "--out", "mt", "--init", "warm", "--protocol", "whole"]
+    command = [*torchrun, "stages", str(manifest.path), *settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Stage 2: mIoU") == 1  # the first process alone speaks
+    labels = read_manifest(tmp_path / "mt/pseudo-labels-1")
+    assert [row.num_labelled for row in labels.rows] == [64 * 96, 64 * 96, 0]
