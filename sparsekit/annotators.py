@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from data_manifests import LabelMap, Mark
-from sparsekit.click_strategies import ClickSettings, draw_clicks
+from sparsekit.click_drawing import ClickSettings, draw_clicks
 from sparsekit.clicks import sample_clicks
 from sparsekit.randomness import ImageStream
 from sparsekit.region_marks import RegionMarkSettings, mark_regions

@@ -10,7 +10,8 @@ from scipy.stats import chisquare
 from cli.sparsekit_commands.points import STRATEGIES as STRATEGIES_OF_COMMAND
 from data_manifests import open_dataset
 from data_manifests.image_io import read_mask
-from sparsekit.click_strategies import STRATEGIES, ClickSettings, draw_clicks
+from sparsekit.click_drawing import ClickSettings, draw_clicks
+from sparsekit.click_strategies import STRATEGIES
 from sparsekit.clicks import sample_clicks
 from sparsekit.randomness import ImageStream
 from sparsekit.regions import find_regions, true_instances

@@ -1,0 +1,234 @@
+"""Time of making annotations beside decoding masks and encoding results alone, and beside the Scribbles4All generator.
+
+    python benchmarks/annotations.py cityscapes/
+    python benchmarks/annotations.py cityscapes/ --scribbles4all Scribbles4All/s4ScribbleGenerator --theirs 2
+
+DATASET is any folder that `sparsekit points` reads; real masks are best, `sparsekit demo-data` makes some. All rows of
+a table are measured in turn in one process, several times, and compared by their medians; single processes by the CPU
+time that they take, since that bears other work on the machine, workers by the clock. For the last table clone
+https://github.com/wbkit/Scribbles4All (its h5py and matplotlib are not needed: the HDF5 output is left out).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests import Dataset, DatasetItem, LabelMap, open_dataset
+from data_manifests.image_io import encode_label_map, read_mask
+from sparsekit.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
+from sparsekit.click_drawing import ClickSettings
+from sparsekit.randomness import ImageStream
+from sparsekit.rasterize import rasterize
+from sparsekit.region_marks import RegionMarkSettings
+from sparsekit.regions import find_regions
+from sparsekit.scribbles import ScribbleSettings, trace_scribbles
+from sparsekit.synthesize import synthesize
+
+#: Runs the other generator on one mask; h5py is imported by it and not needed.
+_THEIRS = """
+import sys, time, types
+sys.modules["h5py"] = types.ModuleType("h5py")
+sys.path.insert(0, ".")
+import numpy as np
+import create_scribble
+create_scribble.CONFIG_PATH = "configs/configCS.json"
+np.random.seed(0)
+start = time.process_time()
+create_scribble.main(sys.argv[1], sys.argv[2], overwrite_files=True)
+print(time.process_time() - start)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--images", type=int, default=7, help="images to work on (7)")
+    parser.add_argument("--repeats", type=int, default=7, help="times that everything is measured (7)")
+    parser.add_argument(
+        "--copies", type=int, default=40, help="times each image occurs where workers are compared (40)"
+    )
+    parser.add_argument("--scribbles4all", type=Path, help="folder s4ScribbleGenerator of a clone")
+    parser.add_argument("--theirs", type=int, default=2, help="masks to run the other generator on; a minute each (2)")
+    arguments = parser.parse_args()
+    dataset = open_dataset(arguments.dataset)
+    dataset = replace(dataset, items=tuple(replace(i, split="train") for i in dataset.items[: arguments.images]))
+    height, width = read_mask(dataset.items[0].mask_path).shape
+    print(f"{len(dataset.items)} images of {width}x{height}, {os.cpu_count()} cores, {arguments.repeats} repeats\n")
+    compare_with_decoding(dataset, arguments.repeats)
+    compare_workers(dataset, arguments.copies)
+    time_scribbles(dataset, arguments.repeats)
+    if arguments.scribbles4all:
+        compare_with_scribbles4all(dataset, arguments.scribbles4all, arguments.theirs)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A new folder, gone afterwards."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def cpu_seconds(function: Callable[[], object]) -> float:
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def repeated(dataset: Dataset, copies: int) -> Dataset:
+    """The images of a dataset many times over, under different ids."""
+    items = (replace(i, image_id=f"{c}_{i.image_id}") for c in range(copies) for i in dataset.items)
+    return replace(dataset, items=tuple(sorted(items, key=lambda item: item.image_id)))
+
+
+def compare_with_decoding(dataset: Dataset, repeats: int) -> None:
+    """Whole commands, files and manifests included, beside reading each mask and writing a sparse one."""
+    annotators: dict[str, Annotator] = {
+        "points, uniform, 50": ClickAnnotator((50,)),
+        "points, class-balanced, 50": ClickAnnotator((50,), ClickSettings("class-balanced")),
+        "points, per-class, 4": ClickAnnotator((4,), ClickSettings("per-class")),
+        "points, center, 50": ClickAnnotator((50,), ClickSettings("center")),
+        "points, uniform, 50, margin 3": ClickAnnotator((50,), ClickSettings(margin=3)),
+        "scribbles": ScribbleAnnotator(),
+        "marks, block": RegionMarkAnnotator(RegionMarkSettings("block"), (0.2,)),
+        "marks, coarse": RegionMarkAnnotator(RegionMarkSettings("coarse")),
+        "points, per-instance, 1": ClickAnnotator((1,), ClickSettings("per-instance")),
+        "marks, box": RegionMarkAnnotator(RegionMarkSettings("box", "instance")),
+    }
+    plain, with_instances = "decode and encode", "decode, also instances, and encode"
+    times: dict[str, list[float]] = {name: [] for name in (plain, with_instances, *annotators)}
+    images = repeated(dataset, copies=3)
+    with scratch() as folder:
+        sparse = {item.image_id: _sparse(images, item) for item in images.items}
+        for repeat in range(repeats):
+            for name, both in ((plain, False), (with_instances, True)):
+                times[name].append(cpu_seconds(lambda b=both: _decode_and_encode(images, sparse, folder, b)))  # type: ignore[misc]
+            for name, annotator in annotators.items():
+                out = folder / f"{name} {repeat}"
+                times[name].append(cpu_seconds(lambda a=annotator, o=out: synthesize(images, a, o)))  # type: ignore[misc]
+    print("| one worker, files included | CPU ms per image | spread | times the decoding |\n| --- | --- | --- | --- |")
+    for name, values in times.items():
+        uses_instances = name == with_instances or (name in annotators and annotators[name].uses_instances)
+        ratio = statistics.median(values) / statistics.median(times[with_instances if uses_instances else plain])
+        print(f"| {name} | {_per_image(values, len(images.items))} | {ratio:.2f} |")
+    print()
+
+
+def _sparse(dataset: Dataset, item: DatasetItem) -> LabelMap:
+    label_map = _label_map(dataset, item)
+    (clicks,) = ClickAnnotator((50,)).annotate(label_map, None, _stream(item), dataset.label_space.unlabelled_value)
+    return rasterize(clicks, (label_map.shape[0], label_map.shape[1]), dataset.label_space)
+
+
+def _decode_and_encode(dataset: Dataset, sparse: dict[str, LabelMap], folder: Path, instances: bool) -> None:
+    for number, item in enumerate(dataset.items):
+        read_mask(item.mask_path)
+        if instances and item.instance_path:
+            read_mask(item.instance_path)
+        (folder / f"{number}.png").write_bytes(encode_label_map(sparse[item.image_id], dataset.label_space))
+
+
+def _label_map(dataset: Dataset, item: DatasetItem) -> LabelMap:
+    return dataset.label_space.to_train_ids(read_mask(item.mask_path), dataset.encoding)
+
+
+def _stream(item: DatasetItem) -> ImageStream:
+    return ImageStream(0, item.image_id, "scribbles")
+
+
+def _per_image(values: list[float], images: int) -> str:
+    low, middle, high = (1000 * v / images for v in (min(values), statistics.median(values), max(values)))
+    return f"{middle:.1f} | {low:.1f} to {high:.1f}"
+
+
+def compare_workers(dataset: Dataset, copies: int) -> None:
+    """One and two processes on the images many times over, the start of the processes included."""
+    many = repeated(dataset, copies)
+    print(f"| {len(many.items)} images | 1 worker, s | 2 workers, s | times as fast |\n| --- | --- | --- | --- |")
+    annotators: dict[str, Annotator] = {"points, uniform": ClickAnnotator((50,)), "scribbles": ScribbleAnnotator()}
+    for name, annotator in annotators.items():
+        times = []
+        with scratch() as folder:
+            for workers in (1, 2):
+                start = time.perf_counter()
+                synthesize(many, annotator, folder / str(workers), workers=workers)
+                times.append(time.perf_counter() - start)
+        print(f"| {name} | {times[0]:.1f} | {times[1]:.1f} | {times[0] / times[1]:.2f} |")
+    print()
+
+
+def time_scribbles(dataset: Dataset, repeats: int) -> None:
+    """The strokes alone, for each image."""
+    print(
+        "| scribbles of | regions | strokes | CPU ms | spread | CPU ms to draw |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for item in dataset.items:
+        label_map = _label_map(dataset, item)
+        void = dataset.label_space.unlabelled_value
+        tracing, drawing = [], []
+        for _ in range(repeats):
+            start = time.process_time()
+            (marks,) = trace_scribbles(label_map, rng=_stream(item), unlabelled_value=void)
+            traced = time.process_time()
+            rasterize(marks, (label_map.shape[0], label_map.shape[1]), dataset.label_space)
+            tracing.append(traced - start)
+            drawing.append(time.process_time() - traced)
+        regions = len(find_regions(label_map, void))
+        drawn = 1000 * statistics.median(drawing)
+        print(f"| {item.image_id} | {regions} | {len(marks)} | {_per_image(tracing, 1)} | {drawn:.0f} |")
+    print()
+
+
+def compare_with_scribbles4all(dataset: Dataset, generator: Path, count: int) -> None:
+    """Both generators on the same masks, in turn; theirs without its imports, and without writing HDF5."""
+    print("| image | generator | CPU s | labelled, % | pixels off their class | classes lost | ratio |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    void = dataset.label_space.unlabelled_value
+    for item in dataset.items[:count]:
+        label_map = _label_map(dataset, item)
+        start = time.process_time()
+        (marks,) = trace_scribbles(label_map, ScribbleSettings(), rng=_stream(item), unlabelled_value=void)
+        ours = rasterize(marks, (label_map.shape[0], label_map.shape[1]), dataset.label_space)
+        our_time = time.process_time() - start
+        theirs, their_time = _run_theirs(label_map, void, generator)
+        for name, sparse, taken in (("sparsekit", ours, our_time), ("Scribbles4All", theirs, their_time)):
+            labelled = sparse != void
+            off = np.count_nonzero(label_map[labelled] != sparse[labelled])
+            classes = set(np.unique(label_map).tolist()) - {void}
+            lost = classes - set(np.unique(sparse).tolist())
+            cells = (item.image_id, name, f"{taken:.3f}", f"{100 * labelled.mean():.2f}", off,
+                     f"{len(lost)} of {len(classes)}", f"{taken / our_time:.0f}")  # fmt: skip
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def _run_theirs(label_map: LabelMap, void: int, generator: Path) -> tuple[NDArray[np.integer], float]:
+    import cv2
+
+    with scratch() as folder:
+        # It takes grey 0 for background and leaves it out.
+        cv2.imwrite(str(folder / "mask.png"), np.where(label_map == void, 0, label_map + 1).astype(np.uint8))
+        command = [sys.executable, "-c", _THEIRS, str(folder / "mask.png"), str(folder / "scribbles.png")]
+        printed = subprocess.run(command, cwd=generator, check=True, capture_output=True, text=True).stdout
+        drawn = cv2.imread(str(folder / "scribbles.png"), cv2.IMREAD_GRAYSCALE)
+    assert drawn is not None
+    return np.where(drawn == 0, void, drawn.astype(np.int64) - 1), float(printed.split()[-1])
+
+
+if __name__ == "__main__":
+    main()
