@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from data_manifests.layouts import LAYOUTS
+from data_manifests.paths import as_path
 
 
 class ShardType(click.ParamType[tuple[int, int]]):
@@ -27,10 +28,18 @@ class ShardType(click.ParamType[tuple[int, int]]):
         self.fail(f"{value!r} is not of the form i/n with i between 1 and n, such as 3/16.", param, ctx)
 
 
+class PathType(click.Path):
+    """Reads a path, or the URL of an object store; see ``as_path``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See ``click.ParamType``."""
+        return as_path(value) if isinstance(value, str) else value
+
+
 # Existence is checked by the library, whose errors say what to do; click would only say that a path does not exist.
-dataset_argument = click.argument("dataset", type=click.Path(path_type=Path))
-manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
-manifests_argument = click.argument("manifests", type=click.Path(path_type=Path), nargs=-1, required=True)
+dataset_argument = click.argument("dataset", type=PathType())
+manifest_argument = click.argument("manifest", type=PathType())
+manifests_argument = click.argument("manifests", type=PathType(), nargs=-1, required=True)
 
 layout_option = click.option(
     "--layout",
@@ -40,13 +49,13 @@ layout_option = click.option(
 classes_option = click.option(
     "--classes",
     "classes_path",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="Classes to use instead of the layout's own: CSV (name, id, optional r, g, b, train_id, void), JSON or TOML.",
 )
 map_option = click.option(
     "--map",
     "map_path",
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help='TOML or JSON of classes to put together, such as vehicle = ["car", "bus"]; void = [...] leaves some out.',
 )
 seed_option = click.option(
@@ -65,7 +74,7 @@ def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         [
             click.option(
-                "--out", "out_dir", type=click.Path(path_type=Path), default=Path("sparse"), show_default=True,
+                "--out", "out_dir", type=PathType(), default=Path("sparse"), show_default=True,
                 help="The results become folders in this one.",
             ),
             seed_option,

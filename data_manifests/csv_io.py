@@ -32,7 +32,6 @@ def format_line(cells: Iterable[object]) -> str:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
     """Write a table line by line, whole or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         file.write(format_line(columns))
         file.writelines(map(format_line, rows))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from data_manifests.errors import ManifestError, list_some
 from data_manifests.io import read_marks, write_manifest, write_marks
+from data_manifests.paths import name_from
 from data_manifests.schema import Manifest, ManifestInfo, ManifestRow, Mark
 
 #: The setting under which a manifest records how it was derived, the last step last.
@@ -201,10 +201,6 @@ def rebase_row(source: Manifest, row: ManifestRow, folder: Path) -> ManifestRow:
     def rebase(path: str) -> str:
         if not path or "://" in path or Path(path).is_absolute():
             return path
-        there = os.path.abspath(source.path.parent / path)
-        try:
-            return Path(os.path.relpath(there, os.path.abspath(folder))).as_posix()
-        except ValueError:  # another drive of Windows
-            return Path(there).as_posix()
+        return name_from(folder, source.resolve(path))
 
     return replace(row, image=rebase(row.image), full_mask=rebase(row.full_mask), annotation=rebase(row.annotation))

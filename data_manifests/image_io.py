@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelMap, LabelSpace
+from data_manifests.paths import files_below, is_remote, upload
 
 #: File name endings taken for pictures and masks.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -131,7 +133,13 @@ def encode_image(image: LabelMap, format_: str = "PNG") -> bytes:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to, and move it there when the block ends well; else remove it."""
+    """Give a path to write to, and move the file to ``path``, making its folder, when the block ends well."""
+    if is_remote(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder, path.name)
+            upload(Path(folder, path.name), path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -143,7 +151,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, making its folder; readers never see a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if is_remote(path):
+        path.write_bytes(data)
+        return
     with atomic_path(path) as partial:
         partial.write_bytes(data)
 
@@ -163,6 +173,9 @@ def pixel_sha256(pixels: LabelMap) -> str:
 
 def list_pictures(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """Pictures below a folder at any depth, sorted; links are followed, hidden files and folders passed over."""
+    endings = tuple(suffixes)
+    if is_remote(folder):
+        return sorted((path for path in files_below(folder) if path.name.lower().endswith(endings)), key=str)
     found = []
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -171,7 +184,7 @@ def list_pictures(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> lis
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, n) for n in names if n.lower().endswith(tuple(suffixes)) and not n.startswith(".")]
+        found += [Path(parent, n) for n in names if n.lower().endswith(endings) and not n.startswith(".")]
     return sorted(found, key=os.fspath)
 
 

@@ -16,6 +16,7 @@ from data_manifests.csv_io import Cells, read_table, require_columns, write_tabl
 from data_manifests.errors import DataError, ManifestError
 from data_manifests.image_io import atomic_path, write_atomically
 from data_manifests.label_space import LabelSpace
+from data_manifests.paths import is_remote, reaching
 from data_manifests.schema import (
     MANIFEST_COLUMNS,
     MARK_COLUMNS,
@@ -71,7 +72,8 @@ def load_manifest(path: Path) -> tuple[Manifest, list[str]]:
     Raises:
         ManifestError: If a file or column is missing, a file is no table, or it was written by a newer version.
     """
-    path = path / "manifest.csv" if path.is_dir() else path
+    with reaching(path):
+        path = path / "manifest.csv" if path.is_dir() else path
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest. `sparsekit points DATASET` makes one.")
     info = _read_info(path.with_suffix(".json"))
@@ -209,7 +211,6 @@ def _cells_to_mark(cells: Cells) -> Mark:
 def _write_parquet(path: Path, rows: Iterable[Iterable[object]]) -> None:
     pyarrow = _pyarrow(path)
     schema = pyarrow.schema([(column, pyarrow.string()) for column in MARK_COLUMNS])
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as partial, pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
         texts = (tuple(map(str, row)) for row in rows)
         while batch := list(islice(texts, _PARQUET_BATCH)):
@@ -220,7 +221,7 @@ def _write_parquet(path: Path, rows: Iterable[Iterable[object]]) -> None:
 def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
     pyarrow = _pyarrow(path)
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(path.open("rb") if is_remote(path) else path)
         require_columns(path, file.schema_arrow.names, MARK_COLUMNS)
         number = 0
         for batch in file.iter_batches(_PARQUET_BATCH, columns=list(MARK_COLUMNS)):

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_manifests.errors import ManifestError
 from data_manifests.label_space import Encoding, LabelSpace
+from data_manifests.paths import named_by
 
 SCHEMA_VERSION = 1
 
@@ -157,4 +158,4 @@ class Manifest:
 
     def resolve(self, relative: str) -> Path:
         """Path of a file named in a row."""
-        return self.path.parent / relative
+        return named_by(self.path.parent, relative)

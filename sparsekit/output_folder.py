@@ -1,31 +1,32 @@
 """A result folder in the making: there completely or not at all, and able to go on after an interruption.
 
-It is built under a hidden name beside its final place and renamed when it is whole. A journal in the hidden folder
-holds a line for each finished image; the processes of a job array keep one each and share the folder.
+It is built under a hidden name beside its final place and renamed when it is whole; on an object store it is built in
+its place, and the manifest, written last, makes it whole. A journal in the folder holds a line for each finished image;
+the processes of a job array keep one each and share the folder.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
 from data_manifests.image_io import write_atomically
 from data_manifests.io import info_to_json
+from data_manifests.paths import is_remote, remove_tree
 from sparsekit.errors import AnnotationError
+from sparsekit.journal import Journal
 
 T = TypeVar("T")
 
 
 def partial_dir(folder: Path) -> Path:
-    """Where a folder is built before it is renamed to its place."""
-    return folder.with_name(f".{folder.name}.partial")
+    """Where a folder is built before it is renamed to its place; an object store cannot rename: there, in its place."""
+    return folder if is_remote(folder) else folder.with_name(f".{folder.name}.partial")
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class OutputFolder:
         self._shard = shard
         self._done: set[str] = set()
         self._partial = partial_dir(folder)
-        self._appending: TextIO | None = None
+        self._appending: Journal | None = None
 
     def lacks(self, image_id: str) -> bool:
         """Whether an image is still to do."""
@@ -131,32 +132,30 @@ class OutputFolder:
 
     def prepare(self, overwrite: bool) -> None:
         """Find out what is there already: a whole result, a part of one, or something that is in the way."""
-        if self.folder.exists():
-            if not (self.folder / "manifest.csv").is_file():
-                raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
+        run = self._partial / "run.json"
+        if (self.folder / "manifest.csv").is_file():
             if not overwrite:
                 self._compare_with_existing()
                 return
-        run = self._partial / "run.json"
-        if self._partial.exists() and not (run.is_file() and run.read_bytes() == self._run):
+            if self._partial == self.folder:
+                remove_tree(self.folder)
+        elif _is_there(self.folder) and not (self._partial == self.folder and run.is_file()):
+            raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
+        if _is_there(self._partial) and not (run.is_file() and run.read_bytes() == self._run):
             if self._shard[1] > 1:  # other shards may be at work on it
                 raise AnnotationError(
                     f"{self._partial}: holds a part of another run. Remove it, or give another --out."
                 )
-            shutil.rmtree(self._partial)
+            remove_tree(self._partial)
         write_atomically(run, self._run)
-        journal = self._journal(self._shard[0])
-        lines = journal.read_text(encoding="utf-8").split("\n")[:-1] if journal.is_file() else []
-        self._done = {ImageResult.from_json(line).row.image_id for line in lines}
-        # A line without an end was cut off: write back the whole ones only.
-        write_atomically(journal, "".join(f"{line}\n" for line in lines).encode())
-        self._appending = journal.open("a", encoding="utf-8")
+        self._appending = self._journal(self._shard[0])
+        self._appending.open()
+        self._done = {ImageResult.from_json(line).row.image_id for line in self._appending.lines()}
 
     def record(self, result: ImageResult) -> None:
         """Note a finished image, if it was still to do."""
         if self._appending is not None and self.lacks(result.row.image_id):
-            self._appending.write(result.to_json() + "\n")
-            self._appending.flush()
+            self._appending.append(result.to_json())
             self._done.add(result.row.image_id)
 
     def close(self) -> None:
@@ -165,7 +164,7 @@ class OutputFolder:
             return
         self._appending.close()
         if not self._done and self._shard[1] == 1:
-            shutil.rmtree(self._partial)
+            remove_tree(self._partial)
 
     def finish(self) -> FolderSummary:
         """Write manifest and marks, and move the folder to its place, unless other shards are still at work."""
@@ -186,28 +185,25 @@ class OutputFolder:
         write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in self._results(every_shard)))
         write_manifest(Manifest(self._partial / "manifest.csv", tuple(rows), self._info))
         for number in every_shard:
-            self._journal(number).unlink(missing_ok=True)
+            self._journal(number).remove()
         (self._partial / "run.json").unlink()
+        if self._partial == self.folder:
+            return
         if self.folder.exists():
-            shutil.rmtree(self.folder)
+            remove_tree(self.folder)
         self._partial.rename(self.folder)
 
-    def _journal(self, number: int) -> Path:
-        return self._partial / f"journal-{number}-of-{self._shard[1]}.jsonl"
+    def _journal(self, number: int) -> Journal:
+        return Journal(self._partial / f"journal-{number}-of-{self._shard[1]}.jsonl")
 
     def _is_whole(self, number: int) -> bool:
-        if not self._journal(number).is_file():
-            return not shard_of(self._image_ids, (number, self._shard[1]))
-        with self._journal(number).open("rb") as file:
-            num_lines = sum(line.endswith(b"\n") for line in file)
+        num_lines = sum(1 for _ in self._journal(number).lines())
         return num_lines == len(shard_of(self._image_ids, (number, self._shard[1])))
 
     def _results(self, numbers: Iterable[int]) -> Iterator[ImageResult]:
         # Items are handled in order, so each journal is sorted, also after an interruption.
-        with ExitStack() as stack:
-            paths = [path for number in numbers if (path := self._journal(number)).is_file()]
-            journals = [stack.enter_context(path.open(encoding="utf-8")) for path in paths]
-            yield from heapq.merge(*(map(ImageResult.from_json, j) for j in journals), key=lambda r: r.row.image_id)
+        journals = (map(ImageResult.from_json, self._journal(number).lines()) for number in numbers)
+        return heapq.merge(*journals, key=lambda result: result.row.image_id)
 
     def _compare_with_existing(self) -> None:
         advice = "Give --overwrite to replace it, or another --out."
@@ -226,6 +222,11 @@ class OutputFolder:
         return FolderSummary(
             self.folder, num_images=annotated, num_evaluation_images=len(rows) - annotated, already_there=True
         )
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether there is something of this name; an empty folder is nothing, as object stores have none."""
+    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
 
 
 def _add(summary: FolderSummary, result: ImageResult, wanted: int) -> FolderSummary:

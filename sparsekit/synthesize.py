@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
 from data_manifests.label_space import Encoding
+from data_manifests.paths import absolute, name_from, name_in_full, reaching
 from sparsekit.annotators import Annotator
 from sparsekit.errors import AnnotationError
 from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
@@ -83,14 +83,15 @@ def synthesize(
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     annotated_splits = choose_splits(dataset, splits)
     items = _limited(dataset.items, limit)
-    how = {"dataset": os.path.abspath(dataset.root), "absolute_paths": absolute_paths}
+    how = {"dataset": str(absolute(dataset.root)), "absolute_paths": absolute_paths}
     image_ids = [item.image_id for item in items]
     plans = [
         OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how, shard)
         for folder, settings in output_folders(dataset, annotator, out_dir)
     ]
     for plan in plans:
-        plan.prepare(overwrite)
+        with reaching(plan.folder):
+            plan.prepare(overwrite)
     mine = shard_of(items, shard)
     pending = [item for item in mine if any(plan.lacks(item.image_id) for plan in plans)]
     on_start(len(mine) - len(pending), len(mine))
@@ -115,7 +116,7 @@ def synthesize(
 
 def output_folders(dataset: Dataset, annotator: Annotator, out_dir: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Folder and settings of each variant."""
-    name = Path(os.path.abspath(dataset.root)).name  # of "." or "x/.." too
+    name = absolute(dataset.root).name  # of "." or "x/.." too
     return [(out_dir / f"{name}-{suffix}", settings) for suffix, settings in annotator.variants()]
 
 
@@ -152,7 +153,7 @@ def _info(
     return ManifestInfo(
         label_space=dataset.label_space,
         mask_encoding=dataset.encoding,
-        dataset=Path(os.path.abspath(dataset.root)).name,
+        dataset=absolute(dataset.root).name,
         layout=dataset.layout,
         command=annotator.command,
         settings={"seed": seed, "splits": list(splits), **settings},
@@ -220,6 +221,5 @@ def class_counts(label_map: LabelMap, num_classes: int) -> NDArray[np.int64]:
     return counts[:num_classes]
 
 
-def _path_for_manifest(path: Path, folder: Path, absolute: bool) -> str:
-    full = os.path.abspath(path)
-    return Path(full if absolute else os.path.relpath(full, os.path.abspath(folder))).as_posix()
+def _path_for_manifest(path: Path, folder: Path, in_full: bool) -> str:
+    return name_in_full(path) if in_full else name_from(folder, path)

@@ -13,7 +13,7 @@ from cli.reporting import echo_json
 
 
 @click.command()
-@click.argument("path", metavar="DATASET|MANIFEST", type=click.Path(path_type=Path))
+@click.argument("path", metavar="DATASET|MANIFEST", type=options.PathType())
 @options.layout_option
 @options.classes_option
 @options.map_option

@@ -19,7 +19,7 @@ _SHOWN = 10
 @click.option(
     "--dataset",
     "dataset_dir",
-    type=click.Path(path_type=Path),
+    type=options.PathType(),
     help="Your copy of the dataset.  [default: the full masks that the manifest names]",
 )
 @options.workers_option

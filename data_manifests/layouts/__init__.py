@@ -12,6 +12,7 @@ from data_manifests.errors import DataError
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
+from data_manifests.paths import reaching
 
 #: All layouts by name, the particular before the general: the first that matches is taken.
 LAYOUTS: dict[str, Layout] = {
@@ -53,7 +54,9 @@ def open_dataset(
     """
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"Unknown layout '{layout}'. Choose from: {', '.join(LAYOUTS)}.")
-    if not root.is_dir():
+    with reaching(root):
+        is_dir = root.is_dir()
+    if not is_dir:
         raise DataError(f"{root}: no such folder; expected the root folder of a dataset.")
     chosen = LAYOUTS[layout] if layout else next((c for c in LAYOUTS.values() if c.matches(root)), None)
     if chosen is None:

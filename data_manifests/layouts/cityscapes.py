@@ -36,11 +36,12 @@ def _load(name: str, kind: str, root: Path, label_space: LabelSpace | None) -> D
     pairs = pair_by_key(
         images, chosen, lambda p: p.stem.removesuffix(_IMAGE_END), lambda p: p.stem.removesuffix(f"_{kind}_{end}")
     )
+    there = set(masks)
     items = []
     for key, image, mask in pairs:
         instances = mask.with_name(f"{key}_{kind}_instanceIds.png")
         split = image.relative_to(root / "leftImg8bit").parts[0]
-        items.append(DatasetItem(key, split, image, mask, instances if instances.is_file() else None))
+        items.append(DatasetItem(key, split, image, mask, instances if instances in there else None))
     return Dataset(root, name, label_space or known_label_space("cityscapes"), encoding, tuple(items))
 
 

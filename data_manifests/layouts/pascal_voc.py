@@ -41,11 +41,10 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
             f"{devkit}: {len(missing)} images without a picture in JPEGImages or a mask in SegmentationClass(Aug): "
             f"{list_some(missing)}. Add the files, or remove the names from ImageSets/Segmentation."
         )
+    instances = {p.stem: p for p in list_pictures(devkit / "SegmentationObject", (".png",))}
     items = []
     for image_id, split in sorted(splits.items()):
-        objects = devkit / "SegmentationObject" / f"{image_id}.png"
-        instances = objects if objects.is_file() else None
-        items.append(DatasetItem(image_id, split, images[image_id], masks[image_id], instances))
+        items.append(DatasetItem(image_id, split, images[image_id], masks[image_id], instances.get(image_id)))
     notes = []
     if unlisted := sorted(masks.keys() - splits.keys()):
         notes.append(

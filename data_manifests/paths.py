@@ -1,0 +1,142 @@
+"""Paths as users write them: of this machine, or URLs of object stores that fsspec knows, with one interface.
+
+A URL becomes a ``UPath``. It has the methods of ``pathlib.Path`` that this project uses, so code that opens, reads and
+writes files does not ask which it has; what does differ between a disk and an object store stands here.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.request import url2pathname
+
+from data_manifests.errors import DataError
+
+_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C: is a drive
+
+
+def as_path(text: str) -> Path:
+    """The path that a word of a user or a cell of a manifest means.
+
+    Args:
+        text: A path, ``file://`` and a path, or a URL such as ``s3://bucket/cityscapes``.
+
+    Returns:
+        A ``Path``; for URLs but ``file://`` a ``UPath``, which has its methods without being one.
+
+    Raises:
+        DataError: If the kind of URL is unknown, or the package for it is not installed.
+
+    Example:
+        >>> as_path("memory://data/cityscapes").name
+        'cityscapes'
+    """
+    if not (match := _SCHEME.match(text)):
+        return Path(text)
+    if (scheme := match[1].lower()) == "file":
+        return Path(url2pathname(text[match.end() :]))
+    # Imported here: a third of a second, for nothing where all paths are local.
+    from fsspec import get_filesystem_class  # type: ignore[import-untyped]
+    from upath import UPath
+
+    try:
+        get_filesystem_class(scheme)
+    except ValueError as error:
+        raise DataError(
+            f"{text}: unknown kind of address '{scheme}://'. Give a path, or a URL such as s3://bucket/folder."
+        ) from error
+    except ImportError as error:
+        advice = "pip install 'sparsekit[s3]'" if scheme in ("s3", "s3a") else str(error)
+        raise DataError(f"{text}: {scheme}:// needs a package that is not installed: {advice}") from error
+    # Listings are not kept: what another machine has written in the meantime must be seen.
+    return cast(Path, UPath(text, use_listings_cache=False))
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path of ``as_path`` leads to an object store."""
+    return not isinstance(path, Path)
+
+
+@contextmanager
+def reaching(path: Path) -> Iterator[None]:
+    """Report what the package behind a URL raises when it has no credentials, no network or no such bucket.
+
+    Raises:
+        DataError: Instead of that package's own error.
+    """
+    try:
+        yield
+    except Exception as error:  # each package has its own
+        if isinstance(error, DataError) or not is_remote(path):
+            raise
+        raise DataError(
+            f"{path}: cannot be reached ({error}). Check the address, the network and your credentials."
+        ) from error
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root on, without ``.`` and ``..``; links stay as they are written."""
+    if not is_remote(path):
+        return Path(os.path.abspath(path))
+    scheme, _, key = str(path).partition("://")
+    return as_path(f"{scheme}://{posixpath.normpath(key)}")
+
+
+def named_by(folder: Path, text: str) -> Path:
+    """The file that a manifest in ``folder`` names: relative to the folder, by an absolute path, or by a URL."""
+    if "://" in text:
+        return as_path(text)
+    if is_remote(folder) and not Path(text).is_absolute():
+        return absolute(folder / text)  # a store takes .. for a name
+    return Path(text) if is_remote(folder) else folder / text
+
+
+def name_from(folder: Path, path: Path) -> str:
+    """How a manifest in ``folder`` names a file: relative if both are here or in one bucket, else in full."""
+    here, there = absolute(folder), absolute(path)
+    if is_remote(here) or is_remote(there):
+        if str(here).split("/")[:3] != str(there).split("/")[:3]:
+            return name_in_full(there)
+        return posixpath.relpath(str(there), str(here))
+    try:
+        return Path(os.path.relpath(there, here)).as_posix()
+    except ValueError:  # another drive of Windows
+        return name_in_full(there)
+
+
+def name_in_full(path: Path) -> str:
+    """How any manifest may name a file: by its absolute path or its URL."""
+    return str(path) if is_remote(path) else absolute(path).as_posix()
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Files of a remote folder at any depth, but hidden ones and those in hidden folders; none if it is not there."""
+    store, root = _store(folder)
+    names = (name.removeprefix(root).lstrip("/") for name in store.find(root))  # a request for a thousand
+    return [folder / name for name in names if "/." not in f"/{name}"]
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it."""
+    if is_remote(folder):
+        store, root = _store(folder)
+        store.rm(root, recursive=True)
+    else:
+        shutil.rmtree(folder)
+
+
+def upload(source: Path, target: Path) -> None:
+    """Copy a local file to an object store, where it appears whole or not at all."""
+    store, key = _store(target)
+    store.put_file(str(source), key)
+
+
+def _store(path: Path) -> tuple[Any, str]:
+    """The fsspec file system of a remote path, and the path's name in it."""
+    return path.fs, path.path  # type: ignore[attr-defined]
