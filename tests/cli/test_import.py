@@ -1,0 +1,51 @@
+"""``sparsekit import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cli.sparsekit_cli import main
+from cli.sparsekit_commands.import_ import FORMATS
+from sparsekit.imports import IMPORTERS
+from tests.sparsekit.annotation_folders import camvid
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_offers_every_format() -> None:
+    assert tuple(IMPORTERS) == FORMATS
+
+
+def test_brings_back_an_export(tmp_path: Path) -> None:
+    manifest = camvid(tmp_path).path
+    assert run("export", manifest, "--to", "labelme", "--out", tmp_path / "labelme")[0] == 0
+    (tmp_path / "labelme/nobody.json").write_text('{"shapes": [], "imagePath": "nobody.png"}')
+    back = tmp_path / "back"
+    arguments = ("import", tmp_path / "labelme", "--from", "labelme", "--dataset", tmp_path / "camvid", "--out", back)
+    code, out, err = run(*arguments)
+    assert code == 0 and err == "Warning: 1 annotations of no image of the data set: nobody.png\n"
+    assert out == (
+        f"{back / 'manifest.csv'}\n  1 images annotated, 2 listed for evaluation\n  3 marks, 3 labelled pixels\n"
+    )
+    code, _, err = run(*arguments)
+    assert code == 1 and "Give --overwrite" in err
+    assert run(*arguments, "--overwrite")[0] == 0
+    assert run("validate", back)[0] in (0, 1)
+    code, out, _ = run("diff", manifest, back)
+    assert code == 0
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    camvid(tmp_path)
+    dataset = tmp_path / "camvid"
+    code, _, err = run("import", tmp_path / "no", "--from", "coco", "--dataset", dataset, "--out", tmp_path / "x")
+    assert code == 1 and err.startswith("Error: ") and "no such folder" in err and err.count("\n") == 1
+    code, _, err = run("import", tmp_path, "--from", "coco", "--dataset", tmp_path / "no", "--out", tmp_path / "x")
+    assert code == 1 and "no such folder" in err
+    code, _, err = run("import", tmp_path, "--from", "hf", "--dataset", dataset, "--out", tmp_path / "x")
+    assert code == 2 and "'hf' is not one of" in err
