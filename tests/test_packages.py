@@ -1,0 +1,82 @@
+"""The four packages import in one direction, stay light, and are what the wheel ships."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "data_manifests": {"data_manifests"},
+    "sparsekit": {"data_manifests", "sparsekit"},
+    "agmm": {"data_manifests", "agmm"},
+    "cli": {"data_manifests", "sparsekit", "agmm", "cli"},
+}
+HEAVY = {"torch", "torchvision", "timm", "matplotlib", "sklearn", "skimage", "jinja2", "distributed"}
+
+
+def imports(path, top_level_only=False):
+    """Top-level names of the packages that a module imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_point_one_way(package):
+    for path in (ROOT / package).rglob("*.py"):
+        if path.name == "__main__.py":  # `python -m agmm` is the command
+            continue
+        crossing = imports(path) & (set(ALLOWED) - ALLOWED[package])
+        assert not crossing, f"{path.relative_to(ROOT)} imports {crossing}"
+
+
+def test_torch_is_imported_under_agmm_only():
+    for package in ("data_manifests", "sparsekit"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert not imports(path) & {"torch", "torchvision", "timm"}, path.relative_to(ROOT)
+    for path in (ROOT / "cli").rglob("*.py"):  # inside functions only
+        assert not imports(path, top_level_only=True) & HEAVY, path.relative_to(ROOT)
+
+
+@pytest.mark.parametrize("module", ["data_manifests", "sparsekit", "agmm", "cli.sparsekit_cli", "cli.agmm_cli"])
+def test_importing_a_package_loads_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("command", ["sparsekit", "agmm"])
+def test_help_works_without_torch(command, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    code = f"import sys; sys.argv = ['{command}', '--help']; from cli.{command}_cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+    )
+    assert "Commands:" in result.stdout and result.stderr == ""
+
+
+def test_every_file_that_is_not_code_is_in_the_wheel():
+    # hatchling takes all that git tracks below these folders; a folder missing here would be missing there.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert sorted(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == sorted(ALLOWED)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(p.name for p in (ROOT / "docs").glob("*.md"))])
+def test_links_between_pages_lead_somewhere(page):
+    path = ROOT / page if page.isupper() or (ROOT / page).is_file() else ROOT / "docs" / page
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{page} links to {target}"
