@@ -18,24 +18,33 @@ TARGETS = (
 
 @click.command()
 @options.manifest_argument
-@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="The format.")
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="The folder to make.")
+@click.option("--to", "target", type=click.Choice([*TARGETS, "croissant"]), required=True, help="The format.")
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), help="The folder to make.")
 @options.split_option
 @click.option("--lossy", is_flag=True, help="Export what the format cannot hold as far as it goes.")
 @click.option("--link", is_flag=True, help="Link pictures instead of copying them.")
 @options.overwrite_option
 def export(
-    manifest: Path, target: str, out_dir: Path, split: str | None, lossy: bool, link: bool, overwrite: bool
+    manifest: Path, target: str, out_dir: Path | None, split: str | None, lossy: bool, link: bool, overwrite: bool
 ) -> None:
     """Write annotations as another tool reads them: values, file names and lists.
 
     MANIFEST is a manifest.csv or the folder that holds it. Images of evaluation splits go along with their full masks
-    where the format has a place for them.
+    where the format has a place for them. Of the format croissant, the one file croissant.json is written beside the
+    manifest.
     """
     from data_manifests import read_manifest
     from sparsekit.export import export_manifest
+    from sparsekit.export.croissant import write_croissant
 
     read = read_manifest(manifest)
+    if target == "croissant":
+        if out_dir or split or lossy or link:
+            raise click.UsageError("The format croissant is a file beside the manifest: it takes no --out or --split.")
+        click.echo(write_croissant(read, overwrite=overwrite))
+        return
+    if out_dir is None:
+        raise click.UsageError("Missing option '--out': the folder to make.")
     total = sum(split in (None, row.split) for row in read.rows)
     with progress(total) as advance:
         summary = export_manifest(
