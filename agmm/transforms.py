@@ -109,7 +109,7 @@ def crop_image(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
         window: Which part.
 
     Returns:
-        RGB, shape (*crop_size, 3); padding in ``PADDING_COLOR``.
+        RGB, shape (h, w, 3) for a ``crop_size`` of (h, w); padding in ``PADDING_COLOR``.
     """
     pixels = _cut_and_resize(image, window, cv2.INTER_LINEAR)
     return _pad_and_mirror(pixels, window, PADDING_COLOR)
