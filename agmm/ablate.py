@@ -204,7 +204,7 @@ def format_report(
     for name, manifest in columns:
         header.append(name)
         if any(study.published(setting, manifest) for setting in study.settings):
-            header.append("published")
+            header.append(f"published, {study.published_in}")
     lines = [f"# {study.title}", "", _scored(rows), "", _line(header), _line(["---"] * len(header))]
     for setting in study.settings:
         cells = [setting.name]
@@ -214,7 +214,7 @@ def format_report(
             if any(study.published(s, manifest) for s in study.settings):
                 cells.append(str(study.published(setting, manifest) or ""))
         lines.append(_line(cells))
-    if "published" in header:
+    if len(header) > 1 + len(columns):
         lines += [
             "",
             f"Published: Wu et al., CVPR 2023, supplement, on {study.published_in} val; very likely multi-scale.",

@@ -115,7 +115,7 @@ def test_published_numbers_stand_beside() -> None:
     info = tiny_info(clicks_per_image=20)
     row = {"annotation": "20 clicks", "setting": "L_seg", "miou": "0.5", "split": "val", "protocol": "whole"}
     report = format_report(TABLES[2], [info], [row], TrainConfig())
-    assert "| setting | 20 clicks | published |" in report
+    assert "| setting | 20 clicks | published, cityscapes |" in report
     assert "| L_seg | 50.0 | 53.5 |" in report
     assert "| L_seg + L_self + L_spar + L_con, MT |  | 66.5 |" in report
     assert "on cityscapes val" in report
