@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from data_manifests import Mark
 from sparsekit.errors import AnnotationError
-from sparsekit.polylines import Ints
+from sparsekit.polylines import Bools, Ints
+
+#: Marks that cover an area given by their corners.
+AREA_KINDS = ("block", "box", "polygon")
 
 
 def mark_pixels(mark: Mark) -> Ints:
     """Pixels of a mark.
 
     Args:
-        mark: A click covers its pixel, a stroke what ``stroke_pixels`` says, a box the rectangle from its first corner
-            to its second, a block or polygon what ``polygon_pixels`` says.
+        mark: A click covers its pixel, a stroke what ``stroke_pixels`` says, an area what ``area_of`` says.
 
     Returns:
         Rows and columns, shape (M, 2), some more than once; pixels outside of the image may be among them.
@@ -24,9 +24,27 @@ def mark_pixels(mark: Mark) -> Ints:
     Raises:
         AnnotationError: If the kind of mark is unknown.
     """
-    if mark.kind not in _PIXELS:
-        raise AnnotationError(f"Unknown kind of mark '{mark.kind}'; expected one of: {', '.join(_PIXELS)}.")
-    return _PIXELS[mark.kind](mark)
+    if mark.kind == "click":
+        return np.array([[mark.row, mark.col]])
+    if mark.kind == "stroke":
+        return stroke_pixels(np.array(mark.points), np.array(mark.widths))
+    if mark.kind in AREA_KINDS:
+        origin, covered = area_of(mark)
+        return np.asarray(np.argwhere(covered) + origin)
+    kinds = ", ".join(("click", "stroke", *AREA_KINDS))
+    raise AnnotationError(f"Unknown kind of mark '{mark.kind}'; expected one of: {kinds}.")
+
+
+def area_of(mark: Mark) -> tuple[Ints, Bools]:
+    """Row and column of the upper left corner of an area mark's bounding box, and which of its pixels are covered.
+
+    Args:
+        mark: A box covers the rectangle from its first corner to its second, a block or polygon what ``polygon`` says.
+    """
+    corners = np.array(mark.points)
+    if mark.kind == "box":
+        return corners[0], np.ones(corners[1] - corners[0] + 1, bool)
+    return polygon(corners)
 
 
 def stroke_pixels(points: Ints, widths: Ints) -> Ints:
@@ -86,20 +104,19 @@ def _bands(starts: Ints, ends: Ints, width: int) -> Ints:
     return starts[of] + offset
 
 
-def polygon_pixels(corners: Ints) -> Ints:
-    """Pixels of a closed polygon: those inside by the even-odd rule, and those that its sides run through exactly.
+def polygon(corners: Ints) -> tuple[Ints, Bools]:
+    """Fill a closed polygon: the pixels inside by the even-odd rule, and those that its sides run through exactly.
 
     Args:
         corners: Rows and columns, shape (N, 2); one corner is a pixel.
 
     Returns:
-        Rows and columns, shape (M, 2), each once, in reading order.
+        Row and column of the bounding box's upper left corner, and whether each of its pixels is covered.
     """
     origin = corners.min(0)
     height, width = corners.max(0) - origin + 1
     starts = corners - origin
     ends = np.roll(starts, -1, axis=0)
-    covered = np.zeros((height, width), bool)
     # On each row from a side's upper end to above its lower one, all from where the side crosses it change place.
     upper = np.where((starts[:, 0] <= ends[:, 0])[:, None], starts, ends)
     lower = np.where((starts[:, 0] <= ends[:, 0])[:, None], ends, starts)
@@ -107,29 +124,13 @@ def polygon_pixels(corners: Ints) -> Ints:
     side = np.repeat(np.arange(len(counts)), counts)
     down = np.arange(len(side)) - np.repeat(np.cumsum(counts) - counts, counts)
     crossing = upper[side, 1] - (-down * (lower - upper)[side, 1]) // counts[side]  # rounded up
-    changes = np.zeros((height, width + 1), np.int32)
-    np.add.at(changes, (upper[side, 0] + down, crossing), 1)
-    covered |= np.cumsum(changes, axis=1)[:, :-1] % 2 == 1
+    changes = np.zeros((height, width + 1), np.uint8)
+    np.bitwise_xor.at(changes, (upper[side, 0] + down, crossing), np.uint8(1))
+    covered = np.bitwise_xor.accumulate(changes[:, :-1], axis=1).astype(bool)
     # A side passes through as many pixels exactly as its height and width have common parts.
     steps = np.maximum(np.gcd(*(ends - starts).T), 1)
     side = np.repeat(np.arange(len(steps)), steps)
     part = np.arange(len(side)) - np.repeat(np.cumsum(steps) - steps, steps)
     on_side = starts[side] + part[:, None] * ((ends - starts)[side] // steps[side][:, None])
     covered[on_side[:, 0], on_side[:, 1]] = True
-    return np.asarray(np.argwhere(covered) + origin)
-
-
-def _box_pixels(mark: Mark) -> Ints:
-    (top, left), (bottom, right) = mark.points
-    return np.stack(np.meshgrid(np.arange(top, bottom + 1), np.arange(left, right + 1), indexing="ij"), -1).reshape(
-        -1, 2
-    )
-
-
-_PIXELS: dict[str, Callable[[Mark], Ints]] = {
-    "click": lambda mark: np.array([[mark.row, mark.col]]),
-    "stroke": lambda mark: stroke_pixels(np.array(mark.points), np.array(mark.widths)),
-    "box": _box_pixels,
-    "block": lambda mark: polygon_pixels(np.array(mark.points)),
-    "polygon": lambda mark: polygon_pixels(np.array(mark.points)),
-}
+    return origin, covered

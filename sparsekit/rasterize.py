@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_manifests import LabelMap, LabelSpace, Mark
-from sparsekit.mark_pixels import mark_pixels
+from sparsekit.mark_pixels import AREA_KINDS, area_of, mark_pixels
 
 
 def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelSpace) -> LabelMap:
@@ -27,7 +27,18 @@ def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelS
         if mark.kind == "click":
             sparse[mark.row, mark.col] = mark.class_id
             continue
+        if mark.kind in AREA_KINDS:
+            _fill(sparse, mark)
+            continue
         rows, cols = mark_pixels(mark).T
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
         sparse[rows[inside], cols[inside]] = mark.class_id
     return sparse
+
+
+def _fill(sparse: LabelMap, mark: Mark) -> None:
+    (top, left), covered = area_of(mark)
+    covered = covered[max(0, -top) :, max(0, -left) :]
+    target = sparse[max(0, top) :, max(0, left) :]
+    height, width = np.minimum(target.shape, covered.shape)
+    target[:height, :width][covered[:height, :width]] = mark.class_id

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_manifests import LabelMap, Mark
 from sparsekit.polylines import Bools, Ints
-from sparsekit.regions import Regions, edge_distances, find_regions, squared
+from sparsekit.regions import Regions, distances_by_region, find_regions, squared
 
 MarkKind = Literal["block", "box", "coarse"]
 
@@ -89,12 +89,10 @@ def mark_regions(
     if settings.kind == "box":
         return _boxes(regions, numbers)
     # A person draws coarse polygons up to the edge of the image, and a block in the middle of what is seen.
-    distances = edge_distances(regions, numbers, image_edge=settings.kind == "block")
     marks = []
-    for number in numbers.tolist():
-        top, left, bottom, right = regions.boxes[number].tolist()
-        inside = regions.numbers[top:bottom, left:right] == number
-        reach = np.where(inside, squared(distances[top:bottom, left:right]), 0)
+    for number, distances in distances_by_region(regions, numbers, image_edge=settings.kind == "block"):
+        top, left = regions.boxes[number, :2].tolist()
+        reach = squared(distances)
         if settings.kind == "block":
             least = _reach_of_share(reach, share)
             tolerance = min(_BLOCK_TOLERANCE, int(np.sqrt(least)) - 2)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data_manifests import Mark
 from sparsekit.errors import AnnotationError
-from sparsekit.mark_pixels import mark_pixels, polygon_pixels, stroke_pixels
+from sparsekit.mark_pixels import mark_pixels, stroke_pixels
 from sparsekit.polylines import safe
 
 points = st.tuples(st.integers(-8, 8), st.integers(-8, 8))
@@ -101,7 +101,7 @@ def literal_polygon(corners):
 @given(corners=st.lists(points, min_size=1, max_size=7))
 @settings(max_examples=150, deadline=None)
 def test_polygons_cover_their_inside_and_their_sides(corners):
-    drawn = polygon_pixels(np.array(corners))
+    drawn = mark_pixels(Mark("polygon", 0, *corners[0], tuple(corners)))
     assert list(map(tuple, drawn.tolist())) == sorted(literal_polygon(corners))
 
 
