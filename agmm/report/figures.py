@@ -36,18 +36,18 @@ _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]
 _GAP = 0.035  # between the pictures of a grid, in inches
 
 
-def draw_training_curves(runs: Sequence[Run], path: Path) -> None:
+def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path]) -> None:
     """Training-set mIoU by epoch of segmentation and mixture, baselines beside, and how far they are apart (figure 2).
 
     Args:
         runs: Those without the mixture's terms in their loss are baselines.
-        path: Ends in .png or .pdf.
+        paths: Files to write, each ending in .png or .pdf.
 
     Raises:
         TrainingError: If a run has not recorded the curves, or matplotlib is not installed.
-        ValueError: If the path has another ending.
+        ValueError: If a path has another ending.
     """
-    check_figure(path)
+    check_figure(paths)
     for run in runs:
         require_curves(run)
     with styled():
@@ -75,7 +75,7 @@ def draw_training_curves(runs: Sequence[Run], path: Path) -> None:
         for axes in (top, bottom):
             plain_grid(axes)
         top.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2 if not several else 1, handlelength=2.2)
-    save_figure(figure, path)
+    save_figure(figure, paths)
 
 
 def require_curves(run: Run) -> None:
@@ -95,7 +95,7 @@ def draw_gmm_predictions(
     runs: Sequence[Run],
     manifest: Manifest,
     rows: Sequence[ManifestRow],
-    path: Path,
+    paths: Sequence[Path],
     *,
     device: torch.device | str = "cpu",
     on_image: Callable[[], None] = lambda: None,
@@ -106,15 +106,15 @@ def draw_gmm_predictions(
         runs: Each gives two columns.
         manifest: Where the rows come from.
         rows: Annotated pictures, one row of the grid each.
-        path: Ends in .png or .pdf.
+        paths: Files to write, each ending in .png or .pdf.
         device: Where to compute.
         on_image: Called after each picture of each run.
 
     Raises:
         DataError: If a picture has no annotation or cannot be read, or matplotlib is not installed.
-        ValueError: If the path has another ending.
+        ValueError: If a path has another ending.
     """
-    check_figure(path)
+    check_figure(paths)
     if bare := next((row for row in rows if not row.annotation), None):
         raise TrainingError(
             f"{manifest.path}: image '{bare.image_id}' of split '{bare.split}' has no annotation, which the mixture "
@@ -129,14 +129,14 @@ def draw_gmm_predictions(
         [_labelled(p), *(m for of_run in predictions for m in (of_run[i].segmentation, of_run[i].by_mixture)), p.truth]
         for i, p in enumerate(pictures)
     ]
-    _draw_grid(grid, [*titles, "truth"], manifest.label_space, path)
+    _draw_grid(grid, [*titles, "truth"], manifest.label_space, paths)
 
 
 def draw_qualitative(
     runs: Sequence[Run],
     manifest: Manifest,
     rows: Sequence[ManifestRow],
-    path: Path,
+    paths: Sequence[Path],
     *,
     device: torch.device | str = "cpu",
     on_image: Callable[[], None] = lambda: None,
@@ -146,7 +146,7 @@ def draw_qualitative(
     Annotated pictures get a column with their labels too. Arguments and errors are those of ``draw_gmm_predictions``,
     but rows need no annotation.
     """
-    check_figure(path)
+    check_figure(paths)
     pictures, predictions = _predict(runs, manifest, rows, device, on_image)
     annotated = any(p.annotation is not None for p in pictures)
     grid = [
@@ -154,7 +154,7 @@ def draw_qualitative(
         for i, p in enumerate(pictures)
     ]
     titles = ["image", *(["labels"] if annotated else []), *(run.name for run in runs), "truth"]
-    _draw_grid(grid, titles, manifest.label_space, path)
+    _draw_grid(grid, titles, manifest.label_space, paths)
 
 
 def _predict(
@@ -189,7 +189,7 @@ def _draw_grid(
     grid: Sequence[Sequence[_Content | None]],
     titles: Sequence[str],
     label_space: LabelSpace,
-    path: Path,
+    paths: Sequence[Path],
 ) -> None:
     """Draw pictures, label maps (two axes) and pictures with labels in rows and columns, with a legend below."""
     num_columns = len(titles)
@@ -213,15 +213,13 @@ def _draw_grid(
                 if content is not None:
                     room = round(max(cell, height) * DOTS_PER_INCH)
                     drawn = _render(content, label_space, fit_size(*size, room))
-                    axes.imshow(
-                        drawn, interpolation="none" if path.suffix.lower() == ".pdf" else "nearest", aspect="auto"
-                    )
+                    axes.imshow(drawn, interpolation="none", aspect="auto")
                 if number == 0:
                     x = (left + cell / 2) / TEXT_WIDTH
                     figure.text(x, (y + 0.04) / total, titles[column], ha="center", va="bottom", color=INK)
             y -= height + _GAP
         class_legend(figure, present, (bottom - 0.06) / total)
-    save_figure(figure, path)
+    save_figure(figure, paths)
 
 
 def _render(content: _Content, label_space: LabelSpace, size: tuple[int, int]) -> Rgb:

@@ -70,11 +70,11 @@ def write_report(
     masked = [row for row in rows if row.full_mask]
     scored = [row for row in masked if row.split == split] or masked
     annotated = [row for row in masked if row.annotation]
-    draw: dict[str, Callable[[Path], None]] = {
-        "training-curves": lambda path: draw_training_curves(runs, path),
-        "gmm-predictions": lambda path: draw_gmm_predictions(runs, manifest, _few(annotated), path, device=device),
-        "qualitative": lambda path: draw_qualitative(runs, manifest, _few(scored), path, device=device),
-        "tsne": lambda path: draw_tsne(runs, manifest, _few(scored, _NUM_SAMPLED), path, device=device),
+    draw: dict[str, Callable[[Sequence[Path]], None]] = {
+        "training-curves": lambda paths: draw_training_curves(runs, paths),
+        "gmm-predictions": lambda paths: draw_gmm_predictions(runs, manifest, _few(annotated), paths, device=device),
+        "qualitative": lambda paths: draw_qualitative(runs, manifest, _few(scored), paths, device=device),
+        "tsne": lambda paths: draw_tsne(runs, manifest, _few(scored, _NUM_SAMPLED), paths, device=device),
     }
     if not annotated:
         del draw["gmm-predictions"]
@@ -86,8 +86,7 @@ def write_report(
     for name, make in draw.items():
         paths = [out_dir / FIGURES_NAME / f"{name}{suffix}" for suffix in SUFFIXES]
         try:
-            for path in paths:
-                make(path)
+            make(paths)
             written += paths
         except DataError as error:
             problems.append(f"figure {name}: {error}")

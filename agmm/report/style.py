@@ -47,18 +47,18 @@ def run_color(number: int) -> str:
     return RUN_COLORS[number % len(RUN_COLORS)]
 
 
-def check_figure(path: Path | None = None) -> None:
+def check_figure(paths: Sequence[Path] = ()) -> None:
     """Find out before any work whether a figure can be made.
 
     Args:
-        path: Where it will go.
+        paths: Files it will be written to.
 
     Raises:
         TrainingError: If matplotlib is not installed.
-        ValueError: If the path ends in neither .png nor .pdf.
+        ValueError: If a path ends in neither .png nor .pdf.
     """
-    if path is not None and path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"A figure's name must end in {' or '.join(SUFFIXES)}, got '{path.name}'.")
+    if wrong := [path.name for path in paths if path.suffix.lower() not in SUFFIXES]:
+        raise ValueError(f"A figure's name must end in {' or '.join(SUFFIXES)}, got '{wrong[0]}'.")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -73,20 +73,21 @@ def new_figure(width: float, height: float, *, constrained: bool = True) -> Figu
         return Figure(figsize=(width, height), layout="constrained" if constrained else None)
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG or PDF, after the path's ending; equal figures give equal bytes.
+def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write a figure as PNG or PDF, after each path's ending; equal figures give equal bytes.
 
     Fonts are embedded in the PDF, and lines and words stay vectors.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    kind = path.suffix.lower().lstrip(".")
-    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    buffer = io.BytesIO()
-    with styled():
-        FigureCanvasAgg(figure)
-        figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-    write_atomically(path, buffer.getvalue())
+    for path in paths:
+        kind = path.suffix.lower().lstrip(".")
+        metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+        buffer = io.BytesIO()
+        with styled():
+            FigureCanvasAgg(figure)
+            figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
+        write_atomically(path, buffer.getvalue())
 
 
 def class_legend(figure: Figure, classes: Sequence[LabelClass], y: float) -> None:

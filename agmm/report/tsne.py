@@ -74,7 +74,7 @@ def draw_tsne(
     runs: Sequence[Run],
     manifest: Manifest,
     rows: Sequence[ManifestRow],
-    path: Path,
+    paths: Sequence[Path],
     *,
     pixels_per_class: int = 100,
     seed: int = 0,
@@ -87,7 +87,7 @@ def draw_tsne(
         runs: One to three, such as baseline, stopped gradient, and AGMM.
         manifest: Where the rows come from.
         rows: Pictures with full masks to take pixels from.
-        path: Ends in .png or .pdf.
+        paths: Files to write, each ending in .png or .pdf.
         pixels_per_class: Pixels of each class.
         seed: Of the pixels and of t-SNE.
         device: Where to compute the features.
@@ -99,7 +99,7 @@ def draw_tsne(
     """
     if not 1 <= len(runs) <= MAX_RUNS:
         raise ValueError(f"The t-SNE figure shows one to {MAX_RUNS} runs, got {len(runs)}.")
-    check_figure(path)
+    check_figure(paths)
     pixels, classes = sample_pixels(manifest, rows, pixels_per_class, seed)
     layouts = []
     for run in runs:
@@ -126,7 +126,7 @@ def draw_tsne(
             if len(runs) > 1:
                 figure.text((number + 0.5) / len(runs), 1 - 0.03 / height, run.name, ha="center", va="top")
         class_legend(figure, present, (bottom - 0.06) / height)
-    save_figure(figure, path)
+    save_figure(figure, paths)
 
 
 def lay_out(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

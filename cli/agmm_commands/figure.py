@@ -62,10 +62,10 @@ def figure(
     from data_manifests import read_manifest
 
     with usage_errors():
-        check_figure(out_path)
+        check_figure([out_path])
         found = read_runs(runs)
         if kind == "training-curves":
-            draw_training_curves(found, out_path)
+            draw_training_curves(found, [out_path])
         elif manifest_path is None:
             raise click.UsageError(f"{kind} needs --manifest: the manifest of the pictures to show.")
         else:
@@ -74,10 +74,10 @@ def figure(
             with progress(len(found) * (1 if kind == "tsne" else len(rows))) as advance:
                 if kind == "tsne":
                     draw_tsne(
-                        found, manifest, rows, out_path, pixels_per_class=pixels_per_class, seed=seed,
+                        found, manifest, rows, [out_path], pixels_per_class=pixels_per_class, seed=seed,
                         device=choose_device(device), on_run=advance,
                     )  # fmt: skip
                 else:
                     draw = draw_gmm_predictions if kind == "gmm-predictions" else draw_qualitative
-                    draw(found, manifest, rows, out_path, device=choose_device(device), on_image=advance)
+                    draw(found, manifest, rows, [out_path], device=choose_device(device), on_image=advance)
     click.echo(str(out_path))

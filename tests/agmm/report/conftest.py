@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from agmm.evaluate_run import evaluate_run
+from agmm.report.runs import Run, read_runs
+from data_manifests import Manifest, read_manifest
+from tests.agmm.conftest import tiny_manifest
+from tests.agmm.report.written_runs import SEG, write_run
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, list[Run]]:
+    """Eight pictures, six of them annotated, and two runs on them with scores: a baseline and AGMM."""
+    folder = tmp_path_factory.mktemp("town")
+    manifest = read_manifest(tiny_manifest(folder, num_images=8))
+    for name, settings in (("seg", {"loss": SEG}), ("agmm", {})):
+        write_run(folder / name, manifest, scores=None, **settings)
+        evaluate_run(folder / name, manifest, device="cpu")
+    return manifest, read_runs([folder / "seg", folder / "agmm"])

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agmm.errors import TrainingError
+from agmm.pseudo_labels import COMMAND
+from agmm.report.runs import choose_records, read_runs, run_names
+from agmm.run_folder import LOG_NAME, RUN_NAME
+from data_manifests import known_label_space
+from tests.agmm.conftest import tiny_label_space
+from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
+
+SPACE = tiny_label_space()
+
+
+def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path / "data", known_label_space("cityscapes"), clicks_per_image=20)
+    write_run(tmp_path / "a", manifest)
+    write_run(tmp_path / "b", manifest, loss=SEG)
+    write_run(tmp_path / "c", manifest, supervision="full", loss={"use_con": False})
+    a, b, c = read_runs([tmp_path / "a", tmp_path / "b", tmp_path / "c" / "weights.safetensors"])
+    assert (a.name, a.annotation, a.published_as, a.loss) == ("a", "20 clicks", "20", "L_seg + L_self + L_spar + L_con")
+    assert (b.loss, b.uses_mixture, a.uses_mixture) == ("L_seg", False, True)
+    assert (c.annotation, c.published_as, c.loss, c.is_full) == ("full masks", "", "L_seg + L_self + L_spar", True)
+    assert a.manifest_path == tmp_path / "data/manifest.csv" and a.seconds == 4.5
+    assert a.curve("val_miou") == [(1, 0.1), (3, 0.4)] and a.curve("nothing") == []
+
+
+def test_lambda_zero_is_a_baseline(tmp_path: Path) -> None:
+    (run,) = read_runs([write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE), lambda_=0.0)])
+    assert run.loss == "L_seg" and not run.uses_mixture
+
+
+def test_a_later_stage_is_named_after_the_first(tmp_path: Path) -> None:
+    source = empty_manifest(tmp_path / "data", SPACE, clicks_per_image=20)
+    write_run(tmp_path / "stage-1", source, loss={"use_con": False})
+    labels = empty_manifest(
+        tmp_path / "pseudo", SPACE, COMMAND, checkpoint="../stage-1/weights.safetensors", source_command="points",
+        source_settings={"clicks_per_image": 20},
+    )  # fmt: skip
+    write_run(tmp_path / "stage-2", labels, loss=SEG)
+    (run,) = read_runs([tmp_path / "stage-2"])
+    assert run.is_later_stage and run.first_stage.folder == tmp_path / "stage-1"
+    assert (run.loss, run.annotation, run.published_as) == ("L_seg + L_self + L_spar, MT", "20 clicks", "20")
+    (tmp_path / "stage-1/weights.safetensors").unlink()
+    (alone,) = read_runs([tmp_path / "stage-2"])
+    assert (alone.loss, alone.annotation, alone.first_stage) == ("pseudo-labels, MT", "20 clicks", alone)
+
+
+def test_other_classes_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE))
+    write_run(tmp_path / "b", empty_manifest(tmp_path, tiny_label_space(3)))
+    with pytest.raises(
+        TrainingError, match=f"{tmp_path}/a: label space 'tiny' with 4 classes does not fit .* 3 classes"
+    ):
+        read_runs([tmp_path / "a", tmp_path / "b"])
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no weights"):
+        read_runs([tmp_path])
+    write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE))
+    with pytest.raises(TrainingError, match="a: is given twice"):
+        read_runs([tmp_path / "a", tmp_path / "a" / ".." / "a"])
+    (tmp_path / "a" / LOG_NAME).write_text("epoch,loss\n1,much\n")
+    with pytest.raises(TrainingError, match="log.csv is damaged"):
+        read_runs([tmp_path / "a"])
+    (tmp_path / "a" / LOG_NAME).unlink()
+    with pytest.raises(TrainingError, match=f"{LOG_NAME}: no such file"):
+        read_runs([tmp_path / "a"])
+    (tmp_path / "a" / RUN_NAME).write_text(json.dumps({"manifest": "m"}))
+    with pytest.raises(TrainingError, match="run.json or log.csv is damaged"):
+        read_runs([tmp_path / "a"])
+
+
+def test_names_are_as_short_as_they_can_be() -> None:
+    paths = [Path("x/a/seed-0"), Path("x/b/seed-0"), Path("x/b/seed-1")]
+    assert run_names(paths) == ["a/seed-0", "b/seed-0", "b/seed-1"]
+    assert run_names(paths[1:]) == ["seed-0", "seed-1"]
+
+
+def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, SPACE)
+    for name in ("a", "b"):
+        write_run(tmp_path / name, manifest, scores=0.5)
+    add_scores(tmp_path / "a", SPACE, 0.7, protocol="multi-scale (scales 1)")
+    add_scores(tmp_path / "b", SPACE, 0.6, num_images=3)
+    a, b = read_runs([tmp_path / "a", tmp_path / "b"])
+    assert [r["num_images"] for r in choose_records([a, b], "val")] == [6, 6]
+    assert choose_records([a], "val")[0]["protocol"].startswith("multi-scale")
+    assert choose_records([a], "val", "whole")[0]["protocol"].startswith("whole")
+    with pytest.raises(
+        TrainingError, match="b: has no scores .* by this protocol.* --split val --protocol multi-scale$"
+    ):
+        choose_records([a, b], "val", "multi-scale")
+
+
+def test_scores_that_are_missing_or_cannot_be_compared(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, SPACE)
+    write_run(tmp_path / "a", manifest, scores=None)
+    (a,) = read_runs([tmp_path / "a"])
+    with pytest.raises(TrainingError, match="Make them with: agmm evaluate .*/a .*/manifest.csv --split val$"):
+        choose_records([a], "val")
+    add_scores(tmp_path / "a", SPACE, 0.5, num_images=2)
+    write_run(tmp_path / "b", manifest)
+    with pytest.raises(
+        TrainingError, match=r"cannot be compared|have no scores that can be compared \(a: .*2 images of town; b:"
+    ):
+        choose_records(read_runs([tmp_path / "a", tmp_path / "b"]), "val")
+
+
+def test_scores_of_the_mixture_are_no_scores_of_the_network(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE))
+    add_scores(tmp_path / "a", SPACE, 0.9, protocol="Gaussian mixture with the sparse labels given")
+    assert choose_records(read_runs([tmp_path / "a"]), "val")[0]["protocol"] == "whole image, single scale"

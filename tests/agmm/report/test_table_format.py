@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from agmm.report.table_format import Difference, Scores, Table, format_table
+
+TABLE = Table(
+    "50 % & more",
+    ("class", "a|b", "published", "difference"),
+    (("sky_1 <b>", Scores((61.0, 62.0, 63.0)), 60.04, Difference(-1.26)), ("none", None, 5, Difference(0.5))),
+    ("A note with $.",),
+    (("mIoU", Scores((1.25,)), 1.0, Difference(0.0)),),
+)
+
+
+def test_markdown() -> None:
+    lines = format_table(TABLE, "markdown").splitlines()
+    assert lines == [
+        "50 % & more", "",
+        "| class | a\\|b | published | difference |",
+        "| :--- | ---: | ---: | ---: |",
+        "| sky_1 &lt;b> | 62.0 ± 1.0 (3) | 60.0 | −1.3 |",
+        "| none | – | 5 | +0.5 |",
+        "| mIoU | 1.2 | 1.0 | +0.0 |",
+        "", "A note with $.",
+    ]  # fmt: skip
+
+
+def test_latex_is_escaped_and_balanced() -> None:
+    text = format_table(TABLE, "latex")
+    assert r"\caption{50 \% \& more}" in text and r"\begin{tabular}{lrrr}" in text
+    assert r"sky\_1 \textless{}b\textgreater{} & 62.0 $\pm$ 1.0 (3) & 60.0 & $-$1.3 \\" in text
+    assert r"A note with \$." in text
+    assert re.findall(r"\\(top|mid|bottom)rule", text) == ["top", "mid", "mid", "bottom"]
+    body = text.split("midrule", 1)[1].split("\\bottomrule")[0]
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 3 for line in body.splitlines() if line.endswith(r"\\"))
+    assert len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text))
+
+
+def test_csv_holds_numbers_and_deviations() -> None:
+    rows = list(csv.reader(io.StringIO(format_table(TABLE, "csv"))))
+    assert rows == [
+        ["class", "a|b", "a|b, standard deviation", "published", "difference"],
+        ["sky_1 <b>", "62.0", "1.0", "60.04", "-1.26"],
+        ["none", "", "", "5", "0.5"],
+        ["mIoU", "1.25", "", "1.0", "0.0"],
+    ]
+
+
+def test_unknown_format() -> None:
+    with pytest.raises(ValueError, match="Choose from: markdown, latex, csv"):
+        format_table(TABLE, "html")  # type: ignore[arg-type]

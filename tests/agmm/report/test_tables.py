@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agmm.errors import TrainingError
+from agmm.report.runs import read_runs
+from agmm.report.table_format import Difference, Scores
+from agmm.report.tables import Work, ablation_table, budget_table, lambda_table, per_class_table
+from data_manifests import known_label_space
+from tests.agmm.conftest import tiny_label_space
+from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
+
+CITYSCAPES = known_label_space("cityscapes")
+
+
+def iou(right: float) -> float:
+    """IoU in per cent where ``right`` of each class is right, and as much of another taken for it as it loses."""
+    return 100 * right / (2 - right)
+
+
+def test_per_class_beside_the_published(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=50), scores=0.9)
+    write_run(tmp_path / "b", empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=30), scores=0.5)
+    table = per_class_table(read_runs([tmp_path / "a", tmp_path / "b"]))
+    assert table.header == ("class", "a", "published, 50 clicks", "difference", "b")
+    name, ours, theirs, gap, other = table.rows[0]
+    assert (name, theirs) == ("road", 96.5) and ours == pytest.approx(iou(0.9)) and other == pytest.approx(iou(0.5))
+    assert isinstance(gap, Difference) and gap.value == pytest.approx(iou(0.9) - 96.5)
+    assert len(table.rows) == 19 and table.summary_rows[0][:3] == ("mIoU", pytest.approx(iou(0.9)), 68.3)
+    assert "val split, 6 images; whole image, single scale" in table.title and "CVPR 2023" in table.notes[0]
+
+
+def test_per_class_of_absent_classes_and_without_published(tmp_path: Path) -> None:
+    space = tiny_label_space()
+    write_run(tmp_path / "a", empty_manifest(tmp_path, space), scores=None)
+    add_scores(tmp_path / "a", space, 1.0)
+    table = per_class_table(read_runs([tmp_path / "a"]))
+    assert table.header == ("class", "a") and table.notes == () and table.rows[0] == ("c0", 100.0)
+
+
+def test_ablation_averages_over_seeds_and_orders_by_budget(tmp_path: Path) -> None:
+    for clicks in (20, 100):
+        manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=clicks)
+        write_run(tmp_path / f"agmm-{clicks}", manifest, scores=0.8)
+    for seed, right in ((0, 0.5), (1, 0.7)):
+        write_run(tmp_path / f"seg-{seed}", manifest, scores=right, loss=SEG, seed=seed)
+    write_run(tmp_path / "odd", manifest, scores=0.6, loss={"use_self": False})
+    table = ablation_table(read_runs(sorted(p for p in tmp_path.iterdir() if p.is_dir())))
+    assert table.header == ("loss", "20 clicks", "published", "difference", "100 clicks", "published", "difference")
+    by_name = {row[0]: row[1:] for row in table.rows}
+    assert list(by_name) == ["L_seg", "L_seg + L_self + L_spar + L_con", "L_seg + L_spar + L_con"]
+    nothing, published_20, gap_20, seeds, published_100, gap = by_name["L_seg"]
+    assert nothing is None and gap_20 is None and (published_20, published_100) == (53.5, 64.2)
+    assert isinstance(seeds, Scores) and seeds.values == pytest.approx((iou(0.5), iou(0.7)))
+    assert isinstance(gap, Difference) and gap.value == pytest.approx((iou(0.5) + iou(0.7)) / 2 - 64.2)
+    assert by_name["L_seg + L_spar + L_con"][4:] == (None, None)
+    assert table.notes[0].startswith("±")
+
+
+def test_runs_that_differ_in_more_than_the_seed_share_no_cell(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=20)
+    write_run(tmp_path / "a", manifest)
+    write_run(tmp_path / "b", manifest, epochs=7, seed=1)
+    with pytest.raises(TrainingError, match="a and b are both .* but differ in epochs; .*seed alone"):
+        ablation_table(read_runs([tmp_path / "a", tmp_path / "b"]))
+
+
+def test_lambda(tmp_path: Path) -> None:
+    voc = known_label_space("pascal_voc")
+    manifest = empty_manifest(tmp_path, voc, "scribbles")
+    for value in (0.5, 1.0, 3.0):
+        write_run(tmp_path / f"l{value}", manifest, lambda_=value)
+    write_run(tmp_path / "seg", manifest, loss=SEG)
+    table = lambda_table(read_runs(sorted(p for p in tmp_path.iterdir() if p.is_dir())))
+    assert table.header == ("weight", "scribbles", "published", "difference")
+    assert [(row[0], row[2]) for row in table.rows] == [
+        ("lambda = 0.5", 75.9), ("lambda = 1.0", 76.4), ("lambda = 3.0", None), ("lambda = 0.0", None),
+    ]  # fmt: skip
+
+
+def test_full_supervision_has_no_place_among_sparse_settings(tmp_path: Path) -> None:
+    write_run(tmp_path / "full", empty_manifest(tmp_path, CITYSCAPES), supervision="full")
+    with pytest.raises(TrainingError, match="full: was trained on full masks"):
+        ablation_table(read_runs([tmp_path / "full"]))
+
+
+def test_budget_shares_of_full_supervision(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=50)
+    write_run(tmp_path / "full", manifest, scores=0.9, supervision="full")
+    write_run(tmp_path / "some", manifest, scores=0.6)
+    write_run(tmp_path / "lost", manifest, scores=0.5)
+    work = {"full": Work(10, None, 90.0), "some": Work(10, 50.0, 1.5), "lost": None}
+    runs = read_runs([tmp_path / name for name in work])
+    table = budget_table(runs, lambda run: work[run.name])
+    assert [row[0] for row in table.rows] == ["some", "full", "lost"]
+    some = table.rows[0]
+    assert some[1] == "50 clicks" and some[3:6] == (50.0, "1.50", 0.25)
+    assert some[6:] == pytest.approx((iou(0.6), 100 * iou(0.6) / iou(0.9)))
+    assert table.rows[1][3:6] == (None, "90.00", 15.0) and table.rows[1][7] == 100
+    assert table.rows[2][3:6] == (None, None, None)
+    assert len(table.notes) == 1
+    alone = budget_table(runs[1:], lambda run: work[run.name])
+    assert alone.rows[0][7] is None and "--supervision full" in alone.notes[1]

@@ -1,0 +1,149 @@
+"""``agmm report``, ``agmm figure`` and ``agmm table``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agmm.evaluate_run import evaluate_run
+from agmm.report.page import write_page
+from agmm.report.runs import read_runs
+from cli.agmm_cli import main
+from cli.sparsekit_cli import main as sparsekit
+from data_manifests import Mark, read_manifest, write_manifest
+from data_manifests.io import write_marks
+from tests.agmm.conftest import tiny_label_space, tiny_manifest
+from tests.agmm.report.written_runs import SEG, empty_manifest, write_run
+from tests.real_data import real_data
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data/manifest.csv and the runs seg, agmm and full, evaluated."""
+    folder = tmp_path_factory.mktemp("town")
+    manifest = read_manifest(tiny_manifest(folder / "data"))
+    manifest = replace(manifest, info=replace(manifest.info, command="points", settings={"clicks_per_image": 12}))
+    write_manifest(manifest)
+    clicks = [Mark("click", i % 3, 1, i) for i in range(12)]
+    write_marks(manifest.marks_path, [(row.image_id, clicks) for row in manifest.rows_of("train")])
+    for name, settings in (("seg", {"loss": SEG}), ("agmm", {}), ("full", {"supervision": "full"})):
+        write_run(folder / name, manifest, scores=None, **settings)
+        evaluate_run(folder / name, manifest, device="cpu")
+    return folder
+
+
+def test_report(town: Path, tmp_path: Path) -> None:
+    command = ("report", town / "seg", town / "agmm", "--manifest", town / "data", "--out", tmp_path, "--device", "cpu")
+    code, out, err = run(*command)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{tmp_path}/index.html" and lines[1].startswith("  4 images, ")
+    kinds = ("training-curves", "gmm-predictions", "qualitative", "tsne")
+    names = [f"figures/{kind}.{suffix}" for kind in kinds for suffix in ("png", "pdf")]
+    assert lines[2:] == [f"{tmp_path}/{name}" for name in names]
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {"index.html", *names} and "figures/tsne.pdf" in (tmp_path / "index.html").read_text()
+    code, _, err = run(*command)
+    assert (
+        code == 1
+        and err
+        == f"Error: {tmp_path}/index.html: is there already. Give --overwrite to replace it, or another --out.\n"
+    )
+    code, out, _ = run("report", town / "seg", *command[3:], "--overwrite", "--image", "a01")
+    assert code == 0 and "  1 images" in out
+
+
+def test_report_warns_of_missing_scores(town: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(town / "data")
+    write_run(tmp_path / "bare", manifest, scores=None)
+    out_dir = tmp_path / "out"
+    code, out, err = run("report", tmp_path / "bare", "--manifest", manifest.path, "--out", out_dir, "--device", "cpu")
+    assert code == 0 and out and err.startswith("Warning: ") and f"agmm evaluate {tmp_path / 'bare'} " in err
+
+
+@pytest.mark.parametrize("kind", ["training-curves", "gmm-predictions", "qualitative", "tsne"])
+def test_figure(kind: str, town: Path, tmp_path: Path) -> None:
+    more = () if kind == "training-curves" else ("--manifest", town / "data", "--device", "cpu")
+    code, out, err = run("figure", kind, town / "agmm", *more, "--out", tmp_path / "new/f.pdf")
+    assert (code, out, err) == (0, f"{tmp_path}/new/f.pdf\n", "")
+    assert (tmp_path / "new/f.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
+    code, _, err = run("figure", "tsne", town / "agmm", "--out", tmp_path / "f.png")
+    assert code == 2 and "tsne needs --manifest" in err
+    code, _, err = run("figure", "training-curves", town / "agmm", "--out", tmp_path / "f.svg")
+    assert code == 2 and "must end in .png or .pdf" in err
+    code, _, err = run("figure", "training-curves", town / "none", "--out", tmp_path / "f.png")
+    assert code == 1 and "no such checkpoint" in err
+    code, _, err = run(
+        "figure", "gmm-predictions", town / "agmm", "--manifest", town / "data", "--split", "val", "--out",
+        tmp_path / "f.png", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 1 and "no annotation" in err
+
+
+def test_tables(town: Path, tmp_path: Path) -> None:
+    code, out, err = run("table", "per-class", town / "seg", town / "agmm")
+    assert (code, err) == (0, "") and "| class | seg | agmm |" in out
+    code, out, _ = run("table", "ablation", town / "seg", town / "agmm", "--format", "latex")
+    assert code == 0 and r"loss & 12 clicks \\" in out and r"\bottomrule" in out
+    code, out, _ = run("table", "lambda", town / "seg", town / "agmm", "--format", "csv", "--out", tmp_path / "t.csv")
+    assert code == 0 and out == f"{tmp_path}/t.csv\n"
+    assert (tmp_path / "t.csv").read_text().splitlines()[0] == "weight,12 clicks"
+
+
+def test_budget_counts_the_work_as_sparsekit_cost_does(town: Path, tmp_path: Path) -> None:
+    model = tmp_path / "cost.toml"
+    model.write_text("seconds_per_full_mask = 600.0\n")
+    code, out, err = run(
+        "table", "budget", town / "agmm", town / "full", "--cost-model", model, "--format", "csv",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    agmm, full = csv.DictReader(io.StringIO(out))
+    assert agmm["marks/image"] == "12.0" and full["marks/image"] == "" and full["% of full supervision"] == "100.0"
+    # 3 first clicks of 2.4 s, 9 further ones of 0.9 s, and 1 s to see that the fourth class is absent
+    assert agmm["minutes/image"] == f"{(3 * 2.4 + 9 * 0.9 + 1) / 60:.2f}" and full["minutes/image"] == "10.00"
+    assert full["hours"] == "0.5"  # of three pictures
+
+
+def test_budget_without_the_manifest_warns(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path / "gone", tiny_label_space(), clicks_per_image=5))
+    code, out, err = run("table", "budget", tmp_path / "a")
+    assert code == 0 and "| a | 5 clicks |" in out
+    assert err.startswith("Warning: a: what its annotation took is not known: ") and "no such manifest" in err
+
+
+def test_table_of_runs_that_do_not_belong_together(town: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, tiny_label_space(3)))
+    code, _, err = run("table", "per-class", town / "agmm", tmp_path / "a")
+    assert code == 1 and "label space 'tiny' with 4 classes does not fit" in err
+    code, _, err = run("table", "per-class", town / "agmm", "--protocol", "multi-scale")
+    assert (
+        code == 1
+        and f"agmm evaluate {town / 'agmm'} {town / 'data/manifest.csv'} --split val --protocol multi-scale" in err
+    )
+
+
+def test_pages_of_real_pictures_stay_small(tmp_path: Path) -> None:
+    """Ten pictures and an untrained network, whose ragged label maps compress worse than those of a trained one."""
+    data = real_data("camvid")
+    made = CliRunner().invoke(
+        sparsekit, ["points", str(data), "--clicks", "50", "--limit", "10", "--out", str(tmp_path)]
+    )
+    assert made.exit_code == 0, made.stderr
+    manifest = read_manifest(tmp_path / "camvid-50clicks")
+    write_run(tmp_path / "a", manifest)
+    summary = write_page(read_runs([tmp_path / "a"]), manifest, manifest.rows_of("train"), tmp_path / "p.html")
+    assert summary.num_images == 10 and summary.num_bytes < 2e6  # so that 50 take less than 10 MB
+    assert summary.problems == ()
