@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestError, ManifestRow, Mark, read_marks
 from data_manifests.image_io import read_image, read_mask
 from data_manifests.label_space import Encoding
+from data_manifests.paths import named_by
 from sparsekit.errors import AnnotationError
 
 
@@ -41,7 +42,7 @@ class AnnotatedImage:
         Raises:
             AnnotationError: If it has not the size that the manifest gives.
         """
-        path = self.folder / self.row.image
+        path = named_by(self.folder, self.row.image)
         image = read_image(path)
         self._check_size(path, image.shape[:2])
         return image
@@ -57,7 +58,7 @@ class AnnotatedImage:
                 f"Image '{self.row.image_id}' has no full mask in the manifest in {self.folder}; this command compares "
                 "annotations with full masks. `sparsekit compare` measures annotations without."
             )
-        path = self.folder / self.row.full_mask
+        path = named_by(self.folder, self.row.full_mask)
         mask = self.label_space.to_train_ids(read_mask(path), self.mask_encoding, path)
         self._check_size(path, mask.shape)
         return mask
@@ -68,7 +69,7 @@ class AnnotatedImage:
         Raises:
             AnnotationError: If it has not the size that the manifest gives.
         """
-        path = self.folder / self.row.annotation
+        path = named_by(self.folder, self.row.annotation)
         sparse = self.label_space.to_train_ids(read_mask(path), "train_ids", path)
         self._check_size(path, sparse.shape)
         return sparse

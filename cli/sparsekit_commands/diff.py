@@ -12,8 +12,8 @@ from cli.reporting import echo_json
 
 
 @click.command()
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=options.PathType())
+@click.argument("second", type=options.PathType())
 @click.option(
     "--max-move",
     type=click.FloatRange(min=0),

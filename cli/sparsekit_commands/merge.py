@@ -11,7 +11,7 @@ from cli import options
 
 @click.command()
 @options.manifests_argument
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder of the new manifest.")
+@click.option("--out", "out_dir", type=options.PathType(), required=True, help="Folder of the new manifest.")
 @click.option("--prefix", is_flag=True, help="Put <dataset>/ before each image id, where datasets share ids.")
 @options.overwrite_option
 def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: bool) -> None:

@@ -25,7 +25,7 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
 @click.option(
     "--out",
     "out_dir",
-    type=click.Path(path_type=Path),
+    type=options.PathType(),
     default=Path("figures"),
     show_default=True,
     help="Folder for the figures.",

@@ -12,7 +12,7 @@ from cli.reporting import usage_errors
 
 @click.command()
 @options.manifest_argument
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder of the new manifest.")
+@click.option("--out", "out_dir", type=options.PathType(), required=True, help="Folder of the new manifest.")
 @click.option("--val", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of images for val.")
 @click.option("--test", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of images for test.")
 @click.option(

@@ -11,8 +11,8 @@ from cli import options
 
 @click.command()
 @options.manifest_argument
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder of the new manifest.")
-@click.option("--ids", "ids_path", type=click.Path(path_type=Path), help="File with an image id on each line.")
+@click.option("--out", "out_dir", type=options.PathType(), required=True, help="Folder of the new manifest.")
+@click.option("--ids", "ids_path", type=options.PathType(), help="File with an image id on each line.")
 @click.option("--with-class", "classes", multiple=True, help="Only images with a label of this class; may be repeated.")
 @click.option("--count", type=click.IntRange(min=1), help="So many images; smaller counts are part of larger ones.")
 @click.option("--split", help="Choose among the images of this split and keep all others.")

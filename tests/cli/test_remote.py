@@ -76,6 +76,23 @@ def test_a_store_gets_the_bytes_that_a_disk_gets(expected):
         assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("subset", "--count", 2), ("split", "--val", 0.4), ("merge",), ("render", "--limit", 2)],
+    ids=lambda words: words[0],
+)
+@pytest.mark.usefixtures("expected", "store")
+def test_what_is_made_of_a_manifest_may_go_to_a_store(words, dataset_dir):
+    sparsekit_("points", "--clicks", 3, "memory://store/town", "--out", "memory://store/out")
+    made = []
+    for root in ("memory://store", dataset_dir.parent):
+        command, *options = words
+        result = sparsekit_(command, f"{root}/out/town-3clicks", *options, "--out", f"{root}/made")
+        assert result.exit_code == 0, result.output
+        made.append(tree(as_path(f"{root}/made")))
+    assert made[0] == made[1] and made[0]
+
+
 def test_file_urls_with_two_processes(expected, dataset_dir, tmp_path):
     out = tmp_path / "store" / "other"
     result = sparsekit_(
