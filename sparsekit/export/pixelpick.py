@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from data_manifests import ManifestRow
+from data_manifests.row_files import read_row_annotation
 from sparsekit.export.job import ExportJob
 from sparsekit.export.label_maps import Places, write_label_maps
 
@@ -23,21 +25,21 @@ def losses(job: ExportJob) -> list[str]:
 
 def write(job: ExportJob) -> None:
     """Write pictures and ``0_query/queries.pkl``, which the loader of custom data sets joins by their sorted paths."""
-    queries: dict[str, dict[str, Any]] = {}
-    placed = write_label_maps(
-        job, Places("{split}/{name}", "{split}annot/{name}.png", "{split}annot/{name}.png", ".png")
-    )
-    by_id = {p.row.image_id: p for p in placed}
-    for image in job.annotated():
-        label_map = image.read_annotation()
-        rows, cols = np.nonzero(label_map != job.space.unlabelled_value)
-        class_ids = label_map[rows, cols].tolist()
-        queries[by_id[image.row.image_id].image] = {
-            "height": image.row.height,
-            "width": image.row.width,
-            "x_coords": cols.tolist(),
-            "y_coords": rows.tolist(),
-            "category": [job.space.class_names[i] for i in class_ids],
-            "category_id": class_ids,
-        }
+    labels = "{split}annot/{name}.png"
+    placed = write_label_maps(job, Places("{split}/{name}", labels, labels, ".png"))
+    queries = {p.image: _query(job, p.row) for p in placed if p.row.annotation}
     job.write("0_query/queries.pkl", pickle.dumps(dict(sorted(queries.items())), protocol=4))
+
+
+def _query(job: ExportJob, row: ManifestRow) -> dict[str, Any]:
+    label_map = read_row_annotation(job.manifest, row)
+    rows, cols = np.nonzero(label_map != job.space.unlabelled_value)
+    class_ids = label_map[rows, cols].tolist()
+    return {
+        "height": row.height,
+        "width": row.width,
+        "x_coords": cols.tolist(),
+        "y_coords": rows.tolist(),
+        "category": [job.space.class_names[i] for i in class_ids],
+        "category_id": class_ids,
+    }

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from data_manifests import LabelMap, Manifest, Mark, read_marks
 from data_manifests.row_files import read_row_annotation
 from sparsekit.errors import AnnotationError
-from sparsekit.export import export_manifest
+from sparsekit.export import EXPORTERS, export_manifest
 from sparsekit.export.rle import coco_pixels, coco_uncompress, label_studio_pixels
 from sparsekit.rasterize import rasterize
 from tests.sparsekit.annotation_folders import SCRIBBLES, camvid, cityscapes, voc
@@ -339,6 +339,18 @@ def test_needs_marks(tmp_path: Path, mixed: Manifest, target: str) -> None:
         export_manifest(mixed, target, tmp_path / "out")
     with pytest.raises(AnnotationError, match="without marks nothing tells strokes from clicks"):
         export_manifest(mixed, "pixelpick", tmp_path / "out")
+
+
+@pytest.mark.parametrize("target", sorted(EXPORTERS))
+def test_counts_each_image_once(tmp_path: Path, target: str) -> None:
+    if target == "s4a":
+        pytest.importorskip("h5py", reason="needs h5py")
+    done: list[None] = []
+    summary = export_manifest(
+        camvid(tmp_path), target, tmp_path / "out", lossy=True, on_image=lambda: done.append(None)
+    )
+    assert (summary.num_annotated, summary.num_evaluated) == (1, 0 if EXPORTERS[target].needs_marks else 2)
+    assert len(done) == summary.num_annotated + summary.num_evaluated
 
 
 @pytest.mark.parametrize("target", ["pixelpick", "labelme", "cvat", "label-studio", "coco"])
