@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agmm.metrics import ConfusionMatrix
     from agmm.mixture import mixture_probs
     from agmm.models import ModelConfig, build_model
+    from agmm.stages import run_stages
     from agmm.train import TrainResult, train_network
     from agmm.transforms import Augmentation
 
@@ -44,6 +45,7 @@ __all__ = [
     "load_run",
     "mixture_probs",
     "recipe_names",
+    "run_stages",
     "train_network",
 ]
 
@@ -58,6 +60,7 @@ _HOMES = {
     "metrics": ("ConfusionMatrix",),
     "mixture": ("mixture_probs",),
     "models": ("ModelConfig", "build_model"),
+    "stages": ("run_stages",),
     "train": ("TrainResult", "train_network"),
     "transforms": ("Augmentation",),
 }

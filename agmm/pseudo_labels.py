@@ -24,9 +24,7 @@ from agmm.samples import image_tensor, to_network
 from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
 from data_manifests.derive import rebase_row
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_image, read_mask, write_atomically
-
-#: What ``manifest.json`` calls the command.
-COMMAND = "pseudo-labels"
+from data_manifests.schema import PSEUDO_LABELS
 
 
 def label_by_network(probs: Tensor, sparse: LabelMap, unlabelled_value: int, threshold: float = 0.0) -> LabelMap:
@@ -104,7 +102,7 @@ def write_pseudo_labels(
         "source_command": manifest.info.command,
         "source_settings": dict(manifest.info.settings),
     }
-    info = replace(manifest.info, command=COMMAND, settings=settings, tool_version=__version__)
+    info = replace(manifest.info, command=PSEUDO_LABELS, settings=settings, tool_version=__version__)
     if (found := _finished(out_dir, settings, overwrite)) is not None:
         return found
     wait_for_all(ranks)

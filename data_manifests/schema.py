@@ -13,6 +13,9 @@ from data_manifests.paths import named_by
 
 SCHEMA_VERSION = 1
 
+#: The command of annotations that a network predicted: label maps in which nobody drew a mark.
+PSEUDO_LABELS = "pseudo-labels"
+
 #: Column order of ``manifest.csv``.
 MANIFEST_COLUMNS = (
     "image_id",
