@@ -37,7 +37,7 @@ def refine(images: Tensor, probs: Tensor) -> Tensor:
         parameters of Chen et al., "DeepLab", TPAMI 2018.
     """
     try:
-        from pydensecrf.densecrf import DenseCRF2D  # type: ignore[import-not-found]
+        from pydensecrf.densecrf import DenseCRF2D
     except ImportError as error:
         raise TrainingError(
             f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "

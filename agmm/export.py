@@ -124,7 +124,7 @@ def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportForm
 
 def _require_onnx() -> None:
     try:
-        import onnx  # type: ignore[import-not-found]
+        import onnx
     except ImportError as error:
         raise TrainingError(
             f"Writing ONNX needs a package that cannot be imported ({error}). Install it, and onnxruntime to have the "
@@ -140,7 +140,7 @@ def _max_difference(network: nn.Module, path: Path, format_: ExportFormat, probe
             exported = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
             return max(float((exported(images) - network(images)).abs().max()) for images in probes)
     try:
-        import onnxruntime  # type: ignore[import-not-found]
+        import onnxruntime
     except ImportError:
         return None
     session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

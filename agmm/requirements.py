@@ -21,7 +21,7 @@ def require_training_packages() -> None:
         ) from error
     try:
         # timm imports it; a build for another torch fails here with RuntimeError.
-        import torchvision  # type: ignore[import-untyped]
+        import torchvision
     except ImportError as error:
         raise TrainingError(f"agmm needs torchvision, which cannot be imported ({error}). {_INSTALL}") from error
     except RuntimeError as error:

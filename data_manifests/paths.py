@@ -42,7 +42,7 @@ def as_path(text: str) -> Path:
     if (scheme := match[1].lower()) == "file":
         return Path(url2pathname(text[match.end() :]))
     # Imported here: a third of a second, for nothing where all paths are local.
-    from fsspec import get_filesystem_class  # type: ignore[import-untyped]
+    from fsspec import get_filesystem_class
     from upath import UPath
 
     try:

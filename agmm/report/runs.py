@@ -15,10 +15,10 @@ from agmm.errors import TrainingError
 from agmm.evaluate import MIXTURE_PROTOCOL
 from agmm.evaluation_files import read_records
 from agmm.losses import LossOptions, resolve_options
-from agmm.pseudo_labels import COMMAND as PSEUDO_LABELS
 from agmm.run_folder import LOG_NAME, RUN_NAME
 from agmm.studies import published_as
 from data_manifests import LabelSpace, Manifest, ManifestInfo
+from data_manifests.schema import PSEUDO_LABELS
 
 
 @dataclass(frozen=True)
