@@ -149,6 +149,8 @@ def _note(job: ExportJob, losses: list[str]) -> str:
     lines += [f"lost: {loss}" for loss in losses]
     if job.target in LABEL_VALUES:
         values = job.values
-        lines += [f"value {values.unlabelled}: no label"]
+        lines.append(f"value {values.unlabelled}: no label")
+        if values.void is not None:
+            lines.append(f"value {values.void}: void, in full masks")
         lines += [f"value {v}: {name}" for v, name in zip(values.of_class, job.space.class_names, strict=True)]
     return "\n".join(lines) + "\n"

@@ -164,9 +164,9 @@ class ExportJob:
         """Write a file of the export."""
         write_atomically(self.folder / name, data.encode() if isinstance(data, str) else data)
 
-    def write_label_map(self, name: str, label_map: LabelMap) -> None:
+    def write_label_map(self, name: str, label_map: LabelMap, *, full: bool) -> None:
         """Write train ids in the values of the target, as grey PNG: several readers turn a palette into colours."""
-        self.write(name, encode_image(self.values.encode(label_map, self.space)))
+        self.write(name, encode_image(self.values.encode(label_map, self.space, full=full)))
 
     def put_image(self, image: AnnotatedImage, stem: str, suffix: str | None = None) -> str:
         """Copy or link a picture; one of another format than PNG is decoded and written anew where PNG is wanted.

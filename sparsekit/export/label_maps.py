@@ -60,7 +60,7 @@ def _place(job: ExportJob, image: AnnotatedImage, places: Places) -> Placed:
     part = "Ts" if image.row.split == "test" and not sparse else "Tr"
     words = {"name": name, "split": image.row.split, "city": name.partition("_")[0], "part": part}
     labels = (places.sparse if sparse else places.full).format(**words)
-    job.write_label_map(labels, image.read_annotation() if sparse else image.read_full_mask())
+    job.write_label_map(labels, image.read_annotation() if sparse else image.read_full_mask(), full=not sparse)
     return Placed(
         image.row, name, job.put_image(image, places.image.format(**words), places.image_suffix), labels
     )  # fmt: skip

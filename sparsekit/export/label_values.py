@@ -18,36 +18,38 @@ class LabelValues:
 
     Args:
         of_class: Value of each class, in the order of train ids.
-        unlabelled: Value of pixels without a label, in annotations and at void pixels of full masks alike.
-        also_unlabelled: Other values that a reader takes for no label; never written.
+        unlabelled: Value of pixels without a label in annotations, and at void pixels of full masks.
+        void: Value of void pixels of full masks where it is another one.
     """
 
     of_class: tuple[int, ...]
     unlabelled: int
-    also_unlabelled: tuple[int, ...] = ()
+    void: int | None = None
 
     def __post_init__(self) -> None:
-        meanings = [self.unlabelled, *self.also_unlabelled, *self.of_class]
-        if twice := [value for value in meanings[: 1 + len(self.also_unlabelled)] if meanings.count(value) > 1]:
+        meanings = [self.unlabelled, self.void, *self.of_class]
+        if twice := [value for value in meanings[:2] if meanings.count(value) > 1]:
             raise AnnotationError(
                 f"Value {twice[0]} would mean two things: this format has room for fewer than the {len(self.of_class)} "
                 "classes there are. Merge classes, or choose a format of 16 bits such as nnunet."
             )
 
-    def encode(self, label_map: LabelMap, space: LabelSpace) -> LabelMap:
+    def encode(self, label_map: LabelMap, space: LabelSpace, *, full: bool = False) -> LabelMap:
         """Values to write.
 
         Args:
             label_map: Train ids, shape (H, W), with the label space's unlabelled value where there is no label.
             space: The label space.
+            full: Whether it is a full mask.
 
         Returns:
             Shape (H, W), uint8 where all values fit, else uint16.
         """
-        table = np.full(65536, self.unlabelled, np.uint16)
+        empty = self.void if full and self.void is not None else self.unlabelled
+        table = np.full(65536, empty, np.uint16)
         table[: space.num_classes] = self.of_class
         values = table[label_map]
-        return values.astype(np.uint8) if max(self.unlabelled, *self.of_class) <= 255 else values
+        return values.astype(np.uint8) if max(empty, *self.of_class) <= 255 else values
 
     def decode(self, values: LabelMap, space: LabelSpace, where: object) -> LabelMap:
         """Train ids of values as read; the opposite of ``encode``.
@@ -56,7 +58,9 @@ class LabelValues:
             AnnotationError: If a value means nothing.
         """
         table = np.full(65536, -1, np.int32)
-        table[[self.unlabelled, *self.also_unlabelled]] = space.unlabelled_value
+        table[self.unlabelled] = space.unlabelled_value
+        if self.void is not None:
+            table[self.void] = space.unlabelled_value
         table[list(self.of_class)] = np.arange(space.num_classes)
         train_ids = table[values]
         if train_ids.min(initial=0) < 0:
@@ -80,8 +84,8 @@ def _class_ids(space: LabelSpace, unlabelled: int) -> LabelValues:
 
 
 def _agmm(space: LabelSpace) -> LabelValues:
-    # 255 is padding there: trained on as if it were not of the image, where an annotation says it.
-    return LabelValues(tuple(range(space.num_classes)), space.num_classes, (255,))
+    # Where an annotation says 255 the reader takes the pixel for padding, and does not train on it by itself.
+    return LabelValues(tuple(range(space.num_classes)), space.num_classes, void=255)
 
 
 def _tel(space: LabelSpace) -> LabelValues:
