@@ -52,13 +52,15 @@ def read_classes_csv(path: Path, name: str = "custom") -> LabelSpace:
     Raises:
         DataError: If the file or a column is missing, an id occurs twice or a number cannot be read.
     """
-    rows = _read_rows(path)
-    columns = set(rows[0]) if rows else set()
+    header, rows = _read_rows(path)
+    columns = set(header)
     id_column = "index" if "index" in columns and "id" not in columns else "id"
     if missing := [c for c in ("name", id_column) if c not in columns]:
         raise DataError(
             f"{path}: column {' and '.join(missing)} missing; expected at least 'name' and 'id', separated by commas."
         )
+    if not rows:
+        raise DataError(f"{path}: no class below the header; expected a line for each.")
     no_train_id = {"", "-1", "255", "65535"}
     if any(row.get("train_id", "").isdecimal() and 255 < int(row["train_id"]) < 65535 for row in rows):
         no_train_id.remove("255")  # a class like any other
@@ -82,7 +84,8 @@ def read_classes_csv(path: Path, name: str = "custom") -> LabelSpace:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The header of a table in lower case, and its rows."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a table of the classes.")
     try:
@@ -96,7 +99,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
             raise DataError(
                 f"{path}, line {line}: expected {len(header)} cells as in the first line, got {len(cells)}."
             )
-    return [dict(zip(header, map(str.strip, cells), strict=True)) for cells in records[1:]]
+    return header, [dict(zip(header, map(str.strip, cells), strict=True)) for cells in records[1:]]
 
 
 def _is_void(row: Mapping[str, str], no_train_id: set[str]) -> bool:

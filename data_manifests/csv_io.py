@@ -59,6 +59,8 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Cells]
             pick = itemgetter(*map(header.index, columns))
             for number, record in enumerate(records, start=2):
                 if len(record) != len(header):
+                    if not record:
+                        continue  # an empty line
                     raise ManifestError(
                         f"{path}, row {number}: expected {len(header)} cells, got {len(record)}; "
                         "is the file cut off, or a name with a comma not in quotes?"

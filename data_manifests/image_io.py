@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelMap, LabelSpace
@@ -52,7 +55,8 @@ def read_image_size(path: Path) -> tuple[int, int]:
         DataError: If the file is missing or no picture.
     """
     try:
-        with path.open("rb") as file, Image.open(file) as picture:
+        _check_is_file(path)
+        with path.open("rb") as file, _parse(file) as picture:
             return picture.height, picture.width
     except Exception as error:  # of what each reader of Pillow raises on damaged bytes there is no list
         raise _unreadable(path, error) from error
@@ -65,7 +69,8 @@ def has_exif_rotation(path: Path) -> bool:
         DataError: If the file is missing or no picture.
     """
     try:
-        with path.open("rb") as file, Image.open(file) as picture:
+        _check_is_file(path)
+        with path.open("rb") as file, _parse(file) as picture:
             return bool(picture.getexif().get(ExifTags.Base.Orientation, 1) != 1)
     except Exception as error:  # see read_image_size
         raise _unreadable(path, error) from error
@@ -191,7 +196,8 @@ def list_pictures(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> lis
 def _open(path: Path) -> tuple[Image.Image, int]:
     """The decoded picture, and the factor by which Pillow has multiplied its values."""
     try:
-        picture = Image.open(io.BytesIO(path.read_bytes()))
+        _check_is_file(path)
+        picture = _parse(io.BytesIO(path.read_bytes()))
         # Of grey pictures with 2 or 4 bits a pixel Pillow stretches the values to 0..255.
         raw_modes = {mode for tile in picture.tile for mode in (tile[3] if isinstance(tile[3], tuple) else tile[3:])}
         stretch = 85 if "L;2" in raw_modes else 17 if "L;4" in raw_modes else 1
@@ -201,10 +207,24 @@ def _open(path: Path) -> tuple[Image.Image, int]:
     return picture, stretch
 
 
+def _parse(file: IO[bytes]) -> ImageFile.ImageFile:
+    """The picture of a file, not yet decoded."""
+    with warnings.catch_warnings():
+        # Pillow refuses pictures above a limit, and warns from half of it on; satellites take pictures of that size.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
+
+
+def _check_is_file(path: Path) -> None:
+    """Keep off pipes, which make a reader wait for ever, and devices, which have no end."""
+    if not is_remote(path) and path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe or a device")
+
+
 def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"{path}: no such file.")
-    if isinstance(error, PermissionError | IsADirectoryError):
+    if isinstance(error, OSError) and error.strerror:  # of the system; Pillow's own have none
         return DataError(f"{path}: cannot be opened ({error.strerror}).")
     if isinstance(error, Image.DecompressionBombError):
         return DataError(

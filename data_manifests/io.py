@@ -55,9 +55,24 @@ def read_manifest(path: Path) -> Manifest:
             manifest was written by a newer version.
     """
     manifest, problems = load_manifest(path)
+    problems += [
+        f"{manifest.path}, image '{row.image_id}': {p}." for row in manifest.rows if (p := _fault(manifest, row))
+    ]
     if problems:
         raise ManifestError("\n".join(problems[:10]) + (f"\nand {len(problems) - 10} more" if problems[10:] else ""))
     return manifest
+
+
+def _fault(manifest: Manifest, row: ManifestRow) -> str:
+    """What keeps the images of a row from being worked with, whatever its files hold; empty if nothing does."""
+    if row.height < 1 or row.width < 1:
+        return f"height and width must be at least 1, got {row.height} and {row.width}"
+    num_classes = manifest.label_space.num_classes
+    if row.classes_labelled and not 0 <= min(row.classes_labelled) <= max(row.classes_labelled) < num_classes:
+        return (
+            f"classes_labelled must lie between 0 and {num_classes - 1}, got {' '.join(map(str, row.classes_labelled))}"
+        )
+    return ""
 
 
 def load_manifest(path: Path) -> tuple[Manifest, list[str]]:
@@ -121,6 +136,8 @@ def _read_info(path: Path) -> ManifestInfo:
                 f"{path}: schema version {version} is newer than {SCHEMA_VERSION}, the newest that this version of "
                 f"sparsekit reads. Upgrade sparsekit (it was written by version {data.get('tool_version', '?')})."
             )
+        if version < 1:
+            raise ManifestError(f"{path}: damaged (schema version {version}; the first one is 1).")
         for old in range(version, SCHEMA_VERSION):
             data = _MIGRATIONS[old](data)
         if data["mask_encoding"] not in ("class_ids", "train_ids"):
@@ -136,7 +153,9 @@ def _read_info(path: Path) -> ManifestInfo:
         )
     except ManifestError:
         raise
-    except (DataError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except DataError as error:
+        raise ManifestError(f"{path}: damaged ({str(error).removesuffix('.')}).") from error
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ManifestError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
 
 
@@ -205,6 +224,8 @@ def _cells_to_mark(cells: Cells) -> Mark:
     points = tuple((int(r), int(c)) for r, c in pairs)
     widths = tuple(int(w) for w in width.split(";")) if width else ()
     widths = widths * len(points) if len(widths) == 1 else widths
+    if widths and len(widths) != len(points):
+        raise ValueError(f"{len(points)} points, but {len(widths)} widths; expected one width, or one for each point")
     return Mark(kind, int(class_id), int(row), int(col), points, widths, int(region) if region else -1)
 
 

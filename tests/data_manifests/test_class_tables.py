@@ -55,6 +55,7 @@ class TestCsv:
         ("text", "message"),
         [
             ("", "column name and id missing"),
+            ("name,id\n", "classes.csv: no class below the header"),
             ("id;name\n0;road\n", "column name and id missing.*separated by commas"),
             ("id,color\n0,red\n", "column name missing"),
             ("id,name\n0,road,x\n", "line 2: expected 2 cells as in the first line, got 3"),

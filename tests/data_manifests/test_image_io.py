@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 
@@ -144,6 +145,26 @@ class TestBrokenFiles:
             read_image_size(tmp_path / "text.png")
         with pytest.raises(DataError, match=r"cannot be opened"):
             read_mask(tmp_path)
+
+    def test_links_in_a_circle_and_names_too_long(self, tmp_path):
+        (tmp_path / "a.png").symlink_to("a.png")
+        for path in (tmp_path / "a.png", tmp_path / ("x" * 300)):
+            with pytest.raises(DataError, match=r"cannot be opened \("):
+                read_mask(path)
+
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_image_size, has_exif_rotation])
+    def test_pipes_and_devices_are_not_read(self, tmp_path, read):
+        os.mkfifo(tmp_path / "pipe.png")
+        (tmp_path / "endless.png").symlink_to("/dev/zero")
+        for name in ("pipe.png", "endless.png"):
+            with pytest.raises(DataError, match=rf"{name}: cannot be opened \(it is a pipe or a device\)"):
+                read(tmp_path / name)
+
+    def test_a_large_picture_gives_no_warning(self, tmp_path, monkeypatch):
+        path = save_picture(tmp_path / "big.png", (10, 10))
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)  # below 100 pixels, above half of them
+        assert read_image(path).shape == (10, 10, 3)
+        assert read_image_size(path) == (10, 10)
 
     def test_a_picture_too_large_to_be_trusted(self, tmp_path, monkeypatch):
         path = save_picture(tmp_path / "big.png", (10, 10))

@@ -48,10 +48,10 @@ rows = st.builds(
     image=awkward,
     full_mask=awkward,
     annotation=awkward,
-    height=counts,
-    width=counts,
+    height=counts.map(lambda count: count + 1),
+    width=counts.map(lambda count: count + 1),
     num_labelled=counts,
-    classes_labelled=st.lists(st.integers(0, 300), unique=True).map(lambda c: tuple(sorted(c))),
+    classes_labelled=st.lists(st.integers(0, 10), unique=True).map(lambda c: tuple(sorted(c))),
     full_mask_sha256=st.just("") | st.text("0123456789abcdef", min_size=64, max_size=64),
 )
 row_lists = st.lists(rows, max_size=6, unique_by=lambda row: row.image_id)
@@ -171,6 +171,7 @@ class TestMarks:
             ("a,0,click,x,1,2,,,", "row 2: invalid literal for int.*'x'"),
             ("a,0,click,0,1,2,,,1 2 3", "row 2: too many values"),
             ("a,0,click,0,1,2,,,1", "row 2: not enough values"),
+            ("a,0,stroke,0,1,2,5;5;3,,1 2;3 4", "row 2: 2 points, but 3 widths"),
             ("a,0,click,0,1", "row 2: expected 9 cells, got 5"),
             ('a,0,click,0,1,2,,,"1 2', "not a CSV table"),
         ],
@@ -255,6 +256,27 @@ class TestDamagedManifest:
         sound, problems = load_manifest(manifest)
         assert [row.image_id for row in sound.rows] == ["b"] and len(problems) == 4
 
+    @pytest.mark.parametrize(
+        ("cells", "message"),
+        [
+            ("0,6,0,", "height and width must be at least 1, got 0 and 6"),
+            ("4,-6,0,", "height and width must be at least 1, got 4 and -6"),
+            ("4,6,1,0 11", "classes_labelled must lie between 0 and 10, got 0 11"),
+            ("4,6,1,-1", "classes_labelled must lie between 0 and 10, got -1"),
+        ],
+        ids=["height", "width", "class", "negative class"],
+    )
+    def test_rows_that_cannot_be(self, manifest, cells, message):
+        manifest.write_text(manifest.read_text() + f"d,train,d.png,,,{cells},,\n")
+        with pytest.raises(ManifestError, match=rf"manifest.csv, image 'd': {message}\.$"):
+            read_manifest(manifest)
+        assert not load_manifest(manifest)[1]  # `validate` tells of them with all the others
+
+    def test_empty_lines_are_passed_over(self, manifest):
+        expected = read_manifest(manifest).rows
+        manifest.write_text(manifest.read_text().replace("\n", "\n\n"))
+        assert read_manifest(manifest).rows == expected
+
     def test_more_than_ten_bad_rows_are_counted(self, manifest):
         manifest.write_text(manifest.read_text() + "d,train,d.png,,,x,6,0,,,\n" * 25)
         with pytest.raises(ManifestError, match="and 15 more"):
@@ -294,6 +316,8 @@ class TestDamagedManifest:
             {"schema_version": "two"},
             {"schema_version": None},
             {"schema_version": 0},
+            {"schema_version": -1},
+            {"schema_version": float("inf")},
             {"mask_encoding": "colours"},
             {"label_space": {"classes": []}},
             {"label_space": None},
