@@ -15,8 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import timm
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from agmm.checkpoint import STATE_NAME, WEIGHTS_NAME
@@ -141,6 +143,16 @@ class RunLog:
         if self._writes:
             text = json.dumps({"epoch": epoch, **result.to_dict()}, indent=2, ensure_ascii=False)
             write_atomically(self._path.with_name(VALIDATION_NAME), (text + "\n").encode())
+
+    def show_on_board(self, epoch: int, result: EvalResult, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Show the IoU of each class, and predicted pictures (RGB, shape (H, W, 3)) by name, on TensorBoard."""
+        if self._board is None:
+            return
+        for name, iou in result.iou.items():
+            if iou == iou:
+                self._board.add_scalar(f"val_iou/{name}", iou, epoch)
+        for name, picture in pictures.items():
+            self._board.add_image(f"val/{name}", picture, epoch, dataformats="HWC")
 
     def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
         """Write the line of an epoch.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from agmm.board import draw_predictions
 from agmm.checkpoint import STATE_NAME, WEIGHTS_NAME, CheckpointInfo, read_checkpoint_info, save_checkpoint
 from agmm.config import TrainConfig
 from agmm.dataset import batches, to_network_input
@@ -96,6 +97,9 @@ def train_network(
                 result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
                 scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
                 scores |= score_training_pictures(task, manifest)
+                if ranks.is_first:
+                    drawn = draw_predictions(task.judged, manifest, val_rows, protocol, ranks.device, task.uses_amp)
+                    log.show_on_board(epoch, result, drawn)
                 if info.best_miou is None or result.miou > info.best_miou:
                     info = replace(info, best_miou=result.miou, best_epoch=epoch)
                     log.validation(epoch, result)
