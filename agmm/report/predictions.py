@@ -20,6 +20,7 @@ from agmm.report.pictures import RowPictures, read_pictures
 from agmm.report.runs import Run
 from agmm.samples import image_tensor, to_network
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.row_files import read_row_image
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,6 @@ def read_features(
     Raises:
         DataError: If the run cannot be loaded or a picture cannot be read.
     """
-    from data_manifests.row_files import read_row_image
-
     loaded = load_run(run.folder, device)
     loaded.info.require_classes(manifest.label_space, manifest.path)
     found = []
@@ -120,7 +119,7 @@ def image_miou(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> flo
     matrix = ConfusionMatrix(label_space.num_classes)
     unlabelled = label_space.unlabelled_value
     known = truth != unlabelled
-    # A class that is no prediction would be refused; pixels without one count as wrong in evaluation by class 0.
+    # Where all Gaussians are 0 the class is the first one, as in evaluation.
     chosen = np.where(preds == unlabelled, 0, preds)[known]
     matrix.update(
         torch.from_numpy(chosen.astype(np.int64)), torch.from_numpy(truth[known].astype(np.int64)), unlabelled

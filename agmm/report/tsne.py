@@ -136,7 +136,7 @@ def lay_out(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
         TrainingError: If there are fewer than 5 pixels, or scikit-learn is not installed.
     """
     try:
-        from sklearn.manifold import TSNE  # type: ignore[import-untyped]
+        from sklearn.manifold import TSNE
     except ImportError as error:
         raise TrainingError("t-SNE needs scikit-learn: pip install 'sparsekit[figures]'.") from error
     if len(features) < 5:
