@@ -13,7 +13,7 @@ from data_manifests.file_checks import MINOR_KINDS, Problem, check_files, listed
 from data_manifests.image_io import pixel_sha256
 from data_manifests.io import read_marks
 from data_manifests.label_space import LabelMap, LabelSpace
-from data_manifests.schema import PSEUDO_LABELS, Manifest, ManifestRow, Mark
+from data_manifests.schema import Manifest, ManifestRow, Mark
 
 #: Draws marks into a label map of a shape; ``sparsekit.rasterize.rasterize`` is one.
 Draw = Callable[[Sequence[Mark], tuple[int, int], LabelSpace], LabelMap]
@@ -131,7 +131,7 @@ def _check_marks(manifest: Manifest, draw: Draw | None) -> Iterator[Problem]:
     rows = {row.image_id: row for row in manifest.rows}
     waiting = {row.image_id for row in manifest.rows if row.annotation and row.num_labelled > 0}
     if not path.is_file():
-        if waiting and manifest.info.command != PSEUDO_LABELS:
+        if waiting:
             yield Problem("no_marks", "", f"{path} is missing, so clicks and strokes cannot be drawn or exported")
         return
     seen: set[str] = set()

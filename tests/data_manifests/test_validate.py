@@ -193,10 +193,6 @@ class TestMarks:
         manifest.marks_path.unlink()
         assert the_problem(manifest)[0] == "no_marks"
 
-    def test_pseudo_labels_have_none(self, manifest):
-        manifest.marks_path.unlink()
-        assert problems_of(replace(manifest, info=replace(manifest.info, command="pseudo-labels"))) == []
-
     def test_marks_that_draw_something_else(self, manifest):
         marks = self.marks(manifest)
         moved = [replace(marks["image_0"][0], col=marks["image_0"][0].col + 1), *marks["image_0"][1:]]
