@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from agmm.errors import TrainingError
+from agmm.report.confusion import Confusion
 from agmm.report.folder import write_report
-from agmm.report.page import Confusion, write_page
+from agmm.report.page import write_page
 from agmm.report.predictions import predict_rows
 from agmm.report.runs import Run, read_runs
 from data_manifests import LabelSpace, Manifest, known_label_space, read_manifest, write_manifest
