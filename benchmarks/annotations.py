@@ -160,16 +160,19 @@ def _per_image(values: list[float], images: int) -> str:
 def compare_workers(dataset: Dataset, copies: int) -> None:
     """One and two processes on the images many times over, the start of the processes included."""
     many = repeated(dataset, copies)
-    print(f"| {len(many.items)} images | 1 worker, s | 2 workers, s | times as fast |\n| --- | --- | --- | --- |")
+    print(f"| {len(many.items)} images | 1 worker, s | 2 workers, s | times as fast | CPU s of 1 | CPU s of 2 |")
+    print("| --- | --- | --- | --- | --- | --- |")
     annotators: dict[str, Annotator] = {"points, uniform": ClickAnnotator((50,)), "scribbles": ScribbleAnnotator()}
     for name, annotator in annotators.items():
-        times = []
+        times, cpu_times = [], []
         with scratch() as folder:
             for workers in (1, 2):
-                start = time.perf_counter()
+                start, cpu_start = time.perf_counter(), sum(os.times()[:4])
                 synthesize(many, annotator, folder / str(workers), workers=workers)
                 times.append(time.perf_counter() - start)
-        print(f"| {name} | {times[0]:.1f} | {times[1]:.1f} | {times[0] / times[1]:.2f} |")
+                cpu_times.append(sum(os.times()[:4]) - cpu_start)
+        cells = (*times, times[0] / times[1], *cpu_times)
+        print(f"| {name} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
     print()
 
 
