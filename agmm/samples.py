@@ -15,6 +15,7 @@ from torch import Tensor
 from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestRow
 from data_manifests.image_io import read_image, read_mask
+from data_manifests.row_files import check_pixels
 
 
 class MaskedImage(NamedTuple):
@@ -75,10 +76,12 @@ def _read(manifest: Manifest, row: ManifestRow) -> MaskedImage:
         raise TrainingError(f"{manifest.path}: image '{row.image_id}' has no full mask to be compared with.")
     mask_path = manifest.resolve(row.full_mask)
     image = read_image(manifest.resolve(row.image))
-    target = manifest.label_space.to_train_ids(read_mask(mask_path), manifest.info.mask_encoding, mask_path)
+    values = read_mask(mask_path)
+    target = manifest.label_space.to_train_ids(values, manifest.info.mask_encoding, mask_path)
     if target.shape != image.shape[:2]:
         raise TrainingError(
             f"{mask_path}: the mask is {target.shape[1]}x{target.shape[0]}, but the picture of '{row.image_id}' is "
             f"{image.shape[1]}x{image.shape[0]}; both must have one size."
         )
+    check_pixels(mask_path, values, row.full_mask_sha256)
     return MaskedImage(row, image_tensor(image), torch.from_numpy(target.astype(np.int64)))

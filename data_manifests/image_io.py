@@ -149,8 +149,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not error.filename:  # a full disk does not say where
+            error.filename = str(path)
         raise
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import ManifestError
-from data_manifests.image_io import read_image, read_mask
+from data_manifests.image_io import pixel_sha256, read_image, read_mask
 from data_manifests.label_space import Encoding, LabelMap
 from data_manifests.schema import Manifest, ManifestRow
 
@@ -45,9 +47,29 @@ def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding:
     if not name:
         raise ManifestError(f"{manifest.path}: image '{row.image_id}' of split '{row.split}' has no {column}.")
     path = manifest.resolve(name)
-    label_map = manifest.label_space.to_train_ids(read_mask(path), encoding, path)
+    values = read_mask(path)
+    label_map = manifest.label_space.to_train_ids(values, encoding, path)
     _check_size(manifest, row, name, label_map.shape)
+    check_pixels(path, values, getattr(row, f"{column}_sha256"))
     return label_map
+
+
+def check_pixels(path: Path, values: LabelMap, sha256: str) -> None:
+    """Check that a mask or annotation holds the very pixels that the manifest was written for.
+
+    Args:
+        path: For the message.
+        values: As they are in the file.
+        sha256: What the row says of them; nothing is checked where it says nothing.
+
+    Raises:
+        ManifestError: If they have changed.
+    """
+    if sha256 and (found := pixel_sha256(values)) != sha256:
+        raise ManifestError(
+            f"{path}: pixels have changed since the manifest was written (SHA-256 is {found[:12]}..., the row says "
+            f"{sha256[:12]}...). Give the files that it was made from; `sparsekit validate` finds all that changed."
+        )
 
 
 def _check_size(manifest: Manifest, row: ManifestRow, name: str, shape: tuple[int, ...]) -> None:

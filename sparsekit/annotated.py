@@ -15,6 +15,7 @@ from data_manifests import LabelMap, LabelSpace, Manifest, ManifestError, Manife
 from data_manifests.image_io import read_image, read_mask
 from data_manifests.label_space import Encoding
 from data_manifests.paths import named_by
+from data_manifests.row_files import check_pixels
 from sparsekit.errors import AnnotationError
 
 
@@ -52,6 +53,7 @@ class AnnotatedImage:
 
         Raises:
             AnnotationError: If the row names no full mask, or it has not the size that the manifest gives.
+            ManifestError: If its pixels are not those that the manifest was written for.
         """
         if not self.row.full_mask:
             raise AnnotationError(
@@ -59,8 +61,10 @@ class AnnotatedImage:
                 "annotations with full masks. `sparsekit compare` measures annotations without."
             )
         path = named_by(self.folder, self.row.full_mask)
-        mask = self.label_space.to_train_ids(read_mask(path), self.mask_encoding, path)
+        values = read_mask(path)
+        mask = self.label_space.to_train_ids(values, self.mask_encoding, path)
         self._check_size(path, mask.shape)
+        check_pixels(path, values, self.row.full_mask_sha256)
         return mask
 
     def read_annotation(self) -> LabelMap:
@@ -68,10 +72,13 @@ class AnnotatedImage:
 
         Raises:
             AnnotationError: If it has not the size that the manifest gives.
+            ManifestError: If its pixels are not those that the manifest was written for.
         """
         path = named_by(self.folder, self.row.annotation)
-        sparse = self.label_space.to_train_ids(read_mask(path), "train_ids", path)
+        values = read_mask(path)
+        sparse = self.label_space.to_train_ids(values, "train_ids", path)
         self._check_size(path, sparse.shape)
+        check_pixels(path, values, self.row.annotation_sha256)
         return sparse
 
     def _check_size(self, path: Path, shape: tuple[int, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import struct
@@ -278,6 +279,11 @@ class TestWriting:
             partial.write_bytes(b"new, but only ha")
             raise error
         assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["f.txt"]
+
+    def test_a_full_disk_says_where(self, tmp_path):
+        with pytest.raises(OSError, match="No space left") as caught, atomic_path(tmp_path / "a.csv"):
+            raise OSError(errno.ENOSPC, "No space left on device")  # as writing to a file does: without a name
+        assert caught.value.filename == str(tmp_path / "a.csv")
 
     def test_a_file_where_a_folder_should_be(self, tmp_path):
         (tmp_path / "a").write_text("")
