@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from agmm.errors import TrainingError
-from agmm.pseudo_labels import COMMAND
 from agmm.report.runs import choose_records, read_runs, run_names
 from agmm.run_folder import LOG_NAME, RUN_NAME
 from data_manifests import known_label_space
+from data_manifests.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space
 from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
 
@@ -38,7 +38,7 @@ def test_a_later_stage_is_named_after_the_first(tmp_path: Path) -> None:
     source = empty_manifest(tmp_path / "data", SPACE, clicks_per_image=20)
     write_run(tmp_path / "stage-1", source, loss={"use_con": False})
     labels = empty_manifest(
-        tmp_path / "pseudo", SPACE, COMMAND, checkpoint="../stage-1/weights.safetensors", source_command="points",
+        tmp_path / "pseudo", SPACE, PSEUDO_LABELS, checkpoint="../stage-1/weights.safetensors", source_command="points",
         source_settings={"clicks_per_image": 20},
     )  # fmt: skip
     write_run(tmp_path / "stage-2", labels, loss=SEG)
