@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelMap, LabelSpace
-from data_manifests.paths import files_below, is_remote, upload
+from data_manifests.paths import files_below, is_remote, open_start, upload
 
 #: File name endings taken for pictures and masks.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -56,7 +56,7 @@ def read_image_size(path: Path) -> tuple[int, int]:
     """
     try:
         _check_is_file(path)
-        with path.open("rb") as file, _parse(file) as picture:
+        with open_start(path) as file, _parse(file) as picture:
             return picture.height, picture.width
     except Exception as error:  # of what each reader of Pillow raises on damaged bytes there is no list
         raise _unreadable(path, error) from error

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 from urllib.request import url2pathname
 
 from data_manifests.errors import DataError
@@ -113,6 +113,15 @@ def name_from(folder: Path, path: Path) -> str:
 def name_in_full(path: Path) -> str:
     """How any manifest may name a file: by its absolute path or its URL."""
     return str(path) if is_remote(path) else absolute(path).as_posix()
+
+
+def open_start(path: Path) -> BinaryIO:
+    """Open a file of which the first bytes are wanted: from a store come 64 kB at a time, and not the whole of it."""
+    if not is_remote(path):
+        return path.open("rb")
+    store, key = _store(path)
+    file: BinaryIO = store.open(key, "rb", block_size=1 << 16)
+    return file
 
 
 def files_below(folder: Path) -> list[Path]:
