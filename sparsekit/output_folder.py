@@ -19,6 +19,7 @@ from data_manifests.image_io import write_atomically
 from data_manifests.io import info_to_json
 from data_manifests.paths import is_remote, remove_tree
 from sparsekit.errors import AnnotationError
+from sparsekit.folder_lock import FolderLock
 from sparsekit.journal import Journal
 
 T = TypeVar("T")
@@ -125,6 +126,7 @@ class OutputFolder:
         self._done: set[str] = set()
         self._partial = partial_dir(folder)
         self._appending: Journal | None = None
+        self._lock = FolderLock(self._partial)
 
     def lacks(self, image_id: str) -> bool:
         """Whether an image is still to do."""
@@ -146,11 +148,23 @@ class OutputFolder:
                 raise AnnotationError(
                     f"{self._partial}: holds a part of another run. Remove it, or give another --out."
                 )
+            self._lock_alone()
             remove_tree(self._partial)
+        self._lock_alone()
         write_atomically(run, self._run)
         self._appending = self._journal(self._shard[0])
         self._appending.open()
         self._done = {ImageResult.from_json(line).row.image_id for line in self._appending.lines()}
+
+    def _lock_alone(self) -> None:
+        """Keep other processes off, unless they are shards, which share the folder."""
+        self.release()
+        if self._shard[1] == 1:
+            self._lock.acquire()
+
+    def release(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.release()
 
     def record(self, result: ImageResult) -> None:
         """Note a finished image, if it was still to do."""
@@ -163,6 +177,7 @@ class OutputFolder:
         if self._appending is None:
             return
         self._appending.close()
+        self._appending = None
         if not self._done and self._shard[1] == 1:
             remove_tree(self._partial)
 

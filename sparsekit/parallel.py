@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -42,7 +43,8 @@ def map_in_order(
         running: deque[Future[R]] = deque()
         try:
             for item in items:
-                running.append(pool.submit(function, item))
+                with _interrupts_held_back():
+                    running.append(pool.submit(function, item))
                 if len(running) >= num_workers * _WINDOW:
                     yield running.popleft().result()
             while running:
@@ -50,6 +52,19 @@ def map_in_order(
         finally:
             for future in running:
                 future.cancel()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait; for ever in processes started inside, which this one ends in order, without a word from them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def synthesize(
         A summary for each variant.
 
     Raises:
-        AnnotationError: If a folder is in the way, or a mask and its picture differ in size.
+        AnnotationError: If a folder is in the way, another process is at work on it, or a mask and its picture differ
+            in size.
         DataError: If a picture or mask cannot be used. What was finished is kept; the same call goes on from there.
         ValueError: If a split is not of this dataset, or the shard is not between 1 and the number of shards.
     """
@@ -89,29 +91,30 @@ def synthesize(
         OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how, shard)
         for folder, settings in output_folders(dataset, annotator, out_dir)
     ]
-    for plan in plans:
-        with reaching(plan.folder):
-            plan.prepare(overwrite)
-    mine = shard_of(items, shard)
-    pending = [item for item in mine if any(plan.lacks(item.image_id) for plan in plans)]
-    on_start(len(mine) - len(pending), len(mine))
-    tasks = (
-        _Task(
-            item, item.split in annotated_splits, tuple(None if p.complete else p.folder for p in plans), annotator,
-            dataset.label_space, dataset.encoding, seed, absolute_paths,
-        )
-        for item in pending
-    )  # fmt: skip
-    try:
+    with ExitStack() as held:
+        for plan in plans:
+            held.callback(plan.release)
+            held.callback(plan.close)
+            with reaching(plan.folder):
+                plan.prepare(overwrite)
+        mine = shard_of(items, shard)
+        pending = [item for item in mine if any(plan.lacks(item.image_id) for plan in plans)]
+        on_start(len(mine) - len(pending), len(mine))
+        tasks = (
+            _Task(
+                item, item.split in annotated_splits, tuple(None if p.complete else p.folder for p in plans), annotator,
+                dataset.label_space, dataset.encoding, seed, absolute_paths,
+            )
+            for item in pending
+        )  # fmt: skip
         for results in map_in_order(_annotate_image, tasks, workers, dask):
             for plan, result in zip(plans, results, strict=True):
                 if result:
                     plan.record(result)
             on_image()
-    finally:
         for plan in plans:
             plan.close()
-    return [plan.finish() for plan in plans]
+        return [plan.finish() for plan in plans]
 
 
 def output_folders(dataset: Dataset, annotator: Annotator, out_dir: Path) -> list[tuple[Path, dict[str, Any]]]:

@@ -323,3 +323,27 @@ def test_dask_without_a_scheduler(dataset_dir, tmp_path):
     with pytest.raises(AnnotationError, match="no dask scheduler answers there"):
         run(dataset_dir, tmp_path / "out", dask="nonsense")
     assert tree(tmp_path / "out") == {}
+
+
+def test_two_processes_at_once_are_kept_apart(dataset_dir, tmp_path):
+    expected = tree(run(dataset_dir, tmp_path / "alone")[0].folder)
+    refused = []
+
+    def start_another():
+        with pytest.raises(AnnotationError, match=r"town-3clicks.partial: another process is at work on it"):
+            run(dataset_dir, tmp_path / "out")
+        refused.append(True)
+
+    (summary,) = run(dataset_dir, tmp_path / "out", on_image=start_another)
+    assert len(refused) == 5 and tree(summary.folder) == expected
+    assert run(dataset_dir, tmp_path / "out")[0].already_there  # nothing is held any more
+
+
+def test_what_was_begun_is_free_after_an_error(dataset_dir, tmp_path):
+    (tmp_path / "out" / "town-8clicks").mkdir(parents=True)
+    (tmp_path / "out" / "town-8clicks" / "mine.txt").write_text("keep")
+    for _ in range(2):
+        with pytest.raises(AnnotationError, match="town-8clicks: exists but holds no manifest"):
+            run(dataset_dir, tmp_path / "out", (3, 8))
+        assert [p.name for p in (tmp_path / "out").iterdir()] == ["town-8clicks"]
+    assert run(dataset_dir, tmp_path / "out", (3,))[0].num_images == 3

@@ -1,0 +1,53 @@
+"""Keep a second process off a folder that is being filled."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked
+    fcntl = None  # type: ignore[assignment]
+
+from data_manifests.paths import is_remote
+from sparsekit.errors import AnnotationError
+
+
+class FolderLock:
+    """A lock on a folder of this machine, or of a disk it mounts; the system frees it when the process ends.
+
+    Args:
+        folder: Made if it is missing. No file is added to it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock; on object stores, which have none, do nothing.
+
+        Raises:
+            AnnotationError: If another process holds it.
+        """
+        if fcntl is None or is_remote(self._folder):
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            same = self._folder.exists() and os.path.samestat(os.fstat(self._descriptor), self._folder.stat())
+        except BlockingIOError:
+            same = False
+        if not same:  # held, or moved to its place since it was opened
+            self.release()
+            raise AnnotationError(
+                f"{self._folder}: another process is at work on it. Wait until that ends, or give another --out."
+            )
+
+    def release(self) -> None:
+        """Free the lock, if it is held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

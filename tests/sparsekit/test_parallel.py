@@ -1,0 +1,62 @@
+"""Worker processes: order, errors, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sparsekit.parallel import map_in_order
+
+#: Says when both processes are at work, and then works for longer than the test waits.
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from sparsekit.parallel import map_in_order
+
+def work(number):
+    Path(sys.argv[1], str(number)).touch()
+    time.sleep(0.5)
+    return number
+
+if __name__ == "__main__":
+    list(map_in_order(work, range(100), 2))
+"""
+
+
+def double(number: int) -> int:
+    if number == 7:
+        raise ValueError("seven")
+    return 2 * number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_order_and_errors(workers):
+    results = map_in_order(double, range(10), workers)
+    assert [next(results) for _ in range(7)] == [0, 2, 4, 6, 8, 10, 12]
+    with pytest.raises(ValueError, match="seven"):
+        next(results)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C reaches processes in another way here")
+def test_workers_end_without_a_word_after_ctrl_c(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    command = [sys.executable, str(tmp_path / "script.py"), str(begun)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | {"PYTHONPATH": str(root)}
+    ) as process:
+        deadline = time.monotonic() + 30
+        while len(list(begun.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        _, errors = process.communicate(timeout=30)
+    assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")  # of the script alone
+    assert len(list(begun.iterdir())) < 20
