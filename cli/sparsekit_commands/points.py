@@ -74,7 +74,7 @@ def points(
     """
     from cli.reporting import usage_errors
     from sparsekit.annotators import ClickAnnotator
-    from sparsekit.click_strategies import ClickSettings
+    from sparsekit.click_drawing import ClickSettings
 
     with usage_errors():
         settings = ClickSettings(strategy, margin, jitter, wrong, min_distance)
