@@ -312,7 +312,12 @@ def test_dask_gives_the_same_bytes(dataset_dir, tmp_path):
     distributed = pytest.importorskip("distributed")
     run(dataset_dir, tmp_path / "whole")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, host="127.0.0.1", protocol="tcp://"
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
+        protocol="tcp://",
     ) as cluster:
         run(dataset_dir, tmp_path / "out", dask=cluster.scheduler_address)
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
