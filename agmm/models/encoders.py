@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +150,18 @@ def _takes_any_size(encoder: Encoder) -> bool:
 
 def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
     """Load weights under timm's names; each weight of the encoder must be there, a classifier's are passed over."""
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file of encoder weights (or write 'imagenet' or 'none').")
     try:
-        loaded: dict[str, Tensor] = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise TrainingError(f"{path}: no such file of encoder weights (or write 'imagenet' or 'none').") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch wonders about pickles that it is about to refuse
+            loaded: dict[str, Tensor] = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
     except Exception as error:  # safetensors, zip and unpickling errors share no base class
-        raise TrainingError(f"{path}: not a file of weights that can be read ({error}).") from error
+        if "weights_only" in str(error):  # torch's words advise to load it all the same
+            reason = "a pickle of more than weights, which could run code when it is read"
+        else:
+            reason = str(error)
+        raise TrainingError(f"{path}: not a file of weights that can be read ({reason}).") from error
     # timm flattens the names of a feature extractor: blocks.0 may become blocks_0, or model.blocks.0.
     found = {key.replace(".", "_"): value for key, value in loaded.items()}
     wanted = {key: key.replace(".", "_").removeprefix("model_") for key in backbone.state_dict()}

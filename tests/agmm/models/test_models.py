@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -253,3 +254,18 @@ def test_real_imagenet_weights_change_the_features() -> None:
         assert torch.equal(one, two), name
     unloaded = build_model(config, load_encoder_weights=False)
     assert not torch.equal(unloaded.encoder.backbone.conv_stem.weight, model.encoder.backbone.conv_stem.weight)
+
+
+class _RunsCode:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_encoder_weights_that_could_run_code_are_refused_without_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(_RunsCode(tmp_path / "ran"), protocol=4))
+    with pytest.raises(TrainingError, match=r"evil.pth: .*a pickle of more than weights, which could run code"):
+        build_model(dataclasses.replace(TINY, encoder_weights=str(tmp_path / "evil.pth")))
+    assert not (tmp_path / "ran").exists()
