@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from agmm.evaluation_files import save_records
 from agmm.inference import Protocol, ProtocolName, make_protocol
 from agmm.losses import resolve_options
 from data_manifests import Manifest
+from data_manifests.paths import name_from
 
 
 def evaluate_run(
@@ -79,7 +79,7 @@ def evaluate_run(
     folder = out_dir or loaded.path.parent
     records = [
         {
-            "dataset": manifest.info.dataset, "split": split, "manifest": os.path.relpath(manifest.path, folder),
+            "dataset": manifest.info.dataset, "split": split, "manifest": name_from(folder, manifest.path),
             "weights": loaded.path.name, "epoch": loaded.info.best_epoch, **result.to_dict(),
         }
         for result in results

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import platform
 import shlex
 import sys
@@ -28,6 +27,7 @@ from agmm.errors import TrainingError
 from agmm.evaluate import EvalResult
 from data_manifests import Manifest, __version__
 from data_manifests.image_io import write_atomically
+from data_manifests.paths import name_from
 
 CONFIG_NAME = "config.toml"
 RUN_NAME = "run.json"
@@ -69,7 +69,7 @@ def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: Train
     on_cuda = ranks.device.type == "cuda"
     description = {
         "run_again": f"{start} {shlex.join(again)}",
-        "manifest": os.path.relpath(manifest.path, run_dir),
+        "manifest": name_from(run_dir, manifest.path),
         "manifest_sha256": checksum,
         "label_space": manifest.label_space.name,
         "num_classes": manifest.label_space.num_classes,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from data_manifests import LabelMap, Manifest, ManifestRow, read_marks
 from data_manifests.image_io import encode_image, read_image, read_image_size, write_atomically
+from data_manifests.paths import absolute, is_remote, named_by
 from sparsekit.annotated import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
 from sparsekit.export.label_values import LABEL_VALUES, LabelValues
@@ -180,7 +179,7 @@ class ExportJob:
         Returns:
             Its path in the export.
         """
-        source = image.folder / image.row.image
+        source = named_by(image.folder, image.row.image)
         height, width = read_image_size(source)
         if (height, width) != (image.row.height, image.row.width):
             raise AnnotationError(
@@ -192,8 +191,8 @@ class ExportJob:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".png" and source.suffix.lower() != ".png":
             self.write(name, encode_image(read_image(source)))
-        elif self._link:
-            target.symlink_to(os.path.abspath(source))
+        elif self._link and not is_remote(source):
+            target.symlink_to(absolute(source))
         else:
-            shutil.copyfile(source, target)
+            write_atomically(target, source.read_bytes())
         return name
