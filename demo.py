@@ -20,8 +20,8 @@ BUDGETS = (20, 50, 100)
 SHOWN = ("--image", "cedar_000000_000019", "--image", "alder_000004_000019")
 TRAINED_ON = SPARSE / "town-50clicks" / "manifest.csv"
 
-# The commonest class everywhere comes to less than 2 % mIoU here, this training to about 20 %.
-LEAST_MIOU = 0.12
+# The commonest class everywhere comes to less than 2 % mIoU here, this training to about 27 %.
+LEAST_MIOU = 0.15
 
 
 def main() -> None:
