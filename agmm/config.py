@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -139,6 +140,8 @@ class TrainConfig:
         for name in ("momentum", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}.")
+        if not _DEVICE.fullmatch(self.device):
+            raise ValueError(f"Unknown device '{self.device}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...")
         if len(self.crop_size) != 2 or min(self.crop_size) < 1:
             raise ValueError(f"crop_size must be a height and a width of at least 1, got {list(self.crop_size)}.")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
@@ -193,6 +196,7 @@ class TrainConfig:
         return "\n".join(lines) + "\n"
 
 
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "preset": PRESETS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULE_NAMES,
     "val_protocol": PROTOCOLS,

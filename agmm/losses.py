@@ -43,6 +43,9 @@ class LossOptions(MixtureOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for option in fields(self):
+            if isinstance(option.default, bool) and not isinstance(value := getattr(self, option.name), bool):
+                raise ValueError(f"{option.name} must be true or false, got {value!r}.")
         if self.contrastive not in get_args(Contrastive):
             raise ValueError(f"Unknown contrastive {self.contrastive!r}. Choose from: mean, sum.")
         if not self.absence_weight >= 0:

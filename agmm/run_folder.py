@@ -53,9 +53,10 @@ def require_free(run_dir: Path, overwrite: bool) -> None:
     names = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
     there = [run_dir / name for name in names if (run_dir / name).exists()]
     if there and not overwrite:
+        go_on = f"Go on with it by --resume {run_dir}, choose" if (run_dir / STATE_NAME).exists() else "Choose"
         raise TrainingError(
-            f"{run_dir}: already holds a training ({there[0].name}). Go on with it by --resume {run_dir}, choose "
-            "another --out, or replace it with --overwrite."
+            f"{run_dir}: already holds a training ({there[0].name}). {go_on} another --out, or replace it with "
+            "--overwrite."
         )
     for path in [*there, *(run_dir / TENSORBOARD_NAME).glob("events.*")]:
         path.unlink()

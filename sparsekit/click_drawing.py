@@ -16,6 +16,10 @@ from sparsekit.regions import distances_by_region, find_regions, squared
 _SLIPS = 20
 
 
+# More pixels than any picture has beside each other.
+_LARGEST = 1_000_000
+
+
 @dataclass(frozen=True)
 class ClickSettings:
     """How clicks are chosen, and what goes wrong with them.
@@ -42,8 +46,8 @@ class ClickSettings:
         if self.strategy not in STRATEGIES:
             raise ValueError(f"Unknown strategy '{self.strategy}'. Choose from: {', '.join(STRATEGIES)}.")
         for name in ("margin", "jitter", "min_distance"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+            if not 0 <= getattr(self, name) <= _LARGEST:
+                raise ValueError(f"{name} must lie between 0 and {_LARGEST}, got {getattr(self, name)}.")
         if not 0 <= self.wrong <= 1:
             raise ValueError(f"wrong must be a share between 0 and 1, got {self.wrong}.")
 

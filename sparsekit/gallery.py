@@ -235,15 +235,14 @@ def _mask_uri(files: AnnotatedImage, room: tuple[int, int]) -> str:
 
 
 def _marks_uri(files: AnnotatedImage, marks: list[Mark], dot_size: int, room: tuple[int, int]) -> str:
-    annotation = None
-    if not marks or any(mark.kind == "stroke" for mark in marks):
-        annotation = files.read_annotation()
-        marks = marks or marks_from_annotation(annotation, files.label_space)
+    annotation = files.read_annotation()  # checks the size that the row gives
+    drawn_from = annotation if not marks or any(mark.kind == "stroke" for mark in marks) else None
+    marks = marks or marks_from_annotation(annotation, files.label_space)
     drawn = []
     for background in (0, 255):
         canvas = np.full((files.row.height, files.row.width, 3), background, np.uint8)
         drawn.append(
-            shrink(draw_marks(canvas, marks, files.label_space, annotation=annotation, dot_size=dot_size), room)
+            shrink(draw_marks(canvas, marks, files.label_space, annotation=drawn_from, dot_size=dot_size), room)
         )
     return picture_uri(_transparent(*drawn), lossless=True)
 

@@ -40,8 +40,13 @@ def area_of(mark: Mark) -> tuple[Ints, Bools]:
 
     Args:
         mark: A box covers the rectangle from its first corner to its second, a block or polygon what ``polygon`` says.
+
+    Raises:
+        AnnotationError: If a box has fewer than two corners, or another area none.
     """
     corners = np.array(mark.points)
+    if len(corners) < (needed := 2 if mark.kind == "box" else 1):
+        raise AnnotationError(f"A {mark.kind} needs at least {needed} corners, got {len(corners)}.")
     if mark.kind == "box":
         return corners[0], np.ones(corners[1] - corners[0] + 1, bool)
     return polygon(corners)

@@ -101,3 +101,9 @@ def test_colours_of_the_encoders_weights_reach_the_network_and_the_file(tmp_path
         TrainConfig(image_mean=(0.5, 0.5, 0.5))
     with pytest.raises(ValueError, match="image_mean must be of type"):
         load_config(overrides={"image_mean": "grey"})
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", ""])
+def test_unknown_device(device):
+    with pytest.raises(ValueError, match="Unknown device"):
+        TrainConfig(device=device)

@@ -348,3 +348,8 @@ def test_the_other_ignore_index_is_named() -> None:
     with pytest.raises(ValueError, match=r"holds \[5\], but the logits have classes 0 to 4 and ignore_index is 255"):
         AGMMLoss()(*batch)
     assert torch.isfinite(AGMMLoss(ignore_index=5)(*batch)[0])
+
+
+def test_switches_must_be_true_or_false():
+    with pytest.raises(ValueError, match="use_con must be true or false, got 'maybe'"):
+        resolve_options("paper", use_con="maybe")

@@ -200,6 +200,12 @@ class TestMarks:
         assert the_problem(manifest) == ("marks", "image_0", "marks, drawn again, differ from the annotation")
         assert problems_of(manifest, draw=None) == []
 
+    def test_areas_with_too_few_corners(self, manifest):
+        bad = Mark("box", 1, 0, 0, ((0, 0),))
+        self.write(manifest, ("image_0", [bad]), ("image_1", self.marks(manifest)["image_1"]))
+        ((kind, image_id, message),) = problems_of(manifest)
+        assert (kind, image_id) == ("marks", "image_0") and "needs at least 2 corners, got 1" in message
+
     def test_order_of_overlapping_marks_matters(self, manifest):
         marks = self.marks(manifest)
         first = marks["image_0"][0]

@@ -187,9 +187,10 @@ def test_16_bit_ids(strategy):
     ("wrong", "message"),
     [
         ({"strategy": "random"}, "Unknown strategy 'random'. Choose from: uniform, class-balanced, per-class"),
-        ({"margin": -1}, "margin must be at least 0, got -1"),
-        ({"jitter": -1}, "jitter must be at least 0"),
-        ({"min_distance": -1}, "min_distance must be at least 0"),
+        ({"margin": -1}, "margin must lie between 0 and 1000000, got -1"),
+        ({"jitter": 10**23}, "jitter must lie between 0 and 1000000"),
+        ({"jitter": -1}, "jitter must lie between 0 and 1000000"),
+        ({"min_distance": -1}, "min_distance must lie between 0 and 1000000"),
         ({"wrong": 1.5}, "wrong must be a share between 0 and 1, got 1.5"),
     ],
 )
