@@ -26,7 +26,12 @@ _OPTIONS: Sequence[Callable[[_F], _F]] = (
         "--config", "config_path", type=click.Path(path_type=Path), help="TOML file of settings, on top of the recipe."
     ),
     click.option("--encoder", help="Encoder by its name in timm, such as resnet50c.gluon_in1k."),
-    click.option("--encoder-weights", metavar="imagenet|none|FILE", help="Weights the encoder starts from."),
+    click.option(
+        "--encoder-weights",
+        metavar="imagenet|none|FILE",
+        help="Weights the encoder starts from; a file trained on other colours than timm's record says also needs "
+        "--set image_mean=[...] --set image_std=[...].",
+    ),
     click.option("--output-stride", type=click.Choice(["8", "16"]), help="Pixels per step of the deepest features."),
     click.option(
         "--preset", type=click.Choice(["paper", "released"]), help="Losses as in the paper, or as in its code."

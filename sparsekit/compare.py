@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,12 @@ def sparse_maps(path: Path, unlabelled: int = 255, masks_dir: Path | None = None
     files = list_pictures(path, (".png",))
     if not files:
         raise AnnotationError(f"{path}: neither a manifest.csv nor a PNG label map in it.")
+    twice = [f"{p} and {q}" for p, q in pairwise(sorted(files, key=lambda p: p.stem)) if p.stem == q.stem]
+    if twice:
+        raise AnnotationError(
+            f"{path}: holds several pictures of one image ({list_some(twice, limit=1)}). Give the folder of the sparse "
+            "label maps alone, not one with pictures or full masks as well."
+        )
     masks = {p.stem: p for p in list_pictures(masks_dir)} if masks_dir else {}
     if masks_dir and (lonely := [p.stem for p in files if p.stem not in masks]):
         raise AnnotationError(f"{masks_dir}: no full mask for {list_some(lonely)}.")

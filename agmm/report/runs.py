@@ -31,7 +31,7 @@ class Run:
         info: Settings and classes.
         about: What ``run.json`` says: annotation, hardware, versions, how to run it again.
         epochs: The lines of ``log.csv``: numbers by column, without empty cells.
-        records: Scores that ``agmm evaluate`` left, oldest first.
+        records: Scores of its weights that ``agmm evaluate`` left, oldest first.
         before: In multi-stage training, the run whose pseudo-labels it was trained on; None where it is not there.
     """
 
@@ -222,7 +222,11 @@ def _read(folder: Path, path: Path, name: str) -> Run:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{folder}: {RUN_NAME} or {LOG_NAME} is damaged ({error!r}).") from error
-    return Run(name, folder, info, about, epochs, tuple(read_records(folder)), _read_before(folder, about))
+    # A training that went on has other weights than those that were scored before.
+    records = tuple(
+        record for record in read_records(folder) if record.get("epoch", info.best_epoch) == info.best_epoch
+    )
+    return Run(name, folder, info, about, epochs, records, _read_before(folder, about))
 
 
 def _read_before(folder: Path, about: dict[str, Any]) -> Run | None:

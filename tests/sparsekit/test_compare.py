@@ -187,6 +187,13 @@ class TestBadInput:
         with pytest.raises(AnnotationError, match="no full mask for image_1"):
             sparse_maps(tmp_path / "sparse", masks_dir=tmp_path / "data/masks")
 
+    def test_full_masks_beside_the_sparse_ones(self, tmp_path):
+        for name in ("masks", "scribbles"):
+            (tmp_path / name).mkdir()
+            Image.fromarray(letters("0.")).save(tmp_path / name / "a.png")
+        with pytest.raises(AnnotationError, match="several pictures of one image .*masks/a.png and .*scribbles/a.png"):
+            sparse_maps(tmp_path)
+
     @pytest.mark.parametrize("name", ["none", "empty"])
     def test_nothing_there(self, tmp_path, name):
         (tmp_path / "empty").mkdir()

@@ -98,6 +98,16 @@ def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
         choose_records([a, b], "val", "multi-scale")
 
 
+def test_scores_of_weights_that_were_there_before_are_left_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE), scores=0.5)
+    (run,) = read_runs([tmp_path / "a"])
+    path = tmp_path / "a" / "evaluation.json"
+    data = json.loads(path.read_text())
+    data["results"][0]["epoch"] = run.info.best_epoch - 1
+    path.write_text(json.dumps(data))
+    assert len(run.records) == 1 and read_runs([tmp_path / "a"])[0].records == ()
+
+
 def test_scores_that_are_missing_or_cannot_be_compared(tmp_path: Path) -> None:
     manifest = empty_manifest(tmp_path, SPACE)
     write_run(tmp_path / "a", manifest, scores=None)

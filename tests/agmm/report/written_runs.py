@@ -71,4 +71,6 @@ def add_scores(
         matrix.counts[c, c] += hits
         matrix.counts[c, (c + 1) % space.num_classes] += 1000 - hits
     result = EvalResult(protocol, num_images, space.class_names, matrix).to_dict()
-    save_records(folder, [{"dataset": "town", "split": split, "manifest": "m", "weights": "w", "epoch": 1, **result}])
+    epoch = read_checkpoint_info(folder / WEIGHTS_NAME).best_epoch
+    made = {"dataset": "town", "split": split, "manifest": "m", "weights": "w", "epoch": epoch}
+    save_records(folder, [made | result])
