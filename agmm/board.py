@@ -11,9 +11,10 @@ from torch import nn
 
 from agmm.evaluate import evaluating
 from agmm.inference import Protocol
-from agmm.report.pictures import colorize, fit_size, shrink_image, shrink_labels
+from agmm.report.pictures import fit_size, shrink_image, shrink_labels
 from agmm.samples import read_masked_images, to_network
 from data_manifests import Manifest, ManifestRow
+from data_manifests.drawing import colorize
 
 #: Pictures shown after each validation, and their longer side in pixels.
 NUM_SHOWN, LONGER_SIDE = 3, 480

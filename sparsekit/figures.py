@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from data_manifests import LabelSpace, Manifest, ManifestRow, Mark
+from data_manifests.drawing import VOID_COLOR, Image, colorize
 from data_manifests.image_io import write_atomically
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions, marks_by_image
-from sparsekit.render import DOT_SIZE, VOID_COLOR, Image, colorize, draw_marks, marks_from_annotation
+from sparsekit.render import DOT_SIZE, draw_marks, marks_from_annotation
 from sparsekit.sheets import Grid, Sheet, lay_out, shrink
 
 #: File formats of figures.

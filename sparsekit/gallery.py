@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import DataError, LabelMap, Manifest, ManifestRow, Mark, read_marks
+from data_manifests.drawing import Image, colorize
 from data_manifests.image_io import write_atomically
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, check_jinja, picture_uri
 from sparsekit.annotated import AnnotatedImage
 from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions
-from sparsekit.render import Image, colorize, draw_marks, marks_from_annotation
+from sparsekit.render import draw_marks, marks_from_annotation
 from sparsekit.sheets import shrink
 
 _LAYERS = (Layer("picture"), Layer("full mask", veil=True, shown=False), Layer("marks"))

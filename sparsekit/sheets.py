@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
+from data_manifests.drawing import Image, draw_dot, rim_width
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
-from sparsekit.render import Image, draw_dot, rim_width
 
 _INK = (32, 32, 32)
 _MIN_WIDTH = 320

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from agmm.errors import TrainingError
-from agmm.report.pictures import Rgb, RowPictures, colorize, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
+from agmm.report.pictures import Rgb, RowPictures, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
 from agmm.report.predictions import Prediction, predict_rows
 from agmm.report.runs import Run
 from agmm.report.style import (
@@ -29,6 +29,7 @@ from agmm.report.style import (
     styled,
 )
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.drawing import colorize
 
 #: A cell of a grid: a picture (three axes), a label map (two), or a picture with its sparse labels.
 _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]

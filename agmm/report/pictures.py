@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agmm.report.style import ERROR_COLOR, VOID_COLOR
+from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.drawing import colorize, draw_dot, paint_pixels
 from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 
 Rgb = NDArray[np.uint8]
 
-# Marks are drawn several times as large and averaged down, which smooths their edges.
+# Patches are drawn several times as large and averaged down, which smooths their edges.
 _SUPERSAMPLING = 4
 _T = TypeVar("_T")
 
@@ -94,12 +95,6 @@ def shrink_labels(label_map: LabelMap, size: tuple[int, int]) -> LabelMap:
     return small
 
 
-def colorize(label_map: LabelMap, label_space: LabelSpace) -> Rgb:
-    """A label map in its class colours, RGB; void is light grey."""
-    palette = np.vstack([label_space.palette, np.array([VOID_COLOR], np.uint8)])
-    return np.asarray(palette[np.minimum(label_map, label_space.num_classes)])
-
-
 def veil(label_map: LabelMap, label_space: LabelSpace) -> Rgb:
     """A label map in its class colours, RGBA, transparent where it says nothing."""
     says = label_map < label_space.num_classes
@@ -116,7 +111,7 @@ def error_veil(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> Rgb
 
 
 def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, int], dot_share: float = 0.028) -> Rgb:
-    """The labelled pixels of an annotation, large enough to be seen.
+    """The labelled pixels of an annotation, large enough to be seen, as `sparsekit render` draws them.
 
     Lone pixels become dots with a rim; larger patches keep their shape, with a rim around.
 
@@ -131,23 +126,21 @@ def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, i
     """
     labelled = (annotation != label_space.unlabelled_value).astype(np.uint8)
     _, components, stats, centres = cv2.connectedComponentsWithStats(labelled, connectivity=8)
-    fine = size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING
-    scale = np.array([fine[1] / annotation.shape[1], fine[0] / annotation.shape[0]])
     lone = stats[:, cv2.CC_STAT_AREA] == 1
-    patches = annotation.copy()
-    patches[lone[components]] = label_space.unlabelled_value
-    drawn = veil(shrink_labels(patches, fine), label_space)
-    radius = max(2.0, dot_share * max(fine) / 2)
+    drawn = np.zeros((*size, 4), np.uint8)
     if (stats[1:, cv2.CC_STAT_AREA] > 1).any():
-        rim = cv2.dilate(drawn[..., 3], np.ones((2 * _SUPERSAMPLING - 1,) * 2, np.uint8))
-        drawn[(rim > 0) & (drawn[..., 3] == 0)] = (0, 0, 0, 255)
-    for x, y in centres[lone]:
-        color = label_space.palette[annotation[int(y), int(x)]].tolist()
-        centre = [round(float(v)) for v in (np.array([x, y]) + 0.5) * scale]
-        rim_color = (0, 0, 0) if sum(color) > 300 else (255, 255, 255)
-        cv2.circle(drawn, centre, round(radius), (*rim_color, 255), cv2.FILLED)
-        cv2.circle(drawn, centre, round(0.78 * radius), (*color, 255), cv2.FILLED)
-    return _average_down(drawn, size)
+        patches = annotation.copy()
+        patches[lone[components]] = label_space.unlabelled_value
+        fine = size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING
+        canvas = np.zeros((*fine, 4), np.uint8)
+        paint_pixels(canvas, shrink_labels(patches, fine), label_space, rim=_SUPERSAMPLING)
+        drawn = _average_down(canvas, size)
+    dot_size = max(1.0, dot_share * max(size))
+    down, right = size[0] / annotation.shape[0], size[1] / annotation.shape[1]
+    for x, y in centres[lone].astype(int).tolist():
+        color = label_space.classes[annotation[y, x]].color
+        draw_dot(drawn, (y + 0.5) * down, (x + 0.5) * right, dot_size, color)
+    return drawn
 
 
 def lay_over(image: Rgb, layer: Rgb) -> Rgb:

@@ -25,8 +25,6 @@ FONT_SIZE = 7.5
 #: Height of a line of text, in inches.
 LINE_HEIGHT = FONT_SIZE / 72 * 1.5
 INK, FAINT, LINE = "#1d2129", "#5a6270", "#d5d8de"
-#: Void in label maps: a grey lighter than any class of the known label spaces.
-VOID_COLOR = (228, 228, 228)
 #: Wrong pixels; told from picture and classes by people of every colour vision.
 ERROR_COLOR = (213, 94, 0)
 #: One colour for each run, told apart by people of every colour vision (Okabe and Ito, 2008), on white and on black.

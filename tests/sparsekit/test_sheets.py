@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests import known_label_space
+from data_manifests.drawing import Image
 from sparsekit.errors import AnnotationError
-from sparsekit.render import Image
 from sparsekit.sheets import Grid, Sheet, Text, lay_out, shorten, shrink
 
 LEGEND = [(c.name, c.color) for c in known_label_space("cityscapes").classes]

@@ -1,0 +1,130 @@
+"""How labels look over a picture: class colours, dots, and the rim around each mark."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.label_space import Color, LabelMap, LabelSpace
+
+#: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4).
+Image = NDArray[np.uint8]
+
+#: Void in pictures of label maps: a grey lighter than any class of the known label spaces.
+VOID_COLOR = (228, 228, 228)
+
+
+def colorize(label_map: LabelMap, label_space: LabelSpace, image: Image | None = None, opacity: float = 1.0) -> Image:
+    """Show a label map in its class colours, on its own or blended over the picture.
+
+    Args:
+        label_map: Train ids, shape (H, W), with the unlabelled value at void or unlabelled pixels.
+        label_space: Gives the colours.
+        image: Picture to blend with, RGB, shape (H, W, 3).
+        opacity: Share of the class colour, 0..1.
+
+    Returns:
+        RGB, uint8, shape (H, W, 3); void is light grey, or the bare picture where blended.
+    """
+    labelled = label_map != label_space.unlabelled_value
+    palette = np.vstack([label_space.palette, np.array([VOID_COLOR], np.uint8)])
+    colored = palette[np.where(labelled, label_map, label_space.num_classes)]
+    if image is None or opacity >= 1:
+        return colored
+    blended = cv2.addWeighted(colored, opacity, image, 1 - opacity, 0)
+    return np.where(labelled[..., None], blended, image).astype(np.uint8)
+
+
+def draw_dot(canvas: Image, row: float, col: float, size: float, color: Color, rim: Color | None = None) -> None:
+    """Draw an anti-aliased dot with a rim into a picture; what lies outside the picture is cut off.
+
+    Args:
+        canvas: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4), changed in place; a dot is opaque.
+        row: Centre from the picture's upper edge, in pixels: 0.5 is the middle of the first row.
+        col: Centre from the picture's left edge, likewise.
+        size: Diameter in pixels, rim included.
+        color: Colour inside the rim.
+        rim: Colour of the rim; ``rim_color(color)`` if not given.
+
+    Raises:
+        ValueError: If ``size`` is below 1.
+    """
+    if size < 1:
+        raise ValueError(f"dot_size must be at least 1, got {size}.")
+    top, left = int(np.floor(row - size / 2)), int(np.floor(col - size / 2))
+    disc, core = _dot_coverage(size, row - top, col - left)
+    height, width = canvas.shape[:2]
+    above, below = max(0, -top), min(len(disc), height - top)
+    before, after = max(0, -left), min(len(disc), width - left)
+    if above >= below or before >= after:
+        return
+    disc, core = disc[above:below, before:after, None], core[above:below, before:after, None]
+    region = canvas[top + above : top + below, left + before : left + after]
+    outer = np.array(rim if rim is not None else rim_color(color), np.float32)
+    inside = outer + core * (np.array(color, np.float32) - outer)
+    if canvas.shape[2] == 3:
+        region[:] = np.rint(region + disc * (inside - region)).astype(np.uint8)
+        return
+    below_it = region[..., 3:] / np.float32(255) * (1 - disc)  # what is still seen of what was there
+    opacity = disc + below_it
+    mixed = (inside * disc + region[..., :3] * below_it) / np.maximum(opacity, 1e-6)
+    region[:] = np.rint(np.dstack([mixed, 255 * opacity])).astype(np.uint8)
+
+
+def paint_pixels(canvas: Image, annotation: LabelMap, label_space: LabelSpace, rim: int) -> None:
+    """Paint labelled pixels in their class colour, with a rim around them.
+
+    Args:
+        canvas: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4), changed in place; paint is opaque.
+        annotation: Train ids, shape (H, W), the unlabelled value where nothing is painted.
+        label_space: Gives the colours.
+        rim: Width of the rim in pixels.
+    """
+    labelled = annotation != label_space.unlabelled_value
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
+    around = np.zeros(annotation.shape, np.bool_)
+    for color in ((255, 255, 255), (0, 0, 0)):
+        with_this_rim = np.zeros(label_space.unlabelled_value + 1, np.uint8)
+        with_this_rim[[i for i, c in enumerate(label_space.classes) if rim_color(c.color) == color]] = 1
+        reached = (cv2.dilate(with_this_rim[annotation], kernel) > 0) & ~labelled
+        canvas[reached, :3] = color
+        around |= reached
+    canvas[labelled, :3] = label_space.palette[annotation[labelled]]
+    canvas[labelled | around, 3:] = 255
+
+
+def rim_color(color: Color) -> Color:
+    """Black or white, whichever contrasts more with a colour.
+
+    A colour that is close to the picture around it is then told apart by its rim, and one that is not needs no rim.
+
+    References:
+        Contrast ratio and relative luminance as in the Web Content Accessibility Guidelines 2.2.
+
+    Example:
+        >>> rim_color((0, 0, 142)), rim_color((220, 220, 0))
+        ((255, 255, 255), (0, 0, 0))
+    """
+    linear = [v / 3294.6 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4 for v in color]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    # Contrast with white is 1.05 / (L + 0.05), with black (L + 0.05) / 0.05.
+    return (0, 0, 0) if (luminance + 0.05) ** 2 > 1.05 * 0.05 else (255, 255, 255)
+
+
+def rim_width(size: float) -> float:
+    """Width of the rim of a dot, in pixels; dots too small for a rim and a pure pixel inside have none."""
+    return max(1.0, size / 16) if size >= 5 else 0.0
+
+
+@lru_cache(maxsize=16)
+def _dot_coverage(size: float, row: float, col: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Share of each pixel that lies in the whole dot and in its core, for a centre at (row, col) of the stamp."""
+    steps = np.arange(int(np.ceil(size)) + 1, dtype=np.float32) + 0.5
+    distance = np.sqrt((steps[:, None] - row) ** 2 + (steps[None, :] - col) ** 2)
+    radius = size / 2
+    disc = np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32)
+    core = np.clip(radius - rim_width(size) + 0.5 - distance, 0, 1).astype(np.float32)
+    return disc, core
