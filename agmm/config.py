@@ -49,6 +49,8 @@ class TrainConfig:
         dropout: Share of the pyramid's output channels dropped.
         preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
         lambda_: Weight of the mixture's terms against the cross-entropy.
+        lambda_ramp: Share of the training, 0..1, over which that weight rises from 0, so that features say something
+            before the mixture teaches.
         loss: Options of ``agmm.LossOptions`` by name, on top of the preset.
         supervision: ``sparse`` trains on the annotations, ``full`` on the full masks.
         train_split: Split to train on.
@@ -96,6 +98,7 @@ class TrainConfig:
     dropout: float = ModelConfig.dropout
     preset: str = "paper"
     lambda_: float = 1.0
+    lambda_ramp: float = 0.0
     loss: Mapping[str, Any] = field(default_factory=dict)
     supervision: Supervision = "sparse"
     train_split: str = "train"
@@ -140,6 +143,8 @@ class TrainConfig:
         for name in ("momentum", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}.")
+        if not 0 <= self.lambda_ramp <= 1:
+            raise ValueError(f"lambda_ramp must lie in [0, 1], got {self.lambda_ramp}.")
         if not _DEVICE.fullmatch(self.device):
             raise ValueError(f"Unknown device '{self.device}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...")
         if len(self.crop_size) != 2 or min(self.crop_size) < 1:

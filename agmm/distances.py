@@ -16,6 +16,7 @@ from agmm.bilinear import resize_map
 from agmm.labelled_pixels import LabelledPixels
 
 Distance = Literal["l2", "l1_mean"]
+Prototypes = Literal["image", "batch"]
 
 
 def class_prototypes(features: Tensor, labelled: LabelledPixels) -> Tensor:
@@ -34,9 +35,9 @@ def class_prototypes(features: Tensor, labelled: LabelledPixels) -> Tensor:
 
 
 def prototypes_and_distances(
-    features: Tensor, labelled: LabelledPixels, distance: Distance = "l2"
+    features: Tensor, labelled: LabelledPixels, distance: Distance = "l2", over: Prototypes = "image"
 ) -> tuple[Tensor, Tensor]:
-    """Prototypes (eq. 1), and squared distance of every feature to the prototypes of its own image (eq. 2).
+    """Prototypes (eq. 1 or 1a), and squared distance of every feature to those of its own image's classes (eq. 2).
 
     One function for both, so that the backward step writes the gradient of ``features`` once. Distances are computed
     for a few rows at a time. Euclidean ones come from a matrix product in float64, in which
@@ -47,11 +48,12 @@ def prototypes_and_distances(
         features: Shape (N, D, h, w).
         labelled: The M pairs.
         distance: ``l2``, or ``l1_mean``, the mean absolute difference over the channels.
+        over: Labelled pixels that a prototype averages: those of its ``image``, or of all images of the ``batch``.
 
     Returns:
         Prototypes, shape (M, D), and squared distances, shape (M, h, w); float32 (float64 for float64 features).
     """
-    prototypes, squared = _PrototypesAndDistances.apply(features, labelled, distance)  # type: ignore[no-untyped-call]
+    prototypes, squared = _PrototypesAndDistances.apply(features, labelled, distance, over)  # type: ignore[no-untyped-call]
     return prototypes, squared
 
 
@@ -72,21 +74,26 @@ class _PrototypesAndDistances(torch.autograd.Function):
     """See :func:`prototypes_and_distances`."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, labelled: LabelledPixels, distance: Distance) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, features: Tensor, labelled: LabelledPixels, distance: Distance, over: Prototypes
+    ) -> tuple[Tensor, Tensor]:
         touched = _touched_positions(features, labelled)
         prototypes = _read_prototypes(features, labelled, *touched)
+        shares = _shares(labelled, prototypes) if over == "batch" else None
+        if shares is not None:
+            prototypes = shares @ prototypes
         squared = prototypes.new_empty((len(prototypes), *features.shape[2:]))
         measure = _l2_squared if distance == "l2" else _l1_squared
         for image, mu, out in zip(features, *_by_image(labelled, prototypes, squared), strict=True):
             for rows, x, centred in _feature_blocks(image, mu, distance):
                 out[:, rows] = measure(x, centred).view(out[:, rows].shape)
         ctx.save_for_backward(features, prototypes, squared, *touched)
-        ctx.labelled, ctx.distance = labelled, distance
+        ctx.labelled, ctx.distance, ctx.shares = labelled, distance, shares
         return prototypes, squared
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_prototypes: Tensor, grad_squared: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_prototypes: Tensor, grad_squared: Tensor) -> tuple[Tensor, None, None, None]:
         features, prototypes, squared, position, pair, weight = ctx.saved_tensors
         labelled: LabelledPixels = ctx.labelled
         grad_features = torch.empty_like(features)
@@ -103,12 +110,14 @@ class _PrototypesAndDistances(torch.autograd.Function):
                     towards_x, towards_mu = gradients(x, centred, g[:, rows].flatten(1))
                     grad_image[:, rows] = towards_x.view(grad_image[:, rows].shape)
                     grad_mu += towards_mu
+        if ctx.shares is not None:
+            grad_prototypes = ctx.shares.T @ grad_prototypes
         read = (grad_prototypes[pair] * weight[:, None]).to(features.dtype)
         width = features.shape[3]
         where = (labelled.pair_image[pair], position // width, position % width)
         # A position that labels of two classes touch comes twice.
         grad_features.permute(0, 2, 3, 1).index_put_(where, read, accumulate=True)
-        return grad_features, None, None
+        return grad_features, None, None, None
 
 
 def _l2_squared(x: Tensor, mu: Tensor) -> Tensor:
@@ -184,6 +193,13 @@ def _read_prototypes(
     read = features[labelled.pair_image[pair], :, position // width, position % width].to(weight.dtype)
     empty = read.new_zeros((len(labelled.pair_image), features.shape[1]))
     return empty.index_add(0, pair, read * weight[:, None])
+
+
+def _shares(labelled: LabelledPixels, like: Tensor) -> Tensor:
+    """What each pair's prototype contributes to that of its class over the batch, shape (M, M); rows sum to 1."""
+    same = labelled.pair_class[:, None] == labelled.pair_class[None, :]
+    pixels = (same * labelled.pair_pixels).to(like)
+    return pixels / pixels.sum(1, keepdim=True)
 
 
 def _by_image(labelled: LabelledPixels, *tensors: Tensor) -> list[tuple[Tensor, ...]]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from agmm.bilinear import resize, resize_map
-from agmm.distances import Distance, loss_dtype, prototypes_and_distances, row_blocks
+from agmm.distances import Distance, Prototypes, loss_dtype, prototypes_and_distances, row_blocks
 from agmm.labelled_pixels import LabelledPixels, find_labelled
 
 #: Guards divisions and logarithms.
@@ -32,18 +32,23 @@ class MixtureOptions:
         variance: ``adaptive``, per image and class from the predictions (eq. 3), or ``fixed``.
         fixed_variance: The variance where it is fixed; 0.5 gives exp(-d^2).
         mask_distance: Multiply the distance by the share of real pixels at its position.
+        prototypes: ``image``, each image's classes have prototypes of their own (eq. 1), or ``batch``, the images of a
+            batch that hold a class share one (eq. 1a).
     """
 
     distance: Distance = "l2"
     variance: Variance = "adaptive"
     fixed_variance: float = 0.5
     mask_distance: bool = False
+    prototypes: Prototypes = "image"
 
     def __post_init__(self) -> None:
         if self.distance not in get_args(Distance):
             raise ValueError(f"Unknown distance {self.distance!r}. Choose from: {', '.join(get_args(Distance))}.")
         if self.variance not in get_args(Variance):
             raise ValueError(f"Unknown variance {self.variance!r}. Choose from: {', '.join(get_args(Variance))}.")
+        if self.prototypes not in get_args(Prototypes):
+            raise ValueError(f"Unknown prototypes {self.prototypes!r}. Choose from: {', '.join(get_args(Prototypes))}.")
         if not self.fixed_variance > 0:
             raise ValueError(f"fixed_variance must be above 0, got {self.fixed_variance}.")
 
@@ -127,7 +132,7 @@ def fit_mixture(
         options: How to compute it.
     """
     size = (features.shape[2], features.shape[3])
-    prototypes, squared = prototypes_and_distances(features, labelled, options.distance)
+    prototypes, squared = prototypes_and_distances(features, labelled, options.distance, options.prototypes)
     real = resize(valid.to(squared.dtype), size)[labelled.pair_image]
     if options.mask_distance:
         squared = squared * real.square()

@@ -19,7 +19,7 @@ from agmm.distributed import join_ranks
 from agmm.evaluate import evaluate_mixture, evaluate_rows
 from agmm.inference import Protocol
 from agmm.run_folder import RunLog, describe_run, manifest_sha256, require_free
-from agmm.schedule import learning_rate_factor
+from agmm.schedule import learning_rate_factor, ramp_factor
 from agmm.task import Task, prepare, restore
 from data_manifests import Manifest, ManifestRow
 
@@ -133,6 +133,7 @@ def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
         factor = learning_rate_factor(config.schedule, step, config.epochs * steps, config.warmup_steps)
         for group in task.optimizer.param_groups:
             group["lr"] = config.learning_rate * group["factor"] * factor
+        task.criterion.lambda_ = config.lambda_ * ramp_factor(step, config.epochs * steps, config.lambda_ramp)
         task.optimizer.zero_grad()
         for part in range(config.accumulate):
             batch = to_network_input(next(samples), task.ranks.device)

@@ -27,6 +27,7 @@ def literal_loss(
     mask_distance: bool = False,
     stop_gradient: bool = False,
     contrastive: str = "mean",
+    prototypes: str = "image",
 ) -> dict[str, Tensor]:
     """All five terms, each switched on."""
     num_images, num_classes, height, width = logits.shape
@@ -54,9 +55,12 @@ def literal_loss(
 
     # Prototypes and distances.
     dense = upsample(features)
-    prototypes = torch.einsum("ndhw,nchw->ncd", dense, y)
-    prototypes = prototypes / counts.clamp(min=1)[:, :, None]  # (N, C, D)
-    difference = features[:, None] - prototypes[:, :, :, None, None]  # (N, C, D, h, w)
+    mu = torch.einsum("ndhw,nchw->ncd", dense, y)
+    mu = mu / counts.clamp(min=1)[:, :, None]  # (N, C, D)
+    if prototypes == "batch":
+        of_batch = torch.einsum("ndhw,nchw->cd", dense, y) / counts.sum(0).clamp(min=1)[:, None]
+        mu = of_batch * present[:, :, None]
+    difference = features[:, None] - mu[:, :, :, None, None]  # (N, C, D, h, w)
     squared = difference.square().sum(2) if distance == "l2" else difference.abs().mean(2).square()
     real_down = downsample(real[:, None])
     if mask_distance:
@@ -82,7 +86,7 @@ def literal_loss(
     absence = mean_where(-((1 - image_classes.to(probs))[:, :, None, None] * log_not_p).sum(1), valid)
     centres = {}
     for c in range(num_classes):
-        here = [prototypes[n, c] for n in range(num_images) if counts[n, c] > 0]
+        here = [mu[n, c] for n in range(num_images) if counts[n, c] > 0]
         if here:
             total = torch.stack(here).sum(0)
             centres[c] = total / len(here) if contrastive == "mean" else total

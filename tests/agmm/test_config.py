@@ -61,6 +61,7 @@ def test_layers_override_each_other(tmp_path: Path) -> None:
         ({"scale": [2.0, 0.5]}, "the smaller first"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"lambda": float("nan")}, "lambda_ must be at least 0, got nan"),
+        ({"lambda_ramp": 1.5}, r"lambda_ramp must lie in \[0, 1\], got 1.5"),
         ({"learning_rate": 0}, "learning_rate must be above 0"),
         ({"ema_decay": 1.0}, r"ema_decay must lie in \[0, 1\)"),
         ({"preset": "papers"}, "Unknown preset 'papers'. Choose from: paper, released. Did you mean paper"),

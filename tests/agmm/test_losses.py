@@ -16,7 +16,15 @@ from agmm.pixel_terms import pixel_terms
 from tests.agmm.literal import literal_loss
 
 TERMS = ("seg", "self", "spar", "con", "absence")
-LITERAL_OPTIONS = ("distance", "variance", "fixed_variance", "mask_distance", "stop_gradient", "contrastive")
+LITERAL_OPTIONS = (
+    "distance",
+    "variance",
+    "fixed_variance",
+    "mask_distance",
+    "stop_gradient",
+    "contrastive",
+    "prototypes",
+)
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "released": {"preset": "released"},
@@ -26,6 +34,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "l2_fixed": {"variance": "fixed", "fixed_variance": 2.0},
     "l2_masked": {"mask_distance": True},
     "l2_sum": {"contrastive": "sum"},
+    "batch_prototypes": {"prototypes": "batch"},
+    "released_batch_prototypes": {"preset": "released", "prototypes": "batch"},
     "released_mean": {"preset": "released", "contrastive": "mean"},
 }
 
@@ -319,6 +329,7 @@ def test_presets_differ_where_documented() -> None:
         ({"lambda_": -1.0}, "lambda_ must be 0 or more, got -1.0"),
         ({"lambda_": float("nan")}, "lambda_ must be 0 or more, got nan"),
         ({"contrastive": "max"}, "Unknown contrastive 'max'"),
+        ({"prototypes": "class"}, "Unknown prototypes 'class'. Choose from: image, batch"),
         ({"absence_weight": -0.5}, "absence_weight must be 0 or more"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),

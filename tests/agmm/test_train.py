@@ -155,6 +155,22 @@ def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_p
     assert float(row["absence"]) >= 0
 
 
+def test_the_weight_of_the_mixture_rises(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights: list[float] = []
+    forward = AGMMLoss.forward
+
+    def noting(self: AGMMLoss, *args: Any) -> Any:
+        weights.append(self.lambda_)
+        return forward(self, *args)
+
+    monkeypatch.setattr(AGMMLoss, "forward", noting)
+    config = replace(CONFIG, epochs=2, accumulate=1, lambda_=0.8, lambda_ramp=0.5, val_split="none")
+    train_network(manifest, config, tmp_path / "run", quiet=True)
+    steps = len(weights)
+    assert steps >= 4
+    assert weights == pytest.approx([0.8 * min(1, step / (steps / 2)) for step in range(steps)])
+
+
 def test_mixed_precision_trains(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU, whose bfloat16 stands in for that of CUDA here."""
     monkeypatch.setattr(agmm.task.Task, "uses_amp", True)
