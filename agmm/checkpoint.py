@@ -21,6 +21,10 @@ from torch.optim import Optimizer
 
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
+from agmm.given_files import STATE_NAME as STATE_NAME
+from agmm.given_files import WEIGHTS_NAME as WEIGHTS_NAME
+from agmm.given_files import require_checkpoint
+from agmm.given_files import weights_path as weights_path
 from agmm.models import ModelConfig, build_model
 from agmm.models.network import SegmentationModel
 from data_manifests import LabelSpace, __version__
@@ -28,8 +32,6 @@ from data_manifests.errors import DataError
 from data_manifests.image_io import atomic_path
 
 CHECKPOINT_VERSION = 1
-WEIGHTS_NAME = "weights.safetensors"
-STATE_NAME = "state.safetensors"
 
 _HEADER_KEY = "agmm"
 _T = TypeVar("_T")
@@ -162,6 +164,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 
 def _read(path: Path, reader: Callable[[], _T]) -> _T:
+    require_checkpoint(path)
     try:
         with path.open("rb") as file:
             start = file.read(9)
@@ -172,8 +175,6 @@ def _read(path: Path, reader: Callable[[], _T]) -> _T:
                 f"{WEIGHTS_NAME} of a run folder."
             )
         return reader()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise TrainingError(f"{path}: no such checkpoint; `agmm train` writes one into its run folder.") from error
     except SafetensorError as error:
         raise TrainingError(
             f"{path}: damaged or incomplete ({error}). Copy it again, or train again with --resume."
@@ -198,21 +199,6 @@ class LoadedRun:
     def label_space(self) -> LabelSpace:
         """Classes of the network's outputs."""
         return self.info.label_space
-
-
-def weights_path(run: Path) -> Path:
-    """The weights file of a run: the path itself, or the file in the run's folder.
-
-    Raises:
-        TrainingError: If the folder holds none.
-    """
-    if not run.is_dir():
-        return run
-    if not (path := run / WEIGHTS_NAME).is_file():
-        raise TrainingError(
-            f"{run}: holds no {WEIGHTS_NAME}; expected the folder of a training with at least one finished epoch."
-        )
-    return path
 
 
 def load_run(run: Path, device: torch.device | str = "cpu") -> LoadedRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from agmm.inference import Protocol, ProtocolName, make_protocol
 from agmm.losses import resolve_options
 from agmm.samples import image_tensor, to_network
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.errors import list_some
-from data_manifests.image_io import encode_image, encode_label_map, list_pictures, read_image, write_atomically
+from data_manifests.image_io import encode_image, encode_label_map, read_image, write_atomically
 
 
 @dataclass(frozen=True)
@@ -34,35 +33,6 @@ class PredictionSummary:
 
     num_images: int
     num_mixtures: int
-
-
-def find_pictures(sources: Sequence[Path], out_dir: Path) -> dict[Path, Path]:
-    """Pictures to segment, by the name of their results without ending.
-
-    Args:
-        sources: Pictures, and folders that are searched at any depth; names keep the place within the folder.
-        out_dir: Passed over, so that results beside the pictures are not taken for pictures.
-
-    Raises:
-        TrainingError: If there is none, a source does not exist, or two would get one name.
-    """
-    found: dict[Path, Path] = {}
-    for source in sources:
-        if not source.exists():
-            raise TrainingError(f"{source}: no such picture or folder.")
-        inside = list_pictures(source) if source.is_dir() else [source]
-        for path in inside:
-            if out_dir.resolve() in path.resolve().parents:
-                continue
-            name = (path.relative_to(source) if source.is_dir() else Path(path.name)).with_suffix("")
-            if name in found:
-                raise TrainingError(
-                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Predict them one by one."
-                )
-            found[name] = path
-    if not found:
-        raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no pictures.")
-    return found
 
 
 def predict_pictures(
@@ -85,7 +55,7 @@ def predict_pictures(
 
     Args:
         run: Folder of a training, or a weights file.
-        pictures: By name, as ``find_pictures`` gives them.
+        pictures: By name, as ``agmm.given_files.find_pictures`` gives them.
         out_dir: Receives ``label_maps/NAME.png`` of train ids in the class colours, and on request
             ``overlays/NAME.jpg``, ``probabilities/NAME.npy`` and ``mixture/NAME.png``.
         protocol: How to segment.

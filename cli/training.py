@@ -85,11 +85,15 @@ def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
 
     Raises:
         click.UsageError: If a name is unknown or a value cannot be used.
+        DataError: If the TOML file or the encoder's weights are not there.
     """
     from agmm.config import DEFAULT_RECIPE, load_config
+    from agmm.given_files import require_encoder_weights
 
     with usage_errors():
-        return load_config(flags["recipe"] or DEFAULT_RECIPE, flags["config_path"], read_overrides(flags))
+        config = load_config(flags["recipe"] or DEFAULT_RECIPE, flags["config_path"], read_overrides(flags))
+    require_encoder_weights(config.encoder_weights)
+    return config
 
 
 def read_overrides(flags: Mapping[str, Any]) -> dict[str, Any]:

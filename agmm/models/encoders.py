@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agmm.errors import TrainingError
+from agmm.given_files import require_encoder_weights
 from agmm.models.config import ModelConfig
 from data_manifests.errors import list_some
 
@@ -150,8 +151,7 @@ def _takes_any_size(encoder: Encoder) -> bool:
 
 def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
     """Load weights under timm's names; each weight of the encoder must be there, a classifier's are passed over."""
-    if not path.is_file():
-        raise TrainingError(f"{path}: no such file of encoder weights (or write 'imagenet' or 'none').")
+    require_encoder_weights(str(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch wonders about pickles that it is about to refuse

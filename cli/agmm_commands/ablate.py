@@ -85,10 +85,6 @@ def ablate(
     numbers beside them. Repeat an interrupted command to go on.
     """
     from agmm.requirements import require_training_packages
-
-    require_training_packages()
-    from agmm.ablate import REPORT_NAME, RESULTS_NAME, run_study
-    from agmm.inference import make_protocol
     from agmm.studies import TABLES, read_study
     from data_manifests import read_manifest
 
@@ -106,10 +102,15 @@ def ablate(
         paths = [path for path in sources if path.suffix != ".toml"] or list(study.manifests)
         if not paths:
             raise click.UsageError("Give the manifests to train on.")
+        manifests = [read_manifest(path) for path in paths]
         config = read_settings(flags)
+        require_training_packages()
+        from agmm.ablate import REPORT_NAME, RESULTS_NAME, run_study
+        from agmm.inference import make_protocol
+
         try:
             run_study(
-                study, [read_manifest(path) for path in paths], config, out, seeds=seeds or study.seeds or (0,),
+                study, manifests, config, out, seeds=seeds or study.seeds or (0,),
                 split=split, protocol=protocol,  # type: ignore[arg-type]
                 pseudo_protocol=make_protocol(pseudo_protocol, config.crop_size),  # type: ignore[arg-type]
                 threshold=threshold, overwrite=overwrite, on_run=announce,

@@ -35,15 +35,17 @@ def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
     Prints IoU of each class and their mean, and writes evaluation.json, evaluation.csv and confusion.csv, in which the
     scores of several splits and protocols stand side by side.
     """
+    from agmm.given_files import weights_path
     from agmm.requirements import require_training_packages
+    from data_manifests import read_manifest
 
+    weights_path(run)
+    source = read_manifest(manifest)
+    num_images = len(source.rows_of(settings["split"])[: settings["limit"]])
     require_training_packages()
     from agmm.evaluate_run import evaluate_run
     from agmm.evaluation_files import format_table
-    from data_manifests import read_manifest
 
-    source = read_manifest(manifest)
-    num_images = len(source.rows_of(settings["split"])[: settings["limit"]])
     with usage_errors(), progress(num_images * (2 if settings["gmm"] else 1)) as advance:
         records = evaluate_run(run, source, on_image=advance, **settings)
     if os.environ.get("RANK", "0") != "0":

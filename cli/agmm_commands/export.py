@@ -26,8 +26,10 @@ from cli.reporting import usage_errors
 )
 def export(run: Path, format_: Literal["onnx", "torchscript"], out: Path | None, size: tuple[int, int] | None) -> None:
     """Write the network of RUN as one file for other programs, checked against the original."""
+    from agmm.given_files import weights_path
     from agmm.requirements import require_training_packages
 
+    weights_path(run)
     require_training_packages()
     from agmm.export import export_run
 

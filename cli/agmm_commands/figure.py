@@ -50,8 +50,13 @@ def figure(
     epoch, recorded by `agmm train --gmm-images`. tsne: features of the same pixels in one to three runs. qualitative:
     image, each run's segmentation, truth. All but training-curves need --manifest. It needs the extra 'figures'.
     """
+    from agmm.given_files import weights_path
     from agmm.requirements import require_training_packages
+    from data_manifests import read_manifest
 
+    for run in runs:
+        weights_path(run)
+    manifest = None if manifest_path is None else read_manifest(manifest_path)
     require_training_packages()
     from agmm.distributed import choose_device
     from agmm.report.figures import draw_gmm_predictions, draw_qualitative, draw_training_curves
@@ -59,17 +64,15 @@ def figure(
     from agmm.report.runs import read_runs
     from agmm.report.style import check_figure
     from agmm.report.tsne import draw_tsne
-    from data_manifests import read_manifest
 
     with usage_errors():
         check_figure([out_path])
         found = read_runs(runs)
         if kind == "training-curves":
             draw_training_curves(found, [out_path])
-        elif manifest_path is None:
+        elif manifest is None:
             raise click.UsageError(f"{kind} needs --manifest: the manifest of the pictures to show.")
         else:
-            manifest = read_manifest(manifest_path)
             rows = choose_rows(manifest, [split or _SPLITS[kind]], limit or _LIMITS[kind], image_ids)
             with progress(len(found) * (1 if kind == "tsne" else len(rows))) as advance:
                 if kind == "tsne":

@@ -31,14 +31,16 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
 
     Writes label maps of train ids as PNG in the class colours.
     """
+    from agmm.given_files import find_pictures, weights_path
     from agmm.requirements import require_training_packages
-
-    require_training_packages()
-    from agmm.predict import find_pictures, predict_pictures
     from data_manifests import read_manifest
 
+    weights_path(run)
     pictures = find_pictures(images, out_dir)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)
+    require_training_packages()
+    from agmm.predict import predict_pictures
+
     with usage_errors(), progress(len(pictures)) as advance:
         summary = predict_pictures(run, pictures, out_dir, gmm_manifest=source, on_image=advance, **settings)
     click.echo(f"Segmented {summary.num_images} images: {out_dir / 'label_maps'}")

@@ -52,18 +52,22 @@ def report(
     The page holds everything it needs and opens from disk; two RUNs can be compared with a slider. Beside it lie its
     figures as PNG and PDF. Scores are those that `agmm evaluate` has written. It needs the extra 'figures'.
     """
+    from agmm.given_files import weights_path
     from agmm.requirements import require_training_packages
+    from data_manifests import DataError, read_manifest
 
+    for run in runs:
+        weights_path(run)
+    manifest = read_manifest(manifest_path)
     require_training_packages()
     from agmm.distributed import choose_device
     from agmm.report.folder import PAGE_NAME, write_report
     from agmm.report.pictures import choose_rows
     from agmm.report.runs import read_runs
-    from data_manifests import DataError, read_manifest
 
     if (out_dir / PAGE_NAME).exists() and not overwrite:
         raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
-    found, manifest = read_runs(runs), read_manifest(manifest_path)
+    found = read_runs(runs)
     trained_on = found[0].info.config.train_split
     splits = [split, *([trained_on] if trained_on != split and trained_on in manifest.splits else [])]
     rows = choose_rows(manifest, splits, limit or None, image_ids)

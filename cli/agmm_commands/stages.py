@@ -78,17 +78,17 @@ def stages(
     interrupted command to go on.
     """
     from agmm.requirements import require_training_packages
+    from data_manifests import read_manifest
 
+    source = read_manifest(manifest)
+    config = read_settings(flags)
     require_training_packages()
     from agmm.inference import make_protocol
     from agmm.losses import resolve_options
     from agmm.stages import SEG_ONLY, run_stages
-    from data_manifests import read_manifest
 
-    source = read_manifest(manifest)
     folder = out or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
     with usage_errors():
-        config = read_settings(flags)
         if first == "seg":
             config = replace(config, loss=SEG_ONLY)
         resolve_options(config.preset, **config.loss)

@@ -12,6 +12,7 @@ from cli.reports import runs_argument
 if TYPE_CHECKING:
     from agmm.report.runs import Run
     from agmm.report.tables import Work
+    from sparsekit.cost import CostModel
 
 
 @click.command()
@@ -45,6 +46,12 @@ def table(
     and its share of full supervision against clicks and minutes of annotation. All of it are scores that `agmm
     evaluate` has written, and only such as were measured on the same pictures in the same way.
     """
+    from agmm.given_files import weights_path
+    from sparsekit.cost import read_cost_model
+
+    for run in runs:
+        weights_path(run)
+    model = read_cost_model(cost_model) if cost_model else None
     from agmm.report.runs import read_runs
     from agmm.report.table_format import format_table
     from agmm.report.tables import ablation_table, budget_table, lambda_table, per_class_table
@@ -52,7 +59,7 @@ def table(
 
     found = read_runs(runs)
     if kind == "budget":
-        made = budget_table(found, lambda run: _work_of(run, cost_model), split, protocol)
+        made = budget_table(found, lambda run: _work_of(run, model), split, protocol)
     else:
         make = {"per-class": per_class_table, "ablation": ablation_table, "lambda": lambda_table}[kind]
         made = make(found, split, protocol)
@@ -64,13 +71,12 @@ def table(
         click.echo(str(out_path))
 
 
-def _work_of(run: Run, cost_model: Path | None) -> Work | None:
+def _work_of(run: Run, model: CostModel | None) -> Work | None:
     """What the annotation behind a run took; None, with a warning, where its manifest or marks are not there."""
     from agmm.report.tables import Work
     from data_manifests import DataError, read_manifest
-    from sparsekit.cost import annotation_cost, read_cost_model
+    from sparsekit.cost import annotation_cost
 
-    model = read_cost_model(cost_model) if cost_model else None
     manifest_path, split = run.first_stage.manifest_path, run.info.config.train_split
     try:
         cost = annotation_cost(read_manifest(manifest_path), model, split=split)

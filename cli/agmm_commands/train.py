@@ -31,11 +31,8 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
 
     On several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST ...
     """
+    from agmm.given_files import STATE_NAME, require_checkpoint
     from agmm.requirements import require_training_packages
-
-    require_training_packages()
-    from agmm.losses import resolve_options
-    from agmm.train import resumed_config, train_network
     from data_manifests import read_manifest
 
     if resume is not None and (out or overwrite or flags["recipe"] or flags["config_path"]):
@@ -45,8 +42,17 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         )
     source = read_manifest(manifest)
     run_dir = resume or out or Path("runs") / (source.path.parent.resolve().name or "run")
+    if resume:
+        require_checkpoint(resume / STATE_NAME)
+    else:
+        config = read_settings(flags)
+    require_training_packages()
+    from agmm.losses import resolve_options
+    from agmm.train import resumed_config, train_network
+
     with usage_errors():
-        config = resumed_config(resume, read_overrides(flags)) if resume else read_settings(flags)
+        if resume:
+            config = resumed_config(resume, read_overrides(flags))
         resolve_options(config.preset, **config.loss)
     try:
         result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)

@@ -12,9 +12,10 @@ from PIL import Image
 from agmm.checkpoint import load_run
 from agmm.errors import TrainingError
 from agmm.evaluate import predict_mixture
+from agmm.given_files import find_pictures
 from agmm.inference import Protocol
 from agmm.losses import resolve_options
-from agmm.predict import find_pictures, predict_pictures
+from agmm.predict import predict_pictures
 from agmm.samples import image_tensor, to_network
 from cli.agmm_cli import main
 from data_manifests import Manifest, read_manifest

@@ -1,0 +1,84 @@
+"""Files that users name: runs, their checkpoints, encoder weights and pictures.
+
+Nothing here needs torch, whose import takes seconds: a wrong path is told before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agmm.errors import TrainingError
+from data_manifests.errors import list_some
+from data_manifests.image_io import list_pictures
+
+WEIGHTS_NAME = "weights.safetensors"
+STATE_NAME = "state.safetensors"
+
+
+def require_checkpoint(path: Path) -> Path:
+    """The path of a checkpoint, which must be there.
+
+    Raises:
+        TrainingError: If there is no such file.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such checkpoint; `agmm train` writes one into its run folder.")
+    return path
+
+
+def weights_path(run: Path) -> Path:
+    """The weights file of a run: the path itself, or the file in the run's folder.
+
+    Raises:
+        TrainingError: If there is no such file, or the folder holds none.
+    """
+    if not run.is_dir():
+        return require_checkpoint(run)
+    if not (path := run / WEIGHTS_NAME).is_file():
+        raise TrainingError(
+            f"{run}: holds no {WEIGHTS_NAME}; expected the folder of a training with at least one finished epoch."
+        )
+    return path
+
+
+def require_encoder_weights(weights: str) -> None:
+    """Check that a file of encoder weights is there.
+
+    Args:
+        weights: ``imagenet``, ``none``, or the path of a file.
+
+    Raises:
+        TrainingError: If it names a file that is not there.
+    """
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise TrainingError(f"{weights}: no such file of encoder weights (or write 'imagenet' or 'none').")
+
+
+def find_pictures(sources: Sequence[Path], out_dir: Path) -> dict[Path, Path]:
+    """Pictures to segment, by the name of their results without ending.
+
+    Args:
+        sources: Pictures, and folders that are searched at any depth; names keep the place within the folder.
+        out_dir: Passed over, so that results beside the pictures are not taken for pictures.
+
+    Raises:
+        TrainingError: If there is none, a source does not exist, or two would get one name.
+    """
+    found: dict[Path, Path] = {}
+    for source in sources:
+        if not source.exists():
+            raise TrainingError(f"{source}: no such picture or folder.")
+        inside = list_pictures(source) if source.is_dir() else [source]
+        for path in inside:
+            if out_dir.resolve() in path.resolve().parents:
+                continue
+            name = (path.relative_to(source) if source.is_dir() else Path(path.name)).with_suffix("")
+            if name in found:
+                raise TrainingError(
+                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Predict them one by one."
+                )
+            found[name] = path
+    if not found:
+        raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no pictures.")
+    return found
