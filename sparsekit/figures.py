@@ -10,13 +10,13 @@ from statistics import median
 import cv2
 import numpy as np
 
-from data_manifests import LabelSpace, Manifest, ManifestRow, Mark
+from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow, Mark
 from data_manifests.drawing import VOID_COLOR, Image, colorize
 from data_manifests.image_io import write_atomically
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions, marks_by_image
-from sparsekit.render import DOT_SIZE, draw_marks, marks_from_annotation
+from sparsekit.render import default_dot_size, draw_marks, marks_from_annotation
 from sparsekit.sheets import Grid, Sheet, lay_out, shrink
 
 #: File formats of figures.
@@ -28,7 +28,7 @@ class FigureSettings:
     """How figures look.
 
     Args:
-        dot_size: Diameter of a click in pixels of the full picture.
+        dot_size: Diameter of a click in pixels of the full picture; ``render.default_dot_size`` if not given.
         full_mask: Put the full mask beside the annotations.
         mask_opacity: 1 shows the full mask alone, less blends it over the picture.
         sheet: Rows and columns of a contact sheet; one figure per image if not given.
@@ -41,7 +41,7 @@ class FigureSettings:
         ValueError: If a setting is out of range.
     """
 
-    dot_size: int = DOT_SIZE
+    dot_size: int | None = None
     full_mask: bool = False
     mask_opacity: float = 1.0
     sheet: tuple[int, int] | None = None
@@ -51,7 +51,7 @@ class FigureSettings:
     file_format: str = "png"
 
     def __post_init__(self) -> None:
-        if self.dot_size < 1:
+        if self.dot_size is not None and self.dot_size < 1:
             raise ValueError(f"dot_size must be at least 1, got {self.dot_size}.")
         if not 0 < self.mask_opacity <= 1:
             raise ValueError(f"mask_opacity must be above 0 and at most 1, got {self.mask_opacity}.")
@@ -137,35 +137,46 @@ def plan_figures(
     return FigurePlan(tuple(manifests), settings, grid, wanted, skipped)
 
 
-def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None) -> None:
+def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None) -> frozenset[int]:
     """Draw and write the figures of a plan, each file whole or not at all.
 
     Args:
         plan: From ``plan_figures``.
         on_figure: Called after each figure.
 
+    Returns:
+        Diameters of the dots drawn, in pixels of the full pictures; none where there are no clicks.
+
     Raises:
         DataError: If a picture, mask or annotation cannot be used, or marks do not fit the label space.
     """
+    dot_sizes: set[int] = set()
     images = [rows for figure in plan.figures for rows in figure.images]
     marks = [marks_by_image(manifest, [rows[i] for rows in images]) for i, manifest in enumerate(plan.manifests)]
     for figure in plan.figures:
-        sheet = _draw_sheet(figure, plan, marks)
+        sheet = _draw_sheet(figure, plan, marks, dot_sizes)
         data = sheet.to_pdf() if plan.settings.file_format == "pdf" else _encode_png(sheet.to_image())
         write_atomically(figure.path, data)
         on_figure()
+    return frozenset(dot_sizes)
 
 
-def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[str, list[Mark]]]) -> Sheet:
+def _draw_sheet(
+    figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[str, list[Mark]]], dot_sizes: set[int]
+) -> Sheet:
     manifests, settings = plan.manifests, plan.settings
     groups = []
     present: set[int] = set()
     for rows in figure.images:
         image = files_of(manifests[0], rows[0]).read_image()
-        panels = [
-            _annotation_panel(image, manifest, row, of_images.get(row.image_id, []), settings.dot_size)
-            for manifest, row, of_images in zip(manifests, rows, marks, strict=True)
-        ]
+        dot_size = settings.dot_size or default_dot_size(*image.shape[:2])
+        panels = []
+        for manifest, row, of_images in zip(manifests, rows, marks, strict=True):
+            annotation, of_image = _annotation_of(manifest, row, of_images.get(row.image_id, []))
+            drawn = draw_marks(image, of_image, manifest.label_space, annotation=annotation, dot_size=dot_size)
+            panels.append((drawn, {*row.classes_labelled, *(mark.class_id for mark in of_image)}))
+            if any(mark.kind == "click" for mark in of_image):
+                dot_sizes.add(dot_size)
         if settings.full_mask:
             panels.append(_full_mask_panel(image, manifests[0], rows[0], settings.mask_opacity))
         groups.append([shrink(panel, figure.room) for panel, _ in panels])
@@ -194,16 +205,12 @@ def _panel_captions(manifests: Sequence[Manifest], settings: FigureSettings) -> 
     return (*captions, "full mask") if captions and settings.full_mask else captions
 
 
-def _annotation_panel(
-    image: Image, manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size: int
-) -> tuple[Image, set[int]]:
-    """The picture with the marks of one manifest, and the classes it shows."""
-    annotation = None
-    if row.annotation and (not marks or any(mark.kind == "stroke" for mark in marks)):
-        annotation = files_of(manifest, row).read_annotation()
-        marks = marks or marks_from_annotation(annotation, manifest.label_space)
-    panel = draw_marks(image, marks, manifest.label_space, annotation=annotation, dot_size=dot_size)
-    return panel, {*row.classes_labelled, *(mark.class_id for mark in marks)}
+def _annotation_of(manifest: Manifest, row: ManifestRow, marks: list[Mark]) -> tuple[LabelMap | None, list[Mark]]:
+    """The sparse label map of a row where drawing needs it, and the marks, found in it if they are not known."""
+    if not row.annotation or (marks and not any(mark.kind == "stroke" for mark in marks)):
+        return None, marks
+    annotation = files_of(manifest, row).read_annotation()
+    return annotation, marks or marks_from_annotation(annotation, manifest.label_space)
 
 
 def _full_mask_panel(image: Image, manifest: Manifest, row: ManifestRow, opacity: float) -> tuple[Image, set[int]]:

@@ -15,6 +15,8 @@ from sparsekit.errors import AnnotationError
 
 #: Diameter of a click in pixels of the full picture, as in the figures of the AGMM paper.
 DOT_SIZE = 40
+#: Pictures with a shorter side below this many pixels get smaller dots.
+SMALL_SIDE = 400
 
 _AREA_KINDS = {"block", "box", "polygon"}
 _VEIL_OPACITY = 0.5
@@ -26,7 +28,7 @@ def draw_marks(
     label_space: LabelSpace,
     *,
     annotation: LabelMap | None = None,
-    dot_size: int = DOT_SIZE,
+    dot_size: int | None = None,
 ) -> Image:
     """Draw the marks of one image over its picture.
 
@@ -39,7 +41,7 @@ def draw_marks(
         marks: What the annotator drew.
         label_space: Gives the class colours.
         annotation: Sparse label map, shape (H, W); needed for strokes only.
-        dot_size: Diameter of a click's dot in pixels, rim included.
+        dot_size: Diameter of a click's dot in pixels, rim included; ``default_dot_size`` of the image if not given.
 
     Returns:
         RGB, uint8, shape (H, W, 3).
@@ -48,6 +50,7 @@ def draw_marks(
         AnnotationError: If a mark's class is not of this label space.
         ValueError: If ``dot_size`` is below 1, or strokes come without an annotation of the image's size.
     """
+    dot_size = default_dot_size(*image.shape[:2]) if dot_size is None else dot_size
     canvas = np.array(image, copy=True)
     _check_classes(marks, label_space)
     colors = [label_class.color for label_class in label_space.classes]
@@ -62,6 +65,16 @@ def draw_marks(
         if mark.kind == "click":
             draw_dot(canvas, mark.row + 0.5, mark.col + 0.5, dot_size, colors[mark.class_id])
     return canvas
+
+
+def default_dot_size(height: int, width: int) -> int:
+    """Diameter of a click in a picture of this size, in pixels: ``DOT_SIZE``, or a tenth of a small picture's side.
+
+    Example:
+        >>> default_dot_size(1024, 2048), default_dot_size(375, 500), default_dot_size(120, 160)
+        (40, 38, 12)
+    """
+    return min(DOT_SIZE, max(1, round(min(height, width) * DOT_SIZE / SMALL_SIDE)))
 
 
 def marks_from_annotation(annotation: LabelMap, label_space: LabelSpace) -> list[Mark]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
+from data_manifests import Mark
 from data_manifests.image_io import read_image, read_image_size
 from tests.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
@@ -40,6 +42,27 @@ def test_every_option_at_once(tmp_path: Path) -> None:
     assert code == 0, err
     assert out.split() == [str(tmp_path / f"f/sheet-00{i}.pdf") for i in (1, 2)]
     assert (tmp_path / "f/sheet-001.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_dots_of_small_pictures_are_smaller_and_told(tmp_path: Path) -> None:
+    mask = np.zeros((120, 160), np.uint8)
+    manifest = tiny_manifest(tmp_path / "m", [mask], marks=[[Mark("click", 1, 60, 80)]])
+
+    def dot_height(*arguments: object) -> int:
+        """Rows of the figure that show the click."""
+        nonlocal told
+        code, out, told = run(manifest.path, "--out", tmp_path / "f", "--overwrite", *arguments)
+        assert code == 0
+        column = read_image(Path(out.strip()))[:120, 160].astype(int)  # 160 pixels in the middle of 320
+        return int((np.abs(column - read_image(manifest.resolve(manifest.rows[0].image))[60, 0]).max(1) > 60).sum())
+
+    told = ""
+    assert dot_height() == pytest.approx(12, abs=1)
+    assert told == "Dots are 12 pixels wide, a tenth of a small picture's side; --dot-size sets them.\n"
+    assert dot_height("--dot-size", 40) == pytest.approx(40, abs=1) and told == ""
+    scribble = [[Mark("stroke", 0, 0, 0, ((0, 0), (0, 1)), (1, 1))]]
+    manifest = tiny_manifest(tmp_path / "s", [SCENE], marks=scribble)
+    assert run(manifest.path, "--out", tmp_path / "g")[2] == ""
 
 
 def test_long_lists_are_cut(tmp_path: Path) -> None:

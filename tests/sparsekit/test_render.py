@@ -13,7 +13,7 @@ from data_manifests import Mark, known_label_space
 from data_manifests.drawing import Image, rim_color
 from data_manifests.image_io import read_image
 from sparsekit.errors import AnnotationError
-from sparsekit.render import draw_marks, marks_from_annotation
+from sparsekit.render import default_dot_size, draw_marks, marks_from_annotation
 from tests.golden.make_render import GOLDEN_FIGURES
 from tests.sparsekit.conftest import letters, numbered_space
 
@@ -98,6 +98,21 @@ def test_class_outside_the_label_space_is_named(class_id: int) -> None:
 def test_dot_size_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="dot_size must be at least 1, got 0"):
         draw_marks(plain(6, 8), [Mark("click", 0, 2, 3)], CITYSCAPES, dot_size=0)
+
+
+@given(height=st.integers(1, 3000), width=st.integers(1, 3000))
+def test_dots_of_small_pictures_are_a_tenth_of_their_side(height: int, width: int) -> None:
+    size = default_dot_size(height, width)
+    if min(height, width) >= 400:
+        assert size == 40
+    else:
+        assert 1 <= size <= 40 and abs(size - min(height, width) / 10) <= (0.5 if size > 1 else 1)
+
+
+def test_dot_size_not_given_is_that_of_the_picture() -> None:
+    for height, width, size in [(120, 160, 12), (500, 400, 40)]:
+        image, click = plain(height, width), [Mark("click", ROAD, 60, 80)]
+        assert np.array_equal(draw_marks(image, click, CITYSCAPES), draw_marks(image, click, CITYSCAPES, dot_size=size))
 
 
 def test_lone_pixels_are_clicks_and_patches_strokes() -> None:
