@@ -17,7 +17,7 @@ from agmm.metrics import BoundaryIoU, ConfusionMatrix
 from agmm.mixture import MixtureOptions, mixture_probs
 from agmm.samples import MaskedImage, read_masked_images, to_network
 from data_manifests import Manifest, ManifestRow
-from data_manifests.image_io import read_mask
+from data_manifests.row_files import read_row_annotation
 
 #: How the scores of the Gaussians alone are named.
 MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
@@ -175,12 +175,13 @@ def predict_mixture(
 
     Raises:
         TrainingError: If the row has no annotation, or one of another size than the picture.
+        DataError: If the annotation cannot be read, or holds other pixels than when the manifest was written.
     """
     if not row.annotation:
         raise TrainingError(
             f"{manifest.path}: image '{row.image_id}' has no annotation, which the mixture starts from."
         )
-    labels = torch.from_numpy(read_mask(manifest.resolve(row.annotation)).astype("int64"))
+    labels = torch.from_numpy(read_row_annotation(manifest, row).astype("int64"))
     if labels.shape != image.shape[1:]:
         raise TrainingError(
             f"{manifest.resolve(row.annotation)}: the annotation is {labels.shape[1]}x{labels.shape[0]}, but the "

@@ -23,7 +23,8 @@ from agmm.run_folder import manifest_sha256
 from agmm.samples import image_tensor, to_network
 from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
 from data_manifests.derive import rebase_row
-from data_manifests.image_io import encode_label_map, pixel_sha256, read_image, read_mask, write_atomically
+from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.row_files import read_row_annotation, read_row_image
 from data_manifests.schema import PSEUDO_LABELS
 
 
@@ -115,8 +116,7 @@ def write_pseudo_labels(
         for row in rows[ranks.rank :: ranks.num_ranks]:
             path = partial / _annotation_name(row)
             if not path.exists():
-                sparse = read_mask(manifest.resolve(row.annotation))
-                image = read_image(manifest.resolve(row.image))
+                sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
                 probs = protocol.predict(loaded.model, to_network(image_tensor(image), ranks.device))[0]
                 labels = label_by_network(probs, sparse, manifest.label_space.unlabelled_value, threshold)
                 write_atomically(path, encode_label_map(labels, manifest.label_space))

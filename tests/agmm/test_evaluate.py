@@ -15,8 +15,8 @@ from agmm.inference import Protocol
 from agmm.mixture import MixtureOptions, mixture_probs
 from agmm.models import ModelConfig, build_model
 from agmm.models.network import SegmentationModel
-from data_manifests import Manifest, ManifestInfo, ManifestRow, open_dataset, read_manifest
-from data_manifests.image_io import encode_image, read_image, read_mask, write_atomically
+from data_manifests import DataError, Manifest, ManifestInfo, ManifestRow, open_dataset, read_manifest
+from data_manifests.image_io import encode_image, encode_label_map, read_image, read_mask, write_atomically
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.rank_evaluation import ColorClassifier, evaluate_all, evaluate_as_rank
 from tests.real_data import real_data
@@ -178,3 +178,12 @@ def test_refuses_what_cannot_be_evaluated(manifest: Manifest) -> None:
     with pytest.raises(TrainingError, match=r"mask is 96x64, but the picture of 'a00' is 9x8"):
         evaluate_rows(model, manifest, [row])
     assert model.training
+
+
+def test_a_changed_annotation_is_noticed(manifest: Manifest) -> None:
+    row = manifest.rows[0]
+    path = manifest.resolve(row.annotation)
+    changed = np.where(read_mask(path) == 255, np.uint8(0), read_mask(path))
+    write_atomically(path, encode_label_map(changed, manifest.label_space))
+    with pytest.raises(DataError, match=r"a00\.png: pixels have changed since the manifest was written"):
+        evaluate_mixture(tiny_model(), manifest, [row])

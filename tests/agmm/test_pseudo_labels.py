@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from agmm.inference import Protocol
 from agmm.pseudo_labels import label_by_network, write_pseudo_labels
 from agmm.samples import image_tensor, to_network
 from agmm.train import train_network
-from data_manifests import Manifest, read_manifest
-from data_manifests.image_io import pixel_sha256, read_image, read_mask
+from data_manifests import DataError, Manifest, read_manifest
+from data_manifests.image_io import encode_label_map, pixel_sha256, read_image, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.test_stages import fast_config
 
@@ -145,3 +146,15 @@ def test_wrong_threshold_and_foreign_folder_are_refused(trained: tuple[Path, Man
     (tmp_path / "labels").mkdir()
     with pytest.raises(TrainingError, match="exists but holds no manifest.csv"):
         write(trained, tmp_path / "labels")
+
+
+def test_a_changed_annotation_is_noticed(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    run, manifest = trained
+    data = tmp_path / "data"
+    shutil.copytree(manifest.path.parent, data)
+    changed = read_manifest(data)
+    path = changed.resolve(changed.rows[0].annotation)
+    other = np.where(read_mask(path) == UNLABELLED, np.uint8(0), read_mask(path))
+    path.write_bytes(encode_label_map(other, changed.label_space))
+    with pytest.raises(DataError, match=r"a00\.png: pixels have changed since the manifest was written"):
+        write((run, changed), tmp_path / "labels")
