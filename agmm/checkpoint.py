@@ -21,7 +21,6 @@ from torch.optim import Optimizer
 
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
-from agmm.given_files import STATE_NAME as STATE_NAME
 from agmm.given_files import WEIGHTS_NAME as WEIGHTS_NAME
 from agmm.given_files import require_checkpoint
 from agmm.given_files import weights_path as weights_path

@@ -9,7 +9,8 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from agmm.checkpoint import STATE_NAME, WEIGHTS_NAME
 from agmm.config import TrainConfig
 from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.evaluate import EvalResult
+from agmm.given_files import STATE_NAME, WEIGHTS_NAME
 from data_manifests import Manifest, __version__
 from data_manifests.image_io import write_atomically
 from data_manifests.paths import name_from
@@ -34,6 +35,8 @@ RUN_NAME = "run.json"
 LOG_NAME = "log.csv"
 VALIDATION_NAME = "validation.json"
 TENSORBOARD_NAME = "tensorboard"
+
+_FILES = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
 
 
 def manifest_sha256(manifest: Manifest) -> str:
@@ -50,16 +53,39 @@ def require_free(run_dir: Path, overwrite: bool) -> None:
     Raises:
         TrainingError: If it holds a training and ``overwrite`` is false.
     """
-    names = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
-    there = [run_dir / name for name in names if (run_dir / name).exists()]
+    there = [run_dir / name for name in _FILES if (run_dir / name).exists()]
     if there and not overwrite:
         go_on = f"Go on with it by --resume {run_dir}, choose" if (run_dir / STATE_NAME).exists() else "Choose"
         raise TrainingError(
             f"{run_dir}: already holds a training ({there[0].name}). {go_on} another --out, or replace it with "
             "--overwrite."
         )
-    for path in [*there, *(run_dir / TENSORBOARD_NAME).glob("events.*")]:
-        path.unlink()
+    _clear(run_dir)
+
+
+@contextmanager
+def cleared_after_false_start(run_dir: Path, is_new: bool) -> Iterator[None]:
+    """Take away what a new training has written, and the folders made for it, if it ends without a checkpoint.
+
+    Args:
+        run_dir: Its folder.
+        is_new: False does nothing: what a resumed training has written before stays.
+    """
+    made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        if is_new and not any((run_dir / name).exists() for name in (STATE_NAME, WEIGHTS_NAME)):
+            _clear(run_dir)
+            for folder in (run_dir / TENSORBOARD_NAME, *made):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+        raise
+
+
+def _clear(run_dir: Path) -> None:
+    for path in [*(run_dir / name for name in _FILES), *(run_dir / TENSORBOARD_NAME).glob("events.*")]:
+        path.unlink(missing_ok=True)
 
 
 def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: TrainConfig, ranks: Ranks) -> None:

@@ -13,18 +13,11 @@ from typing import Literal, get_args
 import torch
 from tqdm import tqdm
 
-from agmm.checkpoint import (
-    STATE_NAME,
-    CheckpointInfo,
-    load_checkpoint,
-    read_checkpoint_info,
-    save_checkpoint,
-    weights_path,
-    with_prefix,
-)
+from agmm.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
 from agmm.config import TrainConfig
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
+from agmm.given_files import STATE_NAME, weights_path
 from agmm.inference import Protocol
 from agmm.pseudo_labels import wait_for_all, write_pseudo_labels
 from agmm.run_folder import manifest_sha256, require_free

@@ -93,6 +93,14 @@ class Task:
         """Exchange gradients between processes only at the last of the passes that make up a step."""
         return self.net.no_sync() if isinstance(self.net, DistributedDataParallel) and not is_last else nullcontext()
 
+    def read_a_sample(self) -> None:
+        """Read the files of one sample of the training.
+
+        Raises:
+            DataError: If one is missing, damaged, or not what the manifest says.
+        """
+        self.loader.dataset[next(iter(self.sampler))[0]]
+
     def tensors(self) -> dict[str, Tensor]:
         """All that changes in training; the rest follows from settings, seed and epoch."""
         tensors = with_prefix("model", self.model.state_dict())

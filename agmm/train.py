@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from agmm.board import draw_predictions
-from agmm.checkpoint import STATE_NAME, WEIGHTS_NAME, CheckpointInfo, read_checkpoint_info, save_checkpoint
+from agmm.checkpoint import CheckpointInfo, read_checkpoint_info, save_checkpoint
 from agmm.config import TrainConfig
 from agmm.dataset import batches, to_network_input
 from agmm.distributed import join_ranks
 from agmm.evaluate import evaluate_mixture, evaluate_rows
+from agmm.given_files import STATE_NAME, WEIGHTS_NAME
 from agmm.inference import Protocol
-from agmm.run_folder import RunLog, describe_run, manifest_sha256, require_free
+from agmm.run_folder import RunLog, cleared_after_false_start, describe_run, manifest_sha256, require_free
 from agmm.schedule import learning_rate_factor, ramp_factor
 from agmm.task import Task, prepare, restore
 from data_manifests import Manifest, ManifestRow
@@ -54,7 +55,8 @@ def train_network(
     """Train a network on a manifest.
 
     Started by torchrun, all processes train one network together. Equal manifest, settings and number of processes give
-    equal weights, bit by bit on a CPU, whether or not the training was interrupted and resumed.
+    equal weights, bit by bit on a CPU, whether or not the training was interrupted and resumed. A new training that
+    ends before its first epoch is finished leaves nothing behind.
 
     Args:
         manifest: What to train on.
@@ -81,10 +83,20 @@ def train_network(
     if resume:
         info = restore(task, info, run_dir / STATE_NAME)
     elif ranks.is_first:
+        task.read_a_sample()  # files that cannot be read are told before an earlier training is replaced
         require_free(run_dir, overwrite)
-    if ranks.is_first:
-        describe_run(run_dir, manifest, checksum, config, ranks)
-    with RunLog(run_dir, ranks, config.epochs, task.sampler.steps_per_epoch, info.epoch, quiet) as log:
+    steps_per_epoch, is_new = task.sampler.steps_per_epoch, ranks.is_first and not resume
+    with (
+        cleared_after_false_start(run_dir, is_new),
+        RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet) as log,
+    ):
+        if ranks.is_first:
+            describe_run(run_dir, manifest, checksum, config, ranks)
+        if config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
+            log.say(
+                f"Warning: warmup_steps is {config.warmup_steps}, but the training has {num_steps} steps: the learning "
+                "rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
+            )
         if not val_rows:
             log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept, not the best.")
         for epoch in range(info.epoch + 1, config.epochs + 1):

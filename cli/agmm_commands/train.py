@@ -57,6 +57,8 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
     try:
         result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)
     except KeyboardInterrupt:
+        if not (run_dir / STATE_NAME).is_file():
+            raise click.ClickException("Interrupted before the first epoch was finished; nothing is kept.") from None
         raise click.ClickException(f"Interrupted. Go on with: agmm train {manifest} --resume {run_dir}") from None
     if os.environ.get("RANK", "0") != "0":
         return

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,13 +14,14 @@ import pytest
 import torch
 
 import agmm.task
+import agmm.train
 from agmm.checkpoint import load_checkpoint, load_run
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.evaluate import evaluate_rows
 from agmm.losses import AGMMLoss
 from agmm.train import resumed_config, train_network
-from data_manifests import Manifest, ManifestInfo, read_manifest, write_manifest
+from data_manifests import DataError, Manifest, ManifestInfo, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.two_ranks import train_both
 
@@ -204,6 +206,56 @@ def test_a_batch_of_one(manifest: Manifest, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="batch of one picture .* --batch-size 2"):
         train_network(manifest, replace(CONFIG, batch_size=1), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_false_start_leaves_nothing(tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=7))
+    config = replace(CONFIG, epochs=1)
+    (tmp_path / "empty").mkdir()
+    # One picture that cannot be read is met somewhere in the first epoch, all of them at once.
+    for rows in (manifest.rows_of("train")[-1:], manifest.rows_of("train")):
+        for row in rows:
+            manifest.resolve(row.annotation).unlink(missing_ok=True)
+        for folder in (tmp_path / "new/deep/run", tmp_path / "empty"):
+            with pytest.raises(DataError, match=r"annotations/a\d\d\.png: no such file"):
+                train_network(manifest, config, folder, quiet=True)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "empty"]
+        assert not list((tmp_path / "empty").iterdir())
+
+
+def test_an_interruption_before_the_first_checkpoint_leaves_nothing(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        assert (tmp_path / "run/config.toml").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agmm.train, "train_epoch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_network(manifest, CONFIG, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_false_start_with_overwrite_keeps_the_earlier_training(undisturbed: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    other = read_manifest(tiny_manifest(tmp_path / "data"))
+    shutil.rmtree(tmp_path / "data/images")
+    with pytest.raises(DataError, match="no such file"):
+        train_network(other, CONFIG, run, overwrite=True, quiet=True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("warmup_steps", "warned"), [(1, False), (2, True), (500, True)])
+def test_a_warmup_that_outlasts_the_training_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], warmup_steps: int, warned: bool
+) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=4))
+    # Three pictures in batches of two make one step of each of two epochs.
+    config = replace(CONFIG, accumulate=1, epochs=2, val_split="test", warmup_steps=warmup_steps)
+    train_network(manifest, config, tmp_path / "run")
+    told = f"warmup_steps is {warmup_steps}, but the training has 2 steps: the learning rate never reaches its value"
+    assert (told in capsys.readouterr().err) == warned
 
 
 def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:

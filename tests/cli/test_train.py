@@ -88,6 +88,7 @@ def test_a_run_gets_a_folder_by_default(manifest: Path, tmp_path: Path, monkeypa
         (["--epochs", "0"], 2, "0 is not in the range x>=1"),
         (["--config", "none.toml"], 1, "none.toml: no such file"),
         (["--encoder", "resnet5"], 1, "resnet5"),
+        (["--encoder-weights", "none.pth"], 1, "none.pth: no such file of encoder weights"),
         (["--train-split", "test"], 1, "split 'test' has no rows"),
         (["--batch-size", "1"], 1, "A batch of one picture"),
         (["--resume", "somewhere", "--out", "x"], 2, "--resume goes on in its own folder"),
@@ -111,6 +112,20 @@ def test_cuda_asked_for_and_absent(manifest: Path, tmp_path: Path, monkeypatch: 
     result = agmm("train", manifest, "--device", "cuda", "--out", tmp_path / "x")
     assert result.exit_code == 1
     assert "Error: Device 'cuda' was asked for" in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_interrupted_before_there_is_anything_to_go_on_with(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agmm.train.train_epoch", interrupt)
+    result = agmm("train", manifest, "--out", tmp_path / "x", *FAST)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Error: Interrupted before the first epoch was finished; nothing is kept.\n")
+    assert not (tmp_path / "x").exists()
 
 
 def test_recipes() -> None:
