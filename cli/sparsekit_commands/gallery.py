@@ -55,12 +55,14 @@ def gallery(
     The page holds everything it needs and opens from disk. Two MANIFESTs of the same images can be compared with a
     slider. It needs the extra 'figures'.
     """
-    from data_manifests import DataError, read_manifest
+    from data_manifests import read_manifest
     from sparsekit.gallery import choose_images, write_gallery
 
-    if out_path.exists() and not overwrite:
-        raise DataError(f"{out_path}: is there already. Give --overwrite to replace it, or another --out.")
     choice = choose_images([read_manifest(path) for path in manifests], split=split, limit=limit or None)
+    if out_path.exists() and not overwrite:
+        click.echo(f"{out_path}")
+        click.echo("  was there already; --overwrite makes it again")
+        return
     with progress(len(choice.shown)) as advance:
         summary = write_gallery(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size, on_image=advance)
     for problem in summary.problems[:10]:

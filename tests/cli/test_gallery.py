@@ -21,8 +21,12 @@ def test_writes_one_page_and_never_replaces_it_unasked(tmp_path: Path) -> None:
     page = tmp_path / "out/gallery.html"
     code, out, _ = run(manifest, "--out", page, "--limit", 3)
     assert code == 0 and out.startswith(f"{page}\n  3 of 4 images, ") and page.read_text().startswith("<!DOCTYPE html>")
-    code, _, err = run(manifest, "--out", page)
-    assert code == 1 and err == f"Error: {page}: is there already. Give --overwrite to replace it, or another --out.\n"
+    before = page.read_bytes()
+    code, out, err = run(manifest, "--out", page)
+    assert (code, err) == (0, "") and out == f"{page}\n  was there already; --overwrite makes it again\n"
+    assert page.read_bytes() == before
+    code, _, err = run(tmp_path / "none.csv", "--out", page)  # what is wrong is told all the same
+    assert code == 1 and "no such manifest" in err
     code, out, _ = run(manifest, "--out", page, "--overwrite", "--limit", 0, "--dot-size", 3, "--thumbnail-size", 16)
     assert code == 0 and "  4 images, " in out
     assert [path.name for path in page.parent.iterdir()] == ["gallery.html"]
