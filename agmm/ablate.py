@@ -8,8 +8,10 @@ import io
 import json
 import re
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agmm.config import TrainConfig
@@ -22,11 +24,14 @@ from agmm.run_folder import manifest_sha256
 from agmm.stages import run_stages
 from agmm.studies import Setting, Study
 from data_manifests import Manifest
+from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
 
 RESULTS_NAME = "results.csv"
 REPORT_NAME = "report.md"
 
+# How often to look whether another process has finished what this one waits for.
+_POLL_SECONDS = 2.0
 _COLUMNS = (
     "annotation", "setting", "stages", "seed", "split", "protocol", "miou", "pixel_accuracy", "best_epoch", "run",
     "settings_sha256",
@@ -71,6 +76,8 @@ def plan_runs(
     plans = []
     for annotation, manifest in zip(annotation_names(manifests), manifests, strict=True):
         for setting in study.settings:
+            if not setting.trains_on(manifest):
+                continue
             what = json.dumps(setting.changes, sort_keys=True)
             folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
             for seed in seeds:
@@ -96,7 +103,7 @@ def run_study(
     quiet: bool = False,
     on_run: Callable[[int, int, Plan], None] = lambda number, total, plan: None,
 ) -> list[dict[str, str]]:
-    """Run a study; a repeated call does what is still to do.
+    """Run a study; a repeated call does what is still to do, and calls in several processes share the work.
 
     Args:
         study: The settings to compare.
@@ -121,51 +128,105 @@ def run_study(
     """
     plans = plan_runs(study, manifests, base, seeds, out_dir)
     ranks = join_ranks(base.device)
-    done = {} if overwrite else read_results(out_dir / RESULTS_NAME)
+    checksums = _checksums(plans, split, protocol, f"{pseudo_protocol}\n{threshold}")
+    path = out_dir / RESULTS_NAME
+    done = {} if overwrite else read_results(path)
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     begun: set[Path] = set()
-    for number, plan in enumerate(plans, start=1):
-        settings = [plan.config.to_toml(), manifest_sha256(plan.manifest), split, protocol, str(plan.setting.stages)]
-        settings += [str(pseudo_protocol), str(threshold)] if plan.setting.stages > 1 else []
-        checksum = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
-        found = done.get(plan.key)
-        if found is None or found["settings_sha256"] != checksum:
-            on_run(number, len(plans), plan)
-            stages = run_stages(
-                plan.manifest, plan.config, plan.run_dir, stages=plan.setting.stages, protocol=pseudo_protocol,
-                threshold=threshold, overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
-            )  # fmt: skip
-            run = stages[-1].run_dir
-            amp = plan.config.amp and ranks.device.type == "cuda"
-            record = evaluate_run(
-                run, plan.manifest, split=split, protocol=protocol, device=plan.config.device, amp=amp
-            )[0]
-            found = {
-                "annotation": plan.annotation, "setting": plan.setting.name, "stages": str(plan.setting.stages),
-                "seed": str(plan.config.seed), "split": split, "protocol": record["protocol"],
-                "miou": str(record["miou"]), "pixel_accuracy": str(record["pixel_accuracy"]),
-                "best_epoch": str(record["epoch"]), "run": run.relative_to(out_dir).as_posix(),
-                "settings_sha256": checksum,
-            }  # fmt: skip
-        begun.add(plan.run_dir)
-        rows[plan.key] = found
-        if ranks.is_first:
-            write_results(out_dir / RESULTS_NAME, [*rows.values(), *(done[k] for k in done if k not in rows)])
-            report = format_report(study, manifests, list(rows.values()), base)
-            write_atomically(out_dir / REPORT_NAME, report.encode())
-    return list(rows.values())
+    # Ranks of torchrun go through the list together; processes that were started one by one share it out.
+    shares_work = ranks.num_ranks == 1 and not overwrite
+    to_do, passed_over = deque(enumerate(plans, start=1)), 0
+    while to_do:
+        number, plan = to_do.popleft()
+        lock = FolderLock(plan.run_dir)
+        if shares_work and not lock.try_acquire():
+            to_do.append((number, plan))
+            passed_over += 1
+            if passed_over == len(to_do):  # others are at work on all that is left
+                time.sleep(_POLL_SECONDS)
+                passed_over = 0
+            continue
+        passed_over = 0
+        try:
+            if shares_work:
+                done = read_results(path)
+            found = done.get(plan.key)
+            if found is None or found["settings_sha256"] != checksums[plan.key]:
+                on_run(number, len(plans), plan)
+                stages = run_stages(
+                    plan.manifest, plan.config, plan.run_dir, stages=plan.setting.stages, protocol=pseudo_protocol,
+                    threshold=threshold, overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
+                )  # fmt: skip
+                run = stages[-1].run_dir
+                amp = plan.config.amp and ranks.device.type == "cuda"
+                record = evaluate_run(
+                    run, plan.manifest, split=split, protocol=protocol, device=plan.config.device, amp=amp
+                )[0]
+                found = {
+                    "annotation": plan.annotation, "setting": plan.setting.name, "stages": str(plan.setting.stages),
+                    "seed": str(plan.config.seed), "split": split, "protocol": record["protocol"],
+                    "miou": str(record["miou"]), "pixel_accuracy": str(record["pixel_accuracy"]),
+                    "best_epoch": str(record["epoch"]), "run": run.relative_to(out_dir).as_posix(),
+                    "settings_sha256": checksums[plan.key],
+                }  # fmt: skip
+            begun.add(plan.run_dir)
+            rows[plan.key] = found
+            if ranks.is_first:
+                _record(out_dir, rows, plans, checksums, study, manifests, base)
+        finally:
+            lock.release()
+    return [rows[plan.key] for plan in plans]
+
+
+def _checksums(
+    plans: Sequence[Plan], split: str, protocol: str, between_stages: str
+) -> dict[tuple[str, str, str], str]:
+    """What each run's score depends on, as a short checksum."""
+    of_manifests = {plan.manifest.path: manifest_sha256(plan.manifest) for plan in plans}
+    result = {}
+    for plan in plans:
+        # Where it runs is not part of it: processes that share a study have devices of their own.
+        config = replace(plan.config, device="auto", workers=0)
+        settings = [config.to_toml(), of_manifests[plan.manifest.path], split, protocol, str(plan.setting.stages)]
+        settings += [between_stages] if plan.setting.stages > 1 else []
+        result[plan.key] = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
+    return result
+
+
+def _record(
+    out_dir: Path,
+    rows: Mapping[tuple[str, str, str], dict[str, str]],
+    plans: Sequence[Plan],
+    checksums: Mapping[tuple[str, str, str], str],
+    study: Study,
+    manifests: Sequence[Manifest],
+    base: TrainConfig,
+) -> None:
+    """Write results and report: this process's rows, and those that others have written."""
+    lock = FolderLock(out_dir)
+    while not lock.try_acquire():
+        time.sleep(0.1)
+    try:
+        known = {**read_results(out_dir / RESULTS_NAME), **rows}
+        keys = [plan.key for plan in plans if plan.key in known]
+        write_results(out_dir / RESULTS_NAME, [known[key] for key in dict.fromkeys([*keys, *known])])
+        of_study = [known[key] for key in keys if known[key]["settings_sha256"] == checksums[key]]
+        write_atomically(out_dir / REPORT_NAME, format_report(study, manifests, of_study, base).encode())
+    finally:
+        lock.release()
 
 
 def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
-    """A name for each manifest: its clicks per image where that tells them apart, else its folder's name.
+    """A name for each manifest: its clicks per image where no other has as many, else its folder's name.
 
     Raises:
         ValueError: If two manifests lie in folders of one name.
     """
     budgets = [manifest.info.settings.get("clicks_per_image") for manifest in manifests]
-    if all(isinstance(b, int) for b in budgets) and len(set(budgets)) == len(budgets):
-        return [f"{budget} clicks" for budget in budgets]
-    names = [manifest.path.absolute().parent.name for manifest in manifests]
+    names = [
+        f"{budget} clicks" if isinstance(budget, int) and budgets.count(budget) == 1 else path.absolute().parent.name
+        for budget, path in zip(budgets, [manifest.path for manifest in manifests], strict=True)
+    ]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"Two manifests lie in folders called '{twice[0]}'; rename one, as results go by this name.")
     return names

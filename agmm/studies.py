@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agmm.config import TrainConfig, read_toml
+from agmm.config import PROTOCOLS, TrainConfig, read_toml
 from agmm.errors import TrainingError
 from data_manifests import Manifest
 
@@ -20,13 +20,20 @@ class Setting:
         name: How the row is called.
         changes: What it changes in the base settings, by the names of ``TrainConfig``.
         stages: Number of trainings; 2 is multi-stage training (MT).
+        manifests: What to train it on, where that is not all of the study's manifests.
         published: mIoU in per cent by annotation, named as :func:`published_as` does.
     """
 
     name: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     stages: int = 1
+    manifests: tuple[Path, ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
+
+    def trains_on(self, manifest: Manifest) -> bool:
+        """Whether the row is to be trained on a manifest."""
+        places = {manifest.path.resolve(), manifest.path.resolve().parent}
+        return not self.manifests or any(path.resolve() in places for path in self.manifests)
 
     def apply(self, base: TrainConfig, seed: int) -> TrainConfig:
         """The settings of one run.
@@ -48,6 +55,10 @@ class Study:
         settings: The rows.
         manifests: What to train on, where the study says so itself.
         seeds: Each setting is trained once for each, where the study says so itself.
+        base: TOML file of the settings that the rows change, where the study names one.
+        split: Split to score, where the study says so itself.
+        protocol: How pictures are segmented to be scored, likewise.
+        pseudo_protocol: How training pictures are segmented between stages, likewise.
         published_in: What the published numbers were measured on; a label space's name, empty for none.
     """
 
@@ -55,6 +66,10 @@ class Study:
     settings: tuple[Setting, ...]
     manifests: tuple[Path, ...] = ()
     seeds: tuple[int, ...] = ()
+    base: Path | None = None
+    split: str = ""
+    protocol: str = ""
+    pseudo_protocol: str = ""
     published_in: str = ""
 
     def published(self, setting: Setting, manifest: Manifest) -> float | None:
@@ -95,7 +110,7 @@ TABLES: dict[int, Study] = {
     2: Study(
         "What each term is worth (supplement, table 2)",
         tuple(
-            Setting(name, changes, stages, dict(zip(("20", "50", "100"), scores, strict=True)))
+            Setting(name, changes, stages, published=dict(zip(("20", "50", "100"), scores, strict=True)))
             for name, changes, stages, scores in (
                 ("L_seg", _SEG, 1, (53.5, 60.3, 64.2)),
                 ("L_seg, MT", _SEG, 2, (59.7, 65.2, 67.8)),
@@ -110,11 +125,16 @@ TABLES: dict[int, Study] = {
 }  # fmt: skip
 
 
+_PROTOCOL_KEYS = ("protocol", "pseudo_protocol")
+_KEYS = ("title", "manifests", "seeds", "base", "split", *_PROTOCOL_KEYS)
+
+
 def read_study(path: Path) -> Study:
     """Read a study from a TOML file.
 
-    Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; and a table ``[[setting]]`` for each row
-    with its ``name``, optionally ``stages``, and any setting of a recipe to change.
+    Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; ``base``, likewise a path, a TOML file of
+    settings; ``split``, ``protocol`` and ``pseudo_protocol``; and a table ``[[setting]]`` for each row with its
+    ``name``, optionally ``stages`` and ``manifests`` (some of the study's), and any setting of a recipe to change.
 
     Args:
         path: The file.
@@ -140,8 +160,8 @@ def read_study(path: Path) -> Study:
     if not path.is_file():
         raise TrainingError(f"{path}: no such study; expected a TOML file with a [[setting]] for each row.")
     data = read_toml(path)
-    if unknown := sorted(set(data) - {"title", "manifests", "seeds", "setting"}):
-        raise ValueError(f"{path}: unknown key '{unknown[0]}'. Known: title, manifests, seeds, [[setting]].")
+    if unknown := sorted(set(data) - {*_KEYS, "setting"}):
+        raise ValueError(f"{path}: unknown key '{unknown[0]}'. Known: {', '.join(_KEYS)}, [[setting]].")
     tables = data.get("setting", [])
     if not isinstance(tables, list) or not tables:
         raise TrainingError(f"{path}: holds no [[setting]]; each row of the study is one.")
@@ -149,14 +169,31 @@ def read_study(path: Path) -> Study:
     names = [setting.name for setting in settings]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{path}: two settings are called '{twice[0]}'.")
-    seeds, manifests = data.get("seeds", []), data.get("manifests", [])
+    seeds = data.get("seeds", [])
     if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ValueError(f"{path}: seeds must be a list of whole numbers from 0, got {seeds!r}.")
-    if not isinstance(manifests, list) or not all(isinstance(name, str) for name in manifests):
-        raise ValueError(f"{path}: manifests must be a list of paths, got {manifests!r}.")
+    if not all(isinstance(data.get(key, ""), str) for key in ("base", "split", *_PROTOCOL_KEYS)):
+        raise ValueError(f"{path}: base, split, {' and '.join(_PROTOCOL_KEYS)} must be words in quotes.")
+    for key in _PROTOCOL_KEYS:
+        if (value := data.get(key, PROTOCOLS[0])) not in PROTOCOLS:
+            raise ValueError(f"{path}: unknown {key} '{value}'. Choose from: {', '.join(PROTOCOLS)}.")
     return Study(
-        str(data.get("title", path.stem)), settings, tuple(path.parent / name for name in manifests), tuple(seeds)
+        str(data.get("title", path.stem)),
+        settings,
+        _read_manifests(path, data, str(path)),
+        tuple(seeds),
+        path.parent / data["base"] if "base" in data else None,
+        data.get("split", ""),
+        data.get("protocol", ""),
+        data.get("pseudo_protocol", ""),
     )
+
+
+def _read_manifests(path: Path, table: Mapping[str, Any], where: str) -> tuple[Path, ...]:
+    names = table.get("manifests", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{where}: manifests must be a list of paths, got {names!r}.")
+    return tuple(path.parent / name for name in names)
 
 
 def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
@@ -165,7 +202,8 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
         raise ValueError(f"{path}: [[setting]] number {number} needs a name.")
     if type(stages) is not int or stages < 1:
         raise ValueError(f"{path}: setting '{name}': stages must be a whole number from 1, got {stages!r}.")
-    setting = Setting(name, {k: v for k, v in table.items() if k not in ("name", "stages")}, stages)
+    changes = {key: value for key, value in table.items() if key not in ("name", "stages", "manifests")}
+    setting = Setting(name, changes, stages, _read_manifests(path, table, f"{path}: setting '{name}'"))
     if "seed" in setting.changes:
         raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
     try:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
+from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
 from data_manifests.io import info_to_json
 from data_manifests.paths import is_remote, remove_tree
 from sparsekit.errors import AnnotationError
-from sparsekit.folder_lock import FolderLock
 from sparsekit.journal import Journal
 
 T = TypeVar("T")
@@ -159,8 +159,10 @@ class OutputFolder:
     def _lock_alone(self) -> None:
         """Keep other processes off, unless they are shards, which share the folder."""
         self.release()
-        if self._shard[1] == 1:
-            self._lock.acquire()
+        if self._shard[1] == 1 and not self._lock.try_acquire():
+            raise AnnotationError(
+                f"{self._partial}: another process is at work on it. Wait until that ends, or give another --out."
+            )
 
     def release(self) -> None:
         """Let other processes have the folder."""

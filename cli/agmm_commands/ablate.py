@@ -42,20 +42,16 @@ def _read_seeds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("study"), show_default=True, help="Folder of the study."
 )
-@click.option("--split", default="val", show_default=True, help="Split to score.")
+@click.option("--split", help="Split to score.  [default: the study's, or val]")
 @click.option(
     "--protocol",
     type=click.Choice(["whole", "sliding", "multi-scale"]),
-    default="whole",
-    show_default=True,
-    help="How pictures are segmented to be scored.",
+    help="How pictures are segmented to be scored.  [default: the study's, or whole]",
 )
 @click.option(
     "--pseudo-protocol",
     type=click.Choice(["whole", "sliding", "multi-scale"]),
-    default="multi-scale",
-    show_default=True,
-    help="How training pictures are segmented between stages.",
+    help="How training pictures are segmented between stages.  [default: the study's, or multi-scale]",
 )
 @click.option(
     "--threshold",
@@ -71,9 +67,9 @@ def ablate(
     table: str | None,
     seeds: tuple[int, ...],
     out: Path,
-    split: str,
-    protocol: str,
-    pseudo_protocol: str,
+    split: str | None,
+    protocol: str | None,
+    pseudo_protocol: str | None,
     threshold: float,
     overwrite: bool,
     **flags: Any,
@@ -82,7 +78,7 @@ def ablate(
 
     The settings are those of a table of the paper's supplement (--table), or of a STUDY.toml, which may name the
     manifests and seeds as well. Each run is a row of results.csv; report.md holds means and spreads, with the published
-    numbers beside them. Repeat an interrupted command to go on.
+    numbers beside them. Repeat an interrupted command to go on; the same command started several times shares the work.
     """
     from agmm.requirements import require_training_packages
     from agmm.studies import TABLES, read_study
@@ -103,7 +99,7 @@ def ablate(
         if not paths:
             raise click.UsageError("Give the manifests to train on.")
         manifests = [read_manifest(path) for path in paths]
-        config = read_settings(flags)
+        config = read_settings({**flags, "config_path": flags["config_path"] or study.base})
         require_training_packages()
         from agmm.ablate import REPORT_NAME, RESULTS_NAME, run_study
         from agmm.inference import make_protocol
@@ -111,8 +107,10 @@ def ablate(
         try:
             run_study(
                 study, manifests, config, out, seeds=seeds or study.seeds or (0,),
-                split=split, protocol=protocol,  # type: ignore[arg-type]
-                pseudo_protocol=make_protocol(pseudo_protocol, config.crop_size),  # type: ignore[arg-type]
+                split=split or study.split or "val", protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
+                pseudo_protocol=make_protocol(
+                    pseudo_protocol or study.pseudo_protocol or "multi-scale", config.crop_size
+                ),  # type: ignore[arg-type]
                 threshold=threshold, overwrite=overwrite, on_run=announce,
             )  # fmt: skip
         except KeyboardInterrupt:

@@ -1,6 +1,9 @@
 import csv
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,6 +114,45 @@ def test_a_failed_run_leaves_the_finished_ones(
     assert len(seen) == 4 and len(rows) == 6
 
 
+def test_processes_share_the_work(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads stand for processes: the locks tell them apart just as well."""
+    trained: list[Path] = []
+
+    def train(manifest: Manifest, config: TrainConfig, run_dir: Path, **_: Any) -> list[SimpleNamespace]:
+        time.sleep(0.02)
+        trained.append(run_dir / config.to_toml())
+        return [SimpleNamespace(run_dir=run_dir / "stage-1")]
+
+    score = {"protocol": "whole image, single scale", "miou": 0.5, "pixel_accuracy": 0.5, "epoch": 1}
+    monkeypatch.setattr(agmm.ablate, "run_stages", train)
+    monkeypatch.setattr(agmm.ablate, "evaluate_run", lambda *_, **__: [score])
+    monkeypatch.setattr(agmm.ablate, "_POLL_SECONDS", 0.01)
+    seeds = tuple(range(6))
+    with ThreadPoolExecutor(3) as pool:
+        shares = list(pool.map(lambda _: run(manifest, tmp_path, seeds=seeds), range(3)))
+    keys = [plan.key for _, seen in shares for plan in seen]
+    assert len(keys) == len(set(keys)) == len(trained) == 3 * len(seeds)
+    assert sum(bool(seen) for _, seen in shares) > 1
+    results = list(read_results(tmp_path / "results.csv").values())
+    assert all(rows == results for rows, _ in shares)
+    assert "50.0 ± 0.0 (6)" in (tmp_path / "report.md").read_text()
+
+
+def test_a_device_of_its_own_does_not_make_it_another_study(manifest: Manifest, tmp_path: Path) -> None:
+    one = Study("", STUDY.settings[:1])
+    first = run(manifest, tmp_path, study=one, seeds=(0,), base=replace(fast_config(), device="cpu"))[0]
+    assert run(manifest, tmp_path, study=one, seeds=(0,), base=replace(fast_config(), device="auto")) == (first, [])
+
+
+def test_a_row_may_keep_to_some_manifests(manifest: Manifest, tmp_path: Path) -> None:
+    other = read_manifest(tiny_manifest(tmp_path / "other", num_images=2, splits=("train", "val")))
+    study = Study("", (Setting("both"), Setting("one", manifests=(manifest.path.parent,))))
+    plans = plan_runs(study, [manifest, other], fast_config(), (0,), tmp_path)
+    assert [(plan.annotation, plan.setting.name) for plan in plans] == [
+        ("tiny", "both"), ("tiny", "one"), ("other", "both"),
+    ]  # fmt: skip
+
+
 def test_published_numbers_stand_beside() -> None:
     info = tiny_info(clicks_per_image=20)
     row = {"annotation": "20 clicks", "setting": "L_seg", "miou": "0.5", "split": "val", "protocol": "whole"}
@@ -131,6 +173,7 @@ def test_annotations_are_called_by_budget_or_folder() -> None:
     twenty, fifty = tiny_info("a", clicks_per_image=20), tiny_info("b", clicks_per_image=50)
     assert annotation_names([twenty, fifty]) == ["20 clicks", "50 clicks"]
     assert annotation_names([twenty, tiny_info("c", clicks_per_image=20)]) == ["a", "c"]
+    assert annotation_names([twenty, tiny_info("strokes", length=0.8)]) == ["20 clicks", "strokes"]
     with pytest.raises(ValueError, match="folders called 'a'; rename one"):
         annotation_names([tiny_info("x/a"), tiny_info("y/a")])
 
@@ -149,11 +192,15 @@ def invoke(*arguments: object) -> Result:
 
 def test_command(manifest: Manifest, tmp_path: Path) -> None:
     study, config = tmp_path / "study.toml", tmp_path / "fast.toml"
-    study.write_text(f'title = "T"\nmanifests = ["{manifest.path}"]\n[[setting]]\nname = "a"\nepochs = 1\n')
+    study.write_text(
+        f'title = "T"\nbase = "fast.toml"\nsplit = "train"\nmanifests = ["{manifest.path}"]\n'
+        '[[setting]]\nname = "a"\nepochs = 1\n'
+    )
     config.write_text(fast_config().to_toml())
-    result = invoke(study, "--config", config, "--out", tmp_path / "out", "--seeds", "3")
+    result = invoke(study, "--out", tmp_path / "out", "--seeds", "3")
     assert result.exit_code == 0, result.output
     assert "run 1/1: tiny, a, seed 3" in result.stderr
+    assert "; train split, whole image" in result.stdout
     assert "| setting | tiny |" in result.stdout and result.stdout.splitlines()[-1].startswith("Written: ")
 
 

@@ -89,9 +89,29 @@ def test_a_file_says_it_all(tmp_path: Path) -> None:
     assert (config.lambda_, config.loss, config.epochs, config.seed) == (0.5, {"stop_gradient": True}, 7, 5)
 
 
+def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
+    path = tmp_path / "studies" / "study.toml"
+    path.parent.mkdir()
+    path.write_text(
+        'base = "base.toml"\nsplit = "test"\nprotocol = "sliding"\npseudo_protocol = "whole"\n'
+        'manifests = ["../a", "../b/manifest.csv"]\n'
+        '[[setting]]\nname = "everywhere"\n[[setting]]\nname = "on b"\nmanifests = ["../b"]\n'
+    )
+    study = read_study(path)
+    assert study.base == path.parent / "base.toml"
+    assert (study.split, study.protocol, study.pseudo_protocol) == ("test", "sliding", "whole")
+    info = ManifestInfo(known_label_space("camvid"))
+    a, b = (Manifest(tmp_path / name / "manifest.csv", (), info) for name in "ab")
+    assert [s.trains_on(a) for s in study.settings] == [True, False]
+    assert [s.trains_on(b) for s in study.settings] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("base=1\n[[setting]]\nname='a'", "base, split, protocol and pseudo_protocol must be words"),
+        ("protocol='crop'\n[[setting]]\nname='a'", "unknown protocol 'crop'. Choose from: whole, sliding, multi-scale"),
+        ("[[setting]]\nname='a'\nmanifests='x'", "setting 'a': manifests must be a list of paths"),
         ("", "holds no \\[\\[setting\\]\\]"),
         ("titel = 'x'\n[[setting]]\nname='a'", "unknown key 'titel'. Known: title, manifests"),
         ("[[setting]]\nstages = 2", "number 1 needs a name"),

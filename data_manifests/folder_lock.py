@@ -11,7 +11,6 @@ except ImportError:  # Windows: nothing is locked
     fcntl = None  # type: ignore[assignment]
 
 from data_manifests.paths import is_remote
-from sparsekit.errors import AnnotationError
 
 
 class FolderLock:
@@ -25,14 +24,10 @@ class FolderLock:
         self._folder = folder
         self._descriptor: int | None = None
 
-    def acquire(self) -> None:
-        """Take the lock; on object stores, which have none, do nothing.
-
-        Raises:
-            AnnotationError: If another process holds it.
-        """
+    def try_acquire(self) -> bool:
+        """Take the lock, unless another process holds it; on object stores, which have none, it is always free."""
         if fcntl is None or is_remote(self._folder):
-            return
+            return True
         self._folder.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self._folder, os.O_RDONLY)
         try:
@@ -42,9 +37,7 @@ class FolderLock:
             same = False
         if not same:  # held, or moved to its place since it was opened
             self.release()
-            raise AnnotationError(
-                f"{self._folder}: another process is at work on it. Wait until that ends, or give another --out."
-            )
+        return same
 
     def release(self) -> None:
         """Free the lock, if it is held."""
