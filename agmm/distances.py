@@ -62,6 +62,11 @@ def loss_dtype(values: Tensor) -> torch.dtype:
     return torch.promote_types(values.dtype, torch.float32)
 
 
+def same_class(labelled: LabelledPixels) -> Tensor:
+    """Which pairs are of the same class, bool, shape (M, M)."""
+    return labelled.pair_class[:, None] == labelled.pair_class[None, :]
+
+
 def row_blocks(num_rows: int, values_per_row: int, device: torch.device) -> Iterator[slice]:
     """Rows in blocks that keep temporary arrays in a CPU's cache, or small beside a GPU's memory."""
     values = 2**20 if device.type == "cpu" else 2**24
@@ -197,8 +202,7 @@ def _read_prototypes(
 
 def _shares(labelled: LabelledPixels, like: Tensor) -> Tensor:
     """What each pair's prototype contributes to that of its class over the batch, shape (M, M); rows sum to 1."""
-    same = labelled.pair_class[:, None] == labelled.pair_class[None, :]
-    pixels = (same * labelled.pair_pixels).to(like)
+    pixels = (same_class(labelled) * labelled.pair_pixels).to(like)
     return pixels / pixels.sum(1, keepdim=True)
 
 

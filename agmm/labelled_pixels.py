@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,8 +21,8 @@ class LabelledPixels:
         pair: Pair each pixel belongs to, shape (L,).
         pair_image: Image of each pair, shape (M,); ascending.
         pair_class: Class of each pair, shape (M,).
-        pair_pixels: Number of labelled pixels of each pair, shape (M,).
-        pair_classes: Number of classes labelled in the pair's image, shape (M,).
+        pair_pixels: Number of labelled pixels of each pair, shape (M,); 0 only after :func:`with_classes_of_batch`.
+        pair_classes: Number of pairs of the pair's image, shape (M,).
         pairs_per_image: Number of pairs of each image, on the host.
         num_comparisons: Sum over labelled pixels of the number of classes labelled in their image, on the host.
         target_size: Height and width of the target.
@@ -84,4 +84,27 @@ def find_labelled(target: Tensor, valid: Tensor, *, num_classes: int, ignore_ind
         pairs_per_image=pairs_per_image,
         num_comparisons=sum(count * per_image[n] for n, count in zip(images, pixels, strict=True)),
         target_size=(target.shape[1], target.shape[2]),
+    )
+
+
+def with_classes_of_batch(labelled: LabelledPixels) -> LabelledPixels:
+    """The same labelled pixels, with a pair for every image and every class that is labelled anywhere in the batch.
+
+    Sizes follow from what is on the host already but for the number of classes, one more wait on CUDA.
+    """
+    num_images = len(labelled.pairs_per_image)
+    classes, slot = torch.unique(labelled.pair_class, return_inverse=True)
+    new_pair = labelled.pair_image * len(classes) + slot
+    pixels = labelled.pair_pixels.new_zeros(num_images * len(classes))
+    pixels[new_pair] = labelled.pair_pixels
+    images = torch.arange(num_images, device=classes.device)
+    return replace(
+        labelled,
+        pair=new_pair[labelled.pair],
+        pair_image=images.repeat_interleave(len(classes)),
+        pair_class=classes.repeat(num_images),
+        pair_pixels=pixels,
+        pair_classes=torch.full_like(pixels, len(classes)),
+        pairs_per_image=(len(classes),) * num_images,
+        num_comparisons=len(labelled.row) * len(classes),
     )

@@ -19,6 +19,7 @@ from agmm.mixture import EPSILON, Mixture, MixtureOptions, fit_mixture
 from agmm.pixel_terms import pixel_terms
 
 Contrastive = Literal["mean", "sum"]
+SelfTarget = Literal["density", "responsibility"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class LossOptions(MixtureOptions):
         use_self: Let the mixture teach every real pixel, L_self (eq. 6).
         use_spar: Let the labels teach the mixture, L_spar (eq. 7).
         use_con: Push prototypes of different classes apart, L_con (eq. 8).
+        self_target: What L_self compares predictions with: the ``density`` of each Gaussian, as in the paper, or its
+            ``responsibility``, its share among the Gaussians of the image (eq. 6a).
         stop_gradient: Let L_self change the predictions only, not the mixture.
         contrastive: Prototypes of the batch: the ``mean`` over the images that hold the class, or their ``sum``.
         absence_weight: Weight of the absence term (eq. 9), 0 for none.
@@ -37,6 +40,7 @@ class LossOptions(MixtureOptions):
     use_self: bool = True
     use_spar: bool = True
     use_con: bool = True
+    self_target: SelfTarget = "density"
     stop_gradient: bool = False
     contrastive: Contrastive = "mean"
     absence_weight: float = 0.0
@@ -48,6 +52,8 @@ class LossOptions(MixtureOptions):
                 raise ValueError(f"{option.name} must be true or false, got {value!r}.")
         if self.contrastive not in get_args(Contrastive):
             raise ValueError(f"Unknown contrastive {self.contrastive!r}. Choose from: mean, sum.")
+        if self.self_target not in get_args(SelfTarget):
+            raise ValueError(f"Unknown self_target {self.self_target!r}. Choose from: density, responsibility.")
         if not self.absence_weight >= 0:
             raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
 
@@ -190,16 +196,18 @@ class AGMMLoss(nn.Module):
             mixture = None
             if options.use_self or options.use_spar or options.use_con:
                 mixture = fit_mixture(features, logits, valid, labelled, options)
-            density = mixture.density if mixture and options.use_self else None
-            if density is not None and options.stop_gradient:
-                density = density.detach()
+            density, pairs = None, labelled
+            if mixture and options.use_self:
+                by_share = options.self_target == "responsibility"
+                density, pairs = mixture.responsibilities() if by_share else mixture.density, mixture.labelled
+                density = density.detach() if options.stop_gradient else density
             absent = _absent_classes(labelled, logits, image_classes) if options.absence_weight else None
-            terms["seg"], terms["self"], terms["absence"] = pixel_terms(logits, density, labelled, valid, absent)
+            terms["seg"], terms["self"], terms["absence"] = pixel_terms(logits, density, pairs, valid, absent)
             if mixture and options.use_spar:
                 terms["spar"] = sparse_supervision_loss(mixture)
             if mixture and options.use_con:
                 terms["con"] = contrastive_loss(
-                    mixture.prototypes, labelled, distance=options.distance, contrastive=options.contrastive
+                    mixture.prototypes, mixture.labelled, distance=options.distance, contrastive=options.contrastive
                 )
             extra = terms["self"] + terms["spar"] + terms["con"]
             total = terms["seg"] + self.lambda_ * extra + options.absence_weight * terms["absence"]

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from agmm.bilinear import resize, resize_map
-from agmm.distances import Distance, Prototypes, loss_dtype, prototypes_and_distances, row_blocks
-from agmm.labelled_pixels import LabelledPixels, find_labelled
+from agmm.distances import Distance, Prototypes, loss_dtype, prototypes_and_distances, row_blocks, same_class
+from agmm.labelled_pixels import LabelledPixels, find_labelled, with_classes_of_batch
 
 #: Guards divisions and logarithms.
 EPSILON = 1e-6
@@ -32,8 +32,10 @@ class MixtureOptions:
         variance: ``adaptive``, per image and class from the predictions (eq. 3), or ``fixed``.
         fixed_variance: The variance where it is fixed; 0.5 gives exp(-d^2).
         mask_distance: Multiply the distance by the share of real pixels at its position.
-        prototypes: ``image``, each image's classes have prototypes of their own (eq. 1), or ``batch``, the images of a
-            batch that hold a class share one (eq. 1a).
+        prototypes: ``image``, each image's classes have Gaussians of their own (eq. 1, 3), or ``batch``, the images of
+            a batch share one for each class (eq. 1a, 3a).
+        classes: Which classes an image has Gaussians for: those labelled in the ``image``, or all that are labelled in
+            the ``batch``, which needs shared prototypes.
     """
 
     distance: Distance = "l2"
@@ -41,14 +43,18 @@ class MixtureOptions:
     fixed_variance: float = 0.5
     mask_distance: bool = False
     prototypes: Prototypes = "image"
+    classes: Prototypes = "image"
 
     def __post_init__(self) -> None:
         if self.distance not in get_args(Distance):
             raise ValueError(f"Unknown distance {self.distance!r}. Choose from: {', '.join(get_args(Distance))}.")
         if self.variance not in get_args(Variance):
             raise ValueError(f"Unknown variance {self.variance!r}. Choose from: {', '.join(get_args(Variance))}.")
-        if self.prototypes not in get_args(Prototypes):
-            raise ValueError(f"Unknown prototypes {self.prototypes!r}. Choose from: {', '.join(get_args(Prototypes))}.")
+        for name in ("prototypes", "classes"):
+            if (value := getattr(self, name)) not in get_args(Prototypes):
+                raise ValueError(f"Unknown {name} {value!r}. Choose from: {', '.join(get_args(Prototypes))}.")
+        if self.classes == "batch" and self.prototypes != "batch":
+            raise ValueError("classes='batch' needs prototypes='batch': an image has none of its own for them.")
         if not self.fixed_variance > 0:
             raise ValueError(f"fixed_variance must be above 0, got {self.fixed_variance}.")
 
@@ -81,18 +87,21 @@ def probs_at(logits: Tensor, labelled: LabelledPixels, size: tuple[int, int]) ->
     return result
 
 
-def adaptive_variance(squared_distances: Tensor, probs: Tensor) -> Tensor:
+def adaptive_variance(squared_distances: Tensor, probs: Tensor, share: Tensor | None = None) -> Tensor:
     """Variance of each pair: its squared distances averaged with the predictions as weights (eq. 3), no gradient.
 
     Args:
         squared_distances: Shape (M, h, w).
         probs: Predicted probability of the pair's class, 0 on padding, shape (M, h, w).
+        share: Pairs that share a variance, as 0 and 1, shape (M, M); each its own if not given.
 
     Returns:
         Shape (M,).
     """
-    weighted = (squared_distances.detach() * probs).sum((1, 2))
-    return weighted / (probs.sum((1, 2)) + EPSILON)
+    weighted, weights = (squared_distances.detach() * probs).sum((1, 2)), probs.sum((1, 2))
+    if share is not None:
+        weighted, weights = share @ weighted, share @ weights
+    return weighted / (weights + EPSILON)
 
 
 def gaussian(squared_distances: Tensor, variance: Tensor | float) -> Tensor:
@@ -118,6 +127,12 @@ class Mixture:
     variance: Tensor
     density: Tensor
 
+    def responsibilities(self) -> Tensor:
+        """Each Gaussian's share of those of its image at each position (eq. 6a), values 0..1, shape (M, h, w)."""
+        images = self.labelled.pair_image
+        sums = self.density.new_zeros((len(self.labelled.pairs_per_image), *self.density.shape[1:]))
+        return self.density / (sums.index_add(0, images, self.density)[images] + EPSILON)
+
 
 def fit_mixture(
     features: Tensor, logits: Tensor, valid: Tensor, labelled: LabelledPixels, options: MixtureOptions
@@ -132,6 +147,8 @@ def fit_mixture(
         options: How to compute it.
     """
     size = (features.shape[2], features.shape[3])
+    if options.classes == "batch":
+        labelled = with_classes_of_batch(labelled)
     prototypes, squared = prototypes_and_distances(features, labelled, options.distance, options.prototypes)
     real = resize(valid.to(squared.dtype), size)[labelled.pair_image]
     if options.mask_distance:
@@ -139,7 +156,8 @@ def fit_mixture(
     if options.variance == "fixed":
         variance = squared.new_full((len(squared),), options.fixed_variance)
         return Mixture(labelled, prototypes, variance, gaussian(squared, options.fixed_variance))
-    variance = adaptive_variance(squared, probs_at(logits, labelled, size).mul_(real))
+    share = same_class(labelled).to(squared.dtype) if options.prototypes == "batch" else None
+    variance = adaptive_variance(squared, probs_at(logits, labelled, size).mul_(real), share)
     return Mixture(labelled, prototypes, variance, gaussian(squared, variance))
 
 
@@ -170,5 +188,6 @@ def mixture_probs(
     with torch.autocast(features.device.type, enabled=False):
         mixture = fit_mixture(features, logits, valid, labelled, options or MixtureOptions())
     probs = mixture.density.new_zeros(logits.shape)
-    probs[labelled.pair_image, labelled.pair_class] = resize(mixture.density, labelled.target_size)
+    pairs = mixture.labelled
+    probs[pairs.pair_image, pairs.pair_class] = resize(mixture.density, labelled.target_size)
     return probs

@@ -28,6 +28,8 @@ def literal_loss(
     stop_gradient: bool = False,
     contrastive: str = "mean",
     prototypes: str = "image",
+    classes: str = "image",
+    self_target: str = "density",
 ) -> dict[str, Tensor]:
     """All five terms, each switched on."""
     num_images, num_classes, height, width = logits.shape
@@ -59,6 +61,8 @@ def literal_loss(
     mu = mu / counts.clamp(min=1)[:, :, None]  # (N, C, D)
     if prototypes == "batch":
         of_batch = torch.einsum("ndhw,nchw->cd", dense, y) / counts.sum(0).clamp(min=1)[:, None]
+        if classes == "batch":
+            present = present.amax(0, keepdim=True).expand_as(present)
         mu = of_batch * present[:, :, None]
     difference = features[:, None] - mu[:, :, :, None, None]  # (N, C, D, h, w)
     squared = difference.square().sum(2) if distance == "l2" else difference.abs().mean(2).square()
@@ -68,13 +72,20 @@ def literal_loss(
 
     # Mixture.
     if variance == "adaptive":
-        weights = (downsample(probs * image_classes.to(probs)[:, :, None, None]) * real_down).detach()
-        sigma2 = (weights * squared.detach()).sum((2, 3)) / (weights.sum((2, 3)) + EPS)
+        weights = (downsample(probs) * real_down).detach()
+        weighted, total_weight = (weights * squared.detach()).sum((2, 3)) * present, weights.sum((2, 3)) * present
+        if prototypes == "batch":
+            weighted, total_weight = (w.sum(0, keepdim=True).expand_as(w) for w in (weighted, total_weight))
+        sigma2 = weighted / (total_weight + EPS)
         density = torch.exp(-squared / (2 * sigma2 + EPS)[:, :, None, None])
     else:
         density = torch.exp(-squared / (2 * fixed_variance))
     g = upsample(density)
-    g_self = g.detach() if stop_gradient else g
+    g_self = g
+    if self_target == "responsibility":
+        among = density * present[:, :, None, None]
+        g_self = upsample(among / (among.sum(1, keepdim=True) + EPS))
+    g_self = g_self.detach() if stop_gradient else g_self
 
     # Terms.
     log_p, log_not_p = (probs + EPS).log(), (1 - probs + EPS).log()
@@ -86,7 +97,7 @@ def literal_loss(
     absence = mean_where(-((1 - image_classes.to(probs))[:, :, None, None] * log_not_p).sum(1), valid)
     centres = {}
     for c in range(num_classes):
-        here = [mu[n, c] for n in range(num_images) if counts[n, c] > 0]
+        here = [mu[n, c] for n in range(num_images) if present[n, c] > 0]
         if here:
             total = torch.stack(here).sum(0)
             centres[c] = total / len(here) if contrastive == "mean" else total

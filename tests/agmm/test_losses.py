@@ -24,6 +24,8 @@ LITERAL_OPTIONS = (
     "stop_gradient",
     "contrastive",
     "prototypes",
+    "classes",
+    "self_target",
 )
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -36,6 +38,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "l2_sum": {"contrastive": "sum"},
     "batch_prototypes": {"prototypes": "batch"},
     "released_batch_prototypes": {"preset": "released", "prototypes": "batch"},
+    "batch_classes": {"prototypes": "batch", "classes": "batch"},
+    "released_batch_classes": {"preset": "released", "prototypes": "batch", "classes": "batch"},
+    "responsibility": {"self_target": "responsibility"},
+    "all_of_batch": {"prototypes": "batch", "classes": "batch", "self_target": "responsibility", "contrastive": "sum"},
     "released_mean": {"preset": "released", "contrastive": "mean"},
 }
 
@@ -329,6 +335,8 @@ def test_presets_differ_where_documented() -> None:
         ({"lambda_": -1.0}, "lambda_ must be 0 or more, got -1.0"),
         ({"lambda_": float("nan")}, "lambda_ must be 0 or more, got nan"),
         ({"contrastive": "max"}, "Unknown contrastive 'max'"),
+        ({"classes": "batch"}, "classes='batch' needs prototypes='batch'"),
+        ({"self_target": "share"}, "Unknown self_target 'share'. Choose from: density, responsibility"),
         ({"prototypes": "class"}, "Unknown prototypes 'class'. Choose from: image, batch"),
         ({"absence_weight": -0.5}, "absence_weight must be 0 or more"),
     ],
