@@ -42,6 +42,8 @@ _LAYERS = (
     Layer("errors", shown=False),
     Layer("marks"),
 )
+#: Numbers of a picture, as the viewer names them.
+_SCORE, _MIXTURE_SCORE = "% mIoU", "% mIoU of the GMM"
 _TEMPLATE = Path(__file__).with_name("report.html")
 
 
@@ -105,7 +107,7 @@ def write_page(
     pictures, mixtures, missing = _pictures(runs, manifest, rows, thumbnail_size, device, on_image)
     space = manifest.label_space
     page = build_viewer_page(
-        Viewer(tuple(run.name for run in runs), _LAYERS, tuple(pictures), space),
+        Viewer(tuple(run.name for run in runs), _LAYERS, tuple(pictures), space, (_SCORE, _MIXTURE_SCORE)),
         title=f"{'Trainings' if len(runs) > 1 else 'Training'} on {manifest.info.dataset or manifest.path.parent.name}",
         subtitle=", ".join(run.name for run in runs),
         template=_TEMPLATE,
@@ -219,7 +221,7 @@ def _series(
         present.append(np.unique(truth))
         small = shrink_labels(prediction.segmentation, size), shrink_labels(truth, size)
         layers["errors"] = picture_uri(error_veil(*small, space), lossless=True)
-        for name, label_map in (("% mIoU", prediction.segmentation), ("% mIoU of the GMM", prediction.by_mixture)):
+        for name, label_map in ((_SCORE, prediction.segmentation), (_MIXTURE_SCORE, prediction.by_mixture)):
             if label_map is not None and (score := image_miou(label_map, truth, space)) is not None:
                 numbers[name] = round(score, 1)
     classes = tuple(int(c) for c in np.unique(np.concatenate(present)) if c < space.num_classes)

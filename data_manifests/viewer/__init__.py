@@ -85,12 +85,15 @@ class Viewer:
         layers: All layers, from the lowest to the highest.
         pictures: The pictures in their first order.
         label_space: Names the classes.
+        scores: Names of those numbers that are scores and no counts: the highest is best, and where two series are
+            compared, pictures can be ordered by how far one is ahead.
     """
 
     series: tuple[str, ...]
     layers: tuple[Layer, ...]
     pictures: tuple[Picture, ...]
     label_space: LabelSpace
+    scores: tuple[str, ...] = ()
 
 
 def build_viewer_page(

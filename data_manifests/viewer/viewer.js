@@ -94,9 +94,22 @@
       filters.push(make("span", { className: "group" }, name, bound("min", "from"), bound("max", "to")));
     }
     toolbar.append(group("Show", ...filters));
-    const orders = [["", "Name"], ...numberNames.flatMap((n) => [[`-${n}`, `${n}, most first`], [`+${n}`, `${n}, fewest first`]])];
-    toolbar.append(field("Order", choice("Order", orders, "", (v) => { state.sort = v; refresh(); })));
+    toolbar.append(field("Order", choice("Order", orders(), "", (v) => { state.sort = v; refresh(); })));
     toolbar.append(make("span", { className: "count", id: "viewer-count", role: "status" }));
+  }
+
+  // "-marks" is an order from the highest number down, "+marks" up, ">mIoU" by how far the right side is ahead.
+  function orders() {
+    const options = [["", "As listed"]];
+    for (const name of numberNames) {
+      const isScore = data.scores.includes(name);
+      options.push([`-${name}`, `${name}, ${isScore ? "highest" : "most"} first`]);
+      options.push([`+${name}`, `${name}, ${isScore ? "lowest" : "fewest"} first`]);
+      if (isScore && comparing) {
+        options.push([`>${name}`, `${name}, right side ahead first`], [`<${name}`, `${name}, left side ahead first`]);
+      }
+    }
+    return options;
   }
 
   // Filters and order look at the left side, which is the whole picture where nothing is compared.
@@ -114,8 +127,13 @@
 
   function ordered(pictures) {
     if (!state.sort) return pictures;
-    const sign = state.sort[0] === "-" ? -1 : 1;
-    const value = (picture) => picture.series[state.left].numbers[state.sort.slice(1)];
+    const [kind, name] = [state.sort[0], state.sort.slice(1)];
+    const sign = "->".includes(kind) ? -1 : 1;
+    const value = (picture) => {
+      const [left, right] = [state.left, state.right].map((side) => picture.series[side].numbers[name]);
+      if ("-+".includes(kind)) return left;
+      return left == null || right == null ? null : right - left;
+    };
     return [...pictures].sort((a, b) => (value(a) == null) - (value(b) == null) || sign * (value(a) - value(b)));
   }
 

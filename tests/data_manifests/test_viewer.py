@@ -1,4 +1,4 @@
-"""The viewer's page; what it does in a browser is tested with the gallery."""
+"""The viewer's page; most of what it does in a browser is tested with the gallery."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 from data_manifests import DataError, LabelClass, LabelSpace
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, picture_uri
+from tests.browser import browser
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&"
 SPACE = LabelSpace("two", (LabelClass("road", (1, 2, 3), (0,)), LabelClass(EVIL, (4, 5, 6), (1,))))
@@ -77,6 +78,37 @@ def test_page_loads_nothing() -> None:
 
 def test_equal_input_gives_equal_pages() -> None:
     assert build_viewer_page(viewer(), title="t") == build_viewer_page(viewer(), title="t")
+
+
+def test_orders_of_scores_and_counts(tmp_path: Path) -> None:
+    numbers = {"a": (10, 30), "b": (20, 15), "c": (15, None), "d": (None, 90), "e": (25, 25)}
+
+    def series(score: float | None) -> PictureSeries:
+        return PictureSeries(numbers={"marks": 3} | ({} if score is None else {"IoU": score}))
+
+    pictures = tuple(Picture(name, "val", 3, 2, tuple(map(series, scores))) for name, scores in numbers.items())
+    page = build_viewer_page(Viewer(("left", "right"), (), pictures, SPACE, scores=("IoU",)), title="t")
+    (tmp_path / "p.html").write_text(page)
+    with browser() as tab:
+        tab.open(tmp_path / "p.html")
+        options = dict(
+            tab.run("[...document.querySelector('[aria-label=Order]').options].map((o) => [o.textContent, o.value])")
+        )
+        names = {}
+        for words, value in options.items():
+            tab.run(
+                "(() => { const order = document.querySelector('[aria-label=Order]');"
+                f"order.value = '{value}'; order.dispatchEvent(new Event('change')); }})()"
+            )
+            found = tab.run("[...document.querySelectorAll('.grid figcaption')].map((c) => c.firstChild.textContent)")
+            names[words] = "".join(found)
+        assert tab.errors == []
+    # what has no number comes last, in the order given
+    assert names == {
+        "As listed": "abcde", "marks, most first": "abcde", "marks, fewest first": "abcde",
+        "IoU, highest first": "ebcad", "IoU, lowest first": "acbed",
+        "IoU, right side ahead first": "aebcd", "IoU, left side ahead first": "beacd",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -238,6 +238,11 @@ def test_filters_filter(opened: Page, label: str, value: str, expected: list[str
     assert len(names(opened)) == 6
 
 
+def test_counts_are_ordered_by_most_and_fewest(opened: Page) -> None:
+    orders = opened.run("[...document.querySelector('[aria-label=Order]').options].map((o) => o.textContent)")
+    assert orders[1:] == [f"{n}, {which} first" for n in ("marks", "labelled pixels") for which in ("most", "fewest")]
+
+
 def test_filters_and_order_follow_the_left_side(opened: Page) -> None:
     choose(opened, "Left side", "1")
     choose(opened, "marks, from", "3")

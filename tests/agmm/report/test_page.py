@@ -226,6 +226,11 @@ def test_layers_slider_and_order(opened: Page) -> None:
     assert opened.run("document.documentElement.style.getPropertyValue('--split')") == "30%"
 
 
+def test_scores_are_ordered_as_scores(opened: Page) -> None:
+    labels = opened.run("[...document.querySelector('[aria-label=Order]').options].map((o) => o.textContent)")
+    assert "% mIoU, lowest first" in labels and "% mIoU of the GMM, right side ahead first" in labels
+
+
 def test_everything_can_be_reached_by_tab(opened: Page) -> None:
     opened.run("document.activeElement.blur()")
     opened.run("scrollTo(0, 0)")
