@@ -127,9 +127,8 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
         if mask.shape != (height, width):
             sizes = f"{mask.shape[1]}x{mask.shape[0]} but its picture is {width}x{height} (width x height)"
             raise DataError(f"{item.mask_path}: mask is {sizes}.")
-        train_ids = space.to_train_ids(mask, dataset.encoding, item.mask_path)
-        counts = np.bincount(train_ids.ravel(), minlength=space.unlabelled_value + 1)
-        pixels = (*counts[: space.num_classes].tolist(), int(counts[space.unlabelled_value]))
+        _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask_path)
+        pixels = (*counts.tolist(), mask.size - int(counts.sum()))
         kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {mask.dtype}"
         return _Found(item.split, f"{width}x{height}", kind, pixels, has_exif_rotation(item.image_path))
     except (DataError, OSError) as error:

@@ -150,19 +150,43 @@ class LabelSpace:
         Raises:
             DataError: If a value is neither a class nor void.
         """
+        return self.to_train_ids_and_counts(mask, encoding, where)[0]
+
+    def to_train_ids_and_counts(
+        self, mask: LabelMap, encoding: Encoding, where: object = "mask"
+    ) -> tuple[LabelMap, NDArray[np.int64]]:
+        """Translate the values of a mask file into train ids, and count the pixels of each class.
+
+        Both need to know which values occur; a caller that needs both looks at the pixels once.
+
+        Args:
+            mask: As for :meth:`to_train_ids`.
+            encoding: Likewise.
+            where: Likewise.
+
+        Returns:
+            Train ids, shape (H, W), and pixels of each class, shape (num_classes,).
+
+        Raises:
+            DataError: If a value is neither a class nor void.
+        """
         table = self.lookup_table(encoding)
         if mask.dtype == np.uint8 and self.dtype == np.uint8:
             # Most masks hold a few of the 256 values: counting them is the cheapest look at every pixel.
-            present = np.flatnonzero(cv2.calcHist([mask], [0], None, [256], [0, 256]))
+            values = _count_bytes(mask)
+            present = np.flatnonzero(values)
             if table[present].min(initial=0) < 0:
                 self._reject_unknown(mask, table, encoding, where)
+            counts = np.zeros(256, np.int64)
+            np.add.at(counts, table[present], values[present])
             if (table[present] == present).all():
-                return mask
-            return np.asarray(cv2.LUT(mask, table[:256].astype(np.uint8)), np.uint8)
+                return mask, counts[: self.num_classes]
+            return np.asarray(cv2.LUT(mask, table[:256].astype(np.uint8)), np.uint8), counts[: self.num_classes]
         train_ids = table[mask]
         if train_ids.min(initial=0) < 0:
             self._reject_unknown(mask, table, encoding, where)
-        return train_ids.astype(np.uint8) if self.dtype == np.uint8 else train_ids.astype(np.uint16)
+        counts = np.bincount(train_ids.ravel(), minlength=self.num_classes)[: self.num_classes]
+        return train_ids.astype(self.dtype), counts
 
     def _reject_unknown(self, mask: LabelMap, table: NDArray[np.int32], encoding: Encoding, where: object) -> None:
         present = np.unique(mask)
@@ -208,6 +232,13 @@ class LabelSpace:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"Label space is damaged ({type(error).__name__}: {error}).") from error
         return cls(str(data.get("name", "custom")), in_order(by_train_id, "Label space"), void_ids)
+
+
+def _count_bytes(values: LabelMap) -> NDArray[np.int64]:
+    """How often each of the 256 values occurs."""
+    if values.size < 1 << 24:  # beyond, OpenCV's float32 counts would not be exact
+        return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return np.bincount(values.ravel(), minlength=256)
 
 
 def in_order(by_train_id: Mapping[int, LabelClass], where: object) -> tuple[LabelClass, ...]:

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
+from data_manifests import Dataset, DatasetItem, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
 from data_manifests.label_space import Encoding
 from data_manifests.paths import absolute, name_from, name_in_full, reaching
@@ -177,8 +175,7 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
     row = ManifestRow(
         item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask)
     )  # fmt: skip
-    label_map = space.to_train_ids(mask, task.encoding, item.mask_path)
-    counts = class_counts(label_map, space.num_classes)
+    label_map, counts = space.to_train_ids_and_counts(mask, task.encoding, item.mask_path)
     present, annotated_pixels = int(np.count_nonzero(counts)), int(counts.sum())
     variants: list[list[Mark]] = [[] for _ in task.folders]
     if task.annotated:
@@ -213,15 +210,6 @@ def _write_annotation(row: ManifestRow, marks: list[Mark], folder: Path, space: 
         classes_labelled=tuple(np.unique(labels).tolist()),
         annotation_sha256=pixel_sha256(sparse),
     )
-
-
-def class_counts(label_map: LabelMap, num_classes: int) -> NDArray[np.int64]:
-    """Pixels of each class in a label map of train ids, shape (num_classes,)."""
-    if label_map.dtype == np.uint8 and label_map.size < 1 << 24:  # beyond, float32 counts would not be exact
-        counts = cv2.calcHist([label_map], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    else:
-        counts = np.bincount(label_map.ravel(), minlength=num_classes)
-    return counts[:num_classes]
 
 
 def _path_for_manifest(path: Path, folder: Path, in_full: bool) -> str:

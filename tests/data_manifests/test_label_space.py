@@ -188,6 +188,24 @@ def test_damaged_dict(data, message):
         LabelSpace.from_dict(data)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_counts_against_a_loop(dtype):
+    space = known_label_space("cityscapes")
+    mask = np.random.default_rng(1).choice([0, 3, 7, 8, 26, 33], (20, 30)).astype(dtype)  # two of them are void
+    train_ids, counts = space.to_train_ids_and_counts(mask, "class_ids")
+    assert counts.tolist() == [int((train_ids == k).sum()) for k in range(space.num_classes)]
+    assert counts.sum() == (train_ids != 255).sum() == np.isin(mask, [7, 8, 26, 33]).sum()
+
+
+def test_counts_of_a_picture_too_large_for_single_precision():
+    mask = np.zeros((4097, 4096), np.uint8)
+    mask[0, 0] = 1
+    assert known_label_space("camvid").to_train_ids_and_counts(mask, "train_ids")[1][:2].tolist() == [
+        4097 * 4096 - 1,
+        1,
+    ]
+
+
 def test_real_cityscapes_train_ids_equal_translated_label_ids():
     from data_manifests.image_io import read_mask
 

@@ -11,7 +11,7 @@ from data_manifests import DataError, open_dataset, read_manifest, read_marks
 from data_manifests.image_io import encode_image, pixel_sha256, read_mask, write_atomically
 from sparsekit.annotators import ClickAnnotator
 from sparsekit.errors import AnnotationError
-from sparsekit.synthesize import class_counts, synthesize
+from sparsekit.synthesize import synthesize
 from tests.real_data import real_data
 
 CLASSES = "id,name\n0,road\n1,car\n2,sky\n"
@@ -245,12 +245,6 @@ def test_16_bit_masks(tmp_path):
     sparse = read_mask(summary.folder / "annotations/a.png")
     assert sparse.dtype == np.uint16 and (sparse == mask).all()
     assert read_manifest(summary.folder).label_space.num_classes == 300
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_class_counts_against_a_loop(dtype):
-    label_map = np.random.default_rng(1).choice([0, 1, 4, 255], (20, 30)).astype(dtype)
-    assert class_counts(label_map, 6).tolist() == [int((label_map == k).sum()) for k in range(6)]
 
 
 @pytest.mark.parametrize("name", ["cityscapes_sample", "voc_sample", "camvid"])
