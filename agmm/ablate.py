@@ -275,6 +275,8 @@ def format_report(
             if any(study.published(s, manifest) for s in study.settings):
                 cells.append(str(study.published(setting, manifest) or ""))
         lines.append(_line(cells))
+    if study.baseline:
+        lines += _compare(study, [name for name, _ in columns], rows)
     if len(header) > 1 + len(columns):
         lines += [
             "",
@@ -284,6 +286,54 @@ def format_report(
         lines += ["", "MT: multi-stage training."]
     lines += ["", "Settings that the rows change:", "", "```toml", base.to_toml() + "```", ""]
     return "\n".join(lines)
+
+
+def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str]:
+    """Tables of each row's distance from the baseline, and of the share of the way from there to the ceiling."""
+    scores = {(r["annotation"], r["setting"], r["seed"]): 100 * float(r["miou"]) for r in rows}
+    # What the annotation is plays no part in the ceiling, so that one manifest is enough for it.
+    top = [score for (_, setting, _), score in scores.items() if setting == study.ceiling]
+    compared = [s.name for s in study.settings if s.name not in (study.baseline, study.ceiling)]
+    gains: dict[str, list[str]] = {name: [name] for name in compared}
+    shares: dict[str, list[str]] = {name: [name] for name in compared}
+    for annotation in annotations:
+        base = {seed: v for (a, setting, seed), v in scores.items() if (a, setting) == (annotation, study.baseline)}
+        gap = statistics.mean(top) - statistics.mean(base.values()) if top and base else 0.0
+        for name in compared:
+            of_row = {seed: v for (a, setting, seed), v in scores.items() if (a, setting) == (annotation, name)}
+            paired = [of_row[seed] - base[seed] for seed in of_row if seed in base]
+            gains[name].append(format_gain(paired))
+            shares[name].append(f"{100 * statistics.mean(paired) / gap:.0f}" if paired and gap > 0 else "")
+    head = [_line(["setting", *annotations]), _line(["---"] * (1 + len(annotations)))]
+    lines = [
+        "",
+        f"Points of mIoU above {study.baseline}, each run against the one of the same seed; in brackets what does not "
+        "exceed its spread over the seeds, or has no spread:",
+        "",
+        *head,
+        *(_line(gains[name]) for name in compared),
+    ]
+    if top:
+        lines += ["", f"Share of the gap between {study.baseline} and {study.ceiling} that is closed, in %:", "", *head]
+        lines += [_line(shares[name]) for name in compared]
+    return lines
+
+
+def format_gain(differences: Sequence[float]) -> str:
+    """Mean difference and its standard deviation; in brackets unless the mean is larger.
+
+    Example:
+        >>> format_gain([2.0, 3.0, 2.5]), format_gain([-1.0, 2.0]), format_gain([1.25]), format_gain([])
+        ('+2.5 ± 0.5', '(+0.5 ± 2.1)', '(+1.2)', '')
+    """
+    if not differences:
+        return ""
+    mean = statistics.mean(differences)
+    if len(differences) == 1:
+        return f"({mean:+.1f})"
+    spread = statistics.stdev(differences)
+    text = f"{mean:+.1f} ± {spread:.1f}"
+    return text if abs(mean) > spread else f"({text})"
 
 
 def format_scores(scores: Sequence[float]) -> str:

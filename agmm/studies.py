@@ -59,6 +59,8 @@ class Study:
         split: Split to score, where the study says so itself.
         protocol: How pictures are segmented to be scored, likewise.
         pseudo_protocol: How training pictures are segmented between stages, likewise.
+        baseline: Name of the row that the others are compared with; empty for no comparison.
+        ceiling: Name of the row that bounds what any annotation can reach, usually full masks; empty for none.
         published_in: What the published numbers were measured on; a label space's name, empty for none.
     """
 
@@ -70,6 +72,8 @@ class Study:
     split: str = ""
     protocol: str = ""
     pseudo_protocol: str = ""
+    baseline: str = ""
+    ceiling: str = ""
     published_in: str = ""
 
     def published(self, setting: Setting, manifest: Manifest) -> float | None:
@@ -126,15 +130,17 @@ TABLES: dict[int, Study] = {
 
 
 _PROTOCOL_KEYS = ("protocol", "pseudo_protocol")
-_KEYS = ("title", "manifests", "seeds", "base", "split", *_PROTOCOL_KEYS)
+_WORDS = ("base", "split", *_PROTOCOL_KEYS, "baseline", "ceiling")
+_KEYS = ("title", "manifests", "seeds", *_WORDS)
 
 
 def read_study(path: Path) -> Study:
     """Read a study from a TOML file.
 
     Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; ``base``, likewise a path, a TOML file of
-    settings; ``split``, ``protocol`` and ``pseudo_protocol``; and a table ``[[setting]]`` for each row with its
-    ``name``, optionally ``stages`` and ``manifests`` (some of the study's), and any setting of a recipe to change.
+    settings; ``split``, ``protocol`` and ``pseudo_protocol``; ``baseline`` and ``ceiling``, names of rows to compare
+    with; and a table ``[[setting]]`` for each row with its ``name``, optionally ``stages`` and ``manifests`` (some of
+    the study's), and any setting of a recipe to change.
 
     Args:
         path: The file.
@@ -172,8 +178,11 @@ def read_study(path: Path) -> Study:
     seeds = data.get("seeds", [])
     if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ValueError(f"{path}: seeds must be a list of whole numbers from 0, got {seeds!r}.")
-    if not all(isinstance(data.get(key, ""), str) for key in ("base", "split", *_PROTOCOL_KEYS)):
-        raise ValueError(f"{path}: base, split, {' and '.join(_PROTOCOL_KEYS)} must be words in quotes.")
+    if wrong := [key for key in _WORDS if not isinstance(data.get(key, ""), str)]:
+        raise ValueError(f"{path}: {wrong[0]} must be text in quotes, got {data[wrong[0]]!r}.")
+    for key in ("baseline", "ceiling"):
+        if data.get(key, names[0]) not in names:
+            raise ValueError(f"{path}: {key} '{data[key]}' is the name of no [[setting]].")
     for key in _PROTOCOL_KEYS:
         if (value := data.get(key, PROTOCOLS[0])) not in PROTOCOLS:
             raise ValueError(f"{path}: unknown {key} '{value}'. Choose from: {', '.join(PROTOCOLS)}.")
@@ -186,6 +195,8 @@ def read_study(path: Path) -> Study:
         data.get("split", ""),
         data.get("protocol", ""),
         data.get("pseudo_protocol", ""),
+        data.get("baseline", ""),
+        data.get("ceiling", ""),
     )
 
 

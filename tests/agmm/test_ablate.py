@@ -153,6 +153,32 @@ def test_a_row_may_keep_to_some_manifests(manifest: Manifest, tmp_path: Path) ->
     ]  # fmt: skip
 
 
+def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
+    study = Study(
+        "", (Setting("base"), Setting("better"), Setting("luck"), Setting("top")), baseline="base", ceiling="top"
+    )
+    scores = {"base": (0.40, 0.42), "better": (0.45, 0.47), "luck": (0.43, 0.40), "top": (0.50, 0.52)}
+    rows = [
+        {
+            "annotation": "20 clicks",
+            "setting": name,
+            "miou": str(v),
+            "seed": str(seed),
+            "split": "test",
+            "protocol": "w",
+        }
+        for name, values in scores.items()
+        for seed, v in enumerate(values)
+    ]
+    report = format_report(
+        study, [tiny_info(clicks_per_image=20), tiny_info("b", clicks_per_image=5)], rows, TrainConfig()
+    )
+    gains, shares = report.split("Points of mIoU above base")[1].split("Share of the gap between base and top")
+    assert "| better | +5.0 ± 0.0 |  |" in gains and "| luck | (+0.5 ± 3.5) |  |" in gains
+    assert "| better | 50 |  |" in shares and "| luck | 5 |  |" in shares
+    assert "| top |" not in gains + shares
+
+
 def test_published_numbers_stand_beside() -> None:
     info = tiny_info(clicks_per_image=20)
     row = {"annotation": "20 clicks", "setting": "L_seg", "miou": "0.5", "split": "val", "protocol": "whole"}

@@ -109,7 +109,8 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("base=1\n[[setting]]\nname='a'", "base, split, protocol and pseudo_protocol must be words"),
+        ("base=1\n[[setting]]\nname='a'", "base must be text in quotes, got 1"),
+        ("ceiling='b'\n[[setting]]\nname='a'", "ceiling 'b' is the name of no"),
         ("protocol='crop'\n[[setting]]\nname='a'", "unknown protocol 'crop'. Choose from: whole, sliding, multi-scale"),
         ("[[setting]]\nname='a'\nmanifests='x'", "setting 'a': manifests must be a list of paths"),
         ("", "holds no \\[\\[setting\\]\\]"),
