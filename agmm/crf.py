@@ -16,6 +16,22 @@ _SMOOTHNESS = {"sxy": 3, "compat": 3}
 _APPEARANCE = {"sxy": 67, "srgb": 3, "compat": 4}
 
 
+def require_crf() -> None:
+    """Import the package that computes the CRF.
+
+    Raises:
+        TrainingError: If pydensecrf2 is not installed.
+    """
+    try:
+        import pydensecrf.densecrf
+    except ImportError as error:
+        raise TrainingError(
+            f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
+            "pip install pydensecrf2"
+        ) from error
+    del pydensecrf
+
+
 def refine(images: Tensor, probs: Tensor) -> Tensor:
     """Mean-field inference of a fully connected CRF with the predictions as unary terms.
 
@@ -36,13 +52,9 @@ def refine(images: Tensor, probs: Tensor) -> Tensor:
         Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011;
         parameters of Chen et al., "DeepLab", TPAMI 2018.
     """
-    try:
-        from pydensecrf.densecrf import DenseCRF2D
-    except ImportError as error:
-        raise TrainingError(
-            f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
-            "pip install pydensecrf2"
-        ) from error
+    require_crf()
+    from pydensecrf.densecrf import DenseCRF2D
+
     num_classes, height, width = probs.shape[1:]
     refined = []
     for image, prob in zip(images, probs, strict=True):

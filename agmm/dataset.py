@@ -16,9 +16,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from agmm.config import Supervision
 from agmm.errors import TrainingError
 from agmm.labels import DENSE_SHARE, DenseLabels, Labels, SparseLabels
+from agmm.soft_labels import SoftLabels, has_soft_labels, read_row_soft_labels
 from agmm.transforms import Augmentation, Window, change_colors, crop_image, draw_window, valid_mask
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import DataError
+from data_manifests.label_space import LabelMap
 from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 
 # Coordinates are kept from one epoch to the next, up to this much in each worker process: more than a million clicks.
@@ -38,23 +40,39 @@ class Sample(NamedTuple):
         target: Train ids, uint8 (int32 above 255 classes), shape (H, W); ``ignore_index`` where there is no label.
         valid: Pixels of the picture, bool, shape (H, W); False at padding.
         image_classes: Classes labelled anywhere in the whole picture, bool, shape (C,).
+        soft_classes: Classes of the soft labels, uint8 (int32 above 255 classes), shape (K, H, W); K is 0 where labels
+            are not soft.
+        soft_shares: Their shares in parts of 255, uint8, shape (K, H, W).
     """
 
     image: Tensor
     target: Tensor
     valid: Tensor
     image_classes: Tensor
+    soft_classes: Tensor
+    soft_shares: Tensor
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether it holds soft labels."""
+        return bool(self.soft_classes.numel())
 
 
 def to_network_input(batch: Sample, device: torch.device) -> Sample:
-    """Move a batch to the device: image float32 in 0..1 of shape (N, 3, H, W), target int64 of shape (N, H, W)."""
-    image, target, valid, image_classes = (part.to(device, non_blocking=True) for part in batch)
-    return Sample(image.permute(0, 3, 1, 2).float().div_(255), target.long(), valid, image_classes)
+    """Move a batch to the device.
+
+    Returns:
+        Image float32 in 0..1 of shape (N, 3, H, W), target int64 of shape (N, H, W), classes of soft labels int64 and
+        their shares float32 in 0..1, both of shape (N, K, H, W).
+    """
+    image, target, valid, image_classes, classes, shares = (part.to(device, non_blocking=True) for part in batch)
+    image = image.permute(0, 3, 1, 2).float().div_(255)
+    return Sample(image, target.long(), valid, image_classes, classes.long(), shares.float().div_(255))
 
 
 @dataclass
 class ManifestDataset(Dataset[Sample]):
-    """Samples of the rows of a manifest.
+    """Samples of the rows of a manifest, with soft labels where they lie beside its annotations.
 
     Args:
         manifest: Where the files are and what their labels mean.
@@ -86,6 +104,11 @@ class ManifestDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def is_soft(self) -> bool:
+        """Whether its samples hold soft labels."""
+        return self.supervision == "sparse" and has_soft_labels(self.manifest)
+
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """Draw a sample.
 
@@ -104,11 +127,15 @@ class ManifestDataset(Dataset[Sample]):
         target = labels.crop(window)
         image_classes = np.zeros(self.manifest.label_space.num_classes, np.bool_)
         image_classes[labels.classes()] = True
+        none = np.empty((0, *window.crop_size), np.uint8)
+        soft = read_row_soft_labels(self.manifest, row).crop(window) if self.is_soft else SoftLabels(none, none)
         return Sample(
             torch.from_numpy(np.ascontiguousarray(pixels)),
-            torch.from_numpy(target if target.dtype == np.uint8 else target.astype(np.int32)),
+            _tensor_of_ids(target),
             torch.from_numpy(valid_mask(window)),
             torch.from_numpy(image_classes),
+            _tensor_of_ids(soft.classes),
+            torch.from_numpy(soft.shares),
         )
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample] | DataError:
@@ -129,7 +156,7 @@ class ManifestDataset(Dataset[Sample]):
         row, ignore_index = self.rows[index], self.manifest.label_space.unlabelled_value
         read = read_row_full_mask if self.supervision == "full" else read_row_annotation
         label_map = read(self.manifest, row)
-        if self.supervision == "full" or row.num_labelled > DENSE_SHARE * row.height * row.width:
+        if self.supervision == "full" or self.is_soft or row.num_labelled > DENSE_SHARE * row.height * row.width:
             return DenseLabels(label_map, ignore_index)
         labels = SparseLabels.from_label_map(label_map, ignore_index)
         if self._cached_bytes + labels.num_bytes <= _CACHE_BYTES:
@@ -207,6 +234,10 @@ def batches(loader: DataLoader[Sample]) -> Iterator[Sample]:
         if isinstance(batch, DataError):
             raise batch
         yield batch
+
+
+def _tensor_of_ids(ids: LabelMap) -> Tensor:
+    return torch.from_numpy(ids if ids.dtype == np.uint8 else ids.astype(np.int32))
 
 
 def _collate(samples: list[Sample] | DataError) -> Sample | DataError:

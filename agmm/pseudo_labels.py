@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, distributed
 
 from agmm.checkpoint import load_run
+from agmm.crf import refine
 from agmm.distributed import Ranks, join_ranks
 from agmm.errors import TrainingError
 from agmm.evaluate import evaluating
 from agmm.inference import Protocol
 from agmm.run_folder import manifest_sha256
 from agmm.samples import image_tensor, to_network
+from agmm.soft_labels import SOFT, soft_labels_path, soften, write_soft_labels
 from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
 from data_manifests.derive import rebase_row
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
@@ -51,6 +53,28 @@ def label_by_network(probs: Tensor, sparse: LabelMap, unlabelled_value: int, thr
     return np.where(labelled, sparse, guess.cpu().numpy().astype(sparse.dtype))
 
 
+def refine_known(image: Tensor, probs: Tensor, sparse: LabelMap, unlabelled_value: int) -> Tensor:
+    """Refine the probabilities of the classes known to be in a picture by a dense CRF over these alone.
+
+    Args:
+        image: RGB in 0..1, float32, shape (3, H, W).
+        probs: Probabilities of all classes, shape (C, H, W).
+        sparse: The true labels, shape (H, W); they name the classes.
+        unlabelled_value: Marks pixels without a label.
+
+    Returns:
+        Probabilities of all classes, 0 for those that are not known to be in the picture, shape (C, H, W).
+    """
+    present = np.unique(sparse[sparse != unlabelled_value]).astype(np.int64)
+    classes = torch.from_numpy(present).to(probs.device)
+    known = probs[classes]
+    known = known / known.sum(0).clamp(min=torch.finfo(known.dtype).tiny)
+    refined = torch.zeros_like(probs)
+    if len(classes):
+        refined[classes] = refine(image[None], known[None])[0]
+    return refined
+
+
 def write_pseudo_labels(
     run: Path,
     manifest: Manifest,
@@ -58,6 +82,7 @@ def write_pseudo_labels(
     *,
     protocol: Protocol,
     threshold: float = 0.0,
+    soft: bool = False,
     device: str = "auto",
     amp: bool = False,
     overwrite: bool = False,
@@ -73,8 +98,10 @@ def write_pseudo_labels(
         manifest: What it was trained on: its labels stay, and name the classes of each picture.
         out_dir: Receives ``manifest.csv``, ``manifest.json`` and ``annotations/``. ``manifest.json`` names the
             checkpoint.
-        protocol: How pictures are segmented.
+        protocol: How pictures are segmented. A dense CRF sees the classes of the picture alone.
         threshold: See :func:`label_by_network`.
+        soft: Write the network's probabilities beside each annotation (see ``agmm.soft_labels``); trainings on this
+            manifest take them for the target.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         overwrite: Replace pseudo-labels of another network or other settings that are already there.
@@ -91,7 +118,7 @@ def write_pseudo_labels(
     loaded = load_run(run, ranks.device)
     loaded.info.require_classes(manifest.label_space, manifest.path)
     split = loaded.info.config.train_split
-    settings = {
+    settings: dict[str, Any] = {
         "checkpoint": _relative(loaded.path, out_dir),
         "checkpoint_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
         "epoch": loaded.info.best_epoch,
@@ -103,6 +130,8 @@ def write_pseudo_labels(
         "source_command": manifest.info.command,
         "source_settings": dict(manifest.info.settings),
     }
+    if soft:  # without, the settings are those of folders that older versions have written
+        settings[SOFT] = True
     info = replace(manifest.info, command=PSEUDO_LABELS, settings=settings, tool_version=__version__)
     if (found := _finished(out_dir, settings, overwrite)) is not None:
         return found
@@ -112,13 +141,19 @@ def write_pseudo_labels(
         _begin(partial, settings)
     wait_for_all(ranks)
     rows = [row for row in manifest.rows_of(split) if row.annotation]
+    unlabelled_value = manifest.label_space.unlabelled_value
     with evaluating(loaded.model, ranks.device, amp):
         for row in rows[ranks.rank :: ranks.num_ranks]:
             path = partial / _annotation_name(row)
             if not path.exists():
                 sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
-                probs = protocol.predict(loaded.model, to_network(image_tensor(image), ranks.device))[0]
-                labels = label_by_network(probs, sparse, manifest.label_space.unlabelled_value, threshold)
+                picture = to_network(image_tensor(image), ranks.device)
+                probs = replace(protocol, crf=False).predict(loaded.model, picture)[0]
+                if protocol.crf:
+                    probs = refine_known(picture[0], probs, sparse, unlabelled_value)
+                if soft:
+                    write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value))
+                labels = label_by_network(probs, sparse, unlabelled_value, threshold)
                 write_atomically(path, encode_label_map(labels, manifest.label_space))
             on_image()
     wait_for_all(ranks)
@@ -145,7 +180,8 @@ def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Ma
         return manifest
     if overwrite:
         return None
-    differing = sorted(k for k in settings if manifest.info.settings.get(k) != settings[k])
+    there = manifest.info.settings
+    differing = sorted(k for k in {*settings, *there} if there.get(k) != settings.get(k))
     raise TrainingError(
         f"{out_dir}: holds other pseudo-labels ({', '.join(differing)} differ). Replace them with --overwrite, or "
         "choose another --out."

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from agmm.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
 from agmm.config import TrainConfig
+from agmm.crf import require_crf
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.given_files import STATE_NAME, weights_path
@@ -57,6 +58,7 @@ def run_stages(
     start: Start = "fresh",
     protocol: Protocol | None = None,
     threshold: float = 0.0,
+    soft: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> list[StageResult]:
@@ -72,8 +74,11 @@ def run_stages(
         out_dir: Receives ``stage-1/``, ``pseudo-labels-1/``, ``stage-2/`` ... and ``stages.json``.
         stages: Number of trainings.
         start: Later stages begin ``fresh``, as stage 1 did, or ``warm``, from the network before.
-        protocol: How pictures are segmented for their pseudo-labels; by default over seven scales and flips.
+        protocol: How pictures are segmented for their pseudo-labels; by default over seven scales and flips. With
+            ``crf`` a dense CRF refines them.
         threshold: Leave less certain pixels unlabelled; see ``agmm.pseudo_labels.label_by_network``.
+        soft: Let later stages learn the probabilities of the network before (see ``agmm.soft_labels``), not its best
+            guess alone.
         overwrite: Begin again, replacing what is in ``out_dir``.
         quiet: Show no progress on stderr.
 
@@ -81,7 +86,8 @@ def run_stages(
         One result for each stage.
 
     Raises:
-        TrainingError: As ``agmm.train.train``, or if ``out_dir`` holds a training on other data.
+        TrainingError: As ``agmm.train.train_network``, if ``out_dir`` holds a training on other data, or if the CRF's
+            package is missing.
         ValueError: If a value is out of range, or the settings differ from those of a stage already begun.
     """
     if stages < 1:
@@ -95,6 +101,8 @@ def run_stages(
             f"Stages after the first replace the sparse annotation, but supervision is {config.supervision}."
         )
     ranks, protocol = join_ranks(config.device), protocol or Protocol("multi-scale")
+    if protocol.crf and stages > 1:
+        require_crf()  # now, not after the first stage
     source, results = manifest, list[StageResult]()
     for number in range(1, stages + 1):
         run_dir = out_dir / f"stage-{number}"
@@ -104,12 +112,13 @@ def run_stages(
         results.append(StageResult(run_dir, source.path, info))
         if number < stages:
             num_images = -(-len(manifest.rows_of(config.train_split)) // ranks.num_ranks)
+            amp = config.amp and ranks.device.type == "cuda"
             hidden = quiet or not ranks.is_first or not sys.stderr.isatty()
             with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
                 source = write_pseudo_labels(
                     run_dir, manifest, out_dir / f"pseudo-labels-{number}", protocol=protocol,
-                    threshold=threshold, device=config.device, amp=config.amp and ranks.device.type == "cuda",
-                    overwrite=overwrite, on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
+                    threshold=threshold, soft=soft, overwrite=overwrite, device=config.device, amp=amp,
+                    on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
                 )  # fmt: skip
     if ranks.is_first:
         _write_summary(out_dir, results)

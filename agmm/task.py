@@ -29,8 +29,9 @@ from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.losses import AGMMLoss
 from agmm.models import build_model
-from agmm.models.network import SegmentationModel
+from agmm.models.network import SegmentationModel, SegmentationOutput
 from agmm.monitor import TermMonitor
+from agmm.soft_labels import soft_cross_entropy
 from data_manifests import Manifest
 
 
@@ -75,6 +76,17 @@ class Task:
     def autocast(self) -> AbstractContextManager[object]:
         """Where the forward pass runs."""
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.uses_amp)
+
+    def loss(self, out: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch and its terms: those of ``AGMMLoss``, or the cross-entropy against soft labels."""
+        if batch.is_soft:
+            seg = soft_cross_entropy(
+                out.logits, batch.target, batch.valid, batch.soft_classes, batch.soft_shares,
+                ignore_index=self.criterion.ignore_index,
+            )  # fmt: skip
+            return seg, {"seg": seg}
+        total, terms = self.criterion(out.features, out.logits, batch.target, batch.valid, batch.image_classes)
+        return total, terms
 
     def evaluation(self) -> dict[str, Any]:
         """How this training calls ``evaluate_rows``."""
@@ -133,6 +145,12 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks) -> Task:
     criterion = AGMMLoss(
         config.preset, config.lambda_, ignore_index=manifest.label_space.unlabelled_value, **config.loss
     )
+    options = criterion.options
+    if dataset.is_soft and (options.use_self or options.use_spar or options.use_con or options.absence_weight):
+        raise TrainingError(
+            f"{manifest.path}: these are soft pseudo-labels, which train with cross-entropy alone. Add --loss "
+            "use_self=false --loss use_spar=false --loss use_con=false --loss absence_weight=0.0."
+        )
     torch.manual_seed(config.seed)
     model = build_model(config.model(manifest.label_space.num_classes))
     if on_cuda and ranks.num_ranks > 1:

@@ -152,10 +152,8 @@ def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
             with task.synced(part == config.accumulate - 1):
                 with task.autocast():
                     out = task.net(batch.image)
-                    total, terms = task.criterion(
-                        out.features, out.logits, batch.target, batch.valid, batch.image_classes
-                    )
-                (total / config.accumulate).backward()
+                    total, terms = task.loss(out, batch)
+                (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
             task.monitor.add(step, total, terms)
         if config.clip_norm:
             nn.utils.clip_grad_norm_(task.model.parameters(), config.clip_norm)

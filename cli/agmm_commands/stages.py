@@ -57,6 +57,14 @@ from cli.training import read_settings, training_options
     type=click.IntRange(min=1),
     help="Side of sliding windows, in pixels.  [default: the training crop's; whole images for multi-scale]",
 )
+@click.option(
+    "--refine",
+    type=click.Choice(["none", "crf"]),
+    default="none",
+    show_default=True,
+    help="Refine the pseudo-labels with a dense CRF on the picture's colours (needs pydensecrf2; slow).",
+)
+@click.option("--soft", is_flag=True, help="Later stages learn the network's probabilities, not its best guess alone.")
 @overwrite_option
 @training_options
 def stages(
@@ -68,6 +76,8 @@ def stages(
     threshold: float,
     protocol: str,
     tile_size: int | None,
+    refine: str,
+    soft: bool,
     overwrite: bool,
     **flags: Any,
 ) -> None:
@@ -92,11 +102,13 @@ def stages(
         if first == "seg":
             config = replace(config, loss=SEG_ONLY)
         resolve_options(config.preset, **config.loss)
-        predict_by = make_protocol(protocol, config.crop_size, tile_size=tile_size)  # type: ignore[arg-type]
+        predict_by = make_protocol(
+            protocol, config.crop_size, tile_size=tile_size, crf=refine == "crf"  # type: ignore[arg-type]
+        )  # fmt: skip
         try:
             results = run_stages(
                 source, config, folder, stages=stages, start=start, protocol=predict_by,  # type: ignore[arg-type]
-                threshold=threshold, overwrite=overwrite,
+                threshold=threshold, soft=soft, overwrite=overwrite,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise click.ClickException("Interrupted. Repeat the command to go on.") from None

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 from agmm.checkpoint import load_run
 from agmm.errors import TrainingError
 from agmm.inference import Protocol
-from agmm.pseudo_labels import label_by_network, write_pseudo_labels
+from agmm.pseudo_labels import label_by_network, refine_known, write_pseudo_labels
 from agmm.samples import image_tensor, to_network
+from agmm.soft_labels import has_soft_labels, read_row_soft_labels, soft_labels_path, soften
 from agmm.train import train_network
 from data_manifests import DataError, Manifest, read_manifest
+from data_manifests.file_checks import MINOR_KINDS
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_image, read_mask
+from data_manifests.validate import check_manifest
 from tests.agmm.conftest import tiny_manifest
+from tests.agmm.test_crf import two_halves
 from tests.agmm.test_stages import fast_config
 
 UNLABELLED = 255
@@ -64,11 +69,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
     return run, manifest
 
 
-def write(trained: tuple[Path, Manifest], out_dir: Path, threshold: float = 0.0, overwrite: bool = False) -> Manifest:
+def write(trained: tuple[Path, Manifest], out_dir: Path, protocol: Protocol | None = None, **options: Any) -> Manifest:
     run, manifest = trained
-    return write_pseudo_labels(
-        run, manifest, out_dir, protocol=Protocol(), threshold=threshold, device="cpu", overwrite=overwrite
-    )
+    return write_pseudo_labels(run, manifest, out_dir, protocol=protocol or Protocol(), device="cpu", **options)
 
 
 def test_an_ordinary_annotation_with_its_origin(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
@@ -97,6 +100,103 @@ def test_an_ordinary_annotation_with_its_origin(trained: tuple[Path, Manifest], 
             labels
         )
     assert {path.name for path in found.path.parent.iterdir()} == {"manifest.csv", "manifest.json", "annotations"}
+
+
+def probs_of(run: Path, picture: Path) -> torch.Tensor:
+    with torch.inference_mode():
+        logits = load_run(run).model(to_network(image_tensor(read_image(picture)), "cpu")).logits
+        return logits.softmax(1)[0]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_soft_labels_lie_beside_the_same_annotation(
+    trained: tuple[Path, Manifest], tmp_path: Path, threshold: float
+) -> None:
+    run, manifest = trained
+    hard = write(trained, tmp_path / "hard", threshold=threshold)
+    soft = write(trained, tmp_path / "soft", threshold=threshold, soft=True)
+    assert soft.rows == hard.rows
+    assert soft.info.settings == {**hard.info.settings, "soft": True}
+    assert has_soft_labels(soft) and not has_soft_labels(hard)
+    assert not [problem for problem in check_manifest(soft) if problem.kind not in MINOR_KINDS]
+    assert not list((tmp_path / "hard").rglob("*.npz"))
+    for row, before in zip(soft.rows, manifest.rows, strict=True):
+        if row.split == "val":
+            continue
+        sparse = read_mask(manifest.resolve(before.annotation))
+        expected = soften(probs_of(run, manifest.resolve(before.image)), sparse, UNLABELLED)
+        found, annotation = read_row_soft_labels(soft, row), read_mask(soft.resolve(row.annotation))
+        assert np.array_equal(found.classes, expected.classes) and np.array_equal(found.shares, expected.shares)
+        there = annotation != UNLABELLED
+        assert np.array_equal(found.classes[0][there], annotation[there])
+        assert there.all() == (threshold == 0)
+
+
+def test_soft_labels_and_hard_ones_do_not_replace_each_other(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    for first in (False, True):
+        folder = tmp_path / f"first-{first}"
+        made = write(trained, folder, soft=first)
+        with pytest.raises(TrainingError, match=r"holds other pseudo-labels \(soft differ\)"):
+            write(trained, folder, soft=not first)
+        assert write(trained, folder, soft=first) == made
+        replaced = write(trained, folder, soft=not first, overwrite=True)
+        assert has_soft_labels(replaced) is not first
+        assert soft_labels_path(replaced.resolve(replaced.rows[0].annotation)).exists() is not first
+
+
+def test_a_crf_sees_the_classes_of_the_picture_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+
+    def refine(images: torch.Tensor, probs: torch.Tensor) -> torch.Tensor:
+        seen.extend([images, probs])
+        return probs.flip(1)
+
+    monkeypatch.setattr("agmm.pseudo_labels.refine", refine)
+    rng = np.random.default_rng(0)
+    image, probs = torch.rand(3, 4, 5), torch.from_numpy(rng.dirichlet(np.ones(4), (4, 5)).transpose(2, 0, 1))
+    sparse = np.full((4, 5), UNLABELLED, np.uint8)
+    sparse[0, 0], sparse[3, 1] = 3, 1
+    refined = refine_known(image, probs, sparse, UNLABELLED)
+    known = probs[[1, 3]] / (probs[1] + probs[3])
+    assert torch.equal(seen[0], image[None])
+    torch.testing.assert_close(seen[1], known[None])
+    torch.testing.assert_close(refined[[1, 3]], known.flip(0))
+    assert not refined[[0, 2]].any()
+    seen.clear()
+    assert not refine_known(image, probs, np.full((4, 5), UNLABELLED, np.uint8), UNLABELLED).any()
+    assert not seen
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_labels_are_those_that_the_crf_has_refined(
+    trained: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soft: bool
+) -> None:
+    run, manifest = trained
+    monkeypatch.setattr(
+        "agmm.pseudo_labels.refine", lambda _, probs: 0.1 + 0.0 * probs + (probs == probs.amin(1, True))
+    )
+    found = write(trained, tmp_path / "labels", Protocol(crf=True), soft=soft)
+    assert found.info.settings["protocol"] == "whole image, single scale, dense CRF"
+    row, before = found.rows[0], manifest.rows[0]
+    sparse = read_mask(manifest.resolve(before.annotation))
+    probs = probs_of(run, manifest.resolve(before.image))
+    classes = sorted(set(sparse.flatten().tolist()) - {UNLABELLED})
+    unlikeliest = np.array(classes)[probs[classes].argmin(0).numpy()]
+    expected = np.where(sparse == UNLABELLED, unlikeliest, sparse)
+    assert np.array_equal(read_mask(found.resolve(row.annotation)), expected)
+    if soft:
+        assert np.array_equal(read_row_soft_labels(found, row).classes[0], expected)
+
+
+def test_the_real_crf_follows_the_colours_of_the_known_classes() -> None:
+    pytest.importorskip("pydensecrf", reason="the dense CRF needs the package pydensecrf2")
+    images, halves = two_halves()
+    probs = torch.cat([torch.full((1, 24, 32), 0.5), halves[0] / 2])  # a class that is not in the picture leads
+    sparse = np.full((24, 32), UNLABELLED, np.uint8)
+    sparse[0, 0], sparse[0, 31] = 1, 2
+    refined = refine_known(images[0], probs, sparse, UNLABELLED)
+    assert torch.equal(refined.argmax(0), (images[0, 0] > 0.5).long() + 1)
+    assert not torch.equal(halves[0].argmax(0), (images[0, 0] > 0.5).long())
 
 
 def test_done_labels_are_not_made_again_and_others_not_replaced(trained: tuple[Path, Manifest], tmp_path: Path) -> None:

@@ -165,10 +165,72 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     assert "Did you mean 'use_self'?" in wrong.stderr
 
 
+def test_soft_labels_are_learned_and_their_run_can_be_run_again(
+    manifest: Manifest, done: tuple[Path, list[StageResult]], tmp_path: Path
+) -> None:
+    out_dir = tmp_path / "mt"
+    config = tmp_path / "fast.toml"
+    config.write_text(fast_config().to_toml())
+    start = ["stages", str(manifest.path), "--config", str(config), "--out", str(out_dir), "--protocol", "whole"]
+    result = CliRunner().invoke(main, [*start, "--soft"])
+    assert result.exit_code == 0, result.output
+    weights = [load_file(folder / "stage-2/weights.safetensors") for folder in (out_dir, done[0])]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    first = [load_file(folder / "stage-1/weights.safetensors") for folder in (out_dir, done[0])]
+    assert all(torch.equal(first[0][name], first[1][name]) for name in first[0])
+    # The manifest says that its labels are soft, so a training of its own learns them too.
+    labels = out_dir / "pseudo-labels-1"
+    again = ["train", str(labels), "--config", str(out_dir / "stage-2/config.toml"), "--out", str(tmp_path / "again")]
+    result = CliRunner().invoke(main, again)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "again/weights.safetensors").read_bytes() == (
+        out_dir / "stage-2/weights.safetensors"
+    ).read_bytes()
+    more = CliRunner().invoke(main, ["train", str(labels), "--config", str(config), "--out", str(tmp_path / "more")])
+    assert more.exit_code == 1
+    assert "soft pseudo-labels, which train with cross-entropy alone. Add --loss use_self=false" in more.stderr
+    assert not (tmp_path / "more").exists()
+    hard = CliRunner().invoke(main, start)
+    assert hard.exit_code == 1 and "holds other pseudo-labels (soft differ)" in hard.stderr
+
+
+def test_the_loss_of_soft_labels_is_that_of_the_log(manifest: Manifest, tmp_path: Path) -> None:
+    stages(manifest, tmp_path / "mt", soft=True)
+    lines = (tmp_path / "mt/stage-2/log.csv").read_text().splitlines()
+    row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    assert row["loss"] == row["seg"] and 0 < float(row["seg"]) < 3
+    assert "self" not in row
+
+
+def test_a_missing_crf_is_told_before_the_first_stage(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    result = CliRunner().invoke(
+        main, ["stages", str(manifest.path), "--device", "cpu", "--out", str(tmp_path / "mt"), "--refine", "crf"]
+    )
+    assert result.exit_code == 1
+    assert "pip install pydensecrf2" in result.stderr
+    assert not (tmp_path / "mt").exists()
+
+
+def test_refined_labels_through_the_command(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agmm.stages.require_crf", lambda: None)
+    monkeypatch.setattr("agmm.pseudo_labels.refine", lambda _, probs: probs)
+    (tmp_path / "fast.toml").write_text(fast_config().to_toml())
+    words = ["stages", str(manifest.path), "--config", str(tmp_path / "fast.toml"), "--out", str(tmp_path / "mt")]
+    result = CliRunner().invoke(main, [*words, "--refine", "crf", "--protocol", "whole"])
+    assert result.exit_code == 0, result.output
+    settings = read_manifest(tmp_path / "mt/pseudo-labels-1").info.settings
+    assert settings["protocol"] == "whole image, single scale, dense CRF"
+
+
 def test_two_processes_share_the_work(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "fast.toml").write_text(fast_config().to_toml())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "agmm"]
-    settings = ["--config", "fast.toml", "--out", "mt", "--init", "warm", "--protocol", "whole"]
+    settings = ["--config", "fast.toml", "--out", "mt", "--init", "warm", "--protocol", "whole", "--soft"]
     command = [*torchrun, "stages", str(manifest.path), *settings]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
