@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,11 @@ def usage_errors() -> Iterator[None]:
         yield
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def echo_next(*words: object) -> None:
+    """Tell the command that a user most likely wants next, ready to be copied."""
+    click.echo(f"Next: {shlex.join(map(str, words))}")
 
 
 def echo_json(data: Any) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.options import overwrite_option
-from cli.reporting import usage_errors
+from cli.reporting import echo_next, usage_errors
 from cli.training import read_settings, training_options
 
 if TYPE_CHECKING:
     from agmm.ablate import Plan
+    from agmm.studies import Study
+
+    Row = dict[str, str]  # of results.csv
 
 
 def _read_seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
@@ -26,6 +30,14 @@ def _read_seeds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise click.BadParameter(f"expected different numbers from 0, got '{text}'.")
     return seeds
+
+
+def _worth_a_look(study: Study, rows: Sequence[Row]) -> tuple[Row, Row]:
+    """The best run, and what to compare it with: the baseline's run, or the first setting's, on the same data."""
+    rivals = [row for row in rows if row["setting"] != study.ceiling] or rows
+    best = max(rivals, key=lambda row: float(row["miou"]))
+    beside = [row for row in rows if (row["annotation"], row["seed"]) == (best["annotation"], best["seed"])]
+    return next((row for row in beside if row["setting"] == study.baseline), beside[0]), best
 
 
 @click.command()
@@ -60,6 +72,13 @@ def _read_seeds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
     show_default=True,
     help="Least probability of a pseudo-label, 0..1.",
 )
+@click.option(
+    "--refine",
+    type=click.Choice(["none", "crf"]),
+    default="none",
+    show_default=True,
+    help="Refine pseudo-labels with a dense CRF on the picture's colours (needs pydensecrf2; slow).",
+)
 @overwrite_option
 @training_options
 def ablate(
@@ -71,6 +90,7 @@ def ablate(
     protocol: str | None,
     pseudo_protocol: str | None,
     threshold: float,
+    refine: str,
     overwrite: bool,
     **flags: Any,
 ) -> None:
@@ -101,16 +121,18 @@ def ablate(
         manifests = [read_manifest(path) for path in paths]
         config = read_settings({**flags, "config_path": flags["config_path"] or study.base})
         require_training_packages()
-        from agmm.ablate import REPORT_NAME, RESULTS_NAME, run_study
+        from agmm.ablate import REPORT_NAME, RESULTS_NAME, annotation_names, run_study
+        from agmm.crf import require_crf
         from agmm.inference import make_protocol
 
+        if refine == "crf":
+            require_crf()  # now, not when the first stage of a run is trained
+        scored_split, pseudo = split or study.split or "val", pseudo_protocol or study.pseudo_protocol or "multi-scale"
         try:
-            run_study(
-                study, manifests, config, out, seeds=seeds or study.seeds or (0,),
-                split=split or study.split or "val", protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
-                pseudo_protocol=make_protocol(
-                    pseudo_protocol or study.pseudo_protocol or "multi-scale", config.crop_size
-                ),  # type: ignore[arg-type]
+            rows = run_study(
+                study, manifests, config, out, seeds=seeds or study.seeds or (0,), split=scored_split,
+                protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
+                pseudo_protocol=make_protocol(pseudo, config.crop_size, crf=refine == "crf"),  # type: ignore[arg-type]
                 threshold=threshold, overwrite=overwrite, on_run=announce,
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -120,3 +142,8 @@ def ablate(
     report = (out / REPORT_NAME).read_text(encoding="utf-8")
     click.echo(report.partition("\nSettings ")[0].rstrip())
     click.echo(f"\nWritten: {out / RESULTS_NAME}, {out / REPORT_NAME}")
+    reference, best = _worth_a_look(study, rows)
+    runs = dict.fromkeys(out / row["run"] for row in (reference, best))
+    manifest = dict(zip(annotation_names(manifests), paths, strict=True))[best["annotation"]]
+    on_split = () if scored_split == "val" else ("--split", scored_split)
+    echo_next("agmm", "report", *runs, "--manifest", manifest, *on_split)

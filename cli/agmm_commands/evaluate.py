@@ -11,7 +11,7 @@ import click
 from cli.options import json_option, manifest_argument
 from cli.prediction import prediction_options, run_argument
 from cli.progress import progress
-from cli.reporting import echo_json, usage_errors
+from cli.reporting import echo_json, echo_next, usage_errors
 
 
 @click.command()
@@ -45,6 +45,7 @@ def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
     require_training_packages()
     from agmm.evaluate_run import evaluate_run
     from agmm.evaluation_files import format_table
+    from agmm.run_folder import RUN_NAME
 
     with usage_errors(), progress(num_images * (2 if settings["gmm"] else 1)) as advance:
         records = evaluate_run(run, source, on_image=advance, **settings)
@@ -56,3 +57,6 @@ def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
     click.echo("\n\n".join(map(format_table, records)))
     folder = settings["out_dir"] or (run if run.is_dir() else run.parent)
     click.echo(f"\nWritten: {folder}/evaluation.json, evaluation.csv, confusion.csv")
+    if folder == run and (run / RUN_NAME).is_file():  # what a report reads
+        split = settings["split"]
+        echo_next("agmm", "report", run, "--manifest", manifest, *(() if split == "val" else ("--split", split)))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cli.options import manifest_argument, overwrite_option
-from cli.reporting import usage_errors
+from cli.reporting import echo_next, usage_errors
 from cli.training import read_settings, training_options
 
 
@@ -119,4 +119,4 @@ def stages(
         score = "not validated" if info.best_miou is None else f"mIoU {100 * info.best_miou:.1f} %"
         click.echo(f"Stage {number}: {score} on {info.config.val_split} after epoch {info.best_epoch} of {info.epoch}.")
     click.echo(f"Networks and pseudo-labels are in {folder}.")
-    click.echo(f"Next: agmm evaluate {results[-1].run_dir} {manifest}")
+    echo_next("agmm", "evaluate", results[-1].run_dir, manifest)

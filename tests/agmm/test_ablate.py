@@ -1,4 +1,6 @@
 import csv
+import shlex
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +19,7 @@ from agmm.inference import Protocol
 from agmm.studies import TABLES, Setting, Study
 from cli.agmm_cli import main
 from data_manifests import Manifest, known_label_space, read_manifest
+from data_manifests.image_io import write_atomically
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.test_stages import fast_config
 
@@ -227,7 +230,58 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "run 1/1: tiny, a, seed 3" in result.stderr
     assert "; train split, whole image" in result.stdout
-    assert "| setting | tiny |" in result.stdout and result.stdout.splitlines()[-1].startswith("Written: ")
+    assert "| setting | tiny |" in result.stdout and result.stdout.splitlines()[-2].startswith("Written: ")
+    run = tmp_path / "out/runs/tiny/a/seed-3/stage-1"
+    assert result.stdout.splitlines()[-1] == f"Next: agmm report {run} --manifest {manifest.path} --split train"
+
+
+def test_the_next_command_compares_the_best_setting_with_the_baseline(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"a": 0.3, "b": 0.5, "c": 0.4}
+
+    def run_study(*_: Any, **__: Any) -> list[dict[str, str]]:
+        write_atomically(tmp_path / "my out/report.md", b"text")
+        return [
+            {"annotation": "tiny", "setting": name, "seed": seed, "miou": str(miou), "run": f"runs/{name}/{seed}"}
+            for name, miou in scores.items()
+            for seed in ("0", "1")
+        ]
+
+    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
+    text = "".join(f'[[setting]]\nname = "{name}"\n' for name in scores)
+    (tmp_path / "s.toml").write_text('title = "T"\n' + text)
+    words = [manifest.path, tmp_path / "s.toml", "--device", "cpu", "--out", tmp_path / "my out"]
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    a, b, c = (shlex.quote(str(tmp_path / f"my out/runs/{name}/0")) for name in "abc")
+    assert result.stdout.splitlines()[-1] == f"Next: agmm report {a} {b} --manifest {manifest.path}"
+    scores["a"] = 0.6
+    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {a} --manifest {manifest.path}"
+    (tmp_path / "s.toml").write_text('title = "T"\nbaseline = "b"\nceiling = "a"\n' + text)
+    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} --manifest {manifest.path}"
+    scores["c"] = 0.55
+    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} {c} --manifest {manifest.path}"
+
+
+def test_a_missing_crf_is_told_at_once(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    arguments = [manifest.path, "--table", "2", "--device", "cpu", "--out", tmp_path / "out"]
+    result = invoke(*arguments, "--refine", "crf")
+    assert result.exit_code == 1
+    assert "pip install pydensecrf2" in result.stderr
+    assert not (tmp_path / "out").exists()
+    seen: list[str] = []
+
+    def run_study(*_: Any, pseudo_protocol: Protocol, **__: Any) -> list[dict[str, str]]:
+        seen.append(str(pseudo_protocol))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
+    monkeypatch.setattr("agmm.crf.require_crf", lambda: None)
+    for refine in ("crf", "none"):
+        invoke(*arguments, "--refine", refine)
+    assert [text.endswith(", dense CRF") for text in seen] == [True, False]
 
 
 @pytest.mark.parametrize(

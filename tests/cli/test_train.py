@@ -1,4 +1,5 @@
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,24 @@ def test_train_says_where_everything_is(manifest: Path, run: tuple[Path, Result]
     assert "aspp_rates = [1]" in config and "crop_size = [32, 32]" in config and "use_con = false" in config
     # The rest comes from the default recipe.
     assert 'optimizer = "adamw"' in config
+
+
+def test_each_command_names_one_that_can_follow(manifest: Path, run: tuple[Path, Result], tmp_path: Path) -> None:
+    def follow(result: Result, *more: object) -> Result:
+        assert result.exit_code == 0, result.output
+        words = result.stdout.splitlines()[-1].removeprefix("Next: agmm ")
+        return agmm(*shlex.split(words), *more)
+
+    run_dir, trained = run
+    evaluated = follow(trained)
+    assert evaluated.stdout.splitlines()[-1] == f"Next: agmm report {run_dir} --manifest {manifest}"
+    reported = follow(evaluated, "--out", tmp_path / "report", "--limit", "1", "--device", "cpu")
+    assert reported.exit_code == 0, reported.output
+    on_train = agmm("evaluate", run_dir, manifest, "--split", "train", "--limit", 1)
+    assert on_train.stdout.splitlines()[-1].endswith(" --split train")
+    # A report reads the scores in the run's folder.
+    elsewhere = agmm("evaluate", run_dir, manifest, "--limit", 1, "--out", tmp_path / "scores")
+    assert elsewhere.exit_code == 0 and "Next:" not in elsewhere.stdout
 
 
 def test_the_command_in_the_run_folder_gives_the_same_network(
