@@ -78,7 +78,7 @@ def plan_runs(
         for setting in study.settings:
             if not setting.trains_on(manifest):
                 continue
-            what = json.dumps(setting.changes, sort_keys=True)
+            what = json.dumps([setting.changes, setting.pseudo_classes], sort_keys=True)
             folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
             for seed in seeds:
                 config = setting.apply(base, seed)
@@ -155,7 +155,8 @@ def run_study(
                 on_run(number, len(plans), plan)
                 stages = run_stages(
                     plan.manifest, plan.config, plan.run_dir, stages=plan.setting.stages, protocol=pseudo_protocol,
-                    threshold=threshold, overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
+                    threshold=threshold, pseudo_classes=plan.setting.pseudo_classes,
+                    overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
                 )  # fmt: skip
                 run = stages[-1].run_dir
                 amp = plan.config.amp and ranks.device.type == "cuda"
@@ -188,7 +189,9 @@ def _checksums(
         # Where it runs is not part of it: processes that share a study have devices of their own.
         config = replace(plan.config, device="auto", workers=0)
         settings = [config.to_toml(), of_manifests[plan.manifest.path], split, protocol, str(plan.setting.stages)]
-        settings += [between_stages] if plan.setting.stages > 1 else []
+        if plan.setting.stages > 1:
+            settings += [between_stages]
+            settings += [plan.setting.pseudo_classes] if plan.setting.pseudo_classes != "labelled" else []
         result[plan.key] = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
     return result
 

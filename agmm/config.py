@@ -21,6 +21,9 @@ Supervision = Literal["sparse", "full"]
 #: How validation predicts a picture; ``agmm.inference.Protocol`` describes them.
 ProtocolName = Literal["whole", "sliding", "multi-scale"]
 
+#: Classes that the pseudo-labels of a picture may hold between stages: those of its true labels, or all.
+PseudoClasses = Literal["labelled", "all"]
+
 PRESETS = ("paper", "released")
 SUPERVISIONS = get_args(Supervision)
 OPTIMIZERS = ("sgd", "adamw")

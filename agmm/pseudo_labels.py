@@ -8,13 +8,15 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 from agmm.checkpoint import load_run
+from agmm.config import PseudoClasses
 from agmm.crf import refine
 from agmm.distributed import Ranks, join_ranks
 from agmm.errors import TrainingError
@@ -30,43 +32,66 @@ from data_manifests.row_files import read_row_annotation, read_row_image
 from data_manifests.schema import PSEUDO_LABELS
 
 
-def label_by_network(probs: Tensor, sparse: LabelMap, unlabelled_value: int, threshold: float = 0.0) -> LabelMap:
-    """The network's best guess at every pixel among the classes known to be in the picture.
+def candidate_classes(
+    sparse: LabelMap, unlabelled_value: int, num_classes: int, pseudo_classes: PseudoClasses = "labelled"
+) -> NDArray[np.int64]:
+    """Classes that the pseudo-labels of a picture may hold, ascending.
+
+    Args:
+        sparse: The true labels, shape (H, W).
+        unlabelled_value: Marks pixels without a label.
+        num_classes: Number of classes.
+        pseudo_classes: ``labelled``, those that occur in ``sparse``; right where annotators marked every class of the
+            picture. ``all``, every class; for labels that miss classes, as few random clicks do.
+    """
+    if pseudo_classes == "all":
+        return np.arange(num_classes)
+    return np.unique(sparse[sparse != unlabelled_value]).astype(np.int64)
+
+
+def label_by_network(
+    probs: Tensor,
+    sparse: LabelMap,
+    unlabelled_value: int,
+    threshold: float = 0.0,
+    candidates: NDArray[np.int64] | None = None,
+) -> LabelMap:
+    """The network's best guess at every pixel among the classes that the picture may hold.
 
     Args:
         probs: Probabilities of all classes, shape (C, H, W).
-        sparse: The true labels, shape (H, W); they stay as they are, and only classes that occur in them are guessed.
+        sparse: The true labels, shape (H, W); they stay as they are.
         unlabelled_value: Marks pixels without a label.
         threshold: Leave a pixel unlabelled where the best class has less than this share of the probability of all
             classes that are guessed.
+        candidates: Classes that are guessed; those of the true labels if not given.
 
     Returns:
-        Train ids, shape (H, W); without any true label all pixels stay unlabelled.
+        Train ids, shape (H, W); without any candidate all pixels stay unlabelled.
     """
-    labelled = sparse != unlabelled_value
-    classes = torch.from_numpy(np.unique(sparse[labelled]).astype(np.int64)).to(probs.device)
-    if not len(classes):
+    if candidates is None:
+        candidates = candidate_classes(sparse, unlabelled_value, len(probs))
+    if not len(candidates):
         return sparse.copy()
+    classes = torch.from_numpy(candidates).to(probs.device)
     known = probs[classes]
     best, index = known.max(0)
     guess = classes[index].masked_fill(best < threshold * known.sum(0), unlabelled_value)
-    return np.where(labelled, sparse, guess.cpu().numpy().astype(sparse.dtype))
+    return np.where(sparse != unlabelled_value, sparse, guess.cpu().numpy().astype(sparse.dtype))
 
 
-def refine_known(image: Tensor, probs: Tensor, sparse: LabelMap, unlabelled_value: int) -> Tensor:
-    """Refine the probabilities of the classes known to be in a picture by a dense CRF over these alone.
+def refine_among(image: Tensor, probs: Tensor, candidates: NDArray[np.int64]) -> Tensor:
+    """Refine the probabilities of the classes that a picture may hold by a dense CRF over these alone.
 
     Args:
         image: RGB in 0..1, float32, shape (3, H, W).
         probs: Probabilities of all classes, shape (C, H, W).
-        sparse: The true labels, shape (H, W); they name the classes.
-        unlabelled_value: Marks pixels without a label.
+        candidates: The classes.
 
     Returns:
-        Probabilities of all classes, 0 for those that are not known to be in the picture, shape (C, H, W).
+        Probabilities of all classes, 0 for the others, shape (C, H, W).
     """
-    present = np.unique(sparse[sparse != unlabelled_value]).astype(np.int64)
-    classes = torch.from_numpy(present).to(probs.device)
+    classes = torch.from_numpy(candidates).to(probs.device)
     known = probs[classes]
     known = known / known.sum(0).clamp(min=torch.finfo(known.dtype).tiny)
     refined = torch.zeros_like(probs)
@@ -83,6 +108,7 @@ def write_pseudo_labels(
     protocol: Protocol,
     threshold: float = 0.0,
     soft: bool = False,
+    pseudo_classes: PseudoClasses = "labelled",
     device: str = "auto",
     amp: bool = False,
     overwrite: bool = False,
@@ -95,13 +121,14 @@ def write_pseudo_labels(
 
     Args:
         run: Folder of a training.
-        manifest: What it was trained on: its labels stay, and name the classes of each picture.
+        manifest: What it was trained on: its labels stay.
         out_dir: Receives ``manifest.csv``, ``manifest.json`` and ``annotations/``. ``manifest.json`` names the
             checkpoint.
-        protocol: How pictures are segmented. A dense CRF sees the classes of the picture alone.
+        protocol: How pictures are segmented. A dense CRF sees the classes that the picture may hold alone.
         threshold: See :func:`label_by_network`.
         soft: Write the network's probabilities beside each annotation (see ``agmm.soft_labels``); trainings on this
             manifest take them for the target.
+        pseudo_classes: See :func:`candidate_classes`.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         overwrite: Replace pseudo-labels of another network or other settings that are already there.
@@ -110,8 +137,10 @@ def write_pseudo_labels(
     Raises:
         DataError: If the run cannot be loaded, its classes differ, a file cannot be read, or the folder holds something
             else.
-        ValueError: If the threshold is out of range.
+        ValueError: If the threshold is out of range, or ``pseudo_classes`` unknown.
     """
+    if pseudo_classes not in get_args(PseudoClasses):
+        raise ValueError(f"Unknown pseudo_classes '{pseudo_classes}'. Choose from: labelled, all.")
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must lie in [0, 1], got {threshold}.")
     ranks = join_ranks(device)
@@ -130,8 +159,11 @@ def write_pseudo_labels(
         "source_command": manifest.info.command,
         "source_settings": dict(manifest.info.settings),
     }
-    if soft:  # without, the settings are those of folders that older versions have written
+    # Without these, the settings are those of folders that older versions have written.
+    if soft:
         settings[SOFT] = True
+    if pseudo_classes != "labelled":
+        settings["pseudo_classes"] = pseudo_classes
     info = replace(manifest.info, command=PSEUDO_LABELS, settings=settings, tool_version=__version__)
     if (found := _finished(out_dir, settings, overwrite)) is not None:
         return found
@@ -149,11 +181,12 @@ def write_pseudo_labels(
                 sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
                 picture = to_network(image_tensor(image), ranks.device)
                 probs = replace(protocol, crf=False).predict(loaded.model, picture)[0]
+                candidates = candidate_classes(sparse, unlabelled_value, len(probs), pseudo_classes)
                 if protocol.crf:
-                    probs = refine_known(picture[0], probs, sparse, unlabelled_value)
+                    probs = refine_among(picture[0], probs, candidates)
                 if soft:
-                    write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value))
-                labels = label_by_network(probs, sparse, unlabelled_value, threshold)
+                    write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value, candidates))
+                labels = label_by_network(probs, sparse, unlabelled_value, threshold, candidates)
                 write_atomically(path, encode_label_map(labels, manifest.label_space))
             on_image()
     wait_for_all(ranks)

@@ -51,17 +51,19 @@ class SoftLabels(NamedTuple):
         return SoftLabels(part[: len(self.classes)].copy(), part[len(self.classes) :].astype(np.uint8))
 
 
-def soften(probs: Tensor, sparse: LabelMap, unlabelled_value: int) -> SoftLabels:
-    """Soft labels of a picture: the network's probabilities, among the classes known to be in the picture.
+def soften(
+    probs: Tensor, sparse: LabelMap, unlabelled_value: int, candidates: NDArray[np.int64] | None = None
+) -> SoftLabels:
+    """Soft labels of a picture: the network's probabilities, among the classes that it may hold.
 
     Args:
         probs: Probabilities of all classes, shape (C, H, W).
-        sparse: The true labels, shape (H, W). They get the whole share of their pixel, and only classes that occur in
-            them get any.
+        sparse: The true labels, shape (H, W); they get the whole share of their pixel.
         unlabelled_value: Marks pixels without a label.
+        candidates: Classes that get shares; those of the true labels if not given.
     """
     labelled = sparse != unlabelled_value
-    present = np.unique(sparse[labelled])
+    present = (np.unique(sparse[labelled]) if candidates is None else candidates).astype(sparse.dtype)
     classes = np.zeros((NUM_KEPT, *sparse.shape), sparse.dtype)
     shares = np.zeros((NUM_KEPT, *sparse.shape), np.uint8)
     if not len(present):

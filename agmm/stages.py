@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from agmm.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
-from agmm.config import TrainConfig
+from agmm.config import PseudoClasses, TrainConfig
 from agmm.crf import require_crf
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
@@ -59,6 +59,7 @@ def run_stages(
     protocol: Protocol | None = None,
     threshold: float = 0.0,
     soft: bool = False,
+    pseudo_classes: PseudoClasses = "labelled",
     overwrite: bool = False,
     quiet: bool = False,
 ) -> list[StageResult]:
@@ -79,6 +80,8 @@ def run_stages(
         threshold: Leave less certain pixels unlabelled; see ``agmm.pseudo_labels.label_by_network``.
         soft: Let later stages learn the probabilities of the network before (see ``agmm.soft_labels``), not its best
             guess alone.
+        pseudo_classes: Classes that the labels of a picture may hold: those of its true labels (``labelled``), or
+            ``all``, where true labels miss classes.
         overwrite: Begin again, replacing what is in ``out_dir``.
         quiet: Show no progress on stderr.
 
@@ -117,7 +120,8 @@ def run_stages(
             with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
                 source = write_pseudo_labels(
                     run_dir, manifest, out_dir / f"pseudo-labels-{number}", protocol=protocol,
-                    threshold=threshold, soft=soft, overwrite=overwrite, device=config.device, amp=amp,
+                    threshold=threshold, soft=soft, pseudo_classes=pseudo_classes, overwrite=overwrite,
+                    device=config.device, amp=amp,
                     on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
                 )  # fmt: skip
     if ranks.is_first:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from agmm.config import PROTOCOLS, TrainConfig, read_toml
+from agmm.config import PROTOCOLS, PseudoClasses, TrainConfig, read_toml
 from agmm.errors import TrainingError
 from data_manifests import Manifest
 
@@ -21,6 +21,7 @@ class Setting:
         changes: What it changes in the base settings, by the names of ``TrainConfig``.
         stages: Number of trainings; 2 is multi-stage training (MT).
         manifests: What to train it on, where that is not all of the study's manifests.
+        pseudo_classes: Classes that pseudo-labels may hold; see ``agmm.stages.run_stages``.
         published: mIoU in per cent by annotation, named as :func:`published_as` does.
     """
 
@@ -28,6 +29,7 @@ class Setting:
     changes: Mapping[str, Any] = field(default_factory=dict)
     stages: int = 1
     manifests: tuple[Path, ...] = ()
+    pseudo_classes: PseudoClasses = "labelled"
     published: Mapping[str, float] = field(default_factory=dict)
 
     def trains_on(self, manifest: Manifest) -> bool:
@@ -129,6 +131,7 @@ TABLES: dict[int, Study] = {
 }  # fmt: skip
 
 
+_ROW_KEYS = ("name", "stages", "manifests", "pseudo_classes")
 _PROTOCOL_KEYS = ("protocol", "pseudo_protocol")
 _WORDS = ("base", "split", *_PROTOCOL_KEYS, "baseline", "ceiling")
 _KEYS = ("title", "manifests", "seeds", *_WORDS)
@@ -139,8 +142,8 @@ def read_study(path: Path) -> Study:
 
     Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; ``base``, likewise a path, a TOML file of
     settings; ``split``, ``protocol`` and ``pseudo_protocol``; ``baseline`` and ``ceiling``, names of rows to compare
-    with; and a table ``[[setting]]`` for each row with its ``name``, optionally ``stages`` and ``manifests`` (some of
-    the study's), and any setting of a recipe to change.
+    with; and a table ``[[setting]]`` for each row with its ``name``, optionally ``stages``, ``manifests`` (some of
+    the study's) and ``pseudo_classes``, and any setting of a recipe to change.
 
     Args:
         path: The file.
@@ -213,8 +216,11 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
         raise ValueError(f"{path}: [[setting]] number {number} needs a name.")
     if type(stages) is not int or stages < 1:
         raise ValueError(f"{path}: setting '{name}': stages must be a whole number from 1, got {stages!r}.")
-    changes = {key: value for key, value in table.items() if key not in ("name", "stages", "manifests")}
-    setting = Setting(name, changes, stages, _read_manifests(path, table, f"{path}: setting '{name}'"))
+    if (pseudo_classes := table.get("pseudo_classes", "labelled")) not in get_args(PseudoClasses):
+        raise ValueError(f"{path}: setting '{name}': pseudo_classes must be labelled or all, got {pseudo_classes!r}.")
+    changes = {key: value for key, value in table.items() if key not in _ROW_KEYS}
+    manifests = _read_manifests(path, table, f"{path}: setting '{name}'")
+    setting = Setting(name, changes, stages, manifests, pseudo_classes)
     if "seed" in setting.changes:
         raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
     try:

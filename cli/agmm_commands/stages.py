@@ -38,6 +38,13 @@ from cli.training import read_settings, training_options
     help="Later stages begin as stage 1 did, or from the network before.",
 )
 @click.option(
+    "--pseudo-classes",
+    type=click.Choice(["labelled", "all"]),
+    default="labelled",
+    show_default=True,
+    help="Classes that pseudo-labels may hold: those labelled in the picture, or all, where labels miss classes.",
+)
+@click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     default=0.0,
@@ -73,6 +80,7 @@ def stages(
     out: Path | None,
     first: str,
     start: str,
+    pseudo_classes: str,
     threshold: float,
     protocol: str,
     tile_size: int | None,
@@ -84,8 +92,8 @@ def stages(
     """Train on MANIFEST in stages.
 
     Stage 1 trains on the sparse labels. Its network then labels every pixel of the training pictures, only with classes
-    that are labelled in the picture and never against a true label, and stage 2 trains a new network on that. Repeat an
-    interrupted command to go on.
+    that are labelled in the picture (see --pseudo-classes) and never against a true label, and stage 2 trains a new
+    network on that. Repeat an interrupted command to go on.
     """
     from agmm.requirements import require_training_packages
     from data_manifests import read_manifest
@@ -108,6 +116,7 @@ def stages(
         try:
             results = run_stages(
                 source, config, folder, stages=stages, start=start, protocol=predict_by,  # type: ignore[arg-type]
+                pseudo_classes=pseudo_classes,  # type: ignore[arg-type]
                 threshold=threshold, soft=soft, overwrite=overwrite,
             )  # fmt: skip
         except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agmm.checkpoint import load_run
 from agmm.errors import TrainingError
 from agmm.inference import Protocol
-from agmm.pseudo_labels import label_by_network, refine_known, write_pseudo_labels
+from agmm.pseudo_labels import candidate_classes, label_by_network, refine_among, write_pseudo_labels
 from agmm.samples import image_tensor, to_network
 from agmm.soft_labels import has_soft_labels, read_row_soft_labels, soft_labels_path, soften
 from agmm.train import train_network
@@ -57,6 +57,30 @@ def test_no_class_but_the_pictures_own_and_no_true_label_lost() -> None:
     probs[2] = 1  # certain of a class that is not in the picture
     sparse = np.array([[0, UNLABELLED], [UNLABELLED, 1]], np.uint8)
     assert label_by_network(probs, sparse, UNLABELLED).tolist() == [[0, 0], [0, 1]]
+    assert candidate_classes(sparse, UNLABELLED, 3).tolist() == [0, 1]
+    every_class = candidate_classes(sparse, UNLABELLED, 3, "all")
+    assert label_by_network(probs, sparse, UNLABELLED, candidates=every_class).tolist() == [[0, 2], [2, 1]]
+    assert soften(probs, sparse, UNLABELLED, every_class).classes[0].tolist() == [[0, 2], [2, 1]]
+
+
+def test_all_classes_may_be_guessed_where_labels_miss_some(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    run, manifest = trained
+    found = write(trained, tmp_path / "all", pseudo_classes="all", soft=True)
+    assert found.info.settings["pseudo_classes"] == "all"
+    for row, before in zip(found.rows, manifest.rows, strict=True):
+        if row.split == "val":
+            continue
+        sparse, labels = read_mask(manifest.resolve(before.annotation)), read_mask(found.resolve(row.annotation))
+        probs = probs_of(run, manifest.resolve(before.image))
+        guess = probs.argmax(0).numpy()
+        assert np.array_equal(labels, np.where(sparse == UNLABELLED, guess, sparse))
+        soft, unmarked = read_row_soft_labels(found, row), sparse == UNLABELLED
+        kept = probs.sort(dim=0, descending=True).values[:3]
+        shares = (kept / kept.sum(0)).numpy()[:, unmarked]
+        assert np.abs(soft.shares[:, unmarked] / 255 - shares).max() < 0.01
+        assert np.array_equal(soft.classes[0], labels)
+    with pytest.raises(ValueError, match="Unknown pseudo_classes 'any'. Choose from: labelled, all"):
+        write(trained, tmp_path / "any", pseudo_classes="any")
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +180,14 @@ def test_a_crf_sees_the_classes_of_the_picture_alone(monkeypatch: pytest.MonkeyP
     image, probs = torch.rand(3, 4, 5), torch.from_numpy(rng.dirichlet(np.ones(4), (4, 5)).transpose(2, 0, 1))
     sparse = np.full((4, 5), UNLABELLED, np.uint8)
     sparse[0, 0], sparse[3, 1] = 3, 1
-    refined = refine_known(image, probs, sparse, UNLABELLED)
+    refined = refine_among(image, probs, candidate_classes(sparse, UNLABELLED, len(probs)))
     known = probs[[1, 3]] / (probs[1] + probs[3])
     assert torch.equal(seen[0], image[None])
     torch.testing.assert_close(seen[1], known[None])
     torch.testing.assert_close(refined[[1, 3]], known.flip(0))
     assert not refined[[0, 2]].any()
     seen.clear()
-    assert not refine_known(image, probs, np.full((4, 5), UNLABELLED, np.uint8), UNLABELLED).any()
+    assert not refine_among(image, probs, np.empty(0, np.int64)).any()
     assert not seen
 
 
@@ -194,7 +218,7 @@ def test_the_real_crf_follows_the_colours_of_the_known_classes() -> None:
     probs = torch.cat([torch.full((1, 24, 32), 0.5), halves[0] / 2])  # a class that is not in the picture leads
     sparse = np.full((24, 32), UNLABELLED, np.uint8)
     sparse[0, 0], sparse[0, 31] = 1, 2
-    refined = refine_known(images[0], probs, sparse, UNLABELLED)
+    refined = refine_among(images[0], probs, candidate_classes(sparse, UNLABELLED, len(probs)))
     assert torch.equal(refined.argmax(0), (images[0, 0] > 0.5).long() + 1)
     assert not torch.equal(halves[0].argmax(0), (images[0, 0] > 0.5).long())
 

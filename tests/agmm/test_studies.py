@@ -112,6 +112,10 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         ("base=1\n[[setting]]\nname='a'", "base must be text in quotes, got 1"),
         ("ceiling='b'\n[[setting]]\nname='a'", "ceiling 'b' is the name of no"),
         ("protocol='crop'\n[[setting]]\nname='a'", "unknown protocol 'crop'. Choose from: whole, sliding, multi-scale"),
+        (
+            "[[setting]]\nname='a'\npseudo_classes='any'",
+            "setting 'a': pseudo_classes must be labelled or all, got 'any'",
+        ),
         ("[[setting]]\nname='a'\nmanifests='x'", "setting 'a': manifests must be a list of paths"),
         ("", "holds no \\[\\[setting\\]\\]"),
         ("titel = 'x'\n[[setting]]\nname='a'", "unknown key 'titel'. Known: title, manifests"),
