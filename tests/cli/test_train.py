@@ -100,7 +100,11 @@ def test_a_run_gets_a_folder_by_default(manifest: Path, tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--recipe", "voc-r100"], 2, "Unknown recipe 'voc-r100'. Choose from: cityscapes-r50, small-cpu, voc-r101."),
+        (
+            ["--recipe", "voc-r100"],
+            2,
+            "Unknown recipe 'voc-r100'. Choose from: cityscapes-r50, small-cpu, small-data, voc-r101.",
+        ),
         (["--set", "epoch=3"], 2, "unknown setting 'epoch'. Did you mean epochs"),
         (["--set", "epochs"], 2, "--set expects NAME=VALUE, got 'epochs'."),
         (["--loss", "use_cone=false"], 2, "Unknown loss option 'use_cone'. Did you mean 'use_con'?"),
@@ -149,7 +153,7 @@ def test_interrupted_before_there_is_anything_to_go_on_with(
 
 def test_recipes() -> None:
     listed = agmm("recipes").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["cityscapes-r50", "small-cpu", "voc-r101"]
+    assert [line.split()[0] for line in listed] == ["cityscapes-r50", "small-cpu", "small-data", "voc-r101"]
     assert listed[1].endswith("[default]")
     assert 'encoder = "resnet101c.gluon_in1k"' in agmm("recipes", "voc-r101").stdout
     wrong = agmm("recipes", "voc")
