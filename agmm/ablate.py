@@ -85,6 +85,8 @@ def plan_runs(
                 resolve_options(config.preset, **config.loss)
                 run_dir = out_dir / "runs" / _slug(annotation, set()) / folder / f"seed-{seed}"
                 plans.append(Plan(annotation, manifest, setting, config, run_dir))
+    if not plans:
+        raise ValueError("No row of the study is to be trained on these manifests.")
     return plans
 
 

@@ -34,8 +34,7 @@ class Setting:
 
     def trains_on(self, manifest: Manifest) -> bool:
         """Whether the row is to be trained on a manifest."""
-        places = {manifest.path.resolve(), manifest.path.resolve().parent}
-        return not self.manifests or any(path.resolve() in places for path in self.manifests)
+        return not self.manifests or _folder(manifest.path) in map(_folder, self.manifests)
 
     def apply(self, base: TrainConfig, seed: int) -> TrainConfig:
         """The settings of one run.
@@ -176,6 +175,13 @@ def read_study(path: Path) -> Study:
         raise TrainingError(f"{path}: holds no [[setting]]; each row of the study is one.")
     settings = tuple(_read_setting(path, number, table) for number, table in enumerate(tables, start=1))
     names = [setting.name for setting in settings]
+    manifests = _read_manifests(path, data, str(path))
+    for setting in settings:
+        if strange := [m for m in setting.manifests if manifests and _folder(m) not in map(_folder, manifests)]:
+            raise ValueError(f"{path}: setting '{setting.name}': {strange[0]} is none of the study's manifests.")
+    base = path.parent / data["base"] if isinstance(data.get("base"), str) else None
+    if base is not None and not base.is_file():
+        raise TrainingError(f"{path}: base names {base}, but there is no such file.")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{path}: two settings are called '{twice[0]}'.")
     seeds = data.get("seeds", [])
@@ -192,15 +198,20 @@ def read_study(path: Path) -> Study:
     return Study(
         str(data.get("title", path.stem)),
         settings,
-        _read_manifests(path, data, str(path)),
+        manifests,
         tuple(seeds),
-        path.parent / data["base"] if "base" in data else None,
+        base,
         data.get("split", ""),
         data.get("protocol", ""),
         data.get("pseudo_protocol", ""),
         data.get("baseline", ""),
         data.get("ceiling", ""),
     )
+
+
+def _folder(manifest: Path) -> Path:
+    """A manifest can be named by its file or by its folder."""
+    return (manifest.parent if manifest.suffix == ".csv" else manifest).resolve()
 
 
 def _read_manifests(path: Path, table: Mapping[str, Any], where: str) -> tuple[Path, ...]:

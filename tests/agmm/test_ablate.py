@@ -147,6 +147,12 @@ def test_a_device_of_its_own_does_not_make_it_another_study(manifest: Manifest, 
     assert run(manifest, tmp_path, study=one, seeds=(0,), base=replace(fast_config(), device="auto")) == (first, [])
 
 
+def test_a_study_without_a_run_is_refused(manifest: Manifest, tmp_path: Path) -> None:
+    study = Study("", (Setting("elsewhere", manifests=(tmp_path,)),))
+    with pytest.raises(ValueError, match="No row of the study is to be trained on these manifests"):
+        plan_runs(study, [manifest], fast_config(), (0,), tmp_path)
+
+
 def test_a_row_may_keep_to_some_manifests(manifest: Manifest, tmp_path: Path) -> None:
     other = read_manifest(tiny_manifest(tmp_path / "other", num_images=2, splits=("train", "val")))
     study = Study("", (Setting("both"), Setting("one", manifests=(manifest.path.parent,))))

@@ -97,6 +97,9 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         'manifests = ["../a", "../b/manifest.csv"]\n'
         '[[setting]]\nname = "everywhere"\n[[setting]]\nname = "on b"\nmanifests = ["../b"]\n'
     )
+    with pytest.raises(TrainingError, match=r"study.toml: base names .*base.toml, but there is no such file"):
+        read_study(path)
+    (path.parent / "base.toml").touch()
     study = read_study(path)
     assert study.base == path.parent / "base.toml"
     assert (study.split, study.protocol, study.pseudo_protocol) == ("test", "sliding", "whole")
@@ -115,6 +118,10 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         (
             "[[setting]]\nname='a'\npseudo_classes='any'",
             "setting 'a': pseudo_classes must be labelled or all, got 'any'",
+        ),
+        (
+            "manifests=['m']\n[[setting]]\nname='a'\nmanifests=['n']",
+            "setting 'a': .*n is none of the study's manifests",
         ),
         ("[[setting]]\nname='a'\nmanifests='x'", "setting 'a': manifests must be a list of paths"),
         ("", "holds no \\[\\[setting\\]\\]"),
