@@ -52,10 +52,11 @@
 
   function lookControls() {
     const layers = data.layers.map((layer, i) => {
-      const box = make("input", { type: "checkbox", title: `Key ${i + 1}` });
+      const box = make("input", { type: "checkbox" });
       box.dataset.layerSwitch = i;
       box.addEventListener("change", () => { state.shown[i] = box.checked; sync(); });
-      return field("", box).appendChild(document.createTextNode(layer.name)).parentNode;
+      const key = make("kbd", { textContent: i + 1, title: `Key ${i + 1}`, ariaHidden: "true" });
+      return make("label", { className: "chip" }, box, layer.name, key);
     });
     const controls = [group("Layers", ...layers)];
     if (data.layers.some((layer) => layer.veil)) {
@@ -156,7 +157,10 @@
     node.style.aspectRatio = `${picture.width} / ${picture.height}`;
     if (picture.note) node.append(make("div", { className: "missing", textContent: picture.note }));
     node.append(stack(picture, state.left, "left"));
-    if (comparing) node.append(stack(picture, state.right, "right"), make("div", { className: "handle" }));
+    if (comparing) {
+      const sign = (side) => make("span", { className: `side ${side}`, textContent: data.series[state[side]] });
+      node.append(stack(picture, state.right, "right"), sign("left"), sign("right"), make("div", { className: "handle" }));
+    }
     return node;
   }
 
