@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[], None]]:
+def progress(total: int, unit: str = "image") -> Iterator[Callable[[], None]]:
     """Show how many of ``total`` images are done, on a terminal only; call what it gives after each image."""
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="image", file=sys.stderr, disable=None, leave=False) as bar:
+    with tqdm(total=total, unit=unit, file=sys.stderr, disable=None, leave=False) as bar:
 
         def advance() -> None:
             bar.update()

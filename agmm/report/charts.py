@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 560, 260
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 34
+WIDTH, HEIGHT = 560, 185
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 8, 36
 
 
 @dataclass(frozen=True)

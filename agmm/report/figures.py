@@ -10,7 +10,7 @@ import torch
 
 from agmm.errors import TrainingError
 from agmm.report.pictures import Rgb, RowPictures, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
-from agmm.report.predictions import Prediction, predict_rows
+from agmm.report.predictions import PredictedRow, Prediction, predict_rows
 from agmm.report.runs import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
@@ -121,16 +121,23 @@ def draw_gmm_predictions(
             f"{manifest.path}: image '{bare.image_id}' of split '{bare.split}' has no annotation, which the mixture "
             "starts from. Choose an annotated split with --split, such as train."
         )
-    pictures, predictions = _predict(runs, manifest, rows, device, on_image)
+    predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image))
+    plot_gmm_predictions(runs, predicted, manifest.label_space, paths)
+
+
+def plot_gmm_predictions(
+    runs: Sequence[Run], predicted: Sequence[PredictedRow], label_space: LabelSpace, paths: Sequence[Path]
+) -> None:
+    """Draw the figure of ``draw_gmm_predictions`` from predictions that are there already."""
     titles = ["image and labels"]
     for run in runs:
         of_run = f"{run.name}\n" if len(runs) > 1 else ""
         titles += [f"{of_run}segmentation", f"{of_run}GMM"]
-    grid = [
-        [_labelled(p), *(m for of_run in predictions for m in (of_run[i].segmentation, of_run[i].by_mixture)), p.truth]
-        for i, p in enumerate(pictures)
-    ]
-    _draw_grid(grid, [*titles, "truth"], manifest.label_space, paths)
+    grid: list[list[_Content | None]] = []
+    for row in predicted:
+        maps = [m for prediction in _complete(row) for m in (prediction.segmentation, prediction.by_mixture)]
+        grid.append([_labelled(row.pictures), *maps, row.pictures.truth])
+    _draw_grid(grid, [*titles, "truth"], label_space, paths)
 
 
 def draw_qualitative(
@@ -148,36 +155,30 @@ def draw_qualitative(
     but rows need no annotation.
     """
     check_figure(paths)
-    pictures, predictions = _predict(runs, manifest, rows, device, on_image)
-    annotated = any(p.annotation is not None for p in pictures)
-    grid = [
-        [p.image, *([_labelled(p)] if annotated else []), *(of_run[i].segmentation for of_run in predictions), p.truth]
-        for i, p in enumerate(pictures)
-    ]
+    predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image))
+    plot_qualitative(runs, predicted, manifest.label_space, paths)
+
+
+def plot_qualitative(
+    runs: Sequence[Run], predicted: Sequence[PredictedRow], label_space: LabelSpace, paths: Sequence[Path]
+) -> None:
+    """Draw the figure of ``draw_qualitative`` from predictions that are there already."""
+    annotated = any(row.pictures.annotation is not None for row in predicted)
+    grid: list[list[_Content | None]] = []
+    for row in predicted:
+        labelled = [_labelled(row.pictures)] if annotated else []
+        maps = [prediction.segmentation for prediction in _complete(row)]
+        grid.append([row.pictures.image, *labelled, *maps, row.pictures.truth])
     titles = ["image", *(["labels"] if annotated else []), *(run.name for run in runs), "truth"]
-    _draw_grid(grid, titles, manifest.label_space, paths)
+    _draw_grid(grid, titles, label_space, paths)
 
 
-def _predict(
-    runs: Sequence[Run],
-    manifest: Manifest,
-    rows: Sequence[ManifestRow],
-    device: torch.device | str,
-    on_image: Callable[[], None],
-) -> tuple[list[RowPictures], list[list[Prediction]]]:
-    """Pictures, and the predictions of each run, all there."""
-    pictures: list[RowPictures] = []
-    predictions: list[list[Prediction]] = []
-    for run in runs:
-        pictures, of_run = [], []
-        for picture, prediction in predict_rows(run, manifest, rows, device):
-            if prediction is None or picture.problems:
-                raise TrainingError(picture.problems[0])
-            pictures.append(picture)
-            of_run.append(prediction)
-            on_image()
-        predictions.append(of_run)
-    return pictures, predictions
+def _complete(row: PredictedRow) -> list[Prediction]:
+    """The predictions of a row whose files could all be read."""
+    found = [prediction for prediction in row.predictions if prediction is not None]
+    if row.pictures.problems or len(found) < len(row.predictions):
+        raise TrainingError(row.pictures.problems[0])
+    return found
 
 
 def _labelled(pictures: RowPictures) -> _Content | None:

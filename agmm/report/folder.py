@@ -6,17 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from agmm.report.figures import draw_gmm_predictions, draw_qualitative, draw_training_curves
-from agmm.report.page import PageSummary, write_page
+from agmm.errors import TrainingError
+from agmm.report.figures import draw_training_curves, plot_gmm_predictions, plot_qualitative
+from agmm.report.page import PagePictures, PageSummary, write_page
+from agmm.report.predictions import PredictedRow, predict_rows
 from agmm.report.runs import Run
 from agmm.report.style import SUFFIXES, check_figure
-from agmm.report.tsne import MAX_RUNS, draw_tsne
+from agmm.report.tsne import MAX_RUNS, plot_tsne, sample_pixels
 from data_manifests import DataError, Manifest, ManifestRow
+from data_manifests.viewer import check_jinja
 
 PAGE_NAME = "index.html"
 FIGURES_NAME = "figures"
+NUM_FIGURES = 4
 
 # Pictures in a figure, and pictures that t-SNE takes its pixels from.
 _NUM_SHOWN, _NUM_SAMPLED = 4, 30
@@ -48,8 +54,9 @@ def write_report(
     thumbnail_size: int = 640,
     device: torch.device | str = "cpu",
     on_image: Callable[[], None] = lambda: None,
+    on_figure: Callable[[], None] = lambda: None,
 ) -> ReportSummary:
-    """Write ``index.html`` and ``figures/``.
+    """Write ``index.html`` and ``figures/``; each picture goes through each network once for all of them.
 
     Args:
         runs: What to show side by side, from ``read_runs``.
@@ -60,41 +67,67 @@ def write_report(
         protocol: Start of the protocol's name; the newest scores if not given.
         thumbnail_size: Longer side of the page's pictures, in pixels.
         device: Where to compute.
-        on_image: Called after each picture of each run of the page.
+        on_image: Called after each picture of each run.
+        on_figure: Called after each of the ``NUM_FIGURES`` figures, drawn or not.
 
     Raises:
         DataError: If the manifest has other classes than the runs, or a package of the extra ``figures`` is missing.
             A figure that cannot be drawn is no error but one of the problems.
     """
     check_figure()
+    check_jinja()
+    space = manifest.label_space
     masked = [row for row in rows if row.full_mask]
     scored = [row for row in masked if row.split == split] or masked
-    annotated = [row for row in masked if row.annotation]
+    annotated, shown = _few([row for row in masked if row.annotation]), _few(scored)
+    problems: list[str] = []
+    pixels: list[tuple[ManifestRow, NDArray[np.int64]]] = []
+    if scored and len(runs) <= MAX_RUNS:
+        try:
+            pixels, classes = sample_pixels(manifest, _few(scored, _NUM_SAMPLED))
+        except DataError as error:
+            problems.append(f"figure tsne: {error}")
+
+    page = PagePictures(runs, space, thumbnail_size)
+    kept: dict[str, PredictedRow] = {}
+    features: dict[str, list[NDArray[np.float32]]] = {}
+    at = {row.image_id: places for row, places in pixels}
+    for predicted in predict_rows(runs, manifest, rows, device, pixels=at, on_image=on_image):
+        page.add(predicted)
+        row = predicted.pictures.row
+        if row in annotated or row in shown:
+            kept[row.image_id] = predicted
+        features[row.image_id] = [p.features for p in predicted.predictions if p is not None and p.features is not None]
+
+    def of(some: Sequence[ManifestRow]) -> list[PredictedRow]:
+        return [kept[row.image_id] for row in some]
+
+    def tsne(paths: Sequence[Path]) -> None:
+        by_row = [features[row.image_id] for row, _ in pixels]
+        if not all(by_row):
+            raise TrainingError("a picture that it takes pixels from cannot be read.")
+        plot_tsne(runs, [np.concatenate(of_run) for of_run in zip(*by_row, strict=True)], classes, space, paths)
+
     draw: dict[str, Callable[[Sequence[Path]], None]] = {
         "training-curves": lambda paths: draw_training_curves(runs, paths),
-        "gmm-predictions": lambda paths: draw_gmm_predictions(runs, manifest, _few(annotated), paths, device=device),
-        "qualitative": lambda paths: draw_qualitative(runs, manifest, _few(scored), paths, device=device),
-        "tsne": lambda paths: draw_tsne(runs, manifest, _few(scored, _NUM_SAMPLED), paths, device=device),
+        "gmm-predictions": lambda paths: plot_gmm_predictions(runs, of(annotated), space, paths),
+        "qualitative": lambda paths: plot_qualitative(runs, of(shown), space, paths),
+        "tsne": tsne,
     }
-    if not annotated:
-        del draw["gmm-predictions"]
-    if not masked or len(runs) > MAX_RUNS:
-        del draw["tsne"]
-    if not scored:
-        del draw["qualitative"]
-    written, problems = [], []
+    nothing_to_show = {"gmm-predictions": not annotated, "qualitative": not shown, "tsne": not pixels}
+    written: list[Path] = []
     for name, make in draw.items():
-        paths = [out_dir / FIGURES_NAME / f"{name}{suffix}" for suffix in SUFFIXES]
-        try:
-            make(paths)
-            written += paths
-        except DataError as error:
-            problems.append(f"figure {name}: {error}")
-    page = write_page(
-        runs, manifest, rows, out_dir / PAGE_NAME, split=split, protocol=protocol, thumbnail_size=thumbnail_size,
-        device=device, figures=[f"{FIGURES_NAME}/{path.name}" for path in written], on_image=on_image,
-    )  # fmt: skip
-    return ReportSummary(page, tuple(written), (*page.problems, *problems))
+        if not nothing_to_show.get(name):
+            paths = [out_dir / FIGURES_NAME / f"{name}{suffix}" for suffix in SUFFIXES]
+            try:
+                make(paths)
+                written += paths
+            except DataError as error:
+                problems.append(f"figure {name}: {error}")
+        on_figure()
+    figures = [f"{FIGURES_NAME}/{path.name}" for path in written]
+    summary = write_page(runs, manifest, page, out_dir / PAGE_NAME, split=split, protocol=protocol, figures=figures)
+    return ReportSummary(summary, tuple(written), (*summary.problems, *problems))
 
 
 def _few(rows: Sequence[ManifestRow], number: int = _NUM_SHOWN) -> list[ManifestRow]:

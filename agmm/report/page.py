@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
-from agmm.errors import TrainingError
 from agmm.report import charts as plot
 from agmm.report.charts import Chart, Line, make_chart
+from agmm.report.class_scores import score_lines
 from agmm.report.confusion import Confusion
 from agmm.report.mixture_summary import summarize_mixtures
 from agmm.report.pictures import (
@@ -20,19 +18,18 @@ from agmm.report.pictures import (
     draw_marks,
     error_veil,
     fit_size,
-    read_pictures,
     shrink_image,
     shrink_labels,
     veil,
 )
-from agmm.report.predictions import FittedMixture, Prediction, image_miou, predict_rows
+from agmm.report.predictions import FittedMixture, PredictedRow, Prediction, image_miou
 from agmm.report.published import published_source
-from agmm.report.runs import Run, choose_records, describe_scores
+from agmm.report.runs import Run, choose_scores, describe_scores
 from agmm.report.style import RUN_COLORS
 from agmm.report.tables import published_of
-from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests import LabelMap, LabelSpace, Manifest
 from data_manifests.image_io import write_atomically
-from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, check_jinja, picture_uri
+from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, picture_uri
 
 _LAYERS = (
     Layer("image"),
@@ -64,73 +61,87 @@ class PageSummary:
     problems: tuple[str, ...]
 
 
+class PagePictures:
+    """The pictures of a page and the mixtures of each run, gathered row by row and made small at once.
+
+    Attributes:
+        shown: The pictures so far.
+        mixtures: Of each run, the Gaussians of the annotated ones.
+        problems: What could not be read, one line each.
+    """
+
+    def __init__(self, runs: Sequence[Run], label_space: LabelSpace, thumbnail_size: int = 640) -> None:
+        self.shown: list[Picture] = []
+        self.mixtures: list[list[FittedMixture]] = [[] for _ in runs]
+        self.problems: list[str] = []
+        self._space = label_space
+        self._thumbnail_size = thumbnail_size
+
+    def add(self, predicted: PredictedRow) -> None:
+        """Add a row."""
+        pictures, row = predicted.pictures, predicted.pictures.row
+        size = fit_size(row.height, row.width, self._thumbnail_size)
+        truth = None if pictures.truth is None else shrink_labels(pictures.truth, size)
+        series = tuple(_series(pictures, truth, p, self._space, size) for p in predicted.predictions)
+        for of_run, prediction in zip(self.mixtures, predicted.predictions, strict=True):
+            if prediction is not None and prediction.mixture is not None:
+                of_run.append(prediction.mixture)
+        self.problems += pictures.problems
+        shared = _shared(pictures, truth, self._space, size)
+        note = " ".join(pictures.problems)
+        self.shown.append(Picture(row.image_id, row.split, row.width, row.height, series, shared, note))
+
+
 def write_page(
     runs: Sequence[Run],
     manifest: Manifest,
-    rows: Sequence[ManifestRow],
+    pictures: PagePictures,
     path: Path,
     *,
     split: str = "val",
     protocol: str | None = None,
-    thumbnail_size: int = 640,
-    device: torch.device | str = "cpu",
     figures: Sequence[str] = (),
-    on_image: Callable[[], None] = lambda: None,
 ) -> PageSummary:
     """Write the page.
 
     Args:
         runs: What to show side by side, from ``read_runs``.
         manifest: Where the pictures come from.
-        rows: The pictures to show.
+        pictures: Of the same runs.
         path: The HTML file.
         split: Whose scores to show.
         protocol: Start of the protocol's name; the newest scores if not given.
-        thumbnail_size: Longer side of the pictures in the page, in pixels.
-        device: Where to compute.
-        figures: Names of figures beside the page, to be listed.
-        on_image: Called after each picture of each run.
+        figures: Names of figures beside the page, to be linked.
 
     Raises:
-        DataError: If the manifest has other classes than the runs, or Jinja2 is not installed. Missing scores or
-            pictures are no error: their place in the page says so.
+        DataError: If Jinja2 is not installed. Missing scores or pictures are no error: their place in the page says so.
     """
-    check_jinja()
-    for run in runs:
-        run.info.require_classes(manifest.label_space, manifest.path)
-    problems: list[str] = []
-    records: list[dict[str, Any]] = []
-    try:
-        records = choose_records(runs, split, protocol)
-    except TrainingError as error:
-        problems.append(str(error))
-    pictures, mixtures, missing = _pictures(runs, manifest, rows, thumbnail_size, device, on_image)
-    space = manifest.label_space
+    scores, space = choose_scores(runs, split, protocol), manifest.label_space
+    published = [published_of(run, record) for run, record in zip(runs, scores.records, strict=True)]
     page = build_viewer_page(
-        Viewer(tuple(run.name for run in runs), _LAYERS, tuple(pictures), space, (_SCORE, _MIXTURE_SCORE)),
+        Viewer(tuple(run.name for run in runs), _LAYERS, tuple(pictures.shown), space, (_SCORE, _MIXTURE_SCORE)),
         title=f"{'Trainings' if len(runs) > 1 else 'Training'} on {manifest.info.dataset or manifest.path.parent.name}",
-        subtitle=", ".join(run.name for run in runs),
+        subtitle=f"Scores: {describe_scores(scores.first)}" if scores.first else "",
         template=_TEMPLATE,
         runs=runs,
         colors=RUN_COLORS,
         charts=_charts(runs),
         plot=plot,
-        records=records,
-        scored=describe_scores(records[0]) if records else "",
-        unscored=problems[0] if problems else "",
-        published=[published_of(run) for run in runs],
+        records=scores.records,
+        unscored=scores.missing,
+        published=published,
         source=published_source(),
         classes=space.classes,
-        confusions=[Confusion.of(record, space) for record in records],
-        mixtures=[summarize_mixtures(of_run) for of_run in mixtures],
-        num_mixtures=len(mixtures[0]) if mixtures else 0,
+        lines=score_lines(scores.records, published, space),
+        confusions={i: Confusion.of(record, space) for i, record in enumerate(scores.records) if record is not None},
+        mixtures=[summarize_mixtures(of_run) for of_run in pictures.mixtures],
+        num_mixtures=max(map(len, pictures.mixtures)),
         figures=figures,
-        splits=sorted({row.split for row in rows}),
-        scored_split=split,
+        splits=sorted({picture.split for picture in pictures.shown}),
     )
     data = page.encode()
     write_atomically(path, data)
-    return PageSummary(path, len(pictures), len(data), (*problems, *missing))
+    return PageSummary(path, len(pictures.shown), len(data), (*scores.missing, *pictures.problems))
 
 
 def _charts(runs: Sequence[Run]) -> list[Chart]:
@@ -160,69 +171,37 @@ def _charts(runs: Sequence[Run]) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def _pictures(
-    runs: Sequence[Run],
-    manifest: Manifest,
-    rows: Sequence[ManifestRow],
-    thumbnail_size: int,
-    device: torch.device | str,
-    on_image: Callable[[], None],
-) -> tuple[list[Picture], list[list[FittedMixture]], list[str]]:
-    """The pictures of the page, the mixtures of each run, and what could not be read."""
-    space = manifest.label_space
-    series: list[list[PictureSeries]] = [[] for _ in rows]
-    mixtures: list[list[FittedMixture]] = []
-    for run in runs:
-        of_run = []
-        for position, (pictures, prediction) in enumerate(predict_rows(run, manifest, rows, device)):
-            series[position].append(_series(pictures, prediction, space, thumbnail_size))
-            if prediction is not None and prediction.mixture is not None:
-                of_run.append(prediction.mixture)
-            on_image()
-        mixtures.append(of_run)
-    shown: list[Picture] = []
-    problems: list[str] = []
-    for row, of_row in zip(rows, series, strict=True):
-        pictures = read_pictures(manifest, row)
-        problems += pictures.problems
-        shared = _shared(pictures, space, thumbnail_size)
-        note = " ".join(pictures.problems)
-        shown.append(Picture(row.image_id, row.split, row.width, row.height, tuple(of_row), shared, note))
-    return shown, mixtures, problems
-
-
-def _shared(pictures: RowPictures, space: LabelSpace, thumbnail_size: int) -> dict[str, str]:
-    size = fit_size(pictures.row.height, pictures.row.width, thumbnail_size)
+def _shared(pictures: RowPictures, truth: LabelMap | None, space: LabelSpace, size: tuple[int, int]) -> dict[str, str]:
+    """Layers that are the same for all runs."""
     shared = {}
     if pictures.image is not None:
         shared["image"] = picture_uri(shrink_image(pictures.image, size))
-    if pictures.truth is not None:
-        shared["truth"] = picture_uri(veil(shrink_labels(pictures.truth, size), space), lossless=True)
+    if truth is not None:
+        shared["truth"] = picture_uri(veil(truth, space), lossless=True)
     if pictures.annotation is not None:
         shared["marks"] = picture_uri(draw_marks(pictures.annotation, space, size), lossless=True)
     return shared
 
 
 def _series(
-    pictures: RowPictures, prediction: Prediction | None, space: LabelSpace, thumbnail_size: int
+    pictures: RowPictures,
+    truth: LabelMap | None,
+    prediction: Prediction | None,
+    space: LabelSpace,
+    size: tuple[int, int],
 ) -> PictureSeries:
+    """Layers and numbers of one run; the numbers count all pixels of the full picture, the layers are small."""
     if prediction is None:
         return PictureSeries()
-    size = fit_size(pictures.row.height, pictures.row.width, thumbnail_size)
-
-    def layer(label_map: LabelMap) -> str:
-        return picture_uri(veil(shrink_labels(label_map, size), space), lossless=True)
-
-    layers, numbers = {"segmentation": layer(prediction.segmentation)}, {}
-    present = [np.unique(prediction.segmentation)]
+    small = shrink_labels(prediction.segmentation, size)
+    layers, numbers = {"segmentation": picture_uri(veil(small, space), lossless=True)}, {}
     if prediction.by_mixture is not None:
-        layers["GMM"] = layer(prediction.by_mixture)
-    if (truth := pictures.truth) is not None:
-        present.append(np.unique(truth))
-        small = shrink_labels(prediction.segmentation, size), shrink_labels(truth, size)
-        layers["errors"] = picture_uri(error_veil(*small, space), lossless=True)
+        layers["GMM"] = picture_uri(veil(shrink_labels(prediction.by_mixture, size), space), lossless=True)
+    if truth is not None and pictures.truth is not None:
+        layers["errors"] = picture_uri(error_veil(small, truth, space), lossless=True)
         for name, label_map in ((_SCORE, prediction.segmentation), (_MIXTURE_SCORE, prediction.by_mixture)):
-            if label_map is not None and (score := image_miou(label_map, truth, space)) is not None:
+            if label_map is not None and (score := image_miou(label_map, pictures.truth, space)) is not None:
                 numbers[name] = round(score, 1)
-    classes = tuple(int(c) for c in np.unique(np.concatenate(present)) if c < space.num_classes)
-    return PictureSeries(layers, classes, numbers)
+    maps = [prediction.segmentation] if pictures.truth is None else [prediction.segmentation, pictures.truth]
+    present = sorted(set().union(*(np.flatnonzero(np.bincount(m.ravel())).tolist() for m in maps)))
+    return PictureSeries(layers, tuple(c for c in present if c < space.num_classes), numbers)

@@ -21,6 +21,12 @@ def published_source() -> str:
     return str(_tables()["source"])
 
 
+def official_images(label_space: LabelSpace) -> int | None:
+    """Number of images of the official validation split, on which the published numbers hold; None for other data."""
+    number: int | None = _tables().get(label_space.name, {}).get("num_images")
+    return number
+
+
 def published_iou(label_space: LabelSpace, annotation: str) -> Mapping[str, float]:
     """IoU of each class in per cent, and their mean as ``mIoU``, as the supplement gives them for AGMM without MT.
 

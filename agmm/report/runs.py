@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,11 @@ from agmm.checkpoint import CheckpointInfo, read_checkpoint_info, weights_path
 from agmm.errors import TrainingError
 from agmm.evaluate import MIXTURE_PROTOCOL
 from agmm.evaluation_files import read_records
+from agmm.inference import PROTOCOL_NAMES
 from agmm.losses import LossOptions, resolve_options
 from agmm.run_folder import LOG_NAME, RUN_NAME
 from agmm.studies import published_as
-from data_manifests import LabelSpace, Manifest, ManifestInfo
+from data_manifests import DataError, LabelSpace, Manifest, ManifestInfo, read_manifest
 from data_manifests.schema import PSEUDO_LABELS
 
 
@@ -158,45 +161,98 @@ def run_names(folders: Sequence[Path]) -> list[str]:
     raise TrainingError("Give at least one run.")
 
 
-def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None) -> list[dict[str, Any]]:
-    """The newest scores that all runs have of the same pictures, segmented in the same way.
+@dataclass(frozen=True)
+class ChosenScores:
+    """Scores of runs that can be compared: of the same pictures, segmented in the same way.
+
+    Args:
+        records: A record for each run, as ``agmm.evaluation_files`` describes it; None for runs without such scores.
+        missing: For each run without, a sentence that names the command which makes them.
+    """
+
+    records: tuple[dict[str, Any] | None, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def first(self) -> dict[str, Any] | None:
+        """Any of the records, to say what was measured; None where no run has scores."""
+        return next((record for record in self.records if record is not None), None)
+
+
+def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) -> ChosenScores:
+    """The scores that most of the runs have of the same pictures, segmented in the same way; the newest of several.
 
     Args:
         runs: At least one.
         split: Of the pictures.
         protocol: Start of the protocol's name, such as ``multi-scale``; any if not given.
-
-    Returns:
-        A record for each run, as ``agmm.evaluation_files`` describes it.
-
-    Raises:
-        TrainingError: If a run has no such scores, or the runs have none that can be compared.
     """
     by_key = [_scores(run, split, protocol) for run in runs]
-    for run, scores in zip(runs, by_key, strict=True):
-        if not scores:
-            how = f" --protocol {protocol}" if protocol else ""
-            raise TrainingError(
-                f"{run.folder}: has no scores of split '{split}'{' by this protocol' if protocol else ''}. Make them "
-                f"with: agmm evaluate {run.folder} {run.manifest_path} --split {split}{how}"
-            )
-    common = [key for key in by_key[0] if all(key in scores for scores in by_key)]
-    if not common:
-        found = "; ".join(
-            f"{run.name}: {', '.join(f'{p}, {n} images of {d}' for d, p, n in scores)}"
-            for run, scores in zip(runs, by_key, strict=True)
-        )
-        raise TrainingError(
-            f"The runs have no scores that can be compared ({found}). Evaluate all of them on one manifest with one "
-            "--protocol."
-        )
-    return [scores[common[-1]] for scores in by_key]
+    keys = dict.fromkeys(key for scores in by_key for key in reversed(scores))
+    chosen = max(keys, key=lambda key: sum(key in scores for scores in by_key), default=None)
+    records = tuple(None if chosen is None else scores.get(chosen) for scores in by_key)
+    like = next(((run, record) for run, record in zip(runs, records, strict=True) if record is not None), None)
+    missing = []
+    for run, record in zip(runs, records, strict=True):
+        if record is None:
+            what = f" by protocol {protocol}" if protocol else ""
+            what += "" if like is None else f" like those of {like[0].name}"
+            command = _scoring_command(run, split, protocol, like)
+            missing.append(f"{run.folder}: has no scores of split '{split}'{what}. Make them with: {command}")
+    return ChosenScores(records, tuple(missing))
+
+
+def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None) -> list[dict[str, Any]]:
+    """The newest scores that all runs have of the same pictures, segmented in the same way.
+
+    Arguments are those of ``choose_scores``.
+
+    Returns:
+        A record for each run.
+
+    Raises:
+        TrainingError: If a run has none; names the command that makes them.
+    """
+    chosen = choose_scores(runs, split, protocol)
+    if chosen.missing:
+        others = len(chosen.missing) - 1
+        more = f" ({others} more run{'s' if others > 1 else ''} likewise)" if others else ""
+        raise TrainingError(chosen.missing[0] + more)
+    return [record for record in chosen.records if record is not None]
 
 
 def describe_scores(record: dict[str, Any]) -> str:
     """What a record's scores were measured on, and how."""
     images = f"{record['num_images']} image{'' if record['num_images'] == 1 else 's'}"
     return f"{record['dataset'] or 'data'}, {record['split']} split, {images}; {record['protocol']}"
+
+
+def _scoring_command(run: Run, split: str, protocol: str | None, like: tuple[Run, dict[str, Any]] | None) -> str:
+    """The command that scores a run, in the way in which another one was scored."""
+    if like is None:
+        return _command_line(run, run.manifest_path, split, ["--protocol", protocol] if protocol else [])
+    other, record = like
+    options = _protocol_options(record["protocol"])
+    try:
+        manifest = read_manifest(Path(os.path.normpath(other.folder / record["manifest"])))
+        if len(manifest.rows_of(split)) > record["num_images"]:
+            options += ["--limit", str(record["num_images"])]
+        return _command_line(run, manifest.path, split, options)
+    except DataError:  # moved since; the run's own is the best guess
+        return _command_line(run, run.manifest_path, split, options)
+
+
+def _command_line(run: Run, manifest_path: Path, split: str, options: Sequence[str]) -> str:
+    return shlex.join(["agmm", "evaluate", str(run.folder), str(manifest_path), "--split", split, *options])
+
+
+def _protocol_options(protocol: str) -> list[str]:
+    """Options of `agmm evaluate` for a protocol given in words, as ``agmm.inference.Protocol`` words it."""
+    name = next((name for name in PROTOCOL_NAMES if protocol.startswith(name)), "whole")
+    options = [] if name == "whole" else ["--protocol", name]
+    if tiles := re.search(r"tile (\d+), overlap ([\d.]+)", protocol):
+        options += ["--tile", tiles[1], *([] if tiles[2] == "0.67" else ["--overlap", tiles[2]])]
+    return [*options, *(["--crf"] if protocol.endswith("dense CRF") else [])]
 
 
 def _scores(run: Run, split: str, protocol: str | None) -> dict[tuple[str, str, int], dict[str, Any]]:

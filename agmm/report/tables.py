@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agmm.errors import TrainingError
-from agmm.report.published import published_iou, published_source
+from agmm.report.published import official_images, published_iou, published_source
 from agmm.report.runs import Run, choose_records, describe_scores
 from agmm.report.table_format import Cell, Difference, Scores, Table
 from agmm.studies import TABLES, Study
@@ -48,21 +48,28 @@ def per_class_table(runs: Sequence[Run], split: str = "val", protocol: str | Non
     for run, record in zip(runs, records, strict=True):
         ours = [_percent(c["iou"]) for c in record["classes"]] + [_percent(record["miou"])]
         columns.append((run.name, list(ours)))
-        if published := published_of(run):
+        if published := published_of(run, record):
             theirs = [published[name] for name in (*run.label_space.class_names, "mIoU")]
             columns.append((f"published, {run.annotation}", list(theirs)))
             columns.append(("difference", [_difference(o, t) for o, t in zip(ours, theirs, strict=True)]))
     lines = [
         (name, *(cells[i] for _, cells in columns)) for i, name in enumerate((*runs[0].label_space.class_names, "mIoU"))
     ]
-    notes = (f"Published: {published_source()}. {_NOT_THE_SAME}",) if any(map(published_of, runs)) else ()
+    has_published = any(map(published_of, runs, records))
+    notes = (f"Published: {published_source()}. {_NOT_THE_SAME}",) if has_published else ()
     title = f"IoU of each class in %; {describe_scores(records[0])}"
     return Table(title, ("class", *(name for name, _ in columns)), tuple(lines[:-1]), notes, tuple(lines[-1:]))
 
 
-def published_of(run: Run) -> Mapping[str, float]:
-    """The published IoU of each class, and mIoU, for a run's annotation; empty where there is none."""
-    return {} if run.is_later_stage else published_iou(run.label_space, run.published_as)
+def published_of(run: Run, record: Mapping[str, Any] | None) -> Mapping[str, float]:
+    """The published IoU of each class, and mIoU, to stand beside a run's scores.
+
+    Empty where nothing is published for its annotation, or where the scores are not of as many images as the official
+    validation split has.
+    """
+    if run.is_later_stage or record is None or record["num_images"] != official_images(run.label_space):
+        return {}
+    return published_iou(run.label_space, run.published_as)
 
 
 def ablation_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:

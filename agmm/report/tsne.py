@@ -26,14 +26,14 @@ from agmm.report.style import (
     styled,
     to_unit,
 )
-from data_manifests import Manifest, ManifestRow
+from data_manifests import LabelSpace, Manifest, ManifestRow
 from data_manifests.row_files import read_row_full_mask
 
 MAX_RUNS = 3
 
 
 def sample_pixels(
-    manifest: Manifest, rows: Sequence[ManifestRow], pixels_per_class: int, seed: int
+    manifest: Manifest, rows: Sequence[ManifestRow], pixels_per_class: int = 100, seed: int = 0
 ) -> tuple[list[tuple[ManifestRow, NDArray[np.int64]]], NDArray[np.int64]]:
     """Choose pixels of the full masks at random, as many of each class, spread over the pictures that show it.
 
@@ -79,7 +79,7 @@ def draw_tsne(
     pixels_per_class: int = 100,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    on_run: Callable[[], None] = lambda: None,
+    on_image: Callable[[], None] = lambda: None,
 ) -> None:
     """Draw the features of one to three runs at the same pixels, each run in a panel.
 
@@ -91,7 +91,7 @@ def draw_tsne(
         pixels_per_class: Pixels of each class.
         seed: Of the pixels and of t-SNE.
         device: Where to compute the features.
-        on_run: Called after each run.
+        on_image: Called after each picture of each run.
 
     Raises:
         DataError: If files cannot be read, there are too few pixels, or matplotlib or scikit-learn is not installed.
@@ -101,18 +101,36 @@ def draw_tsne(
         raise ValueError(f"The t-SNE figure shows one to {MAX_RUNS} runs, got {len(runs)}.")
     check_figure(paths)
     pixels, classes = sample_pixels(manifest, rows, pixels_per_class, seed)
-    layouts = []
-    for run in runs:
-        layouts.append(lay_out(read_features(run, manifest, pixels, device), seed))
-        on_run()
-    space = manifest.label_space
-    present = [space.classes[i] for i in np.unique(classes)]
+    features = [read_features(run, manifest, pixels, device, on_image) for run in runs]
+    plot_tsne(runs, features, classes, manifest.label_space, paths, seed)
+
+
+def plot_tsne(
+    runs: Sequence[Run],
+    features: Sequence[NDArray[np.float32]],
+    classes: NDArray[np.int64],
+    label_space: LabelSpace,
+    paths: Sequence[Path],
+    seed: int = 0,
+) -> None:
+    """Draw the figure of ``draw_tsne`` from features that are there already.
+
+    Args:
+        runs: One to three.
+        features: Of each run, shape (n, D).
+        classes: True class of the pixels, shape (n,).
+        label_space: Names the classes.
+        paths: Files to write.
+        seed: Of t-SNE.
+    """
+    layouts = [lay_out(of_run, seed) for of_run in features]
+    present = [label_space.classes[i] for i in np.unique(classes)]
     width = COLUMN_WIDTH if len(runs) == 1 else TEXT_WIDTH
     panel, bottom = width / len(runs), legend_height(present, width)
     top = LINE_HEIGHT if len(runs) > 1 else 0.02
     height = top + panel + bottom
     order = np.random.default_rng(seed).permutation(len(classes))  # no class lies on top of all others
-    colors = np.array([to_unit(c.color) for c in space.classes])[classes[order]]
+    colors = np.array([to_unit(c.color) for c in label_space.classes])[classes[order]]
     with styled():
         figure = new_figure(width, height, constrained=False)
         for number, (run, layout) in enumerate(zip(runs, layouts, strict=True)):

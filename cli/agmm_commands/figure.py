@@ -74,11 +74,11 @@ def figure(
             raise click.UsageError(f"{kind} needs --manifest: the manifest of the pictures to show.")
         else:
             rows = choose_rows(manifest, [split or _SPLITS[kind]], limit or _LIMITS[kind], image_ids)
-            with progress(len(found) * (1 if kind == "tsne" else len(rows))) as advance:
+            with progress(len(found) * len(rows)) as advance:
                 if kind == "tsne":
                     draw_tsne(
                         found, manifest, rows, [out_path], pixels_per_class=pixels_per_class, seed=seed,
-                        device=choose_device(device), on_run=advance,
+                        device=choose_device(device), on_image=advance,
                     )  # fmt: skip
                 else:
                     draw = draw_gmm_predictions if kind == "gmm-predictions" else draw_qualitative

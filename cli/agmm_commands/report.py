@@ -61,7 +61,7 @@ def report(
     manifest = read_manifest(manifest_path)
     require_training_packages()
     from agmm.distributed import choose_device
-    from agmm.report.folder import PAGE_NAME, write_report
+    from agmm.report.folder import NUM_FIGURES, PAGE_NAME, write_report
     from agmm.report.pictures import choose_rows
     from agmm.report.runs import read_runs
 
@@ -71,10 +71,10 @@ def report(
     trained_on = found[0].info.config.train_split
     splits = [split, *([trained_on] if trained_on != split and trained_on in manifest.splits else [])]
     rows = choose_rows(manifest, splits, limit or None, image_ids)
-    with progress(len(rows) * len(found)) as advance:
+    with progress(len(rows) * len(found)) as on_image, progress(NUM_FIGURES, "figure") as on_figure:
         summary = write_report(
             found, manifest, rows, out_dir, split=split, protocol=protocol, thumbnail_size=thumbnail_size,
-            device=choose_device(device), on_image=advance,
+            device=choose_device(device), on_image=on_image, on_figure=on_figure,
         )  # fmt: skip
     for problem in summary.problems[:10]:
         click.echo(f"Warning: {problem}", err=True)

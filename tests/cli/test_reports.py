@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from agmm.evaluate_run import evaluate_run
-from agmm.report.page import write_page
+from agmm.report.page import PagePictures, write_page
+from agmm.report.predictions import predict_rows
 from agmm.report.runs import read_runs
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
@@ -61,6 +62,30 @@ def test_report(town: Path, tmp_path: Path) -> None:
     )
     code, out, _ = run("report", town / "seg", *command[3:], "--overwrite", "--image", "a01")
     assert code == 0 and "  1 images" in out
+
+
+def test_report_counts_its_pictures_and_figures(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[tuple[int, str]] = []
+
+    class Bar:
+        def __init__(self, total: int, unit: str, **_: object) -> None:
+            self.done, self.total, self.unit = 0, total, unit
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            assert self.done == self.total
+            bars.append((self.total, self.unit))
+
+        def update(self) -> None:
+            self.done += 1
+
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    code, _, err = run(
+        "report", town / "seg", town / "agmm", "--manifest", town / "data", "--out", tmp_path, "--device", "cpu"
+    )
+    assert (code, err) == (0, "") and bars == [(4, "figure"), (8, "image")]
 
 
 def test_report_warns_of_missing_scores(town: Path, tmp_path: Path) -> None:
@@ -144,6 +169,9 @@ def test_pages_of_real_pictures_stay_small(tmp_path: Path) -> None:
     assert made.exit_code == 0, made.stderr
     manifest = read_manifest(tmp_path / "camvid-50clicks")
     write_run(tmp_path / "a", manifest)
-    summary = write_page(read_runs([tmp_path / "a"]), manifest, manifest.rows_of("train"), tmp_path / "p.html")
+    runs, pictures = read_runs([tmp_path / "a"]), PagePictures(read_runs([tmp_path / "a"]), manifest.label_space)
+    for predicted in predict_rows(runs, manifest, manifest.rows_of("train"), "cpu"):
+        pictures.add(predicted)
+    summary = write_page(runs, manifest, pictures, tmp_path / "p.html")
     assert summary.num_images == 10 and summary.num_bytes < 2e6  # so that 50 take less than 10 MB
     assert summary.problems == ()

@@ -58,7 +58,8 @@ def test_cells_hold_what_the_titles_say(town: Town, tmp_path: Path) -> None:
     draw_qualitative(runs, manifest, rows, [tmp_path / "f.png"])
     picture = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
     assert picture.shape[1] == round(300 * TEXT_WIDTH)
-    ((_, prediction),) = predict_rows(runs[1], manifest, rows, "cpu")
+    (predicted,) = predict_rows(runs[1:], manifest, rows, "cpu")
+    (prediction,) = predicted.predictions
     assert prediction is not None
     expected = [prediction.segmentation, read_row_full_mask(manifest, rows[0])]
     columns = np.array_split(picture, 4, axis=1)  # image, seg, agmm, truth

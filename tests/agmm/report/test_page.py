@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,28 @@ import pytest
 from PIL import Image
 
 from agmm.errors import TrainingError
+from agmm.models.network import SegmentationModel
 from agmm.report.confusion import Confusion
+from agmm.report.figures import draw_gmm_predictions, draw_qualitative
 from agmm.report.folder import write_report
-from agmm.report.page import write_page
+from agmm.report.page import PagePictures, PageSummary, write_page
 from agmm.report.predictions import predict_rows
 from agmm.report.runs import Run, read_runs
-from data_manifests import LabelSpace, Manifest, known_label_space, read_manifest, write_manifest
+from agmm.report.tsne import draw_tsne
+from data_manifests import LabelSpace, Manifest, ManifestRow, known_label_space, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.report.written_runs import LOG, SEG, add_scores, write_run
 from tests.browser import Page, browser
 
 Town = tuple[Manifest, list[Run]]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&"
+
+
+def make_page(runs: Sequence[Run], manifest: Manifest, rows: Sequence[ManifestRow], path: Path) -> PageSummary:
+    pictures = PagePictures(runs, manifest.label_space)
+    for predicted in predict_rows(runs, manifest, rows, "cpu"):
+        pictures.add(predicted)
+    return write_page(runs, manifest, pictures, path)
 
 
 def page_data(path: Path) -> dict[str, Any]:
@@ -49,7 +59,7 @@ def words(path: Path) -> str:
 def test_layers_and_numbers_of_the_pictures(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
     rows = [manifest.rows[3], manifest.rows[0]]  # not annotated, annotated
-    summary = write_page(runs, manifest, rows, tmp_path / "p.html")
+    summary = make_page(runs, manifest, rows, tmp_path / "p.html")
     assert summary.problems == () and summary.num_images == 2 and summary.num_bytes == summary.path.stat().st_size
     data = page_data(summary.path)
     assert data["series"] == ["seg", "agmm"]
@@ -58,7 +68,8 @@ def test_layers_and_numbers_of_the_pictures(town: Town, tmp_path: Path) -> None:
     assert set(bare["shared"]) == {"image", "truth"} and set(annotated["shared"]) == {"image", "truth", "marks"}
     assert list(bare["series"][0]["numbers"]) == ["% mIoU"]
     assert list(annotated["series"][1]["numbers"]) == ["% mIoU", "% mIoU of the GMM"]
-    ((pictures, prediction),) = predict_rows(runs[1], manifest, rows[1:], "cpu")
+    (predicted,) = predict_rows(runs[1:], manifest, rows[1:], "cpu")
+    pictures, (prediction,) = predicted.pictures, predicted.predictions
     assert prediction is not None and pictures.truth is not None
     shown = pixels(annotated["series"][1]["layers"]["segmentation"])
     assert np.array_equal(shown[..., :3], manifest.label_space.palette[prediction.segmentation])
@@ -69,13 +80,14 @@ def test_layers_and_numbers_of_the_pictures(town: Town, tmp_path: Path) -> None:
 
 def test_what_the_page_says(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
-    write_page(runs, manifest, manifest.rows, tmp_path / "p.html")
+    make_page(runs, manifest, manifest.rows, tmp_path / "p.html")
     text = words(tmp_path / "p.html")
     assert "tiny, val split, 2 images; whole image, single scale" in text
     for run in runs:
         assert f"agmm train {run.manifest_path}" in text and f"{run.records[-1]['miou'] * 100:.1f}" in text
     assert "L_seg + L_self + L_spar + L_con" in text and "4 s" in text
     assert "Gaussians of the 6 annotated images below" in text
+    assert "published" not in text
     assert "Validation mIoU, %" in text and "seg: segmentation (baseline)" in text and "agmm: GMM" in text
 
 
@@ -85,25 +97,48 @@ def test_published_numbers_stand_beside(tmp_path: Path) -> None:
     manifest = replace(
         manifest, info=replace(manifest.info, label_space=space, command="points", settings={"clicks_per_image": 20})
     )
-    write_run(tmp_path / "a", manifest, scores=0.9)
-    write_page(read_runs([tmp_path / "a"]), manifest, manifest.rows, tmp_path / "p.html")
+    write_run(tmp_path / "a", manifest, scores=None)
+    add_scores(tmp_path / "a", space, 0.9, num_images=500)
+    make_page(read_runs([tmp_path / "a"]), manifest, manifest.rows, tmp_path / "p.html")
     assert " road 81.8 94.7 −12.9 " in words(tmp_path / "p.html") and "left: 94.7%" in (tmp_path / "p.html").read_text()
+    # Of other pictures nothing is published.
+    add_scores(tmp_path / "a", space, 0.9, num_images=499)
+    make_page(read_runs([tmp_path / "a"]), manifest, manifest.rows, tmp_path / "p.html")
+    assert " road 81.8 sidewalk 81.8 " in words(tmp_path / "p.html") and "94.7" not in words(tmp_path / "p.html")
+
+
+def test_a_run_without_scores_hides_no_others(town: Town, tmp_path: Path) -> None:
+    manifest, (seg, agmm) = town
+    write_run(tmp_path / "bare", manifest, scores=None)
+    runs = read_runs([seg.folder, tmp_path / "bare", agmm.folder])
+    summary = make_page(runs, manifest, manifest.rows[:1], tmp_path / "p.html")
+    (problem,) = summary.problems
+    command = f"agmm evaluate {tmp_path / 'bare'} {manifest.path} --split val"
+    assert problem.endswith(f"like those of seg. Make them with: {command}")
+    page = words(summary.path)
+    assert page.count(command) == 1 and "Confusion" in page and "No run has scores" not in page
+    for run in (seg, agmm):
+        (record,) = run.records
+        assert f" {run.name} {100 * record['miou']:.1f} {100 * record['pixel_accuracy']:.1f} " in page
+    assert " bare – – " in page
+    assert f" mIoU {100 * seg.records[0]['miou']:.1f} – {100 * agmm.records[0]['miou']:.1f} " in page
 
 
 def test_a_run_without_scores_or_curves_still_has_a_page(town: Town, tmp_path: Path) -> None:
     manifest, _ = town
     log = [{"epoch": 1, "loss": 3.0, "seconds": 2.0}]
     write_run(tmp_path / "a", manifest, log=log, scores=None)
-    summary = write_page(read_runs([tmp_path / "a"]), manifest, manifest.rows[:1], tmp_path / "p.html")
+    summary = make_page(read_runs([tmp_path / "a"]), manifest, manifest.rows[:1], tmp_path / "p.html")
     assert len(summary.problems) == 1 and "agmm evaluate" in summary.problems[0]
     text = words(summary.path)
-    assert "agmm evaluate" in text and "Confusion" not in text and "Validation mIoU" not in text and "Loss" in text
+    assert "agmm evaluate" in text and "No run has scores yet" in text
+    assert "Confusion" not in text and "Validation mIoU" not in text and "Loss" in text
 
 
 def test_missing_pictures_leave_a_note(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
     gone = replace(manifest.rows[0], image="gone.png")
-    summary = write_page(runs, manifest, [gone, manifest.rows[1]], tmp_path / "p.html")
+    summary = make_page(runs, manifest, [gone, manifest.rows[1]], tmp_path / "p.html")
     assert len(summary.problems) == 1 and summary.problems[0].endswith("gone.png: no such file.")
     first, second = page_data(summary.path)["pictures"]
     assert "gone.png" in first["note"] and first["series"][0]["layers"] == {} and "truth" in first["shared"]
@@ -113,7 +148,7 @@ def test_missing_pictures_leave_a_note(town: Town, tmp_path: Path) -> None:
 def test_equal_input_gives_equal_pages_that_load_nothing(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
     for name in ("a", "b"):
-        write_page(runs, manifest, manifest.rows[:2], tmp_path / name)
+        make_page(runs, manifest, manifest.rows[:2], tmp_path / name)
     page = (tmp_path / "a").read_text()
     assert page == (tmp_path / "b").read_text()
     assert "default-src 'none'" in page and not re.findall(r"https?://|@import|url\(|src=[\"']?(?!data:)", page)
@@ -123,7 +158,7 @@ def test_other_classes_are_refused(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
     other = replace(manifest, info=replace(manifest.info, label_space=tiny_label_space(3)))
     with pytest.raises(TrainingError, match="does not fit a network"):
-        write_page(runs, other, manifest.rows, tmp_path / "p.html")
+        make_page(runs, other, manifest.rows, tmp_path / "p.html")
 
 
 def test_confusion_counts_shares_of_the_true_class() -> None:
@@ -136,6 +171,37 @@ def test_confusion_counts_shares_of_the_true_class() -> None:
     counts = np.diag(np.arange(50) + 1)
     cut = Confusion.of({"confusion": counts.tolist()}, many)
     assert cut.classes == tuple(range(10, 50)) and cut.num_left_out == 10 and cut.worst == ()
+
+
+def test_each_picture_goes_through_each_network_once(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, runs = town
+    called = {"forward": 0, "image": 0, "figure": 0}
+    original = SegmentationModel.forward
+
+    def forward(*args: Any) -> Any:
+        called["forward"] += 1
+        return original(*args)
+
+    def count(what: str) -> Callable[[], None]:
+        return lambda: called.update({what: called[what] + 1})
+
+    monkeypatch.setattr(SegmentationModel, "forward", forward)
+    rows = [*manifest.rows_of("val"), *manifest.rows_of("train")]
+    out_dir = tmp_path / "report"
+    summary = write_report(
+        runs, manifest, rows, out_dir, device="cpu", on_image=count("image"), on_figure=count("figure")
+    )
+    assert called == {"forward": 16, "image": 16, "figure": 4} and summary.problems == ()
+    # and the figures are those that are drawn on their own
+    val, few = manifest.rows_of("val"), manifest.rows_of("train")
+    few = [few[i * len(few) // 4] for i in range(4)]
+    draw_qualitative(runs, manifest, val, [tmp_path / "qualitative.png"])
+    draw_gmm_predictions(runs, manifest, few, [tmp_path / "gmm-predictions.png"])
+    draw_tsne(runs, manifest, val, [tmp_path / "tsne.png"])
+    for name in ("qualitative", "gmm-predictions", "tsne"):
+        assert (tmp_path / f"{name}.png").read_bytes() == (out_dir / f"figures/{name}.png").read_bytes()
 
 
 def test_a_figure_that_cannot_be_drawn_is_told(town: Town, tmp_path: Path) -> None:
@@ -162,7 +228,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     for name, settings in (("seg", {"loss": SEG}), ("agmm", {})):
         write_run(folder / name, manifest, log=LOG, scores=None, **settings)
         add_scores(folder / name, space, 0.8)
-    write_page(read_runs([folder / "seg", folder / "agmm"]), manifest, manifest.rows, folder / "index.html")
+    make_page(read_runs([folder / "seg", folder / "agmm"]), manifest, manifest.rows, folder / "index.html")
     with browser() as page:
         page.open(folder / "index.html")
         page.settle()
@@ -181,6 +247,13 @@ def test_page_opens_with_everything_escaped(opened: Page) -> None:
     assert opened.run("document.querySelectorAll('img[src=x]').length") == 0
     assert EVIL in opened.run("document.querySelector('#classes td.name').textContent")
     assert EVIL in opened.run("document.querySelector('#confusion tbody th').textContent")
+
+
+def test_links_unfold_what_they_lead_to(opened: Page) -> None:
+    assert not opened.run("document.querySelector('#confusion').open")
+    opened.run("document.querySelector('nav [href*=confusion]').click()")
+    assert opened.run("document.querySelector('#confusion').open")
+    opened.run("document.querySelector('#confusion').open = false")
 
 
 def test_curves_are_read_by_key_and_pointer(opened: Page) -> None:

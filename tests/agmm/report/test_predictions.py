@@ -10,7 +10,10 @@ from torch.nn import functional as F
 from agmm.checkpoint import load_run
 from agmm.errors import TrainingError
 from agmm.evaluate import predict_mixture
-from agmm.report.predictions import image_miou, predict_rows, read_features
+from agmm.losses import resolve_options
+from agmm.mixture import mixture_probs
+from agmm.models.network import SegmentationOutput
+from agmm.report.predictions import _fit, image_miou, predict_rows, read_features
 from agmm.report.runs import Run
 from agmm.samples import image_tensor, to_network
 from data_manifests import Manifest
@@ -25,8 +28,9 @@ def test_predictions_are_those_of_the_network_and_of_the_mixture(town: tuple[Man
     manifest, (_, run) = town
     loaded = load_run(run.folder)
     rows = manifest.rows[2:4]  # one annotated, one not
-    for row, (pictures, prediction) in zip(rows, predict_rows(run, manifest, rows, "cpu"), strict=True):
-        assert prediction is not None and pictures.row is row
+    for row, predicted in zip(rows, predict_rows([run], manifest, rows, "cpu"), strict=True):
+        (prediction,) = predicted.predictions
+        assert prediction is not None and prediction.features is None and predicted.pictures.row is row
         image = image_tensor(read_image(manifest.resolve(row.image)))
         with torch.inference_mode():
             logits = loaded.model(to_network(image, "cpu")).logits
@@ -46,8 +50,9 @@ def test_predictions_are_those_of_the_network_and_of_the_mixture(town: tuple[Man
 def test_a_picture_that_is_missing_has_no_prediction(town: tuple[Manifest, list[Run]]) -> None:
     manifest, (run, _) = town
     gone = replace(manifest.rows[0], image="gone.png")
-    ((pictures, prediction),) = predict_rows(run, manifest, [gone], "cpu")
-    assert prediction is None and pictures.problems[0].endswith("gone.png: no such file.")
+    (predicted,) = predict_rows([run, run], manifest, [gone], "cpu")
+    assert predicted.predictions == (None, None)
+    assert predicted.pictures.problems[0].endswith("gone.png: no such file.")
 
 
 def test_features_are_read_as_if_all_were_brought_to_the_pictures_size(town: tuple[Manifest, list[Run]]) -> None:
@@ -62,6 +67,27 @@ def test_features_are_read_as_if_all_were_brought_to_the_pictures_size(town: tup
     expected = large[:, positions[:, 0], positions[:, 1]].T.numpy()
     assert found.shape == (5, run.info.config.decoder_channels)
     assert found[:4] == pytest.approx(expected, abs=1e-4)
+    (predicted,) = predict_rows([run], manifest, [row], "cpu", pixels={row.image_id: positions})
+    (prediction,) = predicted.predictions
+    assert prediction is not None and prediction.features == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_classes_of_the_mixture_are_those_of_its_probabilities() -> None:
+    """With densities of 0, which a picture far from its prototypes has, and with few of many classes labelled."""
+    generator = torch.Generator().manual_seed(0)
+    space = tiny_label_space(9)
+    annotation = np.full((24, 36), 255, np.uint8)
+    annotation[3, 4], annotation[20, 30], annotation[21, 5], annotation[5, 30] = 7, 2, 2, 4
+    features = 3 * torch.rand((1, 8, 6, 9), generator=generator)
+    features[:, :, 2:4, 3:6] += 1e4  # so far that every density is 0 in the middle
+    logits = torch.randn((1, 9, 24, 36), generator=generator)
+    options = resolve_options("paper", variance="fixed")
+    found, fitted = _fit(SegmentationOutput(logits, features), annotation, space, options)
+    target = torch.from_numpy(annotation.astype(np.int64))[None]
+    probs = mixture_probs(features, logits, target, torch.ones_like(target, dtype=torch.bool), options)[0]
+    expected = np.where(probs.amax(0) == 0, 255, probs.argmax(0))
+    assert fitted is not None and fitted.classes.tolist() == [2, 4, 7]
+    assert np.array_equal(found, expected) and set(np.unique(expected)) == {2, 4, 7, 255}
 
 
 def test_miou_of_an_image_against_sets() -> None:
@@ -83,4 +109,4 @@ def test_other_classes_are_refused(town: tuple[Manifest, list[Run]]) -> None:
     manifest, (run, _) = town
     other = replace(manifest, info=replace(manifest.info, label_space=tiny_label_space(3)))
     with pytest.raises(TrainingError, match="does not fit a network"):
-        next(predict_rows(run, other, manifest.rows, "cpu"))
+        next(predict_rows([run], other, manifest.rows, "cpu"))

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from agmm.errors import TrainingError
-from agmm.report.runs import choose_records, read_runs, run_names
+from agmm.evaluate_run import evaluate_run
+from agmm.inference import Protocol, make_protocol
+from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, run_names
 from agmm.run_folder import LOG_NAME, RUN_NAME
-from data_manifests import known_label_space
+from data_manifests import known_label_space, read_manifest
 from data_manifests.schema import PSEUDO_LABELS
-from tests.agmm.conftest import tiny_label_space
+from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
 
 SPACE = tiny_label_space()
@@ -92,9 +94,7 @@ def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
     assert [r["num_images"] for r in choose_records([a, b], "val")] == [6, 6]
     assert choose_records([a], "val")[0]["protocol"].startswith("multi-scale")
     assert choose_records([a], "val", "whole")[0]["protocol"].startswith("whole")
-    with pytest.raises(
-        TrainingError, match="b: has no scores .* by this protocol.* --split val --protocol multi-scale$"
-    ):
+    with pytest.raises(TrainingError, match="b: has no scores of split 'val' by protocol multi-scale like those of a"):
         choose_records([a, b], "val", "multi-scale")
 
 
@@ -116,10 +116,59 @@ def test_scores_that_are_missing_or_cannot_be_compared(tmp_path: Path) -> None:
         choose_records([a], "val")
     add_scores(tmp_path / "a", SPACE, 0.5, num_images=2)
     write_run(tmp_path / "b", manifest)
-    with pytest.raises(
-        TrainingError, match=r"cannot be compared|have no scores that can be compared \(a: .*2 images of town; b:"
-    ):
-        choose_records(read_runs([tmp_path / "a", tmp_path / "b"]), "val")
+    write_run(tmp_path / "c", manifest, scores=None)
+    runs = read_runs([tmp_path / name for name in "abc"])
+    with pytest.raises(TrainingError, match="b: has no scores .* like those of a. .* --split val .1 more run likewise"):
+        choose_records(runs, "val")
+
+
+def test_scores_are_those_that_most_runs_have(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, SPACE)
+    for name in "abcd":
+        write_run(tmp_path / name, manifest, scores=None if name == "d" else 0.5)
+    add_scores(tmp_path / "a", SPACE, 0.7, protocol="sliding window (tile 65, overlap 0.50), dense CRF")
+    runs = read_runs([tmp_path / name for name in "abcd"])
+    chosen = choose_scores(runs, "val")
+    assert [r and r["protocol"] for r in chosen.records] == ["whole image, single scale"] * 3 + [None]
+    assert (
+        chosen.first == chosen.records[0] and len(chosen.missing) == 1 and chosen.missing[0].startswith(f"{tmp_path}/d")
+    )
+    two = choose_scores([runs[3], runs[0]], "val")
+    assert two.records[0] is None and two.first == two.records[1]
+    assert two.missing[0].endswith("manifest.csv --split val --protocol sliding --tile 65 --overlap 0.50 --crf")
+    none = choose_scores([runs[3]], "val", "multi-scale")
+    assert none.first is None and none.missing[0].endswith("--split val --protocol multi-scale")
+
+
+def test_the_command_scores_as_the_other_run_was_scored(tmp_path: Path) -> None:
+    """Its manifest, and no more pictures of it."""
+    manifest = read_manifest(tiny_manifest(tmp_path / "data dir", num_images=8))
+    for name in ("a", "b"):
+        write_run(tmp_path / name, empty_manifest(tmp_path, SPACE), scores=None)
+    for limit, words in ((1, " --limit 1"), (None, "")):
+        evaluate_run(tmp_path / "a", manifest, limit=limit, device="cpu")
+        chosen = choose_scores(read_runs([tmp_path / "a", tmp_path / "b"]), "val")
+        command = f"agmm evaluate {tmp_path}/b '{manifest.path}' --split val{words}"
+        assert chosen.missing[0].endswith(f"Make them with: {command}")
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        Protocol(), Protocol(crf=True), Protocol("sliding", tile_size=721), Protocol("multi-scale"),
+        Protocol("sliding", tile_size=65, overlap=0.25, crf=True), Protocol("multi-scale", tile_size=300),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_say_the_protocol(protocol: Protocol) -> None:
+    from cli.agmm_commands.evaluate import evaluate
+
+    words = ["run", "manifest", *_protocol_options(str(protocol))]
+    given = evaluate.make_context("evaluate", words).params
+    made = make_protocol(
+        given["protocol"], (9, 9), tile_size=given["tile_size"], overlap=given["overlap"], crf=given["crf"]
+    )
+    assert str(made) == str(protocol)
 
 
 def test_scores_of_the_mixture_are_no_scores_of_the_network(tmp_path: Path) -> None:

@@ -21,15 +21,22 @@ def iou(right: float) -> float:
 
 
 def test_per_class_beside_the_published(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=50), scores=0.9)
-    write_run(tmp_path / "b", empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=30), scores=0.5)
+    for name, clicks, right in (("a", 50, 0.9), ("b", 30, 0.5)):
+        write_run(tmp_path / name, empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=clicks), scores=None)
+        add_scores(tmp_path / name, CITYSCAPES, right, num_images=500)
     table = per_class_table(read_runs([tmp_path / "a", tmp_path / "b"]))
     assert table.header == ("class", "a", "published, 50 clicks", "difference", "b")
     name, ours, theirs, gap, other = table.rows[0]
     assert (name, theirs) == ("road", 96.5) and ours == pytest.approx(iou(0.9)) and other == pytest.approx(iou(0.5))
     assert isinstance(gap, Difference) and gap.value == pytest.approx(iou(0.9) - 96.5)
     assert len(table.rows) == 19 and table.summary_rows[0][:3] == ("mIoU", pytest.approx(iou(0.9)), 68.3)
-    assert "val split, 6 images; whole image, single scale" in table.title and "CVPR 2023" in table.notes[0]
+    assert "val split, 500 images; whole image, single scale" in table.title and "CVPR 2023" in table.notes[0]
+
+
+def test_nothing_is_published_for_a_part_of_the_split(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=50), scores=0.9)
+    table = per_class_table(read_runs([tmp_path / "a"]))
+    assert table.header == ("class", "a") and table.notes == ()
 
 
 def test_per_class_of_absent_classes_and_without_published(tmp_path: Path) -> None:
