@@ -26,10 +26,11 @@ from agmm.report.style import (
     plain_grid,
     run_color,
     save_figure,
+    shorten,
     styled,
 )
-from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.drawing import colorize
+from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.drawing import VOID_COLOR, colorize
 
 #: A cell of a grid: a picture (three axes), a label map (two), or a picture with its sparse labels.
 _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]
@@ -70,6 +71,7 @@ def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path]) -> None:
             bottom.plot(both, gap, color=color)
         top.set_ylabel("training-set mIoU (%)")
         bottom.set_ylabel("GMM − seg.")
+        bottom.margins(x=0.02)
         bottom.set_xlabel("epoch")
         bottom.axhline(0, color=FAINT, linewidth=0.6)
         bottom.xaxis.get_major_locator().set_params(integer=True)
@@ -198,8 +200,7 @@ def _draw_grid(
     cell = (TEXT_WIDTH - _GAP * (num_columns - 1)) / num_columns
     sizes = [next(_shape(content) for content in row if content is not None) for row in grid]
     heights = [cell * height / width for height, width in sizes]
-    ids = sorted({class_id for row in grid for content in row for class_id in _classes(content, label_space)})
-    present = [label_space.classes[i] for i in ids]
+    present = classes_shown(grid, label_space)
     top = LINE_HEIGHT * (1 + max(title.count("\n") for title in titles)) + 0.03
     bottom = legend_height(present, TEXT_WIDTH)
     total = top + sum(heights) + _GAP * (len(grid) - 1) + bottom
@@ -218,7 +219,8 @@ def _draw_grid(
                     axes.imshow(drawn, interpolation="none", aspect="auto")
                 if number == 0:
                     x = (left + cell / 2) / TEXT_WIDTH
-                    figure.text(x, (y + 0.04) / total, titles[column], ha="center", va="bottom", color=INK)
+                    title = "\n".join(shorten(line, cell) for line in titles[column].split("\n"))
+                    figure.text(x, (y + 0.04) / total, title, ha="center", va="bottom", color=INK)
             y -= height + _GAP
         class_legend(figure, present, (bottom - 0.06) / total)
     save_figure(figure, paths)
@@ -238,11 +240,16 @@ def _shape(content: _Content) -> tuple[int, int]:
     return height, width
 
 
-def _classes(content: _Content | None, label_space: LabelSpace) -> list[int]:
-    label_map = content[1] if isinstance(content, tuple) else content
-    if label_map is None or label_map.ndim != 2:
-        return []
-    return [int(c) for c in np.unique(label_map) if c < label_space.num_classes]
+def classes_shown(grid: Sequence[Sequence[_Content | None]], label_space: LabelSpace) -> list[LabelClass]:
+    """Classes that a grid's legend names: those of its label maps and labels, and void where a label map shows it."""
+    ids: set[int] = set()
+    for content in (content for row in grid for content in row if content is not None):
+        labels = content[1] if isinstance(content, tuple) else content
+        if labels.ndim == 2:
+            found = set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+            ids |= found - {label_space.unlabelled_value} if isinstance(content, tuple) else found
+    void = [LabelClass("void", VOID_COLOR, ())] if label_space.unlabelled_value in ids else []
+    return [label_space.classes[i] for i in sorted(ids - {label_space.unlabelled_value})] + void
 
 
 def _percent(values: Iterable[float]) -> list[float]:

@@ -115,6 +115,17 @@ def legend_height(classes: Sequence[LabelClass], width: float) -> float:
     return LINE_HEIGHT * -(-len(classes) // legend_columns(classes, width)) + 0.1 if classes else 0.02
 
 
+def shorten(text: str, width: float) -> str:
+    """Take out the middle of a line of text that would be wider than ``width`` inches.
+
+    Example:
+        >>> shorten("agmm", 1.0), shorten("study/runs/20-clicks/seed-0", 1.0)
+        ('agmm', 'study/ru…s/seed-0')
+    """
+    most = max(3, int(width / (0.56 * FONT_SIZE / 72)))
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
+
+
 def plain_grid(axes: Axes) -> None:
     """Faint horizontal lines behind the data."""
     axes.grid(axis="y", color=LINE, linewidth=0.5)

@@ -23,6 +23,7 @@ from agmm.report.style import (
     legend_height,
     new_figure,
     save_figure,
+    shorten,
     styled,
     to_unit,
 )
@@ -142,7 +143,9 @@ def plot_tsne(
             x, y = layout[order].T
             axes.scatter(x, y, s=5, c=colors, linewidths=0.15, edgecolors=INK)
             if len(runs) > 1:
-                figure.text((number + 0.5) / len(runs), 1 - 0.03 / height, run.name, ha="center", va="top")
+                figure.text(
+                    (number + 0.5) / len(runs), 1 - 0.03 / height, shorten(run.name, panel), ha="center", va="top"
+                )
         class_legend(figure, present, (bottom - 0.06) / height)
     save_figure(figure, paths)
 

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from agmm.errors import TrainingError
-from agmm.report.figures import draw_gmm_predictions, draw_qualitative, draw_training_curves
+from agmm.report.figures import classes_shown, draw_gmm_predictions, draw_qualitative, draw_training_curves
 from agmm.report.predictions import predict_rows
 from agmm.report.runs import Run, read_runs
 from agmm.report.style import TEXT_WIDTH
 from agmm.report.tsne import draw_tsne, lay_out, sample_pixels
 from data_manifests import DataError, Manifest
 from data_manifests.row_files import read_row_full_mask
+from tests.agmm.conftest import tiny_label_space
 from tests.agmm.report.written_runs import LOG, write_run
 
 Town = tuple[Manifest, list[Run]]
@@ -69,6 +70,18 @@ def test_cells_hold_what_the_titles_say(town: Town, tmp_path: Path) -> None:
         shown = {i for i, color in enumerate(palette) if (middle == color).all(1).mean() > 0.02}
         wanted = {c for c in range(4) if (label_map[:, 6:-6] == c).mean() > 0.06}
         assert wanted <= shown <= set(np.unique(label_map).tolist())
+
+
+def test_the_legend_names_what_is_shown() -> None:
+    """Void is shown by label maps alone: labels leave the picture bare where they say nothing."""
+    space = tiny_label_space()
+    image = np.full((2, 3, 3), 3, np.uint8)
+    labels, truth = np.full((2, 3), 255, np.uint8), np.zeros((2, 3), np.uint8)
+    labels[0, 1] = 2
+    assert [c.name for c in classes_shown([[(image, labels), truth, None]], space)] == ["c0", "c2"]
+    truth[1, 1] = 255
+    assert [c.name for c in classes_shown([[image, truth], [(image, labels), None]], space)] == ["c0", "c2", "void"]
+    assert classes_shown([[image]], space) == []
 
 
 def test_a_run_without_curves_is_told_the_option(town: Town, tmp_path: Path) -> None:
