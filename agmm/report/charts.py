@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 560, 185
+WIDTH, HEIGHT = 560, 160
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 8, 36
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -136,12 +136,20 @@ def write_page(
         confusions={i: Confusion.of(record, space) for i, record in enumerate(scores.records) if record is not None},
         mixtures=[summarize_mixtures(of_run) for of_run in pictures.mixtures],
         num_mixtures=max(map(len, pictures.mixtures)),
-        figures=figures,
+        figures=_by_name(figures),
         splits=sorted({picture.split for picture in pictures.shown}),
     )
     data = page.encode()
     write_atomically(path, data)
     return PageSummary(path, len(pictures.shown), len(data), (*scores.missing, *pictures.problems))
+
+
+def _by_name(figures: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Endings and paths of the files of each figure, by its name."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in map(PurePosixPath, figures):
+        found.setdefault(path.stem, []).append((path.suffix.lstrip(".").upper(), str(path)))
+    return found
 
 
 def _charts(runs: Sequence[Run]) -> list[Chart]:

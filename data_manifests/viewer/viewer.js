@@ -50,6 +50,10 @@
     return input;
   }
 
+  function splitSlider() {
+    return slider("split", "Slider between the two sides", (value) => { state.split = value; sync(); });
+  }
+
   function lookControls() {
     const layers = data.layers.map((layer, i) => {
       const box = make("input", { type: "checkbox" });
@@ -62,9 +66,6 @@
     if (data.layers.some((layer) => layer.veil)) {
       controls.push(field("Opacity", slider("opacity", "Opacity", (value) => { state.opacity = value; sync(); })));
     }
-    if (comparing) {
-      controls.push(field("Slider", slider("split", "Slider between the two sides", (value) => { state.split = value; sync(); })));
-    }
     return controls;
   }
 
@@ -76,6 +77,7 @@
       const choose = (side) => (value) => { state[side] = Number(value); refresh(); };
       toolbar.append(group("Compare",
         choice("Left side", options, state.left, choose("left")),
+        splitSlider(),
         choice("Right side", options, state.right, choose("right"))));
     }
     const filter = state.filter;
@@ -265,6 +267,6 @@
   dialog.addEventListener("close", () => { grid.querySelectorAll("button.open")[state.open]?.focus(); });
 
   buildToolbar();
-  byId("viewer-dialog-controls").append(...lookControls());
+  byId("viewer-dialog-controls").append(...lookControls(), ...(comparing ? [field("Slider", splitSlider())] : []));
   refresh();
 })();
