@@ -80,6 +80,7 @@
         splitSlider(),
         choice("Right side", options, state.right, choose("right"))));
     }
+    toolbar.append(field("Order", choice("Order", orders(), "", (v) => { state.sort = v; refresh(); })));
     const filter = state.filter;
     const filters = [];
     const search = make("input", { type: "search", placeholder: "Name", ariaLabel: "Name contains" });
@@ -97,7 +98,6 @@
       filters.push(make("span", { className: "group" }, name, bound("min", "from"), bound("max", "to")));
     }
     toolbar.append(group("Show", ...filters));
-    toolbar.append(field("Order", choice("Order", orders(), "", (v) => { state.sort = v; refresh(); })));
     toolbar.append(make("span", { className: "count", id: "viewer-count", role: "status" }));
   }
 
