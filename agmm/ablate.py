@@ -191,9 +191,7 @@ def _checksums(
         # Where it runs is not part of it: processes that share a study have devices of their own.
         config = replace(plan.config, device="auto", workers=0)
         settings = [config.to_toml(), of_manifests[plan.manifest.path], split, protocol, str(plan.setting.stages)]
-        if plan.setting.stages > 1:
-            settings += [between_stages]
-            settings += [plan.setting.pseudo_classes] if plan.setting.pseudo_classes != "labelled" else []
+        settings += [between_stages, plan.setting.pseudo_classes] if plan.setting.stages > 1 else []
         result[plan.key] = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
     return result
 

@@ -70,6 +70,23 @@ _OPTIONS: Sequence[Callable[[_F], _F]] = (
 )
 
 
+#: Of the commands that make pseudo-labels.
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Least probability of a pseudo-label among the picture's classes, 0..1.",
+)
+refine_option = click.option(
+    "--refine",
+    type=click.Choice(["none", "crf"]),
+    default="none",
+    show_default=True,
+    help="Refine the pseudo-labels with a dense CRF on the picture's colours (needs pydensecrf2; slow).",
+)
+
+
 def training_options(command: _F) -> _F:
     """Give a command the options of ``read_settings``; it receives them as keyword arguments."""
     for option in reversed(_OPTIONS):

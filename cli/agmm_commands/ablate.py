@@ -11,7 +11,7 @@ import click
 
 from cli.options import overwrite_option
 from cli.reporting import echo_next, usage_errors
-from cli.training import read_settings, training_options
+from cli.training import read_settings, refine_option, threshold_option, training_options
 
 if TYPE_CHECKING:
     from agmm.ablate import Plan
@@ -65,20 +65,8 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> tuple[Row, Row]:
     type=click.Choice(["whole", "sliding", "multi-scale"]),
     help="How training pictures are segmented between stages.  [default: the study's, or multi-scale]",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Least probability of a pseudo-label, 0..1.",
-)
-@click.option(
-    "--refine",
-    type=click.Choice(["none", "crf"]),
-    default="none",
-    show_default=True,
-    help="Refine pseudo-labels with a dense CRF on the picture's colours (needs pydensecrf2; slow).",
-)
+@threshold_option
+@refine_option
 @overwrite_option
 @training_options
 def ablate(

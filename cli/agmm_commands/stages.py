@@ -11,7 +11,7 @@ import click
 
 from cli.options import manifest_argument, overwrite_option
 from cli.reporting import echo_next, usage_errors
-from cli.training import read_settings, training_options
+from cli.training import read_settings, refine_option, threshold_option, training_options
 
 
 @click.command()
@@ -44,13 +44,7 @@ from cli.training import read_settings, training_options
     show_default=True,
     help="Classes that pseudo-labels may hold: those labelled in the picture, or all, where labels miss classes.",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Least probability of a pseudo-label among the picture's classes, 0..1.",
-)
+@threshold_option
 @click.option(
     "--protocol",
     type=click.Choice(["whole", "sliding", "multi-scale"]),
@@ -64,13 +58,7 @@ from cli.training import read_settings, training_options
     type=click.IntRange(min=1),
     help="Side of sliding windows, in pixels.  [default: the training crop's; whole images for multi-scale]",
 )
-@click.option(
-    "--refine",
-    type=click.Choice(["none", "crf"]),
-    default="none",
-    show_default=True,
-    help="Refine the pseudo-labels with a dense CRF on the picture's colours (needs pydensecrf2; slow).",
-)
+@refine_option
 @click.option("--soft", is_flag=True, help="Later stages learn the network's probabilities, not its best guess alone.")
 @overwrite_option
 @training_options
