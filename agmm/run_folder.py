@@ -27,6 +27,7 @@ from agmm.errors import TrainingError
 from agmm.evaluate import EvalResult
 from agmm.given_files import STATE_NAME, WEIGHTS_NAME
 from data_manifests import Manifest, __version__
+from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
 from data_manifests.paths import name_from
 
@@ -47,13 +48,51 @@ def manifest_sha256(manifest: Manifest) -> str:
     return digest.hexdigest()
 
 
-def require_free(run_dir: Path, overwrite: bool) -> None:
-    """Check that a new training may use a folder, and clear an earlier training out of it if asked to.
+@contextmanager
+def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Hold a folder for one training; if a new one ends without a checkpoint, leave the folder as it was.
+
+    Args:
+        run_dir: Its folder; made if it is missing.
+        resume: Go on with the training in it, instead of requiring that there is none.
+        overwrite: See ``require_free``.
 
     Raises:
-        TrainingError: If it holds a training and ``overwrite`` is false.
+        TrainingError: If another process is training there, or as ``require_free``.
     """
-    there = [run_dir / name for name in _FILES if (run_dir / name).exists()]
+    made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
+    lock = FolderLock(run_dir)
+    if not lock.try_acquire():
+        raise TrainingError(f"{run_dir}: another process is training here. Wait for it, or choose another --out.")
+    is_free = resume
+    try:
+        if not resume:
+            require_free(run_dir, overwrite)
+            is_free = True
+        yield
+    except BaseException:
+        if is_free and not resume and not _checkpoints(run_dir):
+            _clear(run_dir)
+        for folder in (run_dir / TENSORBOARD_NAME, *made):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+    finally:
+        lock.release()
+
+
+def require_free(run_dir: Path, overwrite: bool) -> None:
+    """Check that a new training may use a folder, and clear an earlier one out of it that is to be replaced.
+
+    What a training leaves that was killed before its first checkpoint is cleared without asking: there is nothing in it
+    to go on with.
+
+    Raises:
+        TrainingError: If it holds a training, or settings that no training wrote, and ``overwrite`` is false.
+    """
+    there = _checkpoints(run_dir)
+    if not there and not (run_dir / RUN_NAME).exists():
+        there = [path for path in [run_dir / CONFIG_NAME] if path.exists()]
     if there and not overwrite:
         go_on = f"Go on with it by --resume {run_dir}, choose" if (run_dir / STATE_NAME).exists() else "Choose"
         raise TrainingError(
@@ -63,24 +102,8 @@ def require_free(run_dir: Path, overwrite: bool) -> None:
     _clear(run_dir)
 
 
-@contextmanager
-def cleared_after_false_start(run_dir: Path, is_new: bool) -> Iterator[None]:
-    """Take away what a new training has written, and the folders made for it, if it ends without a checkpoint.
-
-    Args:
-        run_dir: Its folder.
-        is_new: False does nothing: what a resumed training has written before stays.
-    """
-    made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
-    try:
-        yield
-    except BaseException:
-        if is_new and not any((run_dir / name).exists() for name in (STATE_NAME, WEIGHTS_NAME)):
-            _clear(run_dir)
-            for folder in (run_dir / TENSORBOARD_NAME, *made):
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
-        raise
+def _checkpoints(run_dir: Path) -> list[Path]:
+    return [path for name in (STATE_NAME, WEIGHTS_NAME) if (path := run_dir / name).exists()]
 
 
 def _clear(run_dir: Path) -> None:

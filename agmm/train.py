@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from agmm.distributed import join_ranks
 from agmm.evaluate import evaluate_mixture, evaluate_rows
 from agmm.given_files import STATE_NAME, WEIGHTS_NAME
 from agmm.inference import Protocol
-from agmm.run_folder import RunLog, cleared_after_false_start, describe_run, manifest_sha256, require_free
+from agmm.run_folder import RunLog, claim, describe_run, manifest_sha256
 from agmm.schedule import learning_rate_factor, ramp_factor
 from agmm.task import Task, prepare, restore
 from data_manifests import Manifest, ManifestRow
@@ -84,10 +85,9 @@ def train_network(
         info = restore(task, info, run_dir / STATE_NAME)
     elif ranks.is_first:
         task.read_a_sample()  # files that cannot be read are told before an earlier training is replaced
-        require_free(run_dir, overwrite)
-    steps_per_epoch, is_new = task.sampler.steps_per_epoch, ranks.is_first and not resume
+    steps_per_epoch = task.sampler.steps_per_epoch
     with (
-        cleared_after_false_start(run_dir, is_new),
+        claim(run_dir, resume=resume, overwrite=overwrite) if ranks.is_first else nullcontext(),
         RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet) as log,
     ):
         if ranks.is_first:

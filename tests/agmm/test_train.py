@@ -22,6 +22,7 @@ from agmm.evaluate import evaluate_rows
 from agmm.losses import AGMMLoss
 from agmm.train import resumed_config, train_network
 from data_manifests import DataError, Manifest, ManifestInfo, read_manifest, write_manifest
+from data_manifests.folder_lock import FolderLock
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.two_ranks import train_both
 
@@ -132,6 +133,45 @@ def test_a_folder_in_use_is_kept(manifest: Manifest, undisturbed: Path) -> None:
     with pytest.raises(TrainingError, match="already holds a training"):
         train_network(manifest, CONFIG, undisturbed, quiet=True)
     assert (undisturbed / "weights.safetensors").read_bytes() == before
+
+
+def test_what_a_training_left_that_was_killed_in_its_first_epoch_is_no_obstacle(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir, config = tmp_path / "run", replace(CONFIG, epochs=1)
+    code = (
+        "import os, agmm.train\n"
+        "agmm.train.train_epoch = lambda *_: os.kill(os.getpid(), 9)\n"
+        "from pathlib import Path\n"
+        "from agmm.config import TrainConfig\n"
+        "from data_manifests import read_manifest\n"
+        f"config = TrainConfig.from_dict({config.to_dict()!r})\n"
+        f"agmm.train.train_network(read_manifest(Path({str(manifest.path)!r})), config, Path({str(run_dir)!r}))\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert {"config.toml", "run.json"} <= {path.name for path in run_dir.iterdir()}
+    assert train_network(manifest, config, run_dir, quiet=True).info.epoch == 1
+    assert len(list((run_dir / "tensorboard").glob("events.*"))) == 1
+
+
+def test_settings_that_no_training_wrote_are_kept(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("# mine")
+    with pytest.raises(TrainingError, match=r"already holds a training \(config.toml\)"):
+        train_network(manifest, replace(CONFIG, epochs=1), tmp_path, quiet=True)
+    assert (tmp_path / "config.toml").read_text() == "# mine"
+
+
+def test_one_training_at_a_time_in_a_folder(manifest: Manifest, undisturbed: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    other = FolderLock(run)
+    assert other.try_acquire()
+    for options in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(TrainingError, match="another process is training here"):
+            train_network(manifest, CONFIG, run, quiet=True, **options)
+    other.release()
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
 def test_without_validation_the_last_epoch_is_kept(
