@@ -214,7 +214,9 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> LoadedRun:
     tensors, info = load_checkpoint(path)
     model = build_model(info.model, load_encoder_weights=False)
     load_tensors(model, tensors, path)
-    return LoadedRun(model.to(device).eval(), info, path)
+    # As in training: on a CPU pictures take a third less time than in the usual order of memory.
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return LoadedRun(model.eval(), info, path)
 
 
 def load_tensors(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -160,9 +160,6 @@ def image_miou(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> flo
 def _load(run: Run, manifest: Manifest, device: torch.device | str) -> SegmentationModel:
     loaded = load_run(run.folder, device)
     loaded.info.require_classes(manifest.label_space, manifest.path)
-    if torch.device(device).type == "cpu":
-        # Half as long again in the usual order; the logits agree to the sixth digit.
-        loaded.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return loaded.model
 
 
