@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import statistics
 import time
 from collections import deque
@@ -14,12 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agmm.checkpoint import read_checkpoint_info
 from agmm.config import TrainConfig
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.evaluate_run import evaluate_run
+from agmm.given_files import STATE_NAME
 from agmm.inference import Protocol, ProtocolName
 from agmm.losses import resolve_options
+from agmm.pseudo_labels import wait_for_all
 from agmm.run_folder import manifest_sha256
 from agmm.stages import run_stages
 from agmm.studies import Setting, Study
@@ -65,7 +69,7 @@ class Plan:
 def plan_runs(
     study: Study, manifests: Sequence[Manifest], base: TrainConfig, seeds: Sequence[int], out_dir: Path
 ) -> list[Plan]:
-    """All runs of a study; settings that differ in the number of stages alone share their first stages.
+    """All runs of a study; settings that differ in the number of stages alone share a folder.
 
     Raises:
         ValueError: If a setting cannot be used, or there is nothing to run.
@@ -78,7 +82,7 @@ def plan_runs(
         for setting in study.settings:
             if not setting.trains_on(manifest):
                 continue
-            what = json.dumps([setting.changes, setting.pseudo_classes], sort_keys=True)
+            what = json.dumps([setting.changes, setting.pseudo_classes, setting.soft], sort_keys=True)
             folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
             for seed in seeds:
                 config = setting.apply(base, seed)
@@ -155,9 +159,12 @@ def run_study(
             found = done.get(plan.key)
             if found is None or found["settings_sha256"] != checksums[plan.key]:
                 on_run(number, len(plans), plan)
+                if ranks.is_first and not overwrite:
+                    _take_first_stage(plan, plans)
+                wait_for_all(ranks)
                 stages = run_stages(
                     plan.manifest, plan.config, plan.run_dir, stages=plan.setting.stages, protocol=pseudo_protocol,
-                    threshold=threshold, pseudo_classes=plan.setting.pseudo_classes,
+                    threshold=threshold, soft=plan.setting.soft, pseudo_classes=plan.setting.pseudo_classes,
                     overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
                 )  # fmt: skip
                 run = stages[-1].run_dir
@@ -181,6 +188,23 @@ def run_study(
     return [rows[plan.key] for plan in plans]
 
 
+def _take_first_stage(plan: Plan, plans: Sequence[Plan]) -> None:
+    """Copy the first stage from a finished run that differs only in what comes after it, to spare the training."""
+    own = plan.run_dir / "stage-1"
+    if own.exists():
+        return
+    for other in plans:
+        found = other.run_dir / own.name
+        if found == own or (other.annotation, other.config) != (plan.annotation, plan.config):
+            continue
+        if (state := found / STATE_NAME).is_file() and read_checkpoint_info(state).epoch >= plan.config.epochs:
+            partial = own.with_name(f".{own.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(found, partial)
+            partial.rename(own)
+            return
+
+
 def _checksums(
     plans: Sequence[Plan], split: str, protocol: str, between_stages: str
 ) -> dict[tuple[str, str, str], str]:
@@ -191,7 +215,8 @@ def _checksums(
         # Where it runs is not part of it: processes that share a study have devices of their own.
         config = replace(plan.config, device="auto", workers=0)
         settings = [config.to_toml(), of_manifests[plan.manifest.path], split, protocol, str(plan.setting.stages)]
-        settings += [between_stages, plan.setting.pseudo_classes] if plan.setting.stages > 1 else []
+        if plan.setting.stages > 1:
+            settings += [between_stages, plan.setting.pseudo_classes, *(["soft"] if plan.setting.soft else [])]
         result[plan.key] = hashlib.sha256("\n".join(settings).encode()).hexdigest()[:16]
     return result
 
@@ -220,19 +245,26 @@ def _record(
 
 
 def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
-    """A name for each manifest: its clicks per image where no other has as many, else its folder's name.
+    """A name for each manifest: clicks per image or ``scribbles`` where no other is alike, else the folder's name.
 
     Raises:
         ValueError: If two manifests lie in folders of one name.
     """
-    budgets = [manifest.info.settings.get("clicks_per_image") for manifest in manifests]
+    kinds = [_kind(manifest) for manifest in manifests]
     names = [
-        f"{budget} clicks" if isinstance(budget, int) and budgets.count(budget) == 1 else path.absolute().parent.name
-        for budget, path in zip(budgets, [manifest.path for manifest in manifests], strict=True)
+        kind if kind and kinds.count(kind) == 1 else manifest.path.absolute().parent.name
+        for kind, manifest in zip(kinds, manifests, strict=True)
     ]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"Two manifests lie in folders called '{twice[0]}'; rename one, as results go by this name.")
     return names
+
+
+def _kind(manifest: Manifest) -> str:
+    clicks = manifest.info.settings.get("clicks_per_image")
+    if isinstance(clicks, int):
+        return f"{clicks} clicks"
+    return "scribbles" if manifest.info.command == "scribbles" else ""
 
 
 def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:

@@ -22,6 +22,7 @@ class Setting:
         stages: Number of trainings; 2 is multi-stage training (MT).
         manifests: What to train it on, where that is not all of the study's manifests.
         pseudo_classes: Classes that pseudo-labels may hold; see ``agmm.stages.run_stages``.
+        soft: Whether later stages learn probabilities; likewise.
         published: mIoU in per cent by annotation, named as :func:`published_as` does.
     """
 
@@ -30,6 +31,7 @@ class Setting:
     stages: int = 1
     manifests: tuple[Path, ...] = ()
     pseudo_classes: PseudoClasses = "labelled"
+    soft: bool = False
     published: Mapping[str, float] = field(default_factory=dict)
 
     def trains_on(self, manifest: Manifest) -> bool:
@@ -130,7 +132,7 @@ TABLES: dict[int, Study] = {
 }  # fmt: skip
 
 
-_ROW_KEYS = ("name", "stages", "manifests", "pseudo_classes")
+_ROW_KEYS = ("name", "stages", "manifests", "pseudo_classes", "soft")
 _PROTOCOL_KEYS = ("protocol", "pseudo_protocol")
 _WORDS = ("base", "split", *_PROTOCOL_KEYS, "baseline", "ceiling")
 _KEYS = ("title", "manifests", "seeds", *_WORDS)
@@ -142,7 +144,7 @@ def read_study(path: Path) -> Study:
     Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; ``base``, likewise a path, a TOML file of
     settings; ``split``, ``protocol`` and ``pseudo_protocol``; ``baseline`` and ``ceiling``, names of rows to compare
     with; and a table ``[[setting]]`` for each row with its ``name``, optionally ``stages``, ``manifests`` (some of
-    the study's) and ``pseudo_classes``, and any setting of a recipe to change.
+    the study's), ``pseudo_classes`` and ``soft``, and any setting of a recipe to change.
 
     Args:
         path: The file.
@@ -229,9 +231,13 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
         raise ValueError(f"{path}: setting '{name}': stages must be a whole number from 1, got {stages!r}.")
     if (pseudo_classes := table.get("pseudo_classes", "labelled")) not in get_args(PseudoClasses):
         raise ValueError(f"{path}: setting '{name}': pseudo_classes must be labelled or all, got {pseudo_classes!r}.")
+    if type(soft := table.get("soft", False)) is not bool:
+        raise ValueError(f"{path}: setting '{name}': soft must be true or false, got {soft!r}.")
+    if stages == 1 and (idle := [key for key in ("pseudo_classes", "soft") if key in table]):
+        raise ValueError(f"{path}: setting '{name}': {idle[0]} says how later stages are labelled; give stages = 2.")
     changes = {key: value for key, value in table.items() if key not in _ROW_KEYS}
     manifests = _read_manifests(path, table, f"{path}: setting '{name}'")
-    setting = Setting(name, changes, stages, manifests, pseudo_classes)
+    setting = Setting(name, changes, stages, manifests, pseudo_classes, soft)
     if "seed" in setting.changes:
         raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
     try:

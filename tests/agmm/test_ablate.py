@@ -12,13 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 import agmm.ablate
+import agmm.stages
 from agmm.ablate import Plan, annotation_names, format_report, plan_runs, read_results, run_study
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.inference import Protocol
 from agmm.studies import TABLES, Setting, Study
 from cli.agmm_cli import main
-from data_manifests import Manifest, known_label_space, read_manifest
+from data_manifests import Manifest, ManifestInfo, known_label_space, read_manifest
 from data_manifests.image_io import write_atomically
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.test_stages import fast_config
@@ -141,6 +142,30 @@ def test_processes_share_the_work(manifest: Manifest, tmp_path: Path, monkeypatc
     assert "50.0 ± 0.0 (6)" in (tmp_path / "report.md").read_text()
 
 
+def test_rows_that_differ_after_the_first_stage_train_it_once(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_network, trained = agmm.stages.train_network, []
+
+    def noting(manifest: Manifest, config: TrainConfig, run_dir: Path, **options: Any) -> Any:
+        trained.append(run_dir.relative_to(tmp_path).as_posix())
+        return train_network(manifest, config, run_dir, **options)
+
+    monkeypatch.setattr(agmm.stages, "train_network", noting)
+    one, half = Setting("one"), Setting("half", {"lambda": 0.5})
+    hard, soft = Setting("one, hard", stages=2, pseudo_classes="all"), Setting("one, soft", stages=2, soft=True)
+    rows, _ = run(manifest, tmp_path, study=Study("", (one, half, hard, soft)), seeds=(0,))
+    folders = [Path(row["run"]).parent.as_posix() for row in rows]
+    assert trained == [
+        f"{folders[0]}/stage-1", f"{folders[1]}/stage-1", f"{folders[2]}/stage-2", f"{folders[3]}/stage-2",
+    ]  # fmt: skip
+    weights = [(tmp_path / folder / "stage-1/weights.safetensors").read_bytes() for folder in folders]
+    assert weights[0] == weights[2] == weights[3] != weights[1]
+    labels = [read_manifest(tmp_path / folder / "pseudo-labels-1").info.settings for folder in folders[2:]]
+    assert [(s.get("pseudo_classes"), s.get("soft")) for s in labels] == [("all", None), (None, True)]
+    assert rows[2]["settings_sha256"] != rows[3]["settings_sha256"]
+
+
 def test_a_device_of_its_own_does_not_make_it_another_study(manifest: Manifest, tmp_path: Path) -> None:
     one = Study("", STUDY.settings[:1])
     first = run(manifest, tmp_path, study=one, seeds=(0,), base=replace(fast_config(), device="cpu"))[0]
@@ -198,10 +223,9 @@ def test_published_numbers_stand_beside() -> None:
     assert "on cityscapes val" in report
 
 
-def tiny_info(folder: str = "m", **settings: Any) -> Manifest:
-    from data_manifests import ManifestInfo
-
-    return Manifest(Path(folder) / "manifest.csv", (), ManifestInfo(known_label_space("cityscapes"), settings=settings))
+def tiny_info(folder: str = "m", command: str = "", **settings: Any) -> Manifest:
+    info = ManifestInfo(known_label_space("cityscapes"), command=command, settings=settings)
+    return Manifest(Path(folder) / "manifest.csv", (), info)
 
 
 def test_annotations_are_called_by_budget_or_folder() -> None:
@@ -209,6 +233,9 @@ def test_annotations_are_called_by_budget_or_folder() -> None:
     assert annotation_names([twenty, fifty]) == ["20 clicks", "50 clicks"]
     assert annotation_names([twenty, tiny_info("c", clicks_per_image=20)]) == ["a", "c"]
     assert annotation_names([twenty, tiny_info("strokes", length=0.8)]) == ["20 clicks", "strokes"]
+    scribbles = [tiny_info(name, command="scribbles") for name in ("long", "short")]
+    assert annotation_names([twenty, scribbles[0]]) == ["20 clicks", "scribbles"]
+    assert annotation_names([twenty, *scribbles]) == ["20 clicks", "long", "short"]
     with pytest.raises(ValueError, match="folders called 'a'; rename one"):
         annotation_names([tiny_info("x/a"), tiny_info("y/a")])
 

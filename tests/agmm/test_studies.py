@@ -116,7 +116,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         ("ceiling='b'\n[[setting]]\nname='a'", "ceiling 'b' is the name of no"),
         ("protocol='crop'\n[[setting]]\nname='a'", "unknown protocol 'crop'. Choose from: whole, sliding, multi-scale"),
         (
-            "[[setting]]\nname='a'\npseudo_classes='any'",
+            "[[setting]]\nname='a'\nstages=2\npseudo_classes='any'",
             "setting 'a': pseudo_classes must be labelled or all, got 'any'",
         ),
         (
@@ -124,6 +124,8 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
             "setting 'a': .*n is none of the study's manifests",
         ),
         ("[[setting]]\nname='a'\nmanifests='x'", "setting 'a': manifests must be a list of paths"),
+        ("[[setting]]\nname='a'\nstages=2\nsoft=1", "setting 'a': soft must be true or false, got 1"),
+        ("[[setting]]\nname='a'\nsoft=true", "setting 'a': soft says how later stages are labelled; give stages = 2"),
         ("", "holds no \\[\\[setting\\]\\]"),
         ("titel = 'x'\n[[setting]]\nname='a'", "unknown key 'titel'. Known: title, manifests"),
         ("[[setting]]\nstages = 2", "number 1 needs a name"),
