@@ -108,13 +108,13 @@ def _dense_sums(
             probs, mask = _probs(image, rows), real[rows].to(dtype)
             if half_way is not None and len(classes):
                 p = probs.index_select(0, classes)
-                log_not = (1 - p).add_(EPSILON).log_()
-                total_self -= (log_not.sum(0) * mask).sum() / (2 * len(classes))
-                a = p.add_(EPSILON).log_().sub_(log_not).mul_(mask)
+                not_p = (1 - p).add_(EPSILON)
+                total_self -= (_log_prod(not_p) * mask).sum() / (2 * len(classes))
+                a = p.add_(EPSILON).div_(not_p).log_().mul_(mask)
                 adjoint_map(half_way.shape[1], height, device, dtype, rows.start, rows.stop).add_to(half_way, a, 1)
             if len(gone):
-                log_not = (1 - probs.index_select(0, gone)).add_(EPSILON).log_()
-                total_absence -= (log_not.sum(0) * mask).sum()
+                not_p = (1 - probs.index_select(0, gone)).add_(EPSILON)
+                total_absence -= (_log_prod(not_p) * mask).sum()
         if half_way is not None and out is not None and len(classes):
             adjoint_map(out.shape[2], width, device, dtype).add_to(out, half_way.div_(len(classes)), 2)
     if evidence is not None and density is not None:
@@ -162,6 +162,11 @@ def _dense_gradient(
 def _probs(image: Tensor, rows: slice) -> Tensor:
     """Softmax of some rows of one image's logits, shape (C, number of rows, W)."""
     return image[:, rows].to(loss_dtype(image)).contiguous().softmax(0)
+
+
+def _log_prod(not_p: Tensor) -> Tensor:
+    """Sum of log(1 - p) over the classes, by one logarithm a pixel; at most one p is near 1, so nothing underflows."""
+    return not_p.prod(0).log_()
 
 
 def _by_image(
