@@ -10,7 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -60,7 +60,6 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
     Raises:
         TrainingError: If another process is training there, or as ``require_free``.
     """
-    made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
     lock = FolderLock(run_dir)
     if not lock.try_acquire():
         raise TrainingError(f"{run_dir}: another process is training here. Wait for it, or choose another --out.")
@@ -73,9 +72,6 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
     except BaseException:
         if is_free and not resume and not _checkpoints(run_dir):
             _clear(run_dir)
-        for folder in (run_dir / TENSORBOARD_NAME, *made):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
         raise
     finally:
         lock.release()
@@ -109,6 +105,8 @@ def _checkpoints(run_dir: Path) -> list[Path]:
 def _clear(run_dir: Path) -> None:
     for path in [*(run_dir / name for name in _FILES), *(run_dir / TENSORBOARD_NAME).glob("events.*")]:
         path.unlink(missing_ok=True)
+    with suppress(OSError):  # missing, or holds files of someone else
+        (run_dir / TENSORBOARD_NAME).rmdir()
 
 
 def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: TrainConfig, ranks: Ranks) -> None:

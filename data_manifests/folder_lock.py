@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -17,18 +18,26 @@ class FolderLock:
     """A lock on a folder of this machine, or of a disk it mounts; the system frees it when the process ends.
 
     Args:
-        folder: Made if it is missing. No file is added to it.
+        folder: Made if it is missing, and taken away again if it is still empty in the end. No file is added to it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._made: list[Path] = []
         self._descriptor: int | None = None
 
     def try_acquire(self) -> bool:
         """Take the lock, unless another process holds it; on object stores, which have none, it is always free."""
-        if fcntl is None or is_remote(self._folder):
+        if is_remote(self._folder):
             return True
+        missing = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
         self._folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is not None and not self._lock():
+            return False
+        self._made = missing
+        return True
+
+    def _lock(self) -> bool:
         self._descriptor = os.open(self._folder, os.O_RDONLY)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,6 +50,10 @@ class FolderLock:
 
     def release(self) -> None:
         """Free the lock, if it is held."""
+        for path in self._made:
+            with suppress(OSError):  # not empty, or moved to its place
+                path.rmdir()
+        self._made = []
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -113,6 +113,7 @@ def test_a_failed_run_leaves_the_finished_ones(
     monkeypatch.setattr(agmm.ablate, "run_stages", fail_third)
     with pytest.raises(TrainingError, match="out of luck"):
         run(manifest, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "runs/tiny").iterdir()) == ["one"]  # no empty folder of the third
     assert len(read_results(tmp_path / "results.csv")) == 2
     rows, seen = run(manifest, tmp_path)
     assert len(seen) == 4 and len(rows) == 6

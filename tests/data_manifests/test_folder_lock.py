@@ -1,0 +1,35 @@
+from pathlib import Path
+
+from data_manifests.folder_lock import FolderLock
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    first, second = FolderLock(tmp_path / "a"), FolderLock(tmp_path / "a")
+    assert first.try_acquire() and not second.try_acquire()
+    assert (tmp_path / "a").is_dir()  # the one who was refused has not taken it away
+    first.release()
+    assert second.try_acquire()
+
+
+def test_folders_made_for_nothing_are_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "full").mkdir()
+    for folder, stays in (("there", True), ("there/new", False), ("new/deep", False), ("full/new", True)):
+        lock = FolderLock(tmp_path / folder)
+        assert lock.try_acquire()
+        if folder == "full/new":
+            (tmp_path / folder / "file").touch()
+        lock.release()
+        assert (tmp_path / folder).exists() == stays
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "there"]
+
+
+def test_a_folder_that_was_replaced_is_not_held(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    first, second = FolderLock(folder), FolderLock(folder)
+    assert first.try_acquire()
+    folder.rename(tmp_path / "b")
+    assert second.try_acquire()
+    (tmp_path / "a/file").touch()
+    first.release()
+    assert (tmp_path / "a/file").exists()
