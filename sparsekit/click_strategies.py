@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from data_manifests import LabelMap
 from sparsekit.clicks import draw_distinct
 from sparsekit.polylines import Bools, Ints
 from sparsekit.randomness import ImageStream
-from sparsekit.regions import find_regions, find_runs
+from sparsekit.regions import far_from_other_values, find_regions, find_runs
 
 #: Candidates refused one after the other before the places still free are listed.
 _PATIENCE = 200
@@ -33,6 +34,10 @@ class Scene:
     min_distance: int
     rng: ImageStream
     taken: list[tuple[int, int]] = field(default_factory=list)
+
+    def where_allowed(self, values: NDArray[Any], nothing: int) -> NDArray[Any]:
+        """The values on allowed pixels, and ``nothing`` elsewhere; shape (H, W)."""
+        return values if self.allowed is None else np.where(self.allowed, values, values.dtype.type(nothing))
 
     def are_free(self, rows: Ints, cols: Ints) -> Bools:
         """Whether places are far enough from all clicks."""
@@ -60,30 +65,31 @@ class Candidate:
 
 def _draw_uniform(scene: Scene) -> Iterator[Candidate]:
     """Each allowed pixel equally likely."""
-    everything = np.where(np.equal(scene.label_map, scene.unlabelled_value), np.uint8(1), np.uint8(0))
-    for pool in _pools(scene, everything, nothing=1):
+    excluded = scene.label_map == scene.unlabelled_value if scene.allowed is None else ~scene.allowed
+    for pool in _pools(scene, excluded, nothing=True):
         while place := pool.draw():
             yield Candidate(*place)
 
 
 def _draw_by_class(scene: Scene) -> Iterator[Candidate]:
     """Every class gets a click before any gets the next; within a class each allowed pixel is equally likely."""
-    for round_, _, place in _in_rounds(_pools(scene, scene.label_map, scene.unlabelled_value), scene.rng):
+    class_ids = scene.where_allowed(scene.label_map, scene.unlabelled_value)
+    for round_, _, place in _in_rounds(_pools(scene, class_ids, scene.unlabelled_value), scene.rng):
         yield Candidate(*place, round_)
 
 
 def _draw_by_instance(scene: Scene) -> Iterator[Candidate]:
     """Every instance, or region where there are none, gets a click before any gets the next."""
     numbers = find_regions(scene.label_map, scene.unlabelled_value, scene.instances).numbers
-    for round_, pool, place in _in_rounds(_pools(scene, numbers, nothing=-1), scene.rng):
+    for round_, pool, place in _in_rounds(_pools(scene, scene.where_allowed(numbers, -1), nothing=-1), scene.rng):
         yield Candidate(*place, round_, pool.value)
 
 
 def _draw_central(scene: Scene) -> Iterator[Candidate]:
     """Each allowed pixel as likely as it is far from other classes and void, in steps to the side, at most 255."""
     weights = _steps_to_others(scene.label_map)
-    weights[np.equal(scene.label_map, scene.unlabelled_value) if scene.allowed is None else ~scene.allowed] = 0
-    in_rows = weights.sum(1, dtype=np.int64)
+    weights *= np.not_equal(scene.label_map, scene.unlabelled_value) if scene.allowed is None else scene.allowed
+    in_rows = _sums_of_rows(weights)
     refused = 0
     while total := int(in_rows.sum()):
         until = np.cumsum(in_rows)
@@ -101,25 +107,23 @@ def _draw_central(scene: Scene) -> Iterator[Candidate]:
             rows, cols = np.nonzero(weights)
             blocked = ~scene.are_free(rows, cols)
             weights[rows[blocked], cols[blocked]] = 0
-            in_rows = weights.sum(1, dtype=np.int64)
+            in_rows = _sums_of_rows(weights)
+
+
+def _sums_of_rows(weights: NDArray[np.uint8]) -> Ints:
+    return cv2.reduce(weights, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.int64)
 
 
 def _steps_to_others(label_map: LabelMap) -> NDArray[np.uint8]:
     """Steps up, down, left or right from each pixel to the nearest of another value, 255 for more."""
-    borders = np.ones(label_map.shape, np.uint8)
-    below, beside = label_map[1:] == label_map[:-1], label_map[:, 1:] == label_map[:, :-1]
-    for side, equal in (
-        (borders[1:], below),
-        (borders[:-1], below),
-        (borders[:, 1:], beside),
-        (borders[:, :-1], beside),
-    ):
-        side &= equal
-    if borders.all():
+    inner = far_from_other_values(label_map, 2)
+    if inner.all():
         return np.full(label_map.shape, 255, np.uint8)
-    # A pixel at a border has a neighbour of another value: one step more than to the nearest such pixel.
-    steps = cv2.distanceTransform(borders, cv2.DIST_L1, 3)
-    return np.minimum(steps, 254).astype(np.uint8) + np.uint8(1)
+    # The others have a neighbour of another value: one step more than to the nearest of them.
+    steps = cv2.distanceTransform(inner.view(np.uint8), cv2.DIST_L1, 3)
+    weights = np.minimum(steps, 254, out=steps).astype(np.uint8)
+    weights += np.uint8(1)
+    return weights
 
 
 class _Pool:
@@ -162,11 +166,8 @@ class _Pool:
         self._ranks = self._shuffled()
 
 
-def _pools(scene: Scene, values: LabelMap | NDArray[np.int32], nothing: int) -> list[_Pool]:
-    """A pool for each value but ``nothing`` that occurs on allowed pixels, by ascending value."""
-    if scene.allowed is not None:
-        values = values.copy()
-        values[~scene.allowed] = nothing
+def _pools(scene: Scene, values: NDArray[Any], nothing: int) -> list[_Pool]:
+    """A pool for each value but ``nothing``, by ascending value."""
     runs = find_runs(values)
     order = np.argsort(runs.values, kind="stable")
     order = order[runs.values[order] != nothing]

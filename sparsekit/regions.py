@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import cv2
@@ -16,6 +17,9 @@ from data_manifests import LabelMap
 
 #: Class ids lie below it; a true instance's number times this, plus its class, is a value of its own.
 _INSTANCE = 65536
+
+#: Rows worked on at once: so few that memory just freed serves again, and stays in the processor's cache.
+_STRIP = 128
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,13 @@ class Runs:
 def find_runs(values: NDArray[Any]) -> Runs:
     """Split the rows of an array of whole numbers, shape (H, W), into runs."""
     height, width = values.shape
-    begins = np.ones((height, width), bool)
-    np.not_equal(values[:, 1:], values[:, :-1], out=begins[:, 1:])
-    places = np.flatnonzero(begins)
+    found = [np.zeros(0, np.int64)]
+    for top in range(0, height, _STRIP):
+        strip = values[top : top + _STRIP]
+        begins = np.ones(strip.shape, bool)
+        np.not_equal(strip[:, 1:], strip[:, :-1], out=begins[:, 1:])
+        found.append(np.flatnonzero(begins) + top * width)
+    places = np.concatenate(found)
     rows, starts = np.divmod(places, max(width, 1))
     stops = np.append(places[1:], values.size) - rows * width
     return Runs(rows, starts, stops, values.ravel()[places].astype(np.int64))
@@ -191,18 +199,51 @@ def distances_by_region(
     regions: Regions, numbers: NDArray[np.int64] | None = None, *, image_edge: bool = True
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield each region's number with the ``edge_distances`` in its bounding box, 0 outside of the region."""
-    padded = cv2.copyMakeBorder(
-        regions.numbers, 1, 1, 1, 1, cv2.BORDER_CONSTANT if image_edge else cv2.BORDER_REPLICATE, value=-1
-    )
+    height, width = regions.numbers.shape
+    border = cv2.BORDER_CONSTANT if image_edge else cv2.BORDER_REPLICATE
     for number in range(len(regions)) if numbers is None else numbers.tolist():
         top, left, bottom, right = regions.boxes[number].tolist()
         # One pixel more on each side: the nearest pixel outside the region is inside this frame or beyond a nearer one.
-        inside = (padded[top : bottom + 2, left : right + 2] == number).view(np.uint8)
+        around = regions.numbers[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1]
+        beyond = (int(top == 0), int(bottom == height), int(left == 0), int(right == width))
+        inside = cv2.copyMakeBorder((around == number).view(np.uint8), *beyond, border, value=0)
         if inside.all():
-            yield number, np.full((bottom - top, right - left), sum(regions.numbers.shape), np.float32)
+            yield number, np.full((bottom - top, right - left), height + width, np.float32)
         else:
             found = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
             yield number, np.asarray(found[1:-1, 1:-1], np.float32)
+
+
+def far_from_other_values(label_map: LabelMap, square: int) -> NDArray[np.bool_]:
+    """Pixels that are far from every pixel of another value.
+
+    It takes time by ``square``; where that is large, distances are faster.
+
+    Args:
+        label_map: Whole numbers, uint8 or uint16, shape (H, W).
+        square: Smallest squared distance between pixel centres that is far, at least 2.
+
+    Returns:
+        Which pixels are, shape (H, W).
+    """
+    # All pixels nearer than that equal the one in the middle if in its column nothing changes from a neighbour to the
+    # next, and in no row of this disc. Rows of one half width, with all wider ones between them, are a rectangle.
+    reach = isqrt(square - 1)
+    half_heights = {isqrt(square - 1 - row**2): row for row in range(reach + 1)}
+    far = np.empty(label_map.shape, bool)
+    for top in range(0, len(label_map), _STRIP):
+        start = max(0, top - reach)
+        strip = label_map[start : top + _STRIP + reach]
+        down, right = np.zeros((2, *strip.shape), np.uint8)
+        np.not_equal(strip[1:], strip[:-1], out=down[1:].view(bool))
+        np.not_equal(strip[:, 1:], strip[:, :-1], out=right[:, 1:].view(bool))
+        near = cv2.dilate(down, np.ones((2 * reach, 1), np.uint8), anchor=(0, reach - 1))
+        for aside, above in half_heights.items():
+            if aside:
+                rectangle = np.ones((2 * above + 1, 2 * aside), np.uint8)
+                cv2.bitwise_or(near, cv2.dilate(right, rectangle, anchor=(aside - 1, above)), dst=near)
+        np.equal(near[top - start :][:_STRIP], 0, out=far[top : top + _STRIP])
+    return far
 
 
 def squared(distances: NDArray[np.float32] | np.float32) -> NDArray[np.int64]:

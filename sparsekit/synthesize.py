@@ -202,7 +202,8 @@ def _write_annotation(row: ManifestRow, marks: list[Mark], folder: Path, space: 
     sparse = rasterize(marks, (row.height, row.width), space)
     name = f"annotations/{row.image_id}.png"
     write_atomically(partial_dir(folder) / name, encode_label_map(sparse, space))
-    labels = sparse.ravel()[np.flatnonzero(sparse != space.unlabelled_value)]
+    rows = sparse[sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value]  # that hold a label
+    labels = rows[rows != space.unlabelled_value]
     return replace(
         row,
         annotation=name,

@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 from cli.sparsekit_commands.points import STRATEGIES as STRATEGIES_OF_COMMAND
 from data_manifests import open_dataset
 from data_manifests.image_io import read_mask
-from sparsekit.click_drawing import ClickSettings, draw_clicks
+from sparsekit.click_drawing import _SMALL_MARGIN, ClickSettings, _far_from_others, draw_clicks
 from sparsekit.click_strategies import STRATEGIES
 from sparsekit.clicks import sample_clicks
 from sparsekit.randomness import ImageStream
@@ -29,6 +29,68 @@ def draw(label_map, budget=10, seed=0, **how):
 
 def places(clicks):
     return [(click.row, click.col) for _, click in clicks]
+
+
+#: The first clicks of each strategy and margin; a change of these places changes every published annotation.
+GOLDEN_CLICKS = {
+    ("uniform", 0): [(23, 25), (20, 21), (18, 3), (23, 8)],
+    ("uniform", 3): [(18, 6), (16, 15), (4, 6), (10, 29)],
+    ("uniform", 40): [(10, 21), (17, 0), (17, 14), (10, 12)],
+    ("class-balanced", 0): [(7, 9), (23, 28), (16, 22), (19, 15)],
+    ("class-balanced", 3): [(16, 30), (4, 1), (17, 20), (11, 21)],
+    ("class-balanced", 40): [(17, 2), (0, 1), (2, 13), (23, 31)],
+    ("per-class", 0): [(7, 9), (23, 28), (16, 22)],
+    ("per-class", 3): [(16, 30), (4, 1), (17, 20)],
+    ("per-class", 40): [(17, 2), (0, 1), (2, 13)],
+    ("per-instance", 0): [(5, 23), (22, 27), (19, 25), (12, 22)],
+    ("per-instance", 3): [(16, 2), (23, 31), (19, 25), (18, 12)],
+    ("per-instance", 40): [(17, 5), (23, 31), (19, 25), (10, 21)],
+    ("center", 0): [(16, 23), (4, 31), (10, 6), (13, 31)],
+    ("center", 3): [(18, 15), (9, 1), (3, 13), (1, 13)],
+    ("center", 40): [(17, 1), (17, 30), (0, 13), (23, 30)],
+}
+
+
+@pytest.mark.parametrize(("strategy", "margin"), GOLDEN_CLICKS)
+def test_golden_clicks(strategy, margin):
+    rows, cols = np.indices((24, 32))
+    label_map = ((rows // 7 + cols // 9) % 3).astype(np.uint8)
+    label_map[:3, 20:] = VOID
+    label_map[12, 5] = 2
+    label_map[18:20, 25] = 0
+    how = ClickSettings(strategy, margin=margin, min_distance=2)
+    drawn = draw_clicks(label_map, 4, how, rng=ImageStream(0, "golden", "points"))
+    expected = GOLDEN_CLICKS[strategy, margin]
+    assert places(drawn)[: len(expected)] == expected
+
+
+def allowed_by_the_book(label_map, margin):
+    """Pixels at least the margin, or else as far as any of their region, from all pixels outside of their region."""
+    allowed = np.zeros(label_map.shape, bool)
+    numbers = find_regions(label_map, VOID).numbers
+    for number in range(numbers.max() + 1):
+        inside, outside = np.argwhere(numbers == number), np.argwhere(numbers != number)
+        squares = ((inside[:, None] - outside) ** 2).sum(2).min(1, initial=10**9)
+        far = inside[squares >= min(margin**2, squares.max())]
+        allowed[far[:, 0], far[:, 1]] = True
+    return allowed
+
+
+@given(label_map=label_maps(), margin=st.integers(2, 12))
+@settings(max_examples=80, deadline=None)
+def test_every_pixel_as_far_as_the_margin_may_be_clicked_and_no_other(label_map, margin):
+    label_map = label_map[:40, :40]
+    np.testing.assert_array_equal(_far_from_others(label_map, margin, VOID), allowed_by_the_book(label_map, margin))
+
+
+@pytest.mark.parametrize("margin", [_SMALL_MARGIN - 1, _SMALL_MARGIN, _SMALL_MARGIN + 1])
+def test_large_margins_allow_the_same_pixels_whichever_way_they_are_found(margin):
+    label_map = np.zeros((150, 160), np.uint8)
+    label_map[70:73, 80], label_map[140:, :3], label_map[0, 0] = 1, 2, VOID
+    squares = np.rint(ndimage.distance_transform_edt(label_map == 0) ** 2)
+    allowed = _far_from_others(label_map, margin, VOID)[label_map == 0]
+    np.testing.assert_array_equal(allowed, squares[label_map == 0] >= margin**2)
+    assert 0 < allowed.sum() < allowed.size
 
 
 @given(

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
-from sparsekit.regions import edge_distances, find_regions, squared, true_instances
+from sparsekit.regions import (
+    edge_distances,
+    far_from_other_values,
+    find_regions,
+    find_runs,
+    squared,
+    true_instances,
+)
 from tests.sparsekit.label_maps import AWKWARD, VOID, label_maps
 
 
@@ -50,6 +58,39 @@ def test_distances_are_those_of_scipy(label_map):
         where = regions.numbers == number
         np.testing.assert_array_equal(found[where], expected[where])
     assert not found[label_map == VOID].any()
+
+
+@given(label_map=label_maps(), square=st.integers(2, 150))
+@settings(max_examples=80, deadline=None)
+def test_pixels_far_from_other_values_are_those_of_all_pairs(label_map, square):
+    label_map = label_map[:40, :40]
+    places = np.indices(label_map.shape).reshape(2, -1)
+    squares = ((places[:, :, None] - places[:, None]) ** 2).sum(0)
+    squares[label_map.ravel()[:, None] == label_map.ravel()] = 10**9
+    expected = (squares.min(1) >= square).reshape(label_map.shape)
+    np.testing.assert_array_equal(far_from_other_values(label_map, square), expected)
+    np.testing.assert_array_equal(far_from_other_values(label_map.astype(np.uint16) * 256, square), expected)
+
+
+@pytest.mark.parametrize("square", [2, 4, 1000])
+def test_pixels_far_from_others_do_not_depend_on_where_strips_of_rows_end(square):
+    label_map = np.zeros((300, 40), np.uint8)
+    label_map[[0, 100, 127, 128, 255, 257, 299], [0, 9, 30, 20, 1, 39, 20]] = 1
+    nearest = ndimage.distance_transform_edt(label_map == 0) ** 2  # of the zeros: to the nearest one
+    expected = np.rint(nearest) >= square
+    np.testing.assert_array_equal(far_from_other_values(label_map, square)[label_map == 0], expected[label_map == 0])
+    assert not far_from_other_values(label_map, square)[label_map == 1].any()
+
+
+def test_runs_cover_the_rows_of_an_image_higher_than_a_strip():
+    values = (np.indices((300, 7)).sum(0) // 3 % 2).astype(np.uint8)
+    runs = find_runs(values)
+    assert (np.diff(runs.rows * 7 + runs.starts) > 0).all()
+    painted = np.full(values.shape, 9)
+    for row, start, stop, value in zip(runs.rows, runs.starts, runs.stops, runs.values, strict=True):
+        assert (painted[row, start:stop] == 9).all() and (stop == 7 or values[row, stop] != value)
+        painted[row, start:stop] = value
+    np.testing.assert_array_equal(painted, values)
 
 
 def test_distances_pass_over_the_edge_of_the_image_when_asked():
