@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from urllib.request import url2pathname
 
 from data_manifests.errors import DataError
 
@@ -40,6 +39,8 @@ def as_path(text: str) -> Path:
     if not (match := _SCHEME.match(text)):
         return Path(text)
     if (scheme := match[1].lower()) == "file":
+        from urllib.request import url2pathname  # slow to import, with all of HTTP
+
         return Path(url2pathname(text[match.end() :]))
     # Imported here: a third of a second, for nothing where all paths are local.
     from fsspec import get_filesystem_class

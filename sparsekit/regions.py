@@ -10,8 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from data_manifests import LabelMap
 
@@ -120,6 +118,10 @@ def find_runs(values: NDArray[Any]) -> Runs:
 
 def _connect(runs: Runs) -> NDArray[np.int64]:
     """Number of the connected set of each run: runs of one value that touch in neighbouring rows, also by corners."""
+    # Imported here: it takes as long as clicks on a dozen images, and uniform clicks do without.
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
     # The runs of the next row that touch a run follow one another; places on a common scale find the first and last.
     scale = int(runs.stops.max(initial=0)) + 2
     next_row = (runs.rows + 1) * scale

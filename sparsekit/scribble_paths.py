@@ -13,8 +13,6 @@ from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 
 from sparsekit.polylines import UNIT, Bools, Floats, Ints, Polylines, lengths, safe
 from sparsekit.regions import Regions, squared
@@ -100,6 +98,9 @@ class _Net:
 
     def ways(self, sources: Ints, steps: Ints | Floats) -> Floats:
         """Shortest way to each cell from the nearest source, by the given size of a step; infinite without one."""
+        from scipy.sparse import csr_matrix  # imported here: it takes a while, and clicks do without
+        from scipy.sparse.csgraph import dijkstra
+
         size = len(self.free)
         matrix = csr_matrix((steps[self._allowed].astype(np.float64), self._cells, self._bounds), shape=(size, size))
         return np.asarray(dijkstra(matrix, indices=sources, min_only=True), np.float64)
