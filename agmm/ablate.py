@@ -342,8 +342,8 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
     head = [_line(["setting", *annotations]), _line(["---"] * (1 + len(annotations)))]
     lines = [
         "",
-        f"Points of mIoU above {study.baseline}, each run against the one of the same seed; in brackets what does not "
-        "exceed its spread over the seeds, or has no spread:",
+        f"Points of mIoU above {study.baseline}, each run against the one of the same seed; in brackets what has fewer "
+        "than three seeds, or does not exceed its spread over them:",
         "",
         *head,
         *(_line(gains[name]) for name in compared),
@@ -355,11 +355,11 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
 
 
 def format_gain(differences: Sequence[float]) -> str:
-    """Mean difference and its standard deviation; in brackets unless the mean is larger.
+    """Mean difference and its standard deviation; in brackets unless three seeds or more agree that there is one.
 
     Example:
-        >>> format_gain([2.0, 3.0, 2.5]), format_gain([-1.0, 2.0]), format_gain([1.25]), format_gain([])
-        ('+2.5 ± 0.5', '(+0.5 ± 2.1)', '(+1.2)', '')
+        >>> format_gain([2.0, 3.0, 2.5]), format_gain([-1.0, 2.0, 0.5]), format_gain([1.25]), format_gain([])
+        ('+2.5 ± 0.5', '(+0.5 ± 1.5)', '(+1.2)', '')
     """
     if not differences:
         return ""
@@ -368,7 +368,7 @@ def format_gain(differences: Sequence[float]) -> str:
         return f"({mean:+.1f})"
     spread = statistics.stdev(differences)
     text = f"{mean:+.1f} ± {spread:.1f}"
-    return text if abs(mean) > spread else f"({text})"
+    return text if abs(mean) > spread and len(differences) >= 3 else f"({text})"
 
 
 def format_scores(scores: Sequence[float]) -> str:

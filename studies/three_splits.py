@@ -5,7 +5,7 @@
 Reads NAME.csv, the scores of each study, and logs/NAME/, the log of every run. Prints two tables of mean, standard
 deviation and number of seeds: mIoU of the segmentation on training pictures, of the highest Gaussian on the same, on
 the validation split, and on the split that the study scores; then the same as differences from the baseline, run
-against run of the same seed, in brackets what does not exceed its spread.
+against run of the same seed, in brackets as in the reports of `agmm ablate`.
 """
 
 from __future__ import annotations

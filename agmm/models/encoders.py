@@ -113,8 +113,12 @@ def _check_name(name: str) -> None:
 def _create(config: ModelConfig, pretrained: bool) -> Encoder:
     if pretrained and "." not in config.encoder:
         # A bare name's default changes between versions of timm.
-        tags = ", ".join(timm.list_pretrained(f"{config.encoder}.*")) or "none known"
-        raise TrainingError(f"Encoder '{config.encoder}': name the ImageNet weights as well: {tags}.")
+        tagged = " or ".join(f"--encoder {name}" for name in timm.list_pretrained(f"{config.encoder}.*"))
+        raise TrainingError(
+            f"Encoder '{config.encoder}': say which of its weights is to be loaded: {tagged}."
+            if tagged
+            else f"timm knows no weights of encoder '{config.encoder}'. Give a file, or 'none' for random weights."
+        )
     for options in ({"output_stride": config.output_stride}, *_FREE_SIZE_OPTIONS):
         try:
             backbone = timm.create_model(config.encoder, pretrained=pretrained, features_only=True, **options)

@@ -189,10 +189,11 @@ def test_a_row_may_keep_to_some_manifests(manifest: Manifest, tmp_path: Path) ->
 
 
 def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
-    study = Study(
-        "", (Setting("base"), Setting("better"), Setting("luck"), Setting("top")), baseline="base", ceiling="top"
-    )
-    scores = {"base": (0.40, 0.42), "better": (0.45, 0.47), "luck": (0.43, 0.40), "top": (0.50, 0.52)}
+    scores = {
+        "base": (0.40, 0.42, 0.41), "better": (0.45, 0.47, 0.46), "pair": (0.45, 0.47), "luck": (0.43, 0.40, 0.42),
+        "top": (0.50, 0.52),
+    }  # fmt: skip
+    study = Study("", tuple(map(Setting, scores)), baseline="base", ceiling="top")
     rows = [
         {
             "annotation": "20 clicks",
@@ -209,8 +210,9 @@ def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
         study, [tiny_info(clicks_per_image=20), tiny_info("b", clicks_per_image=5)], rows, TrainConfig()
     )
     gains, shares = report.split("Points of mIoU above base")[1].split("Share of the gap between base and top")
-    assert "| better | +5.0 ± 0.0 |  |" in gains and "| luck | (+0.5 ± 3.5) |  |" in gains
-    assert "| better | 50 |  |" in shares and "| luck | 5 |  |" in shares
+    assert "| better | +5.0 ± 0.0 |  |" in gains and "| luck | (+0.7 ± 2.5) |  |" in gains
+    assert "| pair | (+5.0 ± 0.0) |  |" in gains  # two seeds are too few to say so
+    assert "| better | 50 |  |" in shares and "| luck | 7 |  |" in shares
     assert "| top |" not in gains + shares
 
 

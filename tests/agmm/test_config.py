@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import timm
 
 from agmm.config import PRESETS, SCHEDULE_NAMES, ProtocolName, TrainConfig, load_config, recipe_names, recipe_text
 from agmm.errors import TrainingError
@@ -12,6 +13,12 @@ from agmm.errors import TrainingError
 def test_recipes_load_and_survive_being_written(name: str) -> None:
     config = load_config(name)
     assert TrainConfig.from_dict(tomllib.loads(config.to_toml())) == config
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_name_weights_that_exist(name: str) -> None:
+    config = load_config(name)
+    assert config.encoder_weights == "none" or config.encoder in timm.list_pretrained()
 
 
 def test_the_papers_recipes_hold_the_papers_settings() -> None:

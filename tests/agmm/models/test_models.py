@@ -188,7 +188,10 @@ def test_config_from_dict_refuses(data: dict[str, object], message: str) -> None
         ({"encoder": "resnet50x"}, "Unknown encoder 'resnet50x'. Did you mean .*resnet50"),
         ({"encoder": "@@@"}, "Unknown encoder '@@@'. .*lists them all"),
         ({"encoder": "resnet50.nonsense"}, "has no weights 'nonsense'. Known: a1_in1k"),
-        ({"encoder": "resnet18", "encoder_weights": "imagenet"}, "name the ImageNet weights as well: resnet18.a1_in1k"),
+        (
+            {"encoder": "resnet18", "encoder_weights": "imagenet"},
+            "say which of its weights is to be loaded: --encoder resnet18.a1_in1k or --encoder resnet18.",
+        ),
         ({"encoder": "resnet18.a1_in1k", "multi_grid": (2, 2, 4)}, "needs 3 blocks .* has 2"),
         ({"encoder": "beit_base_patch16_224.in22k_ft_in22k_in1k"}, "pictures of one size only"),
         ({"encoder_weights": "absent.safetensors"}, "absent.safetensors: no such file"),
