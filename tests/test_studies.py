@@ -1,5 +1,6 @@
 """The studies that the documentation reports can be run again: their files are read, their data can be made."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,16 @@ def test_every_row_can_be_applied_to_the_base(name: str) -> None:
     assert study.manifests
     for setting in study.settings:
         assert setting.apply(base, seed=1).seed == 1
+
+
+def test_the_page_shows_the_results_that_are_kept() -> None:
+    """`python studies/keep_results.py` writes its tables."""
+    module = runpy.run_path(str(STUDIES / "keep_results.py"))
+    page = (STUDIES.parent / "docs/study-camvid.md").read_text()
+    assert page.count("<!-- table of ") == page.count("<!-- end -->") >= 5
+    assert module["with_tables"](page) == page
+    for log in (STUDIES / "results/logs").glob("*/*.csv"):
+        assert module["in_six_digits"](log.read_text()) == log.read_text()
 
 
 def test_camvid_can_be_shrunk(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Keep what studies came to, and show it in the documentation.
+
+    python studies/keep_results.py runs/camvid runs/camvid-variants runs/camvid-long
+
+For each folder that `agmm ablate` filled, say NAME: `studies/results/NAME.md` is its report, `NAME.csv` the scores of its
+runs, `logs/NAME/` the log of every run in six digits. Then the tables between `<!-- table of FILE -->` and `<!-- end -->`
+in docs/study-camvid.md are written again from `studies/results/FILE`. Without a folder it only does the latter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+from pathlib import Path
+
+from agmm.ablate import REPORT_NAME, RESULTS_NAME, read_results, write_results
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "studies/results"
+PAGE = ROOT / "docs/study-camvid.md"
+_TABLE = re.compile(r"(<!-- table of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def keep(study: Path) -> None:
+    """Copy report, scores and logs of a study's folder."""
+    rows = list(read_results(study / RESULTS_NAME).values())
+    write_results(RESULTS / f"{study.name}.csv", rows)
+    (RESULTS / f"{study.name}.md").write_bytes((study / REPORT_NAME).read_bytes())
+    logs = RESULTS / "logs" / study.name
+    logs.mkdir(parents=True, exist_ok=True)
+    for old in logs.iterdir():
+        old.unlink()
+    for run in sorted({(study / row["run"]).parent for row in rows}):
+        for log in sorted(run.glob("stage-*/log.csv")):
+            name = "--".join(log.parent.relative_to(study / "runs").parts)
+            (logs / f"{name}.csv").write_text(in_six_digits(log.read_text()))
+
+
+def in_six_digits(log: str) -> str:
+    """A log with its numbers rounded."""
+    head, *lines = csv.reader(log.splitlines())
+    rounded = [[f"{float(value):.6g}" if value else "" for value in line] for line in lines]
+    return "".join(",".join(line) + "\n" for line in [head, *rounded])
+
+
+def with_tables(page: str) -> str:
+    """The page with the tables that ``studies/results`` holds; of a report all between its title and its settings."""
+
+    def table(found: re.Match[str]) -> str:
+        text = (RESULTS / found[2]).read_text().partition("\nSettings ")[0]
+        if text.startswith("# "):
+            text = text.partition("\n")[2]
+        return f"{found[1]}\n{text.strip()}\n\n{found[3]}"
+
+    return _TABLE.sub(table, page)
+
+
+def main() -> None:
+    """Read the command line, keep the results, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", type=Path, nargs="*", metavar="FOLDER")
+    for study in parser.parse_args().studies:
+        keep(study)
+    PAGE.write_text(with_tables(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
