@@ -2,9 +2,10 @@
 
     python studies/keep_results.py runs/camvid runs/camvid-variants runs/camvid-long
 
-For each folder that `agmm ablate` filled, say NAME: `studies/results/NAME.md` is its report, `NAME.csv` the scores of its
-runs, `logs/NAME/` the log of every run in six digits. Then the tables between `<!-- table of FILE -->` and `<!-- end -->`
-in docs/study-camvid.md are written again from `studies/results/FILE`. Without a folder it only does the latter.
+For each folder that `agmm ablate` filled, say NAME: `studies/results/NAME.md` is its report, `NAME.csv` the scores of
+its runs, `logs/NAME/` the log of every run in six digits. Then the tables between `<!-- table of FILE -->` and
+`<!-- end -->` in docs/study-camvid.md are written again from `studies/results/FILE`. Without a folder it only does the
+latter.
 """
 
 from __future__ import annotations
