@@ -15,8 +15,13 @@ from sparsekit.errors import AnnotationError
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Items in flight for each worker: enough to keep it busy, few enough to keep memory flat.
-_WINDOW = 8
+#: Items handed to each process ahead of time: enough to keep it busy while this one is at work, few enough that none
+#: waits long for another in the end.
+_AHEAD = 4
+
+#: Results that may wait for an earlier one, for each worker: as many as come while a process starts, few enough to keep
+#: memory flat.
+_WINDOW = 32
 
 
 def map_in_order(
@@ -27,7 +32,7 @@ def map_in_order(
     Args:
         function: A top-level function, so that worker processes can import it.
         items: Read only a few ahead of the results.
-        workers: Processes; with 1 everything happens in this one.
+        workers: Processes, this one among them: it works while the others start, and in between handing out items.
         dask: Address of a dask scheduler, such as ``tcp://10.0.0.1:8786``, to use instead of processes.
 
     Yields:
@@ -39,19 +44,32 @@ def map_in_order(
     if dask is None and workers == 1:
         yield from map(function, items)
         return
-    with _dask_pool(dask) if dask else _process_pool(workers) as (pool, num_workers):
+    with _dask_pool(dask) if dask else _process_pool(workers - 1) as (pool, others):
         running: deque[Future[R]] = deque()
         try:
             for item in items:
-                with _interrupts_held_back():
-                    running.append(pool.submit(function, item))
-                if len(running) >= num_workers * _WINDOW:
+                if dask or sum(not future.done() for future in running) < others * _AHEAD:
+                    with _interrupts_held_back():
+                        running.append(pool.submit(function, item))
+                else:
+                    running.append(_done_here(function, item))
+                while running and (running[0].done() or len(running) >= (others + 1) * _WINDOW):
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
         finally:
             for future in running:
                 future.cancel()
+
+
+def _done_here(function: Callable[[T], R], item: T) -> Future[R]:
+    """The result, or the error that stands in its place until it is its turn."""
+    future: Future[R] = Future()
+    try:
+        future.set_result(function(item))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 @contextmanager

@@ -57,6 +57,12 @@ def test_importing_a_package_loads_nothing_heavy(module):
     assert result.stdout.strip() == ""
 
 
+def test_a_process_for_uniform_clicks_loads_nothing_that_they_do_without():
+    code = "import sys, sparsekit.synthesize; print(*{'scipy', 'pandas', 'fsspec', 'http'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.strip() == ""
+
+
 @pytest.mark.parametrize("command", ["sparsekit", "agmm"])
 def test_help_works_without_torch(command, tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from data_manifests import Mark
 from sparsekit.annotated import AnnotatedImage
@@ -72,6 +71,8 @@ def _value(mark: Mark, pixels: Ints, shape: tuple[int, int]) -> dict[str, Any]:
 
 
 def _config(job: ExportJob) -> str:
+    from xml.sax.saxutils import quoteattr  # slow to import, with all of HTTP
+
     lines = ["<View>", '  <Image name="image" value="$image"/>']
     for name, tag in sorted(set(TYPES.values())):
         lines.append(f'  <{tag} name="{name}" toName="image">')

@@ -43,6 +43,44 @@ def test_order_and_errors(workers):
         next(results)
 
 
+def pid(_):
+    return os.getpid()
+
+
+def test_this_process_is_one_of_the_workers():
+    at_work = list(map_in_order(pid, range(40), 2))
+    assert at_work[0] != os.getpid() and os.getpid() in at_work and len(set(at_work)) == 2
+    assert {*map_in_order(pid, range(40), 1)} == {os.getpid()}
+
+
+def fail_here(main_pid):
+    if os.getpid() == main_pid:
+        raise ValueError("here")
+    return "elsewhere"
+
+
+def test_errors_of_this_process_wait_for_their_turn():
+    results = map_in_order(fail_here, [os.getpid()] * 40, 2)
+    assert next(results) == "elsewhere"
+    with pytest.raises(ValueError, match="here"):
+        list(results)
+
+
+def test_items_are_read_only_a_few_ahead_of_the_results():
+    read = 0
+
+    def items():
+        nonlocal read
+        for number in range(10_000):
+            read += 1
+            yield number + 10
+
+    results = map_in_order(double, items(), 2)
+    assert [next(results) for _ in range(3)] == [20, 22, 24]
+    assert read < 200
+    results.close()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C reaches processes in another way here")
 def test_workers_end_without_a_word_after_ctrl_c(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
