@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from data_manifests import Dataset, Encoding, LabelSpace, Manifest, ManifestRow, open_dataset
 from data_manifests.derive import HISTORY
 from data_manifests.errors import DataError
 from data_manifests.image_io import pixel_sha256, read_mask
 from data_manifests.validate import Problem
-from sparsekit.annotators import Annotator, ClickAnnotator, ScribbleAnnotator
+from sparsekit.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
+from sparsekit.click_drawing import ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
 from sparsekit.rasterize import rasterize
+from sparsekit.region_marks import RegionMarkSettings
+from sparsekit.scribbles import ScribbleSettings
+
+S = TypeVar("S")
 
 #: Settings that say which images are annotated, not how.
 _NOT_THE_ANNOTATORS = ("seed", "splits", HISTORY)
-
-#: Command -> annotator, its setting that names the amount, and its argument for amounts.
-_ANNOTATORS: dict[str, tuple[Any, str, str]] = {
-    "points": (ClickAnnotator, "clicks_per_image", "budgets"),
-    "scribbles": (ScribbleAnnotator, "length", "shares"),
-}
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,11 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
     if command not in _ANNOTATORS:
         raise AnnotationError(
             f"Annotations of command '{command or 'unknown'}' cannot be made again; only those of "
-            f"{' and '.join(_ANNOTATORS)} can. Of a merged manifest verify the sources."
+            f"{', '.join(_ANNOTATORS)} can. Of a merged manifest verify the sources."
         )
-    kind, amount, argument = _ANNOTATORS[command]
     recorded = {name: value for name, value in settings.items() if name not in _NOT_THE_ANNOTATORS}
     try:
-        annotator: Annotator = kind(**{argument: (recorded[amount],)}, **_settings_arguments(kind, recorded))
+        annotator = _ANNOTATORS[command](recorded)
         ((_, again),) = annotator.variants()
     except (KeyError, TypeError, ValueError) as error:
         raise AnnotationError(f"The settings {recorded} of '{command}' cannot be understood ({error}).") from error
@@ -112,14 +110,31 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
     return annotator
 
 
-def _settings_arguments(kind: Any, recorded: dict[str, Any]) -> dict[str, Any]:
-    """The argument ``settings`` of an annotator that has one, filled from what was recorded."""
-    for part in fields(kind):
-        if part.name == "settings" and part.default_factory is not MISSING:
-            default = part.default_factory()
-            known = {f.name: recorded[f.name] for f in fields(default) if f.name in recorded}
-            return {"settings": replace(default, **known)}
-    return {}
+def _clicks(recorded: dict[str, Any]) -> Annotator:
+    settings = _recorded_fields(ClickSettings, recorded)
+    return ClickAnnotator((recorded[settings.budget_name],), settings)
+
+
+def _scribbles(recorded: dict[str, Any]) -> Annotator:
+    return ScribbleAnnotator((recorded["length"],), _recorded_fields(ScribbleSettings, recorded))
+
+
+def _region_marks(recorded: dict[str, Any]) -> Annotator:
+    settings = _recorded_fields(RegionMarkSettings, recorded)
+    return RegionMarkAnnotator(settings, (recorded["share"],) if settings.kind == "block" else ())
+
+
+#: Command -> the annotator of what it recorded.
+_ANNOTATORS: dict[str, Callable[[dict[str, Any]], Annotator]] = {
+    ClickAnnotator.command: _clicks,
+    ScribbleAnnotator.command: _scribbles,
+    RegionMarkAnnotator.command: _region_marks,
+}
+
+
+def _recorded_fields(kind: type[S], recorded: dict[str, Any]) -> S:
+    """Settings of this kind as they were recorded; those that were not have their defaults."""
+    return kind(**{f.name: recorded[f.name] for f in fields(kind) if f.name in recorded})  # type: ignore[arg-type]
 
 
 def _tasks(

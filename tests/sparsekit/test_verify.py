@@ -115,8 +115,9 @@ def test_nothing_annotated(made):
         verify_manifest(val)
 
 
-@pytest.mark.parametrize("per", ["region", "instance", "class"])
-def test_scribbles(tmp_path, per):
+@pytest.fixture
+def street(tmp_path):
+    """Two frames of Cityscapes with one instance on the road."""
     root = tmp_path / "street"
     scene = np.zeros((40, 60), np.uint8)
     scene[:20], scene[20:], scene[25:35, 5:20] = 23, 7, 26
@@ -126,11 +127,42 @@ def test_scribbles(tmp_path, per):
         truth = root / key.replace("leftImg8bit", "gtFine", 1)
         mini.save_mask(truth.with_name(f"{truth.name}_gtFine_labelIds.png"), scene)
         mini.save_mask(truth.with_name(f"{truth.name}_gtFine_instanceIds.png"), np.where(scene == 26, 26001, scene))
-    made = annotate(root, tmp_path / "sparse", "--length", 0.6, "--per", per, command="scribbles")
-    if per == "instance":
+    return root
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        *[("scribbles", ("--length", 0.6, "--per", per)) for per in ("region", "instance", "class")],
+        *[
+            ("points", ("--clicks", 3, "--strategy", strategy, "--margin", 1, "--seed", 4))
+            for strategy in ("uniform", "class-balanced", "per-class", "per-instance", "center")
+        ],
+        ("marks", ("--kind", "block", "--share", 0.3)),
+        ("marks", ("--kind", "box", "--per", "instance")),
+        ("marks", ("--kind", "coarse", "--margin", 3)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value)).replace("--", ""),
+)
+def test_every_kind_of_annotation(street, tmp_path, command, arguments):
+    made = annotate(street, tmp_path / "sparse", *arguments, command=command)
+    if "instance" in "".join(map(str, arguments)):
         with pytest.raises(AnnotationError, match="made with true instances. Give the dataset with --dataset"):
             verify_manifest(made)
-    assert kinds(made, root) == []
+    else:
+        assert kinds(made) == []
+    assert kinds(made, street) == []
+    (row,) = made.rows_of("train")
+    change_pixel(made.resolve(row.full_mask))
+    assert kinds(made, street) == [("mask", row.image_id)]
+
+
+def test_marks_with_another_setting_are_found_out(street, tmp_path):
+    made = annotate(street, tmp_path / "sparse", "--kind", "block", "--share", 0.3, command="marks")
+    info = json.loads(made.path.with_suffix(".json").read_text())
+    info["settings"]["share"] = 0.8
+    made.path.with_suffix(".json").write_text(json.dumps(info))
+    assert kinds(read_manifest(made.path)) == [("annotation", made.rows_of("train")[0].image_id)]
 
 
 class TestSettings:
@@ -142,6 +174,8 @@ class TestSettings:
         [
             ("", {}, "command 'unknown' cannot be made again"),
             ("points", {}, "cannot be understood"),
+            ("scribbles", {"width": 3}, "cannot be understood"),
+            ("marks", {"kind": "block"}, "cannot be understood"),
             ("points", {"clicks_per_image": 0}, "cannot be understood.*at least 1"),
             (
                 "points",
@@ -174,9 +208,11 @@ class TestCommand:
         result = sparsekit("verify", made.path, "--dataset", mini.make_camvid(tmp_path / "camvid"))
         assert result.exit_code == 1 and result.stderr.startswith("Error: ") and "leftImg8bit" in result.stderr
 
-    @pytest.mark.parametrize("command", ["points", "scribbles"])
-    def test_real_data(self, tmp_path, command):
+    @pytest.mark.parametrize(
+        ("command", "arguments"), [("points", ("--clicks", 30)), ("scribbles", ()), ("marks", ("--kind", "coarse"))]
+    )
+    def test_real_data(self, tmp_path, command, arguments):
         root = real_data("voc_sample")
-        made = annotate(root, tmp_path, *(("--clicks", 30) if command == "points" else ()), command=command)
+        made = annotate(root, tmp_path, *arguments, command=command)
         result = sparsekit("verify", made.path, "--dataset", root)
         assert result.exit_code == 0, result.output
