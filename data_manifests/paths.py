@@ -100,15 +100,15 @@ def named_by(folder: Path, text: str) -> Path:
 
 def name_from(folder: Path, path: Path) -> str:
     """How a manifest in ``folder`` names a file: relative if both are here or in one bucket, else in full."""
-    here, there = absolute(folder), absolute(path)
-    if is_remote(here) or is_remote(there):
+    if is_remote(folder) or is_remote(path):
+        here, there = absolute(folder), absolute(path)
         if str(here).split("/")[:3] != str(there).split("/")[:3]:
             return name_in_full(there)
         return posixpath.relpath(str(there), str(here))
     try:
-        return Path(os.path.relpath(there, here)).as_posix()
+        return os.path.relpath(path, folder).replace(os.sep, "/")
     except ValueError:  # another drive of Windows
-        return name_in_full(there)
+        return name_in_full(path)
 
 
 def name_in_full(path: Path) -> str:

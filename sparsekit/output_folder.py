@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -190,18 +191,24 @@ class OutputFolder:
         missing = sum(not self._is_whole(number) for number in range(1, self._shard[1] + 1))
         rows = []
         summary = FolderSummary(self.folder, missing_shards=missing)
-        for result in self._results([self._shard[0]] if missing else range(1, self._shard[1] + 1)):
-            rows.append(result.row)
-            summary = _add(summary, result, self._info.settings.get("clicks_per_image", 0))
-        if not missing:
+
+        def counted() -> Iterator[ImageResult]:
+            nonlocal summary
+            for result in self._results([self._shard[0]] if missing else range(1, self._shard[1] + 1)):
+                rows.append(result.row)
+                summary = _add(summary, result, self._info.settings.get("clicks_per_image", 0))
+                yield result
+
+        if missing:
+            deque(counted(), maxlen=0)
+        else:  # the marks of all images together can be more than memory holds
+            write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in counted()))
             self._put_in_place(rows)
         return summary
 
     def _put_in_place(self, rows: list[ManifestRow]) -> None:
-        every_shard = range(1, self._shard[1] + 1)
-        write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in self._results(every_shard)))
         write_manifest(Manifest(self._partial / "manifest.csv", tuple(rows), self._info))
-        for number in every_shard:
+        for number in range(1, self._shard[1] + 1):
             self._journal(number).remove()
         (self._partial / "run.json").unlink()
         if self._partial == self.folder:
