@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agmm.report.table_format import Difference, shown
 from data_manifests import LabelSpace
 from data_manifests.label_space import Color
 
@@ -28,15 +29,15 @@ class ScoreLine:
 
     @property
     def best(self) -> float | None:
-        """The highest value, where the runs differ in it as it is shown, with one decimal."""
-        known = [value for value in self.values if value is not None]
-        return max(known) if len({f"{value:.1f}" for value in known}) > 1 else None
+        """The highest number as it is shown; None where the runs do not differ in it."""
+        known = {shown(value) for value in self.values if value is not None}
+        return max(known) if len(known) > 1 else None
 
     @property
     def gain(self) -> float | None:
-        """What the second of two runs is ahead of the first; None where that cannot be said."""
+        """How far the second of two runs is above the first, by the numbers shown; None where that cannot be said."""
         first, second = self.values if len(self.values) == 2 else (None, None)
-        return None if first is None or second is None else second - first
+        return None if first is None or second is None else Difference(second, first).shown
 
 
 def score_lines(

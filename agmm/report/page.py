@@ -26,6 +26,7 @@ from agmm.report.predictions import FittedMixture, PredictedRow, Prediction, ima
 from agmm.report.published import published_source
 from agmm.report.runs import Run, choose_scores, describe_scores
 from agmm.report.style import RUN_COLORS
+from agmm.report.table_format import shown, signed
 from agmm.report.tables import published_of
 from data_manifests import LabelMap, LabelSpace, Manifest
 from data_manifests.image_io import write_atomically
@@ -131,6 +132,8 @@ def write_page(
         unscored=scores.missing,
         published=published,
         source=published_source(),
+        shown=shown,
+        signed=signed,
         classes=space.classes,
         lines=score_lines(scores.records, published, space),
         confusions={i: Confusion.of(record, space) for i, record in enumerate(scores.records) if record is not None},

@@ -15,9 +15,25 @@ TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 @dataclass(frozen=True)
 class Difference:
-    """A number that is shown with its sign."""
+    """How far one number is above another; shown with its sign, as the difference of the two numbers as they are shown.
 
-    value: float
+    Args:
+        ours: A number of the same row.
+        theirs: What is taken from it.
+    """
+
+    ours: float
+    theirs: float
+
+    @property
+    def value(self) -> float:
+        """The difference of the numbers themselves."""
+        return self.ours - self.theirs
+
+    @property
+    def shown(self) -> float:
+        """The difference of the numbers as they are shown."""
+        return shown(self.ours) - shown(self.theirs)
 
 
 @dataclass(frozen=True)
@@ -60,13 +76,23 @@ class Table:
     summary_rows: tuple[tuple[Cell, ...], ...] = field(default=())
 
 
+def shown(value: float) -> float:
+    """A number as tables and pages show it, with one decimal.
+
+    Example:
+        >>> shown(25.66), shown(-0.01)
+        (25.7, 0.0)
+    """
+    return float(f"{value:.1f}") + 0.0  # not -0.0
+
+
 def format_table(table: Table, format_: TableFormat) -> str:
     """Write a table.
 
     Args:
         table: The table.
-        format_: ``markdown``, ``latex`` (needs the package booktabs), or ``csv``: numbers as they are, and a column
-            for the standard deviations where there are any.
+        format_: ``markdown``, ``latex`` (needs the package booktabs), or ``csv``: numbers and differences as they are,
+            not rounded, and a column for the standard deviations where there are any.
 
     Raises:
         ValueError: If the format is unknown.
@@ -142,10 +168,15 @@ def _text(cell: Cell) -> str:
         spread = "" if cell.deviation is None else f" ± {cell.deviation:.1f} ({len(cell.values)})"
         return f"{cell.mean:.1f}{spread}"
     if isinstance(cell, Difference):
-        return f"{cell.value:+.1f}".replace("-", "−")
+        return signed(cell.shown)
     if isinstance(cell, float):
         return f"{cell:.1f}"
     return "–" if cell is None else f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, one decimal; none where that is 0.0."""
+    return "0.0" if shown(value) == 0 else f"{value:+.1f}".replace("-", "−")
 
 
 def _number(cell: Cell) -> object:

@@ -192,4 +192,4 @@ def _percent(value: float | None) -> float | None:
 
 
 def _difference(ours: float | None, theirs: float | None) -> Difference | None:
-    return None if ours is None or theirs is None else Difference(ours - theirs)
+    return None if ours is None or theirs is None else Difference(ours, theirs)

@@ -24,7 +24,9 @@ def test_lines_are_classes_and_then_their_mean() -> None:
     ("values", "best", "gain"),
     [
         ((1.0, 3.0), 3.0, 2.0), ((3.0, 1.0), 3.0, -2.0), ((1.0,), None, None), ((None, 1.0), None, None),
-        ((1.01, 1.02), None, pytest.approx(0.01)), ((1.0, 2.0, None), 2.0, None), ((0.0, 0.0), None, 0.0),
+        ((1.01, 1.02), None, 0.0), ((1.0, 2.0, None), 2.0, None), ((0.0, 0.0), None, 0.0),
+        ((0.66, 0.64), 0.7, pytest.approx(-0.1)), ((7.349, 7.351), 7.4, pytest.approx(0.1)),
+        ((25.71, 25.74, 25.6), 25.7, None),
     ],
 )  # fmt: skip
 def test_the_best_is_named_only_where_the_numbers_shown_differ(

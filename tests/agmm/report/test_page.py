@@ -91,6 +91,15 @@ def test_what_the_page_says(town: Town, tmp_path: Path) -> None:
     assert "Validation mIoU, %" in text and "seg: segmentation (baseline)" in text and "agmm: GMM" in text
 
 
+def test_equal_numbers_gain_nothing_and_none_of_them_is_the_best(town: Town, tmp_path: Path) -> None:
+    manifest, _ = town
+    for name, right in (("a", 0.001), ("b", 0.002)):  # IoU of 0.050 % and 0.100 %
+        write_run(tmp_path / name, manifest, scores=right)
+    make_page(read_runs([tmp_path / "a", tmp_path / "b"]), manifest, manifest.rows[:1], tmp_path / "p.html")
+    assert " mIoU 0.1 0.1 0.0 " in words(tmp_path / "p.html")
+    assert 'class="best"' not in (tmp_path / "p.html").read_text()
+
+
 def test_published_numbers_stand_beside(tmp_path: Path) -> None:
     space = known_label_space("cityscapes")
     manifest = read_manifest(tiny_manifest(tmp_path, 1))

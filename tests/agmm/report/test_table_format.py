@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import re
+from decimal import Decimal
 
 import pytest
 
@@ -11,9 +13,12 @@ from agmm.report.table_format import Difference, Scores, Table, format_table
 TABLE = Table(
     "50 % & more",
     ("class", "a|b", "published", "difference"),
-    (("sky_1 <b>", Scores((61.0, 62.0, 63.0)), 60.04, Difference(-1.26)), ("none", None, 5, Difference(0.5))),
+    (
+        ("sky_1 <b>", Scores((61.0, 62.0, 63.0)), 60.04, Difference(61.98, 63.24)),
+        ("none", None, 5, Difference(5.5, 5.0)),
+    ),
     ("A note with $.",),
-    (("mIoU", Scores((1.25,)), 1.0, Difference(0.0)),),
+    (("mIoU", Scores((1.25,)), 1.0, Difference(1.24, 1.16)),),
 )
 
 
@@ -23,9 +28,9 @@ def test_markdown() -> None:
         "50 % & more", "",
         "| class | a\\|b | published | difference |",
         "| :--- | ---: | ---: | ---: |",
-        "| sky_1 &lt;b> | 62.0 ± 1.0 (3) | 60.0 | −1.3 |",
+        "| sky_1 &lt;b> | 62.0 ± 1.0 (3) | 60.0 | −1.2 |",
         "| none | – | 5 | +0.5 |",
-        "| mIoU | 1.2 | 1.0 | +0.0 |",
+        "| mIoU | 1.2 | 1.0 | 0.0 |",
         "", "A note with $.",
     ]  # fmt: skip
 
@@ -33,7 +38,7 @@ def test_markdown() -> None:
 def test_latex_is_escaped_and_balanced() -> None:
     text = format_table(TABLE, "latex")
     assert r"\caption{50 \% \& more}" in text and r"\begin{tabular}{lrrr}" in text
-    assert r"sky\_1 \textless{}b\textgreater{} & 62.0 $\pm$ 1.0 (3) & 60.0 & $-$1.3 \\" in text
+    assert r"sky\_1 \textless{}b\textgreater{} & 62.0 $\pm$ 1.0 (3) & 60.0 & $-$1.2 \\" in text
     assert r"A note with \$." in text
     assert re.findall(r"\\(top|mid|bottom)rule", text) == ["top", "mid", "mid", "bottom"]
     body = text.split("midrule", 1)[1].split("\\bottomrule")[0]
@@ -47,8 +52,18 @@ def test_csv_holds_numbers_and_deviations() -> None:
         ["class", "a|b", "a|b, standard deviation", "published", "difference"],
         ["sky_1 <b>", "62.0", "1.0", "60.04", "-1.26"],
         ["none", "", "", "5", "0.5"],
-        ["mIoU", "1.25", "", "1.0", "0.0"],
+        ["mIoU", "1.25", "", "1.0", "0.08"],
     ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_differences_are_those_of_the_numbers_that_stand_beside_them(seed: int) -> None:
+    ours, theirs = random.Random(seed).choices([i / 100 for i in range(10001)], k=2)
+    table = Table("t", ("a", "ours", "theirs", "difference"), (("a", ours, theirs, Difference(ours, theirs)),))
+    _, first, second, gap = (
+        cell.strip() for cell in format_table(table, "markdown").splitlines()[4].strip("|").split("|")
+    )
+    assert Decimal(gap.replace("−", "-")) == Decimal(first) - Decimal(second)
 
 
 def test_unknown_format() -> None:
