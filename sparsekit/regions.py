@@ -64,7 +64,7 @@ def find_regions(label_map: LabelMap, unlabelled_value: int, instances: LabelMap
         raise ValueError(f"Expected label_map of shape (H, W), got {label_map.shape}; is this a colour-coded map?")
     if instances is not None and instances.shape != label_map.shape:
         raise ValueError(f"Expected instances of shape {label_map.shape}, got {instances.shape}.")
-    runs = find_runs(label_map if instances is None else label_map + instances.astype(np.uint32) * np.uint32(_INSTANCE))
+    runs = find_runs(label_map, instances)
     region = _connect(runs)
     if instances is not None:
         region = _join_instances(region, runs)
@@ -101,19 +101,25 @@ class Runs:
         return self.stops - self.starts
 
 
-def find_runs(values: NDArray[Any]) -> Runs:
-    """Split the rows of an array of whole numbers, shape (H, W), into runs."""
+def find_runs(values: NDArray[Any], instances: LabelMap | None = None) -> Runs:
+    """Split the rows of an array of whole numbers, shape (H, W), into runs; of true instances if they are given."""
     height, width = values.shape
     found = [np.zeros(0, np.int64)]
     for top in range(0, height, _STRIP):
         strip = values[top : top + _STRIP]
         begins = np.ones(strip.shape, bool)
         np.not_equal(strip[:, 1:], strip[:, :-1], out=begins[:, 1:])
+        if instances is not None:
+            of_strip = instances[top : top + _STRIP]
+            begins[:, 1:] |= of_strip[:, 1:] != of_strip[:, :-1]
         found.append(np.flatnonzero(begins) + top * width)
     places = np.concatenate(found)
     rows, starts = np.divmod(places, max(width, 1))
     stops = np.append(places[1:], values.size) - rows * width
-    return Runs(rows, starts, stops, values.ravel()[places].astype(np.int64))
+    of_runs = values.ravel()[places].astype(np.int64)
+    if instances is not None:
+        of_runs += instances.ravel()[places].astype(np.int64) * _INSTANCE
+    return Runs(rows, starts, stops, of_runs)
 
 
 def _connect(runs: Runs) -> NDArray[np.int64]:

@@ -202,13 +202,13 @@ def _write_annotation(row: ManifestRow, marks: list[Mark], folder: Path, space: 
     sparse = rasterize(marks, (row.height, row.width), space)
     name = f"annotations/{row.image_id}.png"
     write_atomically(partial_dir(folder) / name, encode_label_map(sparse, space))
-    rows = sparse[sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value]  # that hold a label
-    labels = rows[rows != space.unlabelled_value]
+    labelled_rows = sparse[sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value]  # few, of clicks
+    _, counts = space.to_train_ids_and_counts(labelled_rows, "train_ids", name)
     return replace(
         row,
         annotation=name,
-        num_labelled=len(labels),
-        classes_labelled=tuple(np.unique(labels).tolist()),
+        num_labelled=int(counts.sum()),
+        classes_labelled=tuple(np.flatnonzero(counts).tolist()),
         annotation_sha256=pixel_sha256(sparse),
     )
 
