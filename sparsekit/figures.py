@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from data_manifests.image_io import write_atomically
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions, marks_by_image
+from sparsekit.made_from import add_note_to_png, digest_of, has_note, note_of, refuse_others
 from sparsekit.render import default_dot_size, draw_marks, marks_from_annotation
 from sparsekit.sheets import Grid, Sheet, lay_out, shrink
 
@@ -69,11 +71,13 @@ class PlannedFigure:
         path: The file it becomes.
         images: For each of its images the row in each manifest.
         room: Height and width of one picture in pixels.
+        note: Goes into the file, to tell it from figures of other annotations or settings.
     """
 
     path: Path
     images: tuple[JoinedRow, ...]
     room: tuple[int, int]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class FigurePlan:
         settings: How the figures look.
         grid: The arrangement of each figure.
         figures: To draw.
-        skipped: Files that are there already and stay as they are.
+        skipped: The same figures, drawn before; they stay as they are.
     """
 
     manifests: tuple[Manifest, ...]
@@ -114,10 +118,11 @@ def plan_figures(
         split: Only this split. If neither split nor images are asked for, those with an annotation.
         image_ids: Only these images.
         limit: Only the first so many images.
-        overwrite: Replace figures that are there; else they are skipped.
+        overwrite: Draw figures that are there again, and replace others in their place.
 
     Raises:
-        DataError: If manifests do not belong together, or an image asked for is not in them.
+        DataError: If manifests do not belong together, an image asked for is not in them, or a file in the place of a
+            figure shows something else.
         ValueError: If captions do not match the manifests, or there is no room for the pictures.
     """
     settings = settings or FigureSettings()
@@ -125,16 +130,30 @@ def plan_figures(
         raise ValueError(f"Give one caption for each of {len(manifests)} manifests, got {len(settings.captions)}.")
     rows = join_manifests(manifests, split=split, image_ids=image_ids, limit=limit)
     grid = Grid(*(settings.sheet or (1, 1)), len(manifests) + settings.full_mask, settings.max_width)
+    digest = digest_of(manifests)
     figures = []
     for number, start in enumerate(range(0, len(rows), grid.num_groups), start=1):
         images = tuple(rows[start : start + grid.num_groups])
         name = f"sheet-{number:03}" if settings.sheet else images[0][0].image_id
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise AnnotationError(f"Image id '{name}' would leave the folder {out_dir}; give the image another id.")
-        figures.append(PlannedFigure(out_dir / f"{name}.{settings.file_format}", images, _room(images, grid)))
-    wanted = tuple(figure for figure in figures if overwrite or not figure.path.exists())
-    skipped = tuple(figure.path for figure in figures if figure not in wanted)
-    return FigurePlan(tuple(manifests), settings, grid, wanted, skipped)
+        path = out_dir / f"{name}.{settings.file_format}"
+        note = note_of(digest, _look(images, manifests, settings))
+        figures.append(PlannedFigure(path, images, _room(images, grid), note))
+    there = [] if overwrite else [figure for figure in figures if figure.path.exists()]
+    refuse_others([figure.path for figure in there if not has_note(figure.path, figure.note)])
+    wanted = tuple(figure for figure in figures if figure not in there)
+    return FigurePlan(tuple(manifests), settings, grid, wanted, tuple(figure.path for figure in there))
+
+
+def _look(images: Sequence[JoinedRow], manifests: Sequence[Manifest], settings: FigureSettings) -> dict[str, Any]:
+    """What a figure shows and how, as far as it is not in the manifests."""
+    return {
+        **asdict(settings),
+        "captions": _panel_captions(manifests, settings),
+        "images": [rows[0].image_id for rows in images],
+        "dot_size": settings.dot_size or [default_dot_size(rows[0].height, rows[0].width) for rows in images],
+    }
 
 
 def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None) -> frozenset[int]:
@@ -155,7 +174,8 @@ def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None)
     marks = [marks_by_image(manifest, [rows[i] for rows in images]) for i, manifest in enumerate(plan.manifests)]
     for figure in plan.figures:
         sheet = _draw_sheet(figure, plan, marks, dot_sizes)
-        data = sheet.to_pdf() if plan.settings.file_format == "pdf" else _encode_png(sheet.to_image())
+        as_pdf = plan.settings.file_format == "pdf"
+        data = sheet.to_pdf(figure.note) if as_pdf else add_note_to_png(_encode_png(sheet.to_image()), figure.note)
         write_atomically(figure.path, data)
         on_figure()
     return frozenset(dot_sizes)

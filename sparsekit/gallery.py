@@ -17,6 +17,7 @@ from data_manifests.image_io import write_atomically
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, check_jinja, picture_uri
 from sparsekit.annotated import AnnotatedImage
 from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions
+from sparsekit.made_from import digest_of, has_note, note_of, refuse_others
 from sparsekit.render import draw_marks, marks_from_annotation
 from sparsekit.sheets import shrink
 
@@ -107,6 +108,32 @@ def choose_images(
     return GalleryChoice(tuple(manifests), available, shown)
 
 
+def is_gallery_there(
+    choice: GalleryChoice, path: Path, *, thumbnail_size: int = 640, dot_size: int | None = None
+) -> bool:
+    """Whether the page that ``write_gallery`` would write has been written before.
+
+    Raises:
+        AnnotationError: If the file shows something else.
+    """
+    if not path.exists():
+        return False
+    if not has_note(path, _note(choice, thumbnail_size, dot_size)):
+        refuse_others([path])
+    return True
+
+
+def _note(choice: GalleryChoice, thumbnail_size: int, dot_size: int | None) -> str:
+    settings = {
+        "captions": manifest_captions(choice.manifests),
+        "available": [rows[0].image_id for rows in choice.available],
+        "shown": [rows[0].image_id for rows in choice.shown],
+        "thumbnail_size": thumbnail_size,
+        "dot_size": dot_size or "2 %",
+    }
+    return note_of(digest_of(choice.manifests), settings)
+
+
 def write_gallery(
     choice: GalleryChoice,
     path: Path,
@@ -149,6 +176,8 @@ def write_gallery(
         title=f"Annotations of {first.info.dataset or first.path.absolute().parent.name}",
         subtitle=part if len(pictures) < len(choice.available) else f"{len(pictures)} images",
         template=_TEMPLATE,
+        # A page that lacks pictures is to be made again when they are there.
+        note="" if problems else _note(choice, thumbnail_size, dot_size),
         totals=totals,
         classes=first.label_space.classes,
     )

@@ -76,8 +76,11 @@ class Sheet:
             draw.text((text.x, text.y), text.text, _INK, _font(text.size), anchor=anchor)
         return np.asarray(page)
 
-    def to_pdf(self) -> bytes:
+    def to_pdf(self, note: str = "") -> bytes:
         """The figure as a PDF page: pictures as pixels, words and legend as vectors with the font embedded.
+
+        Args:
+            note: For the metadata of the file, not seen on the page.
 
         Raises:
             AnnotationError: If matplotlib is not installed.
@@ -119,7 +122,7 @@ class Sheet:
                     fontproperties=FontProperties(fname=font_path, size=text.size * points),
                 )  # fmt: skip
             buffer = io.BytesIO()
-            page.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+            page.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Keywords": note})
         return buffer.getvalue()
 
 

@@ -56,12 +56,12 @@ def gallery(
     slider. It needs the extra 'figures'.
     """
     from data_manifests import read_manifest
-    from sparsekit.gallery import choose_images, write_gallery
+    from sparsekit.gallery import choose_images, is_gallery_there, write_gallery
 
     choice = choose_images([read_manifest(path) for path in manifests], split=split, limit=limit or None)
-    if out_path.exists() and not overwrite:
+    if not overwrite and is_gallery_there(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size):
         click.echo(f"{out_path}")
-        click.echo("  was there already; --overwrite makes it again")
+        click.echo("  was there already, of the same annotations; --overwrite makes it again")
         return
     with progress(len(choice.shown)) as advance:
         summary = write_gallery(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size, on_image=advance)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_manifests import DataError, Manifest, Mark, known_label_space, read_manifest, write_manifest, write_marks
 from data_manifests.image_io import encode_image, read_image, write_atomically
@@ -14,6 +18,7 @@ from sparsekit import figures
 from sparsekit.errors import AnnotationError
 from sparsekit.figures import FigureSettings, draw_figures, plan_figures
 from sparsekit.joining import join_manifests, manifest_captions
+from sparsekit.made_from import has_note
 from sparsekit.sheets import Sheet
 from tests.sparsekit.conftest import SCENE, letters, numbered_space, tiny_manifest
 
@@ -125,15 +130,76 @@ def test_dots_are_drawn_before_the_picture_is_made_smaller(tmp_path: Path) -> No
     assert changed.sum() == pytest.approx(np.pi / 4 * 40**2, rel=0.03)
 
 
-def test_existing_figures_stay_unless_asked(tmp_path: Path) -> None:
-    manifest = tiny_manifest(tmp_path / "m")
-    write_atomically(tmp_path / "f/image_0.png", b"mine")
-    plan = plan_figures([manifest], tmp_path / "f", DOTS)
-    assert [p.name for p in plan.skipped] == ["image_0.png"] and [f.path.name for f in plan.figures] == ["image_1.png"]
+@pytest.mark.parametrize("file_format", ["png", "pdf"])
+def test_figures_drawn_before_stay_unless_asked(tmp_path: Path, file_format: str) -> None:
+    manifest, look = tiny_manifest(tmp_path / "m"), replace(DOTS, file_format=file_format)
+    (first,) = draw([manifest], tmp_path / "f", look, limit=1)
+    before = first.stat().st_mtime_ns
+    plan = plan_figures([manifest], tmp_path / "f", look)
+    assert [p.stem for p in plan.skipped] == ["image_0"] and [f.path.stem for f in plan.figures] == ["image_1"]
     draw_figures(plan)
-    assert (tmp_path / "f/image_0.png").read_bytes() == b"mine"
-    draw([manifest], tmp_path / "f", overwrite=True)
-    assert read_image(tmp_path / "f/image_0.png").shape[2] == 3
+    assert first.stat().st_mtime_ns == before
+    assert len(plan_figures([manifest], tmp_path / "f", look, overwrite=True).figures) == 2
+
+
+def other_marks(folder: Path) -> Manifest:
+    """The same picture, and one other click."""
+    return tiny_manifest(folder, [SCENE], marks=[[Mark("click", 1, 7, 7)]])
+
+
+@pytest.mark.parametrize("file_format", ["png", "pdf"])
+@pytest.mark.parametrize(
+    ("others", "changes"),
+    [
+        (["b"], {}),
+        (["a", "b"], {}),
+        (["a"], {"dot_size": 3}),
+        (["a"], {"full_mask": True}),
+        (["a"], {"names": True}),
+        (["a"], {"captions": ("words",)}),
+        (["a"], {"max_width": 640}),
+    ],
+    ids=lambda value: "-".join(value),
+)
+def test_figures_of_something_else_are_neither_kept_nor_replaced(
+    tmp_path: Path, file_format: str, others: list[str], changes: dict[str, Any]
+) -> None:
+    made = {"a": tiny_manifest(tmp_path / "a", [SCENE]), "b": other_marks(tmp_path / "b")}
+    look = replace(DOTS, file_format=file_format)
+    (path,) = draw([made["a"]], tmp_path / "f", look)
+    before = path.read_bytes()
+    asked = [made[name] for name in others]
+    with pytest.raises(AnnotationError, match="image_0.p.*was not made from these annotations .* Give --overwrite"):
+        plan_figures(asked, tmp_path / "f", replace(look, **changes))
+    assert path.read_bytes() == before
+    draw(asked, tmp_path / "f", replace(look, **changes), overwrite=True)
+    assert path.read_bytes() != before
+    assert plan_figures(asked, tmp_path / "f", replace(look, **changes)).skipped == (path,)
+
+
+def test_sheets_of_other_images_and_files_of_the_user_are_not_taken_for_figures(tmp_path: Path) -> None:
+    manifest, look = tiny_manifest(tmp_path / "m", [SCENE] * 3), replace(DOTS, sheet=(1, 2))
+    draw([manifest], tmp_path / "f", look)
+    with pytest.raises(AnnotationError, match=r"sheet-001.png: is there already"):
+        plan_figures([manifest], tmp_path / "f", look, image_ids=["image_0", "image_2"])
+    for i in (0, 1):
+        write_atomically(tmp_path / f"g/image_{i}.png", b"mine")
+    with pytest.raises(AnnotationError, match=r"image_0.png \(and 1 more\): is there already.* Give --overwrite"):
+        plan_figures([manifest], tmp_path / "g", DOTS)
+
+
+def test_the_note_leaves_a_png_valid_and_its_pixels_alone(tmp_path: Path) -> None:
+    (path,) = draw([tiny_manifest(tmp_path / "m", [SCENE])], tmp_path / "f")
+    with Image.open(path) as opened:
+        note = opened.info["Comment"]  # Pillow checks the sum of the chunk
+        pixels = np.asarray(opened.convert("RGB"))
+    assert re.fullmatch("sparsekit:made-from:[0-9a-f]{64}", note) and has_note(path, note)
+    data = path.read_bytes()
+    start = data.index(b"tEXt") - 4
+    plain = data[:start] + data[start + 12 + int.from_bytes(data[start : start + 4], "big") :]
+    assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(plain)).convert("RGB")))
+    path.write_bytes(plain)
+    assert not has_note(path, note)
 
 
 def test_equal_input_gives_equal_files(tmp_path: Path) -> None:
@@ -205,8 +271,6 @@ def test_other_size_than_the_manifest_says(tmp_path: Path, file: str) -> None:
     path = manifest.resolve(getattr(manifest.rows[0], file))
     small = encode_image(np.zeros((4, 6, 3), np.uint8)) if file == "image" else None
     if small is None:
-        from PIL import Image
-
         Image.new("L", (6, 4)).save(path)
     else:
         path.write_bytes(small)
