@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests import Manifest
-from sparsekit.annotated import annotated_images
+from sparsekit.annotated import annotated_images, count_annotated
 from sparsekit.errors import AnnotationError
 from sparsekit.tables import format_table, number, share
 
@@ -132,12 +132,17 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
         split: Only this split.
 
     Raises:
-        ManifestError: If there is no annotated row, or the marks are missing.
-        AnnotationError: If a mark is of a kind that the model has no time for.
+        ManifestError: If there is no annotated row.
+        AnnotationError: If the manifest comes without marks, or a mark is of a kind that the model has no time for.
     """
     model = model or CostModel()
     if model.seconds_per_full_mask is None:
         model = replace(model, seconds_per_full_mask=FULL_MASK_SECONDS.get(manifest.label_space.name))
+    if count_annotated(manifest, split) and not manifest.marks_path.is_file():
+        raise AnnotationError(
+            f"{manifest.path}: no marks beside it, as with label maps of a network or of another tool. The cost is that of "
+            "drawing marks, so it cannot be told without."
+        )
     counts: Counter[str] = Counter()
     for image in annotated_images(manifest, split):
         classes_marked = {mark.class_id for mark in image.marks}

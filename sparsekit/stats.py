@@ -73,12 +73,14 @@ class AnnotationStats:
         num_images: Annotated images.
         image_pixels: Pixels of these images, void included.
         classes: Counts of each class by name, in the order of the train ids.
+        has_marks: Whether the manifest comes with its marks; else all that is counted of marks is unknown.
     """
 
     name: str
     num_images: int
     image_pixels: int
     classes: dict[str, ClassStats]
+    has_marks: bool = True
 
     @property
     def total(self) -> ClassStats:
@@ -89,7 +91,7 @@ class AnnotationStats:
         return total
 
     def rows(self) -> list[dict[str, Any]]:
-        """Plain numbers, a row for each class and one, called ``all``, for their sum."""
+        """Plain numbers, a row for each class and one, called ``all``, for their sum; None where there is no number."""
         named = [*self.classes.items(), ("all", self.total)]
         return [{"annotation": self.name, "class": name, **self._row(stats)} for name, stats in named]
 
@@ -98,7 +100,7 @@ class AnnotationStats:
             "images": stats.images,
             "images_reached": stats.images_reached,
             "images_reached_share": share(stats.images_reached, stats.images),
-            "marks": stats.marks,
+            "marks": stats.marks if self.has_marks else None,
             "labelled_pixels": stats.labelled,
             "share_of_annotated": share(stats.labelled - stats.off_class, stats.pixels),
             "share_of_image": share(stats.labelled, self.image_pixels),
@@ -107,7 +109,7 @@ class AnnotationStats:
             "regions_reached": stats.regions_reached,
             "regions_reached_share": share(stats.regions_reached, stats.regions),
             **{f"border_distance_p{p}": percentile(stats.border, p) for p in PERCENTILES},
-            "strokes": stats.stroke_length.total(),
+            "strokes": stats.stroke_length.total() if self.has_marks else None,
             "stroke_length_median": percentile(stats.stroke_length, 50),
             "stroke_width_median": percentile(stats.stroke_width, 50),
         }
@@ -124,7 +126,8 @@ def annotation_stats(
     """Measure the annotations of a manifest, image by image.
 
     Args:
-        manifest: Its annotated rows are measured, against their full masks.
+        manifest: Its annotated rows are measured, against their full masks. It may come without marks, as label maps
+            of a network or of another tool do.
         split: Only this split.
         min_area: Regions of fewer pixels are not counted.
         workers: Processes; the result is the same.
@@ -139,14 +142,15 @@ def annotation_stats(
     classes = {name: ClassStats() for name in manifest.label_space.class_names}
     by_train_id = list(classes.values())
     num_images = image_pixels = 0
-    images = annotated_images(manifest, split)
+    has_marks = manifest.marks_path.is_file()
+    images = annotated_images(manifest, split, with_marks=has_marks)
     for num_pixels, found in map_in_order(partial(_measure_files, min_area=min_area), images, workers):
         for train_id, stats in found.items():
             by_train_id[train_id] += stats
         num_images += 1
         image_pixels += num_pixels
         on_image()
-    return AnnotationStats(manifest.path.absolute().parent.name, num_images, image_pixels, classes)
+    return AnnotationStats(manifest.path.absolute().parent.name, num_images, image_pixels, classes, has_marks)
 
 
 def _measure_files(image: AnnotatedImage, min_area: int) -> tuple[int, dict[int, ClassStats]]:

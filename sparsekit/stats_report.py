@@ -24,8 +24,9 @@ def format_stats(stats: AnnotationStats) -> str:
     """A summary in three lines and a table with a row for each class that occurs, and for their sum."""
     rows = stats.rows()
     total = rows[-1]
+    marks = f"{total['marks']:,} marks" if stats.has_marks else "no file of marks"
     summary = (
-        f"{stats.name}: {stats.num_images:,} images, {total['marks']:,} marks, {total['labelled_pixels']:,} labelled "
+        f"{stats.name}: {stats.num_images:,} images, {marks}, {total['labelled_pixels']:,} labelled "
         f"pixels ({percent(total['share_of_image'], 4)} % of the images, "
         f"{percent(total['share_of_annotated'], 4)} % of their annotated pixels)\n"
         f"reached: {total['images_reached']:,} of {total['images']:,} classes of images "
@@ -36,7 +37,7 @@ def format_stats(stats: AnnotationStats) -> str:
     occurring = [row for row in rows[:-1] if row["images"] or row["labelled_pixels"] or row["marks"]]
     if absent := [row["class"] for row in rows[:-1] if row not in occurring]:
         summary += f"not in these images: {', '.join(absent)}\n"
-    return f"{summary}\n{format_table([_cells(row, strokes=total['strokes'] > 0) for row in [*occurring, total]])}"
+    return f"{summary}\n{format_table([_cells(row, strokes=bool(total['strokes'])) for row in [*occurring, total]])}"
 
 
 def _cells(row: dict[str, Any], *, strokes: bool) -> dict[str, str]:
@@ -45,7 +46,7 @@ def _cells(row: dict[str, Any], *, strokes: bool) -> dict[str, str]:
         "class": row["class"],
         "images": f"{row['images']:,}",
         "reached %": percent(row["images_reached_share"]),
-        "marks": f"{row['marks']:,}",
+        **({} if row["marks"] is None else {"marks": f"{row['marks']:,}"}),
         "labelled px": f"{row['labelled_pixels']:,}",
         "% of class": percent(row["share_of_annotated"], 4),
         "off-class": f"{row['off_class_pixels']:,}",

@@ -134,7 +134,7 @@ class TestCommand:
         manifest.marks_path.unlink()
         result = self.run(manifest.path)
         assert result.exit_code == 1
-        assert "marks.csv: no such file" in result.stderr
+        assert "manifest.csv: no marks beside it" in result.stderr and "cannot be told" in result.stderr
 
     def test_negative_seconds_are_wrong_usage(self, tmp_path):
         assert self.run(tmp_path, "--seconds-per-click", -1).exit_code == 2

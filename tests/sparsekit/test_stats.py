@@ -253,6 +253,29 @@ class TestCommand:
         assert [one["num_images"] for one in printed] == [2, 1]
         assert ["" if v is None else str(v) for v in printed[0]["classes"][0].values()] == list(rows[0].values())
 
+    def test_annotations_without_marks_have_all_but_the_columns_of_marks(self, tmp_path: Path):
+        with_marks = tiny_manifest(tmp_path / "a")
+        without = tiny_manifest(tmp_path / "b")
+        without.marks_path.unlink()
+        table = tmp_path / "stats.csv"
+        result = self.run(with_marks.path, without.path, "--csv", table, "--figure", tmp_path / "stats.png")
+        assert result.exit_code == 0, result.output
+        expected, shown = (text.splitlines() for text in result.stdout.split("\n\nb: "))
+        assert shown[0].startswith("2 images, no file of marks, 4 labelled pixels")
+        lines = [line.split() for line in expected[4:]]
+        assert lines[0][4] == "marks" and [line[:3] + line[4:] for line in lines[1:]] == [
+            line.split() for line in shown[5:]
+        ]
+        with table.open() as file:
+            rows = list(csv.DictReader(file))
+        one, other = ([row for row in rows if row["annotation"] == name] for name in "ab")
+        unknown = {"annotation", "marks", "strokes"}
+        for row, without_marks in zip(one, other, strict=True):
+            assert without_marks["marks"] == without_marks["strokes"] == ""
+            assert {k: v for k, v in row.items() if k not in unknown} == {
+                k: v for k, v in without_marks.items() if k not in unknown
+            }
+
     def test_worker_count_changes_nothing(self, tmp_path: Path):
         manifest = tiny_manifest(tmp_path)
         assert self.run(manifest.path).stdout == self.run(manifest.path, "--workers", 2).stdout
