@@ -10,9 +10,9 @@ from cli.reporting import usage_errors
 @click.command()
 @click.argument("name", required=False)
 def recipes(name: str | None) -> None:
-    """List the recipes, or print the TOML of the recipe NAME with its notes and the scores to expect.
+    """List the recipes, or print the TOML of the recipe NAME with its notes and scores, own or published.
 
-    Save one as a file, change it, and train with ``agmm train MANIFEST --config FILE``.
+    Save one as a file, change it, and train with `agmm train MANIFEST --config FILE`.
     """
     from agmm.config import DEFAULT_RECIPE, recipe_names, recipe_summary, recipe_text
 
