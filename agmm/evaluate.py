@@ -12,15 +12,13 @@ from torch import Tensor, nn
 from torch import distributed as torch_distributed
 
 from agmm.errors import TrainingError
+from agmm.evaluation_files import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from agmm.inference import Protocol, ProtocolName
 from agmm.metrics import BoundaryIoU, ConfusionMatrix
 from agmm.mixture import MixtureOptions, mixture_probs
 from agmm.samples import MaskedImage, read_masked_images, to_network
 from data_manifests import Manifest, ManifestRow
 from data_manifests.row_files import read_row_annotation
-
-#: How the scores of the Gaussians alone are named.
-MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from data_manifests.image_io import write_atomically
 JSON_NAME = "evaluation.json"
 CSV_NAME = "evaluation.csv"
 CONFUSION_NAME = "confusion.csv"
+#: How the scores of the Gaussians alone are named.
+MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
 
 #: What makes two records scores of the same thing, of which the newer one stays. The number of images keeps the scores
 #: of a few images from replacing those of all.

@@ -14,6 +14,8 @@ from data_manifests.image_io import list_pictures
 
 WEIGHTS_NAME = "weights.safetensors"
 STATE_NAME = "state.safetensors"
+RUN_NAME = "run.json"
+LOG_NAME = "log.csv"
 
 
 def require_checkpoint(path: Path) -> Path:

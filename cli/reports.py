@@ -11,6 +11,11 @@ import click
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 runs_argument = click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+names_option = click.option(
+    "--name", "names", multiple=True,
+    help="What to call a run; once for each, in their order.  [default: what tells the runs apart, such as "
+    "L_seg and AGMM, 20 clicks and 50 clicks]",
+)  # fmt: skip
 
 
 def manifest_option(required: bool) -> Callable[[_F], _F]:

@@ -8,20 +8,35 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agmm.checkpoint import CheckpointInfo, read_checkpoint_info, weights_path
+from agmm.checkpoint_info import CheckpointInfo, read_checkpoint_info
+from agmm.config import PROTOCOLS
 from agmm.errors import TrainingError
-from agmm.evaluate import MIXTURE_PROTOCOL
-from agmm.evaluation_files import read_records
-from agmm.inference import PROTOCOL_NAMES
-from agmm.losses import LossOptions, resolve_options
-from agmm.run_folder import LOG_NAME, RUN_NAME
+from agmm.evaluation_files import MIXTURE_PROTOCOL, read_records
+from agmm.given_files import LOG_NAME, RUN_NAME, weights_path
 from agmm.studies import published_as
 from data_manifests import DataError, LabelSpace, Manifest, ManifestInfo, read_manifest
 from data_manifests.schema import PSEUDO_LABELS
+
+if TYPE_CHECKING:
+    from agmm.losses import LossOptions
+
+#: Settings that tell no network from another: where it was trained, and what was watched.
+SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
+
+# Before what was set for the pseudo-labels.
+_LABELS = "pseudo-labels "
+# Settings that only some trainings have; one without is not apart from the others by that.
+_NOT_ALWAYS = (
+    "lambda",
+    "lambda_ramp",
+    *(_LABELS + name for name in ("pseudo_classes", "soft", "threshold", "protocol")),
+)
+# A name that says more is longer than the folder's.
+_MOST_SETTINGS = 3
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class Run:
     """A training.
 
     Args:
-        name: What tells it from the other runs.
+        name: What it is called in figures, tables and the page.
         folder: Its folder.
         info: Settings and classes.
         about: What ``run.json`` says: annotation, hardware, versions, how to run it again.
@@ -54,13 +69,14 @@ class Run:
     @property
     def options(self) -> LossOptions:
         """Options of its loss."""
+        from agmm.losses import resolve_options  # imports torch, which tables do without
+
         return resolve_options(self.info.config.preset, **self.info.config.loss)
 
     @property
     def uses_mixture(self) -> bool:
         """Whether the mixture takes part in its loss; a run without is a baseline."""
-        options = self.options
-        return self.info.config.lambda_ > 0 and (options.use_self or options.use_spar or options.use_con)
+        return bool(self._terms)
 
     @property
     def is_full(self) -> bool:
@@ -101,14 +117,42 @@ class Run:
         """The terms of its loss, in words, as the supplement's table 2 calls them."""
         if self.is_later_stage:
             return "pseudo-labels, MT" if self.before is None else f"{self.first_stage.loss}, MT"
-        terms = [("L_self", self.options.use_self), ("L_spar", self.options.use_spar), ("L_con", self.options.use_con)]
-        used = [name for name, is_used in terms if is_used and self.info.config.lambda_ > 0]
-        return " + ".join(["L_seg", *used])
+        return " + ".join(["L_seg", *self._terms])
+
+    @property
+    def method(self) -> str:
+        """The same in short: ``AGMM`` where all terms are used."""
+        return self.loss.replace("L_seg + L_self + L_spar + L_con", "AGMM")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decided the network, by name, but for the terms of the loss and the annotation.
+
+        In multi-stage training these are the settings of the first stage, and how pseudo-labels were made. Options of
+        the loss that are off are left out, so that they equal those that nobody gave.
+        """
+        first = self.first_stage
+        own = {key: value for key, value in first.info.config.to_dict().items() if key not in SILENT_SETTINGS}
+        loss = {key: value for key, value in own.pop("loss").items() if value and not key.startswith("use_")}
+        del own["supervision"]
+        if not first.uses_mixture:
+            loss = {key: value for key, value in loss.items() if key == "absence_weight"}
+            own = {key: value for key, value in own.items() if key not in ("lambda", "lambda_ramp")}
+        made = self.about["annotation"]["settings"] if self.is_later_stage else {}
+        between = {"pseudo_classes": "labelled", "soft": False, "threshold": 0.0, "protocol": ""} if made else {}
+        return own | loss | {f"{_LABELS}{key}": made.get(key, value) for key, value in between.items()}
 
     @property
     def seconds(self) -> float:
         """Time of all epochs, validation included."""
         return sum(epoch.get("seconds", 0.0) for epoch in self.epochs)
+
+    @property
+    def _terms(self) -> list[str]:
+        """The mixture's terms in its loss; all of them, unless a setting says otherwise."""
+        config = self.info.config
+        names = ("self", "spar", "con") if config.lambda_ > 0 else ()
+        return [f"L_{name}" for name in names if config.loss.get(f"use_{name}", True)]
 
     @property
     def _annotation(self) -> ManifestInfo:
@@ -125,24 +169,104 @@ class Run:
         return [(int(epoch["epoch"]), epoch[column]) for epoch in self.epochs if column in epoch]
 
 
-def read_runs(paths: Sequence[Path]) -> list[Run]:
+def read_runs(paths: Sequence[Path], names: Sequence[str] = ()) -> list[Run]:
     """Read runs to be shown side by side.
 
     Args:
         paths: Folders of trainings, or weights files in them.
+        names: What to call them, one for each; by default what ``default_names`` says.
 
     Raises:
         TrainingError: If one is no training, is given twice, or has other classes than the first.
+        ValueError: If there are not as many names as runs, or one is empty or given twice.
     """
+    if names and len(names) != len(paths):
+        raise ValueError(f"Give a name for each of the {len(paths)} runs, in their order; got {len(names)}.")
+    if (wrong := next((name for name in names if names.count(name) > 1 or not name.strip()), None)) is not None:
+        raise ValueError(f"Each name must tell its run from the others, got '{wrong}'.")
     folders = [path if path.is_dir() else path.parent for path in paths]
-    runs = [_read(folder, path, name) for folder, path, name in zip(folders, paths, run_names(folders), strict=True)]
+    in_short = run_names(folders)
+    runs = [_read(folder, path, name) for folder, path, name in zip(folders, paths, in_short, strict=True)]
     for run in runs[1:]:
         run.info.require_classes(runs[0].label_space, runs[0].folder)
-    return runs
+    return [replace(run, name=name) for run, name in zip(runs, names or default_names(runs), strict=True)]
+
+
+def default_names(runs: Sequence[Run]) -> list[str]:
+    """What runs are called unless a user says otherwise: by what tells them apart.
+
+    That is the method (``L_seg``, ``AGMM``), what people annotated (``20 clicks``), and up to three settings
+    (``seed 0``, ``lambda 0.5``, ``stop gradient``); each only where the runs differ in it, and a setting only where it
+    is not that of most runs. A run alone is called by method and annotation. A run that this does not tell from the
+    others, or that differs in more settings, keeps the name it has, that of its folder.
+    """
+    if len(runs) == 1:
+        return [_joined(runs[0].method, runs[0].annotation)]
+    apart = settings_apart(runs)
+    show_preset = "preset" in apart
+    methods = [f"{run.method} ({run.settings['preset']})" if show_preset else run.method for run in runs]
+    annotations = _annotation_names(runs)
+    usual = {name: _usual([run.settings.get(name) for run in runs]) for name in apart if name != "preset"}
+    unusual = [[name for name, value in usual.items() if run.settings.get(name) != value] for run in runs]
+    words = [setting_words(run, names) for run, names in zip(runs, unusual, strict=True)]
+    parts = [annotations, words] if len(set(annotations)) > 1 else [words]
+    if len(set(methods)) > 1 or not all(any(of_run) for of_run in zip(*parts, strict=True)):
+        # A network trained on full masks by cross-entropy is the common ceiling: "full masks" says all.
+        parts.insert(
+            0, ["" if run.is_full and run.method == "L_seg" else m for run, m in zip(runs, methods, strict=True)]
+        )
+    names = [_joined(*of_run) for of_run in zip(*parts, strict=True)]
+    return [
+        name if name and names.count(name) == 1 and len(of_run) <= _MOST_SETTINGS else run.name
+        for run, name, of_run in zip(runs, names, unusual, strict=True)
+    ]
+
+
+def settings_apart(runs: Sequence[Run]) -> list[str]:
+    """Names of the settings in which runs differ."""
+    of_runs = [run.settings for run in runs]
+    names = dict.fromkeys(name for settings in of_runs for name in settings)
+
+    def differ(name: str) -> bool:
+        values = [settings.get(name) for settings in of_runs if name in settings or name not in _NOT_ALWAYS]
+        return any(value != values[0] for value in values)
+
+    return sorted(filter(differ, names), key=lambda name: name.startswith(_LABELS))
+
+
+def _usual(values: Sequence[Any]) -> Any:
+    """The value of more than half of them; an object like none of them where there is no such value."""
+    return next((value for value in values if 2 * values.count(value) > len(values)), object())
+
+
+def setting_words(run: Run, names: Sequence[str]) -> str:
+    """Some settings of a run in words, such as ``epochs 80, stop gradient``; nothing for those it does not have."""
+
+    def word(name: str, value: Any) -> str:
+        plain = name.removeprefix(_LABELS).replace("_", " ")
+        if isinstance(value, bool):
+            return plain if value else f"no {plain}"
+        return f"{plain} {'/'.join(map(str, value)) if isinstance(value, list) else value}"
+
+    settings = run.settings
+    return _joined(*(word(name, settings[name]) for name in names if settings.get(name) is not None))
+
+
+def _annotation_names(runs: Sequence[Run]) -> list[str]:
+    """What people annotated for each run; by the manifest's folder where the same words stand for several."""
+    words = [run.annotation for run in runs]
+    folders = [run.first_stage.manifest_path.parent for run in runs]
+    several = {word for word in words if len({f for f, w in zip(folders, words, strict=True) if w == word}) > 1}
+    is_clear = not several - {"full masks"}
+    return words if is_clear else [f.name if w in several else w for f, w in zip(folders, words, strict=True)]
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:
-    """The shortest parts of the paths, from one depth on, that tell runs apart.
+    """The shortest ends of the paths that tell runs apart.
 
     Raises:
         TrainingError: If a run is given twice.
@@ -196,10 +320,16 @@ def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) 
     for run, record in zip(runs, records, strict=True):
         if record is None:
             what = f" by protocol {protocol}" if protocol else ""
-            what += "" if like is None else f" like those of {like[0].name}"
+            what += "" if like is None else f" like those of {like[0].folder}"
             command = _scoring_command(run, split, protocol, like)
             missing.append(f"{run.folder}: has no scores of split '{split}'{what}. Make them with: {command}")
     return ChosenScores(records, tuple(missing))
+
+
+def scored_split(runs: Sequence[Run]) -> str:
+    """The split whose scores to show unless a user says otherwise: that on which most runs are scored, else ``val``."""
+    scored = [split for run in runs for split in {record["split"] for record in run.records}]
+    return max(sorted(set(scored)), key=lambda split: (scored.count(split), split == "val"), default="val")
 
 
 def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None) -> list[dict[str, Any]]:
@@ -248,7 +378,7 @@ def _command_line(run: Run, manifest_path: Path, split: str, options: Sequence[s
 
 def _protocol_options(protocol: str) -> list[str]:
     """Options of `agmm evaluate` for a protocol given in words, as ``agmm.inference.Protocol`` words it."""
-    name = next((name for name in PROTOCOL_NAMES if protocol.startswith(name)), "whole")
+    name = next((name for name in PROTOCOLS if protocol.startswith(name)), "whole")
     options = [] if name == "whole" else ["--protocol", name]
     if tiles := re.search(r"tile (\d+), overlap ([\d.]+)", protocol):
         options += ["--tile", tiles[1], *([] if tiles[2] == "0.67" else ["--overlap", tiles[2]])]

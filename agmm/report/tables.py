@@ -8,12 +8,19 @@ from typing import Any
 
 from agmm.errors import TrainingError
 from agmm.report.published import official_images, published_iou, published_source
-from agmm.report.runs import Run, choose_records, describe_scores
+from agmm.report.runs import (
+    SILENT_SETTINGS,
+    Run,
+    choose_records,
+    describe_scores,
+    setting_words,
+    settings_apart,
+)
 from agmm.report.table_format import Cell, Difference, Scores, Table
 from agmm.studies import TABLES, Study
 
-# Settings that do not tell what a run is: the seed, and where it ran.
-_MAY_DIFFER = ("seed", "device", "workers", "amp", "compile", "gmm_images")
+# Runs of one cell may differ in these.
+_MAY_DIFFER = ("seed", *SILENT_SETTINGS)
 _NOT_THE_SAME = "Published numbers hold for the whole official split and very likely for multi-scale evaluation."
 
 
@@ -75,7 +82,9 @@ def published_of(run: Run, record: Mapping[str, Any] | None) -> Mapping[str, flo
 def ablation_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
     """mIoU by the terms of the loss and by annotation (supplement, table 2).
 
-    Arguments and errors are those of ``per_class_table``. Runs of one setting that differ in their seed give one cell.
+    Arguments and errors are those of ``per_class_table``. Runs of one setting that differ in their seed give one cell;
+    runs on full masks have a column of their own. Where runs with the same terms and annotation differ in other
+    settings, their rows say in which. A first stage without scores is left out if a later one is given.
     """
     return _study_table(runs, TABLES[2], lambda run: run.loss, "loss", split, protocol)
 
@@ -130,14 +139,19 @@ def _weight(run: Run) -> str:
 
 
 def _study_table(
-    runs: Sequence[Run], study: Study, name_of: Callable[[Run], str], what: str, split: str, protocol: str | None
+    runs: Sequence[Run], study: Study, kind_of: Callable[[Run], str], what: str, split: str, protocol: str | None
 ) -> Table:
-    if full := [run.name for run in runs if run.is_full]:
-        raise TrainingError(f"{full[0]}: was trained on full masks; this table compares sparse annotations.")
+    begun = {run.before.folder.resolve() for run in runs if run.before is not None}
+    runs = [run for run in runs if run.records or run.folder.resolve() not in begun] or runs
     records = choose_records(runs, split, protocol)
+    rows_of = dict(zip((run.folder for run in runs), _row_names(runs, kind_of), strict=True))
+
+    def name_of(run: Run) -> str:
+        return rows_of[run.folder]
+
     settings = {setting.name: setting for setting in study.settings}
-    names = [name for name in settings if name in map(name_of, runs)]
-    names += [name for name in dict.fromkeys(map(name_of, runs)) if name not in settings]
+    order = {name: number for number, name in enumerate(settings)}
+    names = list(dict.fromkeys(map(name_of, sorted(runs, key=lambda run: order.get(kind_of(run), len(order))))))
     columns: list[tuple[str, list[Cell]]] = []
     has_published = False
     for annotation, called in sorted({(run.annotation, run.published_as) for run in runs}, key=_budget_order):
@@ -159,6 +173,18 @@ def _study_table(
     return Table(title, (what, *(name for name, _ in columns)), tuple(rows), tuple(notes))
 
 
+def _row_names(runs: Sequence[Run], kind_of: Callable[[Run], str]) -> list[str]:
+    """The row of each run: its kind, and the settings in which runs that begin like it on one annotation differ."""
+    begins = [kind_of(run.first_stage) for run in runs]
+    apart: dict[str, list[str]] = {}
+    for cell in dict.fromkeys((begin, run.annotation) for begin, run in zip(begins, runs, strict=True)):
+        alike = [run for begin, run in zip(begins, runs, strict=True) if (begin, run.annotation) == cell]
+        known = apart.setdefault(cell[0], [])
+        known += [name for name in settings_apart(alike) if name not in (*_MAY_DIFFER, *known)]
+    words = [setting_words(run, apart[begin]) for begin, run in zip(begins, runs, strict=True)]
+    return [", ".join(filter(None, (kind_of(run), more))) for run, more in zip(runs, words, strict=True)]
+
+
 def _scores(
     runs: Sequence[Run], records: Sequence[dict[str, Any]], name_of: Callable[[Run], str], name: str, annotation: str
 ) -> Scores | None:
@@ -172,10 +198,12 @@ def _scores(
         first, other = cell[0][0].info.config.to_dict(), run.info.config.to_dict()
         if differ := [key for key in first if key not in _MAY_DIFFER and first[key] != other[key]]:
             raise TrainingError(
-                f"{cell[0][0].name} and {run.name} are both '{name}' with {annotation}, but differ in "
+                f"{cell[0][0].folder} and {run.folder} are both '{name}' with {annotation}, but differ in "
                 f"{', '.join(differ)}; only runs that differ in their seed alone are averaged. Leave one out."
             )
-    return Scores(tuple(score for _, score in cell)) if cell else None
+    # Rows of a study that begin alike share a first stage, of which each has a copy.
+    scores = {(run.info.config.seed, run.info.manifest_sha256, score): score for run, score in cell}
+    return Scores(tuple(scores.values())) if cell else None
 
 
 def _budget_order(annotation: tuple[str, str]) -> tuple[bool, int, str]:

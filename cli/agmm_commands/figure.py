@@ -9,7 +9,7 @@ import click
 from cli.prediction import device_option
 from cli.progress import progress
 from cli.reporting import usage_errors
-from cli.reports import image_option, manifest_option, runs_argument
+from cli.reports import image_option, manifest_option, names_option, runs_argument
 
 # Where the pictures of each kind come from, and how many, unless told otherwise.
 _SPLITS = {"gmm-predictions": "train", "tsne": "val", "qualitative": "val"}
@@ -19,6 +19,7 @@ _LIMITS = {"gmm-predictions": 4, "tsne": 30, "qualitative": 4}
 @click.command()
 @click.argument("kind", type=click.Choice(["gmm-predictions", "training-curves", "tsne", "qualitative"]))
 @runs_argument
+@names_option
 @manifest_option(required=False)
 @click.option(
     "--out", "out_path", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A .png or .pdf file."
@@ -35,6 +36,7 @@ _LIMITS = {"gmm-predictions": 4, "tsne": 30, "qualitative": 4}
 def figure(
     kind: str,
     runs: tuple[Path, ...],
+    names: tuple[str, ...],
     manifest_path: Path | None,
     out_path: Path,
     split: str | None,
@@ -67,7 +69,7 @@ def figure(
 
     with usage_errors():
         check_figure([out_path])
-        found = read_runs(runs)
+        found = read_runs(runs, names)
         if kind == "training-curves":
             draw_training_curves(found, [out_path])
         elif manifest is None:

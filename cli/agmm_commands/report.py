@@ -9,17 +9,21 @@ import click
 from cli.options import overwrite_option
 from cli.prediction import device_option
 from cli.progress import progress
-from cli.reports import image_option, manifest_option, runs_argument
+from cli.reporting import usage_errors
+from cli.reports import image_option, manifest_option, names_option, runs_argument
 
 
 @click.command()
 @runs_argument
+@names_option
 @manifest_option(required=True)
 @click.option(
     "--out", "out_dir", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True,
     help="Folder of the page and its figures.",
 )  # fmt: skip
-@click.option("--split", default="val", show_default=True, help="Whose scores to show, and whose pictures.")
+@click.option(
+    "--split", help="Whose scores to show, and whose pictures.  [default: the split that most runs have scores of]"
+)
 @click.option(
     "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
     help="Which of the scores to show.  [default: the newest that all runs have]",
@@ -37,9 +41,10 @@ from cli.reports import image_option, manifest_option, runs_argument
 @overwrite_option
 def report(
     runs: tuple[Path, ...],
+    names: tuple[str, ...],
     manifest_path: Path,
     out_dir: Path,
-    split: str,
+    split: str | None,
     protocol: str | None,
     limit: int,
     image_ids: tuple[str, ...],
@@ -63,11 +68,13 @@ def report(
     from agmm.distributed import choose_device
     from agmm.report.folder import NUM_FIGURES, PAGE_NAME, write_report
     from agmm.report.pictures import choose_rows
-    from agmm.report.runs import read_runs
+    from agmm.report.runs import read_runs, scored_split
 
     if (out_dir / PAGE_NAME).exists() and not overwrite:
         raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
-    found = read_runs(runs)
+    with usage_errors():
+        found = read_runs(runs, names)
+    split = split or scored_split(found)
     trained_on = found[0].info.config.train_split
     splits = [split, *([trained_on] if trained_on != split and trained_on in manifest.splits else [])]
     rows = choose_rows(manifest, splits, limit or None, image_ids)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.reports import runs_argument
+from cli.reporting import usage_errors
+from cli.reports import names_option, runs_argument
 
 if TYPE_CHECKING:
     from agmm.report.runs import Run
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("kind", type=click.Choice(["per-class", "ablation", "lambda", "budget"]))
 @runs_argument
+@names_option
 @click.option(
     "--format", "format_", type=click.Choice(["markdown", "latex", "csv"]), default="markdown", show_default=True,
     help="LaTeX needs its package booktabs.",
 )  # fmt: skip
-@click.option("--split", default="val", show_default=True, help="Whose scores to show.")
+@click.option("--split", help="Whose scores to show.  [default: the split that most runs have scores of]")
 @click.option(
     "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
     help="Which of the scores to show.  [default: the newest that all runs have]",
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
 def table(
     kind: str,
     runs: tuple[Path, ...],
+    names: tuple[str, ...],
     format_: str,
-    split: str,
+    split: str | None,
     protocol: str | None,
     cost_model: Path | None,
     out_path: Path | None,
@@ -47,17 +50,22 @@ def table(
     evaluate` has written, and only such as were measured on the same pictures in the same way.
     """
     from agmm.given_files import weights_path
-    from sparsekit.cost import read_cost_model
 
     for run in runs:
         weights_path(run)
-    model = read_cost_model(cost_model) if cost_model else None
-    from agmm.report.runs import read_runs
+    model = None
+    if cost_model:
+        from sparsekit.cost import read_cost_model
+
+        model = read_cost_model(cost_model)
+    from agmm.report.runs import read_runs, scored_split
     from agmm.report.table_format import format_table
     from agmm.report.tables import ablation_table, budget_table, lambda_table, per_class_table
     from data_manifests.image_io import write_atomically
 
-    found = read_runs(runs)
+    with usage_errors():
+        found = read_runs(runs, names)
+    split = split or scored_split(found)
     if kind == "budget":
         made = budget_table(found, lambda run: _work_of(run, model), split, protocol)
     else:
@@ -81,7 +89,7 @@ def _work_of(run: Run, model: CostModel | None) -> Work | None:
     try:
         cost = annotation_cost(read_manifest(manifest_path), model, split=split)
     except DataError as error:
-        click.echo(f"Warning: {run.name}: what its annotation took is not known: {error}", err=True)
+        click.echo(f"Warning: {run.folder}: what its annotation took is not known: {error}", err=True)
         return None
     if run.is_full:
         minutes = None if cost.full_mask_seconds is None else cost.full_mask_seconds / 60

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from cli.sparsekit_cli import main as sparsekit
 from data_manifests import Mark, read_manifest, write_manifest
 from data_manifests.io import write_marks
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
-from tests.agmm.report.written_runs import SEG, empty_manifest, write_run
+from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
 from tests.real_data import real_data
 
 
@@ -120,12 +122,52 @@ def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
 
 def test_tables(town: Path, tmp_path: Path) -> None:
     code, out, err = run("table", "per-class", town / "seg", town / "agmm")
-    assert (code, err) == (0, "") and "| class | seg | agmm |" in out
+    assert (code, err) == (0, "") and "| class | L_seg | AGMM |" in out
     code, out, _ = run("table", "ablation", town / "seg", town / "agmm", "--format", "latex")
     assert code == 0 and r"loss & 12 clicks \\" in out and r"\bottomrule" in out
     code, out, _ = run("table", "lambda", town / "seg", town / "agmm", "--format", "csv", "--out", tmp_path / "t.csv")
     assert code == 0 and out == f"{tmp_path}/t.csv\n"
     assert (tmp_path / "t.csv").read_text().splitlines()[0] == "weight,12 clicks"
+
+
+def test_names_are_shared_by_figure_table_and_page(town: Path, tmp_path: Path) -> None:
+    runs = (town / "seg", town / "agmm")
+    names = ("--name", "baseline (ours)", "--name", "AGMM (ours)")
+    code, out, err = run("table", "per-class", *runs, *names)
+    assert (code, err) == (0, "") and "| class | baseline (ours) | AGMM (ours) |" in out
+    shown = ("--manifest", town / "data", "--device", "cpu", "--image", "a03")
+    code, _, err = run("report", *runs, *names, *shown, "--out", tmp_path / "report")
+    page = (tmp_path / "report/index.html").read_text()
+    assert code == 0 and "baseline (ours)" in page and f'title="{town / "seg"}"' in page
+    pictures = []
+    for given in (names, ("--name", "other", "--name", "names")):
+        code, out, err = run("figure", "qualitative", *runs, *given, *shown, "--out", tmp_path / "f.png")
+        assert (code, err) == (0, "")
+        pictures.append((tmp_path / "f.png").read_bytes())
+    assert pictures[0] == (tmp_path / "report/figures/qualitative.png").read_bytes() != pictures[1]
+    for command in (("table", "per-class"), ("figure", "training-curves", "--out", tmp_path / "f.png")):
+        code, _, err = run(*command, *runs, "--name", "one")
+        assert code == 2 and "a name for each of the 2 runs" in err
+
+
+def test_tables_show_the_split_that_was_scored(town: Path, tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, tiny_label_space()), scores=None)
+    add_scores(tmp_path / "a", tiny_label_space(), 0.5, split="test")
+    code, out, _ = run("table", "per-class", tmp_path / "a")
+    assert code == 0 and "test split" in out
+    code, _, err = run("table", "per-class", tmp_path / "a", "--split", "val")
+    assert code == 1 and "has no scores of split 'val'" in err
+
+
+def test_tables_need_no_torch(town: Path) -> None:
+    code = (
+        "import sys; from cli.agmm_cli import main; main(standalone_mode=False); "
+        "print({'torch', 'timm', 'matplotlib'} & set(sys.modules))"
+    )
+    for kind in ("per-class", "ablation", "lambda", "budget"):
+        words = ["table", kind, town / "seg", town / "agmm"]
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_budget_counts_the_work_as_sparsekit_cost_does(town: Path, tmp_path: Path) -> None:
@@ -145,8 +187,10 @@ def test_budget_counts_the_work_as_sparsekit_cost_does(town: Path, tmp_path: Pat
 def test_budget_without_the_manifest_warns(tmp_path: Path) -> None:
     write_run(tmp_path / "a", empty_manifest(tmp_path / "gone", tiny_label_space(), clicks_per_image=5))
     code, out, err = run("table", "budget", tmp_path / "a")
-    assert code == 0 and "| a | 5 clicks |" in out
-    assert err.startswith("Warning: a: what its annotation took is not known: ") and "no such manifest" in err
+    assert code == 0 and "| AGMM, 5 clicks | 5 clicks |" in out
+    assert (
+        err.startswith(f"Warning: {tmp_path}/a: what its annotation took is not known: ") and "no such manifest" in err
+    )
 
 
 def test_table_of_runs_that_do_not_belong_together(town: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_layers_and_numbers_of_the_pictures(town: Town, tmp_path: Path) -> None:
     summary = make_page(runs, manifest, rows, tmp_path / "p.html")
     assert summary.problems == () and summary.num_images == 2 and summary.num_bytes == summary.path.stat().st_size
     data = page_data(summary.path)
-    assert data["series"] == ["seg", "agmm"]
+    assert data["series"] == ["L_seg", "AGMM"]
     assert [layer["name"] for layer in data["layers"]] == ["image", "truth", "segmentation", "GMM", "errors", "marks"]
     bare, annotated = data["pictures"]
     assert set(bare["shared"]) == {"image", "truth"} and set(annotated["shared"]) == {"image", "truth", "marks"}
@@ -88,7 +88,7 @@ def test_what_the_page_says(town: Town, tmp_path: Path) -> None:
     assert "L_seg + L_self + L_spar + L_con" in text and "4 s" in text
     assert "Gaussians of the 6 annotated images below" in text
     assert "published" not in text
-    assert "Validation mIoU, %" in text and "seg: segmentation (baseline)" in text and "agmm: GMM" in text
+    assert "Validation mIoU, %" in text and "L_seg: segmentation (baseline)" in text and "AGMM: GMM" in text
 
 
 def test_equal_numbers_gain_nothing_and_none_of_them_is_the_best(town: Town, tmp_path: Path) -> None:
@@ -119,11 +119,12 @@ def test_published_numbers_stand_beside(tmp_path: Path) -> None:
 def test_a_run_without_scores_hides_no_others(town: Town, tmp_path: Path) -> None:
     manifest, (seg, agmm) = town
     write_run(tmp_path / "bare", manifest, scores=None)
-    runs = read_runs([seg.folder, tmp_path / "bare", agmm.folder])
+    runs = read_runs([seg.folder, tmp_path / "bare", agmm.folder], ["seg", "bare", "agmm"])
     summary = make_page(runs, manifest, manifest.rows[:1], tmp_path / "p.html")
     (problem,) = summary.problems
+    seg, _, agmm = runs
     command = f"agmm evaluate {tmp_path / 'bare'} {manifest.path} --split val"
-    assert problem.endswith(f"like those of seg. Make them with: {command}")
+    assert problem.endswith(f"like those of {seg.folder}. Make them with: {command}")
     page = words(summary.path)
     assert page.count(command) == 1 and "Confusion" in page and "No run has scores" not in page
     for run in (seg, agmm):

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agmm import given_files
 from agmm.errors import TrainingError
 from agmm.evaluate_run import evaluate_run
 from agmm.inference import Protocol, make_protocol
-from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, run_names
+from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, run_names, scored_split
 from agmm.run_folder import LOG_NAME, RUN_NAME
 from data_manifests import known_label_space, read_manifest
 from data_manifests.schema import PSEUDO_LABELS
@@ -24,7 +26,7 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     write_run(tmp_path / "b", manifest, loss=SEG)
     write_run(tmp_path / "c", manifest, supervision="full", loss={"use_con": False})
     a, b, c = read_runs([tmp_path / "a", tmp_path / "b", tmp_path / "c" / "weights.safetensors"])
-    assert (a.name, a.annotation, a.published_as, a.loss) == ("a", "20 clicks", "20", "L_seg + L_self + L_spar + L_con")
+    assert (a.annotation, a.published_as, a.loss) == ("20 clicks", "20", "L_seg + L_self + L_spar + L_con")
     assert (b.loss, b.uses_mixture, a.uses_mixture) == ("L_seg", False, True)
     assert (c.annotation, c.published_as, c.loss, c.is_full) == ("full masks", "", "L_seg + L_self + L_spar", True)
     assert a.manifest_path == tmp_path / "data/manifest.csv" and a.seconds == 4.5
@@ -84,6 +86,67 @@ def test_names_are_as_short_as_they_can_be() -> None:
     assert run_names(paths[1:]) == ["seed-0", "seed-1"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ([{}], ["AGMM, 20 clicks"]),
+        ([{"loss": SEG}, {}], ["L_seg", "AGMM"]),
+        ([{"loss": {**SEG, "absence_weight": 0.0}}, {"loss": {"stop_gradient": False}}], ["L_seg", "AGMM"]),
+        ([{"loss": {"use_con": False}}, {}], ["L_seg + L_self + L_spar", "AGMM"]),
+        ([{}, {"loss": {"stop_gradient": True}}], ["AGMM", "AGMM, stop gradient"]),
+        ([{"preset": "paper"}, {"preset": "released"}], ["AGMM (paper)", "AGMM (released)"]),
+        ([{"lambda_": 0.5}, {"lambda_": 1.0}], ["lambda 0.5", "lambda 1.0"]),
+        ([{"seed": 0}, {"seed": 1}, {"seed": 2}], ["seed 0", "seed 1", "seed 2"]),
+        ([{}, {}, {"scale": (1.0, 1.0)}, {"photometric": True, "epochs": 7}],
+         ["a", "b", "AGMM, scale 1.0/1.0", "AGMM, photometric, epochs 7"]),
+        ([{"clicks": 20}, {"clicks": 50}, {"clicks": 100}], ["20 clicks", "50 clicks", "100 clicks"]),
+        ([{"clicks": 20}, {"clicks": 50, "loss": SEG}], ["AGMM, 20 clicks", "L_seg, 50 clicks"]),
+        ([{"loss": SEG}, {}, {"supervision": "full", "loss": SEG}],
+         ["L_seg, 20 clicks", "AGMM, 20 clicks", "full masks"]),
+        ([{"data": "one"}, {"data": "two"}], ["one", "two"]),
+        ([{}, {"gmm_images": 3, "device": "cpu"}], ["a", "b"]),
+        ([{}, {"epochs": 7, "batch_size": 3, "momentum": 0.5, "flip": False}], ["a", "b"]),
+    ],
+    ids=lambda value: None,
+)  # fmt: skip
+def test_runs_are_called_by_what_tells_them_apart(
+    settings: list[dict[str, Any]], names: list[str], tmp_path: Path
+) -> None:
+    paths = []
+    for letter, given in zip("abcd", settings, strict=False):
+        more = dict(given)
+        clicks, data = more.pop("clicks", 20), more.pop("data", "data")
+        manifest = empty_manifest(tmp_path / (data if clicks == 20 else f"{clicks}"), SPACE, clicks_per_image=clicks)
+        paths.append(write_run(tmp_path / letter, manifest, scores=None, **more))
+    assert [run.name for run in read_runs(paths)] == names
+    # and it plays no part in which order they stand
+    assert [run.name for run in read_runs(paths[::-1])] == names[::-1]
+
+
+def test_names_can_be_given(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / name, empty_manifest(tmp_path, SPACE)) for name in "ab"]
+    assert [run.name for run in read_runs(paths, ["ours", "theirs"])] == ["ours", "theirs"]
+    with pytest.raises(ValueError, match="a name for each of the 2 runs, in their order; got 1"):
+        read_runs(paths, ["ours"])
+    for names in (["ours", "ours"], ["ours", " "]):
+        with pytest.raises(ValueError, match="Each name must tell its run from the others"):
+            read_runs(paths, names)
+
+
+def test_the_split_to_show_is_the_one_most_runs_are_scored_on(tmp_path: Path) -> None:
+    for name, splits in (("a", ["val", "test"]), ("b", ["test"]), ("c", ["val"]), ("d", [])):
+        write_run(tmp_path / name, empty_manifest(tmp_path, SPACE), scores=None)
+        for split in splits:
+            add_scores(tmp_path / name, SPACE, 0.5, split=split)
+    found = {run.folder.name: run for run in read_runs([tmp_path / name for name in "abcd"])}
+    for names, split in (("ab", "test"), ("ac", "val"), ("abc", "val"), ("b", "test"), ("bd", "test"), ("d", "val")):
+        assert scored_split([found[name] for name in names]) == split
+
+
+def test_tables_and_training_agree_on_file_names() -> None:
+    assert (LOG_NAME, RUN_NAME) == (given_files.LOG_NAME, given_files.RUN_NAME)
+
+
 def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
     manifest = empty_manifest(tmp_path, SPACE)
     for name in ("a", "b"):
@@ -94,7 +157,9 @@ def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
     assert [r["num_images"] for r in choose_records([a, b], "val")] == [6, 6]
     assert choose_records([a], "val")[0]["protocol"].startswith("multi-scale")
     assert choose_records([a], "val", "whole")[0]["protocol"].startswith("whole")
-    with pytest.raises(TrainingError, match="b: has no scores of split 'val' by protocol multi-scale like those of a"):
+    with pytest.raises(
+        TrainingError, match="b: has no scores of split 'val' by protocol multi-scale like those of .*/a. "
+    ):
         choose_records([a, b], "val", "multi-scale")
 
 
@@ -118,7 +183,9 @@ def test_scores_that_are_missing_or_cannot_be_compared(tmp_path: Path) -> None:
     write_run(tmp_path / "b", manifest)
     write_run(tmp_path / "c", manifest, scores=None)
     runs = read_runs([tmp_path / name for name in "abc"])
-    with pytest.raises(TrainingError, match="b: has no scores .* like those of a. .* --split val .1 more run likewise"):
+    with pytest.raises(
+        TrainingError, match="b: has no scores .* like those of .*/a. .* --split val .1 more run likewise"
+    ):
         choose_records(runs, "val")
 
 

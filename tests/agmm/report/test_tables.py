@@ -9,6 +9,7 @@ from agmm.report.runs import read_runs
 from agmm.report.table_format import Difference, Scores
 from agmm.report.tables import Work, ablation_table, budget_table, lambda_table, per_class_table
 from data_manifests import known_label_space
+from data_manifests.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space
 from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
 
@@ -25,7 +26,7 @@ def test_per_class_beside_the_published(tmp_path: Path) -> None:
         write_run(tmp_path / name, empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=clicks), scores=None)
         add_scores(tmp_path / name, CITYSCAPES, right, num_images=500)
     table = per_class_table(read_runs([tmp_path / "a", tmp_path / "b"]))
-    assert table.header == ("class", "a", "published, 50 clicks", "difference", "b")
+    assert table.header == ("class", "50 clicks", "published, 50 clicks", "difference", "30 clicks")
     name, ours, theirs, gap, other = table.rows[0]
     assert (name, theirs) == ("road", 96.5) and ours == pytest.approx(iou(0.9)) and other == pytest.approx(iou(0.5))
     assert isinstance(gap, Difference) and gap.value == pytest.approx(iou(0.9) - 96.5)
@@ -36,7 +37,7 @@ def test_per_class_beside_the_published(tmp_path: Path) -> None:
 def test_nothing_is_published_for_a_part_of_the_split(tmp_path: Path) -> None:
     write_run(tmp_path / "a", empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=50), scores=0.9)
     table = per_class_table(read_runs([tmp_path / "a"]))
-    assert table.header == ("class", "a") and table.notes == ()
+    assert table.header == ("class", "AGMM, 50 clicks") and table.notes == ()
 
 
 def test_per_class_of_absent_classes_and_without_published(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_per_class_of_absent_classes_and_without_published(tmp_path: Path) -> No
     write_run(tmp_path / "a", empty_manifest(tmp_path, space), scores=None)
     add_scores(tmp_path / "a", space, 1.0)
     table = per_class_table(read_runs([tmp_path / "a"]))
-    assert table.header == ("class", "a") and table.notes == () and table.rows[0] == ("c0", 100.0)
+    assert table.header == ("class", "AGMM, points") and table.notes == () and table.rows[0] == ("c0", 100.0)
 
 
 def test_ablation_averages_over_seeds_and_orders_by_budget(tmp_path: Path) -> None:
@@ -66,12 +67,50 @@ def test_ablation_averages_over_seeds_and_orders_by_budget(tmp_path: Path) -> No
     assert table.notes[0].startswith("±")
 
 
-def test_runs_that_differ_in_more_than_the_seed_share_no_cell(tmp_path: Path) -> None:
+def test_rows_say_in_which_settings_runs_of_one_loss_differ(tmp_path: Path) -> None:
     manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=20)
-    write_run(tmp_path / "a", manifest)
-    write_run(tmp_path / "b", manifest, epochs=7, seed=1)
-    with pytest.raises(TrainingError, match="a and b are both .* but differ in epochs; .*seed alone"):
+    settings = {"a": {}, "b": {"epochs": 7}, "c": {"loss": {"stop_gradient": True}}, "seg": {"loss": SEG}}
+    for number, (name, more) in enumerate(settings.items(), start=1):
+        for seed in (0, 1):
+            write_run(tmp_path / f"{name}-{seed}", manifest, scores=number / 10, seed=seed, gmm_images=seed, **more)
+    table = ablation_table(read_runs([tmp_path / f"{name}-{seed}" for name in settings for seed in (0, 1)]))
+    full = "L_seg + L_self + L_spar + L_con"
+    epochs = read_runs([tmp_path / "a-0"])[0].info.config.epochs
+    assert [(row[0], round(row[1].mean, 6)) for row in table.rows if isinstance(row[1], Scores)] == [
+        ("L_seg", round(iou(0.4), 6)), (f"{full}, epochs {epochs}", round(iou(0.1), 6)),
+        (f"{full}, epochs 7", round(iou(0.2), 6)), (f"{full}, epochs {epochs}, stop gradient", round(iou(0.3), 6)),
+    ]  # fmt: skip
+    assert all(isinstance(row[1], Scores) and len(row[1].values) == 2 for row in table.rows)
+
+
+def test_runs_that_differ_in_what_no_row_says_share_no_cell(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=20)
+    write_run(tmp_path / "a", manifest, loss=SEG)
+    write_run(tmp_path / "b", manifest, loss={**SEG, "stop_gradient": True}, seed=1)
+    with pytest.raises(TrainingError, match="/a and .*/b are both 'L_seg' .* but differ in loss; .*seed alone"):
         ablation_table(read_runs([tmp_path / "a", tmp_path / "b"]))
+
+
+def test_a_study_of_stages(tmp_path: Path) -> None:
+    """First stages without scores are left out, and the copy that another row began with does not count twice."""
+    manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=20)
+    for row, scores in (("x", 0.6), ("copy", 0.6), ("y", None)):
+        stop = {"stop_gradient": True} if row == "y" else {}
+        write_run(tmp_path / row / "stage-1", manifest, scores=scores, loss=stop)
+        labels = empty_manifest(
+            tmp_path / row / "labels", CITYSCAPES, PSEUDO_LABELS, checkpoint="../stage-1/weights.safetensors",
+            source_command="points", source_settings={"clicks_per_image": 20},
+            pseudo_classes="all" if row == "copy" else "labelled",
+        )  # fmt: skip
+        write_run(tmp_path / row / "stage-2", labels, scores=0.7, loss=SEG)
+    table = ablation_table(read_runs(sorted(tmp_path.glob("*/stage-*"))))
+    full = "L_seg + L_self + L_spar + L_con"
+    assert {row[0]: row[1].values for row in table.rows if isinstance(row[1], Scores)} == {
+        full: pytest.approx((iou(0.6),)),
+        f"{full}, MT, pseudo classes all": pytest.approx((iou(0.7),)),
+        f"{full}, MT, pseudo classes labelled": pytest.approx((iou(0.7),)),
+        f"{full}, MT, stop gradient, pseudo classes labelled": pytest.approx((iou(0.7),)),
+    }
 
 
 def test_lambda(tmp_path: Path) -> None:
@@ -87,10 +126,15 @@ def test_lambda(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_full_supervision_has_no_place_among_sparse_settings(tmp_path: Path) -> None:
-    write_run(tmp_path / "full", empty_manifest(tmp_path, CITYSCAPES), supervision="full")
-    with pytest.raises(TrainingError, match="full: was trained on full masks"):
-        ablation_table(read_runs([tmp_path / "full"]))
+def test_full_masks_have_a_column_of_their_own(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=20)
+    write_run(tmp_path / "full", manifest, supervision="full", scores=0.9, loss=SEG)
+    write_run(tmp_path / "seg", manifest, scores=0.4, loss=SEG)
+    table = ablation_table(read_runs([tmp_path / "full", tmp_path / "seg"]))
+    assert table.header == ("loss", "20 clicks", "published", "difference", "full masks")
+    ((name, clicks, _, _, full),) = table.rows
+    assert isinstance(clicks, Scores) and isinstance(full, Scores) and name == "L_seg"
+    assert (clicks.mean, full.mean) == pytest.approx((iou(0.4), iou(0.9)))
 
 
 def test_budget_shares_of_full_supervision(tmp_path: Path) -> None:
@@ -99,7 +143,7 @@ def test_budget_shares_of_full_supervision(tmp_path: Path) -> None:
     write_run(tmp_path / "some", manifest, scores=0.6)
     write_run(tmp_path / "lost", manifest, scores=0.5)
     work = {"full": Work(10, None, 90.0), "some": Work(10, 50.0, 1.5), "lost": None}
-    runs = read_runs([tmp_path / name for name in work])
+    runs = read_runs([tmp_path / name for name in work], list(work))
     table = budget_table(runs, lambda run: work[run.name])
     assert [row[0] for row in table.rows] == ["some", "full", "lost"]
     some = table.rows[0]
