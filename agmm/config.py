@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -140,6 +141,13 @@ class TrainConfig:
         for name, least in _AT_LEAST.items():
             if not getattr(self, name) >= least:  # not <, so that NaN fails too
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        for name in _FIELDS:
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise ValueError(f"{name} must be finite, got {number}.")
+                if isinstance(number, int) and not number <= (most := _AT_MOST.get(name, _LARGEST)):
+                    raise ValueError(f"{name} must be at most {most}, got {number}.")
         for name in ("learning_rate", "new_layers_factor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
@@ -213,6 +221,11 @@ _AT_LEAST: dict[str, float] = {
     "lambda_": 0, "redraws": 0, "batch_size": 1, "accumulate": 1, "epochs": 1, "weight_decay": 0, "warmup_steps": 0,
     "clip_norm": 0, "seed": 0, "workers": 0, "val_every": 1, "gmm_images": 0,
 }  # fmt: skip
+#: Far above what is of use: what is larger is a slip of the hand that would end without memory, or not at all.
+_AT_MOST = {
+    "crop_size": 1 << 15, "decoder_channels": 1 << 14, "batch_size": 1 << 16, "accumulate": 1 << 16, "workers": 1 << 12,
+}  # fmt: skip
+_LARGEST = 2**63 - 1
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
 _DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
 
