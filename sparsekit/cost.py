@@ -140,7 +140,7 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
         model = replace(model, seconds_per_full_mask=FULL_MASK_SECONDS.get(manifest.label_space.name))
     if count_annotated(manifest, split) and not manifest.marks_path.is_file():
         raise AnnotationError(
-            f"{manifest.path}: no marks beside it, as with label maps of a network or of another tool. The cost is that of "
+            f"{manifest.path}: no marks beside it, as with labels of a network or of another tool. The cost is that of "
             "drawing marks, so it cannot be told without."
         )
     counts: Counter[str] = Counter()
