@@ -12,7 +12,7 @@ from data_manifests.errors import DataError
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
-from data_manifests.paths import reaching
+from data_manifests.paths import absolute, is_remote, reaching
 
 #: All layouts by name, the particular before the general: the first that matches is taken.
 LAYOUTS: dict[str, Layout] = {
@@ -63,6 +63,11 @@ def open_dataset(
         looked_for = "\n".join(f"  {c.name}: {c.looks_for}" for c in LAYOUTS.values())
         raise DataError(f"{root}: fits no known layout. Looked for:\n{looked_for}\nSay which with --layout.")
     dataset = chosen.load(root, label_space)
+    # A folder with classes of its own is meant as it is.
+    own_classes = label_space is not None or (root / "classes.csv").is_file()
+    if chosen is generic.LAYOUT and not own_classes and (above := _layout_above(root)):
+        note = f"the folder above, {absolute(root).parent}, is a dataset of layout {above}; perhaps that one was meant."
+        dataset = replace(dataset, notes=(note, *dataset.notes))
     seen: set[str] = set()
     for item in dataset.items:
         if item.image_id in seen:
@@ -72,6 +77,17 @@ def open_dataset(
         seen.add(item.image_id)
     dataset = replace(dataset, items=tuple(sorted(dataset.items, key=lambda item: item.image_id)))
     return map_classes(dataset, class_map) if class_map else dataset
+
+
+def _layout_above(root: Path) -> str:
+    """Layout of the folder above, if it fits one; on this machine only."""
+    if is_remote(root):
+        return ""
+    above = absolute(root).parent
+    try:
+        return next((layout.name for layout in LAYOUTS.values() if layout.matches(above)), "")
+    except OSError:  # it may not be ours to read
+        return ""
 
 
 def map_classes(dataset: Dataset, class_map: Mapping[str, Sequence[str]]) -> Dataset:

@@ -48,10 +48,34 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     items = [item for folder in folders for item in paired_items(*folder)]
     if folders[0][1] != root / "images":  # a stem may occur in each split
         items = [replace(item, image_id=f"{item.split}/{item.image_id}") for item in items]
+    table = root / "classes.csv"
+    notes: tuple[str, ...] = ()
+    if label_space is None and table.is_file():
+        label_space = read_classes_csv(table)
     if label_space is None:
-        table = root / "classes.csv"
-        label_space = read_classes_csv(table) if table.is_file() else _label_space_from_masks(items)
-    return Dataset(root, "generic", label_space, "class_ids", tuple(items))
+        label_space = _label_space_from_masks(items)
+        values = [class_.class_ids[0] for class_ in label_space.classes]
+        notes = (
+            f"no classes.csv in {root}, so each value in the masks counts as a class of its own: {_in_short(values)}. "
+            "If one of them means void, or to give names, write classes.csv or give --classes.",
+        )
+    return Dataset(root, "generic", label_space, "class_ids", tuple(items), notes)
+
+
+def _in_short(values: list[int]) -> str:
+    """Ascending numbers as ranges.
+
+    Example:
+        >>> _in_short([0, 1, 2, 7])
+        '0..2, 7'
+    """
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _label_space_from_masks(items: list[DatasetItem]) -> LabelSpace:

@@ -80,7 +80,8 @@ def test_layout_on_its_miniature(tmp_path, name, forced):
     builder, ids, label_map = EXPECTED[name]
     builder(tmp_path)
     dataset = open_dataset(tmp_path, layout=name if forced else None)
-    assert dataset.layout == name and dataset.root == tmp_path and dataset.notes == ()
+    assert dataset.layout == name and dataset.root == tmp_path
+    assert [note.split(" in ")[0] for note in dataset.notes] == ["no classes.csv"] * (name == "generic")
     assert ids_of(dataset) == ids
     assert label_maps(dataset) == [label_map] * len(ids)
     assert dataset.splits == tuple(sorted({split for _, split in ids}))
@@ -371,6 +372,22 @@ class TestGeneric:
         dataset = open_dataset(mini.make_generic(tmp_path))
         assert dataset.label_space.class_names == ("class_0", "class_1", "class_4")
         assert dataset.label_space.void_ids == (255,)
+        (note,) = dataset.notes
+        assert "each value in the masks counts as a class of its own: 0..1, 4. If one of them means void" in note
+
+    def test_a_part_of_a_dataset_taken_for_the_whole(self, tmp_path):
+        names = "".join(f"{i},{name}\n" for i, name in enumerate(known_label_space("camvid").class_names))
+        for folder, table in (("camvid", f"id,name\n{names}"), ("generic", "id,name\n0,water\n1,tree\n4,void\n")):
+            folder = mini.make_generic(tmp_path / folder, "train", "val")
+            (folder / "classes.csv").write_text(table)
+            layout = open_dataset(folder).layout
+            assert layout == folder.name
+            part = open_dataset(folder / "train")
+            assert part.layout == "generic" and "class_0" in part.label_space.class_names
+            assert part.notes[0].startswith(f"the folder above, {folder}, is a dataset of layout {layout}; perhaps")
+        (folder / "train" / "classes.csv").write_text(table)
+        assert open_dataset(folder / "train").notes == ()
+        assert open_dataset(mini.make_generic(tmp_path / "alone")).notes[0].startswith("no classes.csv")
 
     def test_classes_csv(self, tmp_path):
         (mini.make_generic(tmp_path) / "classes.csv").write_text("id,name\n0,water\n1,tree\n4,void\n")
