@@ -294,7 +294,7 @@ def write_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
 def format_report(
     study: Study, manifests: Sequence[Manifest], rows: Sequence[dict[str, str]], base: TrainConfig
 ) -> str:
-    """A Markdown page: mean mIoU and spread over the seeds, the published numbers beside, and the base settings."""
+    """A Markdown page: mean mIoU and spread over the seeds, the published numbers beside, and all settings."""
     columns = list(zip(annotation_names(manifests), manifests, strict=True))
     header = ["setting"]
     for name, manifest in columns:
@@ -319,7 +319,9 @@ def format_report(
         ]
     if any(setting.stages > 1 for setting in study.settings):
         lines += ["", "MT: multi-stage training."]
-    lines += ["", "Settings that the rows change:", "", "```toml", base.to_toml() + "```", ""]
+    lines += ["", "What each row changes:", "", _line(["setting", "changes"]), _line(["---", "---"])]
+    lines += [_line([setting.name, setting.changes_in_words or "nothing"]) for setting in study.settings]
+    lines += ["", "Settings that all rows share but for these changes:", "", "```toml", base.to_toml() + "```", ""]
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,19 @@ class Setting:
     pseudo_classes: PseudoClasses = "labelled"
     soft: bool = False
     published: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def changes_in_words(self) -> str:
+        """What the row changes, as one would write it in a study's file; empty where it changes nothing."""
+        own = {
+            "stages": self.stages if self.stages > 1 else None,
+            "pseudo_classes": self.pseudo_classes,
+            "soft": self.soft,
+        }
+        unusual = {key: value for key, value in own.items() if value not in (None, False, "labelled")}
+        loss = {f"loss.{key}": value for key, value in self.changes.get("loss", {}).items()}
+        others = {key: value for key, value in self.changes.items() if key != "loss"}
+        return ", ".join(f"{key} = {json.dumps(value)}" for key, value in (others | loss | unusual).items())
 
     def trains_on(self, manifest: Manifest) -> bool:
         """Whether the row is to be trained on a manifest."""

@@ -32,12 +32,14 @@ def _read_seeds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
     return seeds
 
 
-def _worth_a_look(study: Study, rows: Sequence[Row]) -> tuple[Row, Row]:
-    """The best run, and what to compare it with: the baseline's run, or the first setting's, on the same data."""
+def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
+    """Two runs to compare, of equal seed and data: of the baseline or the first setting, and the best of the others."""
     rivals = [row for row in rows if row["setting"] != study.ceiling] or rows
     best = max(rivals, key=lambda row: float(row["miou"]))
     beside = [row for row in rows if (row["annotation"], row["seed"]) == (best["annotation"], best["seed"])]
-    return next((row for row in beside if row["setting"] == study.baseline), beside[0]), best
+    reference = next((row for row in beside if row["setting"] == study.baseline), beside[0])
+    others = [row for row in beside if row["setting"] not in (reference["setting"], study.ceiling)]
+    return [reference, *sorted(others, key=lambda row: -float(row["miou"]))[:1]]
 
 
 @click.command()
@@ -128,10 +130,10 @@ def ablate(
     if os.environ.get("RANK", "0") != "0":
         return
     report = (out / REPORT_NAME).read_text(encoding="utf-8")
-    click.echo(report.partition("\nSettings ")[0].rstrip())
+    click.echo(report.partition("\nWhat each row changes")[0].rstrip())
     click.echo(f"\nWritten: {out / RESULTS_NAME}, {out / REPORT_NAME}")
-    reference, best = _worth_a_look(study, rows)
-    runs = dict.fromkeys(out / row["run"] for row in (reference, best))
-    manifest = dict(zip(annotation_names(manifests), paths, strict=True))[best["annotation"]]
+    compared = _worth_a_look(study, rows)
+    runs = [out / row["run"] for row in compared]
+    manifest = dict(zip(annotation_names(manifests), paths, strict=True))[compared[0]["annotation"]]
     on_split = () if scored_split == "val" else ("--split", scored_split)
     echo_next("agmm", "report", *runs, "--manifest", manifest, *on_split)

@@ -216,6 +216,22 @@ def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
     assert "| top |" not in gains + shares
 
 
+def test_the_report_says_what_each_row_changes() -> None:
+    study = Study(
+        "t",
+        (
+            Setting("base"), Setting("stopped", {"loss": {"stop_gradient": True}, "lambda": 0.5, "crop_size": [9, 8]}),
+            Setting("MT", stages=2, pseudo_classes="all", soft=True),
+        ),
+    )  # fmt: skip
+    report = format_report(study, [tiny_info(clicks_per_image=20)], [], TrainConfig(epochs=7))
+    changes, found, shared = report.partition("Settings that all rows share but for these changes:")
+    assert "| base | nothing |" in changes
+    assert "| stopped | lambda = 0.5, crop_size = [9, 8], loss.stop_gradient = true |" in changes
+    assert '| MT | stages = 2, pseudo_classes = "all", soft = true |' in changes
+    assert found and "epochs = 7" in shared and "stopped" not in shared
+
+
 def test_published_numbers_stand_beside() -> None:
     info = tiny_info(clicks_per_image=20)
     row = {"annotation": "20 clicks", "setting": "L_seg", "miou": "0.5", "split": "val", "protocol": "whole"}
@@ -292,12 +308,23 @@ def test_the_next_command_compares_the_best_setting_with_the_baseline(
     assert result.exit_code == 0, result.output
     a, b, c = (shlex.quote(str(tmp_path / f"my out/runs/{name}/0")) for name in "abc")
     assert result.stdout.splitlines()[-1] == f"Next: agmm report {a} {b} --manifest {manifest.path}"
-    scores["a"] = 0.6
-    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {a} --manifest {manifest.path}"
+    scores["a"] = 0.6  # best itself
+    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {a} {b} --manifest {manifest.path}"
     (tmp_path / "s.toml").write_text('title = "T"\nbaseline = "b"\nceiling = "a"\n' + text)
-    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} --manifest {manifest.path}"
+    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} {c} --manifest {manifest.path}"
     scores["c"] = 0.55
     assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} {c} --manifest {manifest.path}"
+
+
+def test_a_study_of_one_row_leads_to_its_report(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"annotation": "tiny", "setting": "a", "seed": "0", "miou": "0.5", "run": "runs/a/0"}
+    monkeypatch.setattr(agmm.ablate, "run_study", lambda *_, **__: [row])
+    write_atomically(tmp_path / "out/report.md", b"text")
+    (tmp_path / "s.toml").write_text('ceiling = "a"\n[[setting]]\nname = "a"\n')
+    result = invoke(manifest.path, tmp_path / "s.toml", "--device", "cpu", "--out", tmp_path / "out")
+    assert result.stdout.splitlines()[-1] == f"Next: agmm report {tmp_path}/out/runs/a/0 --manifest {manifest.path}"
 
 
 def test_a_missing_crf_is_told_at_once(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
