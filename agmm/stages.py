@@ -104,18 +104,31 @@ def run_stages(
             f"Stages after the first replace the sparse annotation, but supervision is {config.supervision}."
         )
     ranks, protocol = join_ranks(config.device), protocol or Protocol("multi-scale")
+    if not overwrite and stages > 1:
+        _require_same_start(out_dir, start)
     if protocol.crf and stages > 1:
         require_crf()  # now, not after the first stage
+
+    def say(text: str) -> None:
+        if stages > 1 and ranks.is_first and not quiet:
+            tqdm.write(text, file=sys.stderr)
+
     source, results = manifest, list[StageResult]()
     for number in range(1, stages + 1):
         run_dir = out_dir / f"stage-{number}"
         settings = config if number == 1 else replace(config, loss=SEG_ONLY)
         before = results[-1].run_dir if results and start == "warm" else None
+        is_finished = not overwrite and _is_finished(run_dir, settings)
+        what = "is trained already" if is_finished else f"learns from {source.path.parent.name}"
+        say(f"stage {number}/{stages}: {run_dir} {what}")
         info = _train_stage(source, settings, run_dir, before, overwrite, quiet)
         results.append(StageResult(run_dir, source.path, info))
+        if ranks.is_first:
+            _write_summary(out_dir, start, results)
         if number < stages:
             num_images = -(-len(manifest.rows_of(config.train_split)) // ranks.num_ranks)
             amp = config.amp and ranks.device.type == "cuda"
+            say(f"stage {number}/{stages}: labels the training pictures by its network")
             hidden = quiet or not ranks.is_first or not sys.stderr.isatty()
             with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
                 source = write_pseudo_labels(
@@ -124,9 +137,12 @@ def run_stages(
                     device=config.device, amp=amp,
                     on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
                 )  # fmt: skip
-    if ranks.is_first:
-        _write_summary(out_dir, results)
     return results
+
+
+def _is_finished(run_dir: Path, config: TrainConfig) -> bool:
+    state = run_dir / STATE_NAME
+    return state.is_file() and read_checkpoint_info(state).epoch >= config.epochs
 
 
 def _train_stage(
@@ -138,6 +154,7 @@ def _train_stage(
     begun = state.is_file() and not overwrite
     wait_for_all(ranks)  # all look before the first one writes
     if begun:
+        _require_same_length(run_dir, config)
         config = resumed_config(run_dir, {f.name: getattr(config, f.name) for f in fields(config)})
         info = read_checkpoint_info(state)
         if info.manifest_sha256 != manifest_sha256(manifest):
@@ -158,6 +175,32 @@ def _train_stage(
     return info
 
 
+def _require_same_length(run_dir: Path, config: TrainConfig) -> None:
+    """A training can be made longer by ``agmm train --resume``, but then it is no other's equal any more."""
+    begun = read_checkpoint_info(run_dir / STATE_NAME).config
+    for name in ("epochs", "val_every"):
+        if (was := getattr(begun, name)) != (asked := getattr(config, name)):
+            raise ValueError(
+                f"{run_dir}: was begun with {name} = {was}, but {asked} is asked for. Choose another --out, or begin "
+                "again with --overwrite."
+            )
+
+
+def _require_same_start(out_dir: Path, start: Start) -> None:
+    path = out_dir / SUMMARY_NAME
+    if not (out_dir / "stage-2" / STATE_NAME).is_file() or not path.is_file():
+        return
+    try:
+        was = json.loads(path.read_bytes()).get("start", start)
+    except (ValueError, AttributeError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}). Choose another --out, or begin with --overwrite.") from error
+    if was != start:
+        raise ValueError(
+            f"{out_dir}: its later stages were begun {was}, but {start} is asked for. Choose another --out, or begin "
+            "again with --overwrite."
+        )
+
+
 def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, state: Path) -> None:
     """Write the state of a training that has yet to do its first step, with the network of another run."""
     weights, info = load_checkpoint(weights_path(before))
@@ -169,7 +212,7 @@ def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, state: Pa
     save_checkpoint(state, tensors, fresh)
 
 
-def _write_summary(out_dir: Path, results: Sequence[StageResult]) -> None:
+def _write_summary(out_dir: Path, start: Start, results: Sequence[StageResult]) -> None:
     stages = [
         {
             "stage": number, "run": result.run_dir.name,
@@ -178,4 +221,4 @@ def _write_summary(out_dir: Path, results: Sequence[StageResult]) -> None:
         }
         for number, result in enumerate(results, start=1)
     ]  # fmt: skip
-    write_atomically(out_dir / SUMMARY_NAME, (json.dumps({"stages": stages}, indent=2) + "\n").encode())
+    write_atomically(out_dir / SUMMARY_NAME, (json.dumps({"start": start, "stages": stages}, indent=2) + "\n").encode())
