@@ -375,19 +375,22 @@ class TestGeneric:
         (note,) = dataset.notes
         assert "each value in the masks counts as a class of its own: 0..1, 4. If one of them means void" in note
 
-    def test_a_part_of_a_dataset_taken_for_the_whole(self, tmp_path):
-        names = "".join(f"{i},{name}\n" for i, name in enumerate(known_label_space("camvid").class_names))
-        for folder, table in (("camvid", f"id,name\n{names}"), ("generic", "id,name\n0,water\n1,tree\n4,void\n")):
-            folder = mini.make_generic(tmp_path / folder, "train", "val")
-            (folder / "classes.csv").write_text(table)
-            layout = open_dataset(folder).layout
-            assert layout == folder.name
-            part = open_dataset(folder / "train")
-            assert part.layout == "generic" and "class_0" in part.label_space.class_names
-            assert part.notes[0].startswith(f"the folder above, {folder}, is a dataset of layout {layout}; perhaps")
-        (folder / "train" / "classes.csv").write_text(table)
-        assert open_dataset(folder / "train").notes == ()
-        assert open_dataset(mini.make_generic(tmp_path / "alone")).notes[0].startswith("no classes.csv")
+    @pytest.mark.parametrize(
+        ("layout", "names"), [("camvid", known_label_space("camvid").class_names), ("generic", ("x", "y"))]
+    )
+    def test_a_part_of_a_dataset_taken_for_the_whole(self, tmp_path, layout, names):
+        whole, table = tmp_path / "whole", "".join(f"{i},{name}\n" for i, name in enumerate(names))
+        for split in ("train", "val"):
+            mini.save_picture(whole / split / "images" / f"{split}.jpg", (1, 2))
+            mini.save_mask(whole / split / "masks" / f"{split}.png", [[0, 1]])
+        (whole / "classes.csv").write_text(f"id,name\n{table}")
+        assert open_dataset(whole).layout == layout and open_dataset(whole).notes == ()
+        part = open_dataset(whole / "train")
+        assert part.layout == "generic" and part.label_space.class_names == ("class_0", "class_1")
+        assert part.notes[0].startswith(f"the folder above, {whole}, is a dataset of layout {layout}; perhaps")
+        assert part.notes[1].startswith("no classes.csv")
+        (whole / "train" / "classes.csv").write_text(f"id,name\n{table}")
+        assert open_dataset(whole / "train").notes == ()
 
     def test_classes_csv(self, tmp_path):
         (mini.make_generic(tmp_path) / "classes.csv").write_text("id,name\n0,water\n1,tree\n4,void\n")
