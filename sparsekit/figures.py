@@ -156,34 +156,27 @@ def _look(images: Sequence[JoinedRow], manifests: Sequence[Manifest], settings: 
     }
 
 
-def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None) -> frozenset[int]:
+def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None) -> None:
     """Draw and write the figures of a plan, each file whole or not at all.
 
     Args:
         plan: From ``plan_figures``.
         on_figure: Called after each figure.
 
-    Returns:
-        Diameters of the dots drawn, in pixels of the full pictures; none where there are no clicks.
-
     Raises:
         DataError: If a picture, mask or annotation cannot be used, or marks do not fit the label space.
     """
-    dot_sizes: set[int] = set()
     images = [rows for figure in plan.figures for rows in figure.images]
     marks = [marks_by_image(manifest, [rows[i] for rows in images]) for i, manifest in enumerate(plan.manifests)]
     for figure in plan.figures:
-        sheet = _draw_sheet(figure, plan, marks, dot_sizes)
+        sheet = _draw_sheet(figure, plan, marks)
         as_pdf = plan.settings.file_format == "pdf"
         data = sheet.to_pdf(figure.note) if as_pdf else add_note_to_png(_encode_png(sheet.to_image()), figure.note)
         write_atomically(figure.path, data)
         on_figure()
-    return frozenset(dot_sizes)
 
 
-def _draw_sheet(
-    figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[str, list[Mark]]], dot_sizes: set[int]
-) -> Sheet:
+def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[str, list[Mark]]]) -> Sheet:
     manifests, settings = plan.manifests, plan.settings
     groups = []
     present: set[int] = set()
@@ -195,8 +188,6 @@ def _draw_sheet(
             annotation, of_image = _annotation_of(manifest, row, of_images.get(row.image_id, []))
             drawn = draw_marks(image, of_image, manifest.label_space, annotation=annotation, dot_size=dot_size)
             panels.append((drawn, {*row.classes_labelled, *(mark.class_id for mark in of_image)}))
-            if any(mark.kind == "click" for mark in of_image):
-                dot_sizes.add(dot_size)
         if settings.full_mask:
             panels.append(_full_mask_panel(image, manifests[0], rows[0], settings.mask_opacity))
         groups.append([shrink(panel, figure.room) for panel, _ in panels])

@@ -18,7 +18,7 @@ from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_v
 from sparsekit.annotated import AnnotatedImage
 from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions
 from sparsekit.made_from import digest_of, has_note, note_of, refuse_others
-from sparsekit.render import draw_marks, marks_from_annotation
+from sparsekit.render import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
 from sparsekit.sheets import shrink
 
 _LAYERS = (Layer("picture"), Layer("full mask", veil=True, shown=False), Layer("marks"))
@@ -129,7 +129,7 @@ def _note(choice: GalleryChoice, thumbnail_size: int, dot_size: int | None) -> s
         "available": [rows[0].image_id for rows in choice.available],
         "shown": [rows[0].image_id for rows in choice.shown],
         "thumbnail_size": thumbnail_size,
-        "dot_size": dot_size or "2 %",
+        "dot_size": dot_size or DOT_SHARE,
     }
     return note_of(digest_of(choice.manifests), settings)
 
@@ -148,7 +148,7 @@ def write_gallery(
         choice: From ``choose_images``.
         path: The HTML file.
         thumbnail_size: Longer side of the pictures in the page, in pixels.
-        dot_size: Diameter of a click in pixels of the full picture; 2 % of its longer side if not given.
+        dot_size: Diameter of a click in pixels of the full picture; ``render.default_dot_size`` if not given.
         on_image: Called after each image.
 
     Raises:
@@ -240,8 +240,7 @@ def _picture(
     shared = layer("picture", lambda: picture_uri(shrink(files.read_image(), room)))
     if row.full_mask:
         shared |= layer("full mask", lambda: _mask_uri(files, room))
-    if dot_size is None:
-        dot_size = max(3, round(0.02 * max(row.height, row.width)))
+    dot_size = dot_size or default_dot_size(row.height, row.width)
     series = []
     for manifest, of_manifest, marks_by_image in zip(manifests, joined, marks, strict=True):
         found = marks_by_image.get(of_manifest.image_id, [])

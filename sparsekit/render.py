@@ -13,10 +13,8 @@ from data_manifests.drawing import Image, draw_dot, paint_pixels, rim_color
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 
-#: Diameter of a click in pixels of the full picture, as in the figures of the AGMM paper.
-DOT_SIZE = 40
-#: Pictures with a shorter side below this many pixels get smaller dots.
-SMALL_SIDE = 400
+#: Diameter of a click over the longer side of the picture: 40 pixels on 2048x1024, as in the figures of the AGMM paper.
+DOT_SHARE = 40 / 2048
 
 _AREA_KINDS = {"block", "box", "polygon"}
 _VEIL_OPACITY = 0.5
@@ -68,13 +66,13 @@ def draw_marks(
 
 
 def default_dot_size(height: int, width: int) -> int:
-    """Diameter of a click in a picture of this size, in pixels: ``DOT_SIZE``, or a tenth of a small picture's side.
+    """Diameter of a click in a picture of this size, in pixels: ``DOT_SHARE`` of its longer side, 3 at least.
 
     Example:
-        >>> default_dot_size(1024, 2048), default_dot_size(375, 500), default_dot_size(120, 160)
-        (40, 38, 12)
+        >>> default_dot_size(1024, 2048), default_dot_size(375, 500), default_dot_size(120, 100)
+        (40, 10, 3)
     """
-    return min(DOT_SIZE, max(1, round(min(height, width) * DOT_SIZE / SMALL_SIDE)))
+    return max(3, round(DOT_SHARE * max(height, width)))
 
 
 def marks_from_annotation(annotation: LabelMap, label_space: LabelSpace) -> list[Mark]:

@@ -33,8 +33,7 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
 @click.option(
     "--dot-size",
     type=click.IntRange(min=1),
-    help="Diameter of a click, in pixels of the full picture.  [default: 40; a tenth of the shorter side where that is "
-    "below 400]",
+    help="Diameter of a click, in pixels of the full picture.  [default: 2 % of the picture's longer side]",
 )
 @click.option("--full-mask", is_flag=True, help="Put the full mask beside the annotations.")
 @click.option(
@@ -97,7 +96,6 @@ def render(
     from cli.reporting import echo_json, usage_errors
     from data_manifests import read_manifest
     from sparsekit.figures import FigureSettings, draw_figures, plan_figures
-    from sparsekit.render import DOT_SIZE
 
     with usage_errors():
         settings = FigureSettings(captions=captions, **look)  # type: ignore[arg-type]
@@ -106,10 +104,7 @@ def render(
             split=split, image_ids=image_ids, limit=limit, overwrite=overwrite,
         )  # fmt: skip
     with progress(len(plan.figures)) as advance:
-        dot_sizes = draw_figures(plan, advance)
-    if settings.dot_size is None and dot_sizes and min(dot_sizes) < DOT_SIZE:
-        sizes = " to ".join(map(str, sorted({min(dot_sizes), max(dot_sizes)})))
-        click.echo(f"Dots are {sizes} pixels wide, a tenth of a small picture's side; --dot-size sets them.", err=True)
+        draw_figures(plan, advance)
     written = [str(figure.path) for figure in plan.figures]
     if as_json:
         echo_json({"written": written, "skipped": [str(path) for path in plan.skipped]})

@@ -100,17 +100,15 @@ def test_dot_size_below_one_is_refused() -> None:
         draw_marks(plain(6, 8), [Mark("click", 0, 2, 3)], CITYSCAPES, dot_size=0)
 
 
-@given(height=st.integers(1, 3000), width=st.integers(1, 3000))
-def test_dots_of_small_pictures_are_a_tenth_of_their_side(height: int, width: int) -> None:
-    size = default_dot_size(height, width)
-    if min(height, width) >= 400:
-        assert size == 40
-    else:
-        assert 1 <= size <= 40 and abs(size - min(height, width) / 10) <= (0.5 if size > 1 else 1)
+@given(height=st.integers(1, 5000), width=st.integers(1, 5000))
+def test_dots_take_the_same_share_of_every_picture(height: int, width: int) -> None:
+    size, side = default_dot_size(height, width), max(height, width)
+    assert size == default_dot_size(width, height) >= 3
+    assert size == 3 or abs(size / side - 40 / 2048) <= 0.5 / side
 
 
 def test_dot_size_not_given_is_that_of_the_picture() -> None:
-    for height, width, size in [(120, 160, 12), (500, 400, 40)]:
+    for height, width, size in [(120, 160, 3), (375, 500, 10), (1024, 2048, 40)]:
         image, click = plain(height, width), [Mark("click", ROAD, 60, 80)]
         assert np.array_equal(draw_marks(image, click, CITYSCAPES), draw_marks(image, click, CITYSCAPES, dot_size=size))
 
