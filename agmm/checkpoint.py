@@ -23,6 +23,7 @@ from agmm.checkpoint_info import HEADER_KEY, read_safely
 from agmm.checkpoint_info import CheckpointInfo as CheckpointInfo
 from agmm.checkpoint_info import read_checkpoint_info as read_checkpoint_info
 from agmm.errors import TrainingError
+from agmm.given_files import STATE_NAME
 from agmm.given_files import WEIGHTS_NAME as WEIGHTS_NAME
 from agmm.given_files import weights_path as weights_path
 from agmm.models import build_model
@@ -51,9 +52,10 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointI
             save_file(owned, partial, metadata={HEADER_KEY: info.to_json()})
             partial.chmod(mode)
     except (OSError, SafetensorError) as error:
+        go_on = f"go on with --resume {path.parent}" if (path.parent / STATE_NAME).exists() else "begin again"
         raise TrainingError(
-            f"{path}: the checkpoint could not be written ({error}). The one before is unchanged. Make room, then go "
-            f"on with --resume {path.parent}."
+            f"{path}: the checkpoint could not be written ({error}). What was there before is unchanged. Make room, "
+            f"then {go_on}."
         ) from error
 
 

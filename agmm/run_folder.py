@@ -70,7 +70,7 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
             is_free = True
         yield
     except BaseException:
-        if is_free and not resume and not _checkpoints(run_dir):
+        if is_free and not resume and not (run_dir / STATE_NAME).exists():
             _clear(run_dir)
         raise
     finally:
@@ -163,8 +163,7 @@ class RunLog:
             from torch.utils.tensorboard import SummaryWriter  # takes a second
 
             if self._path.exists():
-                with self._path.open(newline="") as file:
-                    self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= first_epoch]
+                self._rows = [row for row in _read_log(self._path) if int(row["epoch"]) <= first_epoch]
             self._board = SummaryWriter(str(run_dir / TENSORBOARD_NAME), purge_step=first_epoch + 1)
 
     def __enter__(self) -> RunLog:
@@ -221,7 +220,7 @@ class RunLog:
         self._rows.append(row)
         columns = list(dict.fromkeys(name for r in self._rows for name in r))
         partial = self._path.with_name(f".{LOG_NAME}.partial")
-        with partial.open("w", newline="") as file:
+        with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows)
@@ -229,6 +228,19 @@ class RunLog:
         for name, value in known.items():
             self._board.add_scalar(name, value, epoch)
         self._board.flush()
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["epoch"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: damaged ({error!r}). Mend it, or delete it to go on without the lines of earlier epochs."
+        ) from error
+    return rows
 
 
 def _show(name: str, value: float) -> str:

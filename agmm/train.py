@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -98,7 +99,7 @@ def train_network(
                 "rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
             )
         if not val_rows:
-            log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept, not the best.")
+            log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.")
         for epoch in range(info.epoch + 1, config.epochs + 1):
             scores = train_epoch(task, epoch, log)
             info = replace(info, epoch=epoch)
@@ -112,7 +113,10 @@ def train_network(
                 if ranks.is_first:
                     drawn = draw_predictions(task.judged, manifest, val_rows, protocol, ranks.device, task.uses_amp)
                     log.show_on_board(epoch, result, drawn)
-                if info.best_miou is None or result.miou > info.best_miou:
+                if math.isnan(result.miou):
+                    log.say(f"No pixel of split '{config.val_split}' has a class: the last epoch is kept.")
+                    val_rows, info = [], replace(info, best_epoch=epoch)
+                elif info.best_miou is None or result.miou > info.best_miou:
                     info = replace(info, best_miou=result.miou, best_epoch=epoch)
                     log.validation(epoch, result)
             log.epoch(epoch, scores)

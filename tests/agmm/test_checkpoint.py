@@ -159,7 +159,7 @@ except TrainingError as error:
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     done = subprocess.run([sys.executable, "-c", _FULL_DISK, path], capture_output=True, text=True, check=True)
-    assert "could not be written" in done.stdout and "The one before is unchanged" in done.stdout
+    assert "could not be written" in done.stdout and "What was there before is unchanged" in done.stdout
     tensors, _ = load_checkpoint(path)
     assert torch.equal(tensors["a"], torch.zeros(10))
     assert list(tmp_path.iterdir()) == [path]

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -186,6 +187,41 @@ def test_without_validation_the_last_epoch_is_kept(
     state = load_checkpoint(tmp_path / "run/state.safetensors")[0]
     weights = load_checkpoint(tmp_path / "run/weights.safetensors")[0]
     assert all(torch.equal(weights[name], state[f"model.{name}"]) for name in weights)
+
+
+def test_a_validation_split_without_a_class_is_no_validation(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = SimpleNamespace(miou=float("nan"), pixel_accuracy=float("nan"), iou={})
+    monkeypatch.setattr(agmm.train, "evaluate_rows", lambda *_, **__: nothing)
+    result = train_network(manifest, replace(CONFIG, epochs=2), tmp_path / "run")
+    assert (result.info.best_miou, result.info.best_epoch) == (None, 2)
+    assert capsys.readouterr().err.count("No pixel of split 'val' has a class: the last epoch is kept") == 1
+
+
+def test_a_disk_too_full_for_the_first_state_leaves_nothing(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint = agmm.train.save_checkpoint
+
+    def full(path: Path, *content: Any) -> None:
+        if path.name == "state.safetensors":
+            assert (path.parent / "weights.safetensors").exists()
+            raise TrainingError("full")
+        save_checkpoint(path, *content)
+
+    monkeypatch.setattr(agmm.train, "save_checkpoint", full)
+    with pytest.raises(TrainingError, match="full"):
+        train_network(manifest, CONFIG, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("log", [b"epoch,loss\none,1\n", b"loss\n1\n", b"\xff"])
+def test_a_damaged_log_is_told(manifest: Manifest, undisturbed: Path, tmp_path: Path, log: bytes) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    (run / "log.csv").write_bytes(log)
+    with pytest.raises(TrainingError, match=r"log.csv: damaged .* delete it to go on without"):
+        train_network(manifest, replace(CONFIG, epochs=4), run, resume=True, quiet=True)
 
 
 def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_path: Path) -> None:
