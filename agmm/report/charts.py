@@ -35,11 +35,13 @@ class Chart:
         title: Above the chart.
         unit: After values, such as `` %``.
         lines: At least one, with at least one point.
+        span: First and last epoch of the axis; those of the lines if not given.
     """
 
     title: str
     unit: str
     lines: tuple[Line, ...]
+    span: tuple[int, int] | None = None
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
@@ -57,9 +59,9 @@ class Chart:
     @property
     def epoch_ticks(self) -> list[tuple[float, int]]:
         """Positions from the left and epochs of the marks below."""
-        epochs = self.epochs
-        step = max(1, round(nice_step((epochs[-1] - epochs[0]) / 8)))
-        return [(self._x(epoch), epoch) for epoch in range(epochs[0], epochs[-1] + 1) if epoch % step == 0 or step == 1]
+        first, last = self._span
+        step = max(1, round(nice_step((last - first) / 8)))
+        return [(self._x(epoch), epoch) for epoch in range(first, last + 1) if epoch % step == 0 or step == 1]
 
     def path(self, line: Line) -> str:
         """Points of an SVG polyline."""
@@ -80,13 +82,17 @@ class Chart:
         return None if value is None else round(self._y(value), 1)
 
     def _x(self, epoch: float) -> float:
-        first, last = self.epochs[0], self.epochs[-1]
+        first, last = self._span
         share = (epoch - first) / (last - first) if last > first else 0.5
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     def _y(self, value: float) -> float:
         low, high, _ = self._scale
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    @property
+    def _span(self) -> tuple[int, int]:
+        return self.span or (self.epochs[0], self.epochs[-1])
 
     @property
     def _scale(self) -> tuple[float, float, float]:
@@ -109,7 +115,12 @@ def nice_step(least: float) -> float:
     return float(next(m * power for m in (1, 2, 5, 10) if m * power >= least * (1 - 1e-9)))
 
 
-def make_chart(title: str, unit: str, lines: Sequence[Line]) -> Chart | None:
-    """A chart of the lines that have points; None if none has."""
-    drawn = tuple(line for line in lines if line.points)
-    return Chart(title, unit, drawn) if drawn else None
+def make_charts(charts: Sequence[tuple[str, str, Sequence[Line]]]) -> list[Chart]:
+    """Charts below each other, whose epochs stand below each other.
+
+    Args:
+        charts: Title, unit and lines of each. Lines without points are left out, and charts without lines.
+    """
+    drawn = [(title, unit, tuple(line for line in lines if line.points)) for title, unit, lines in charts]
+    epochs = [epoch for _, _, lines in drawn for line in lines for epoch, _ in line.points]
+    return [Chart(title, unit, lines, (min(epochs), max(epochs))) for title, unit, lines in drawn if lines]

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from agmm.report import charts as plot
-from agmm.report.charts import Chart, Line, make_chart
+from agmm.report.charts import Chart, Line, make_charts
 from agmm.report.class_scores import score_lines
 from agmm.report.confusion import Confusion
 from agmm.report.mixture_summary import summarize_mixtures
@@ -174,12 +174,13 @@ def _charts(runs: Sequence[Run]) -> list[Chart]:
             else [Line(f"{run.name}: segmentation (baseline)", segmentation.color, "dashed", segmentation.points)]
         )
     ]  # fmt: skip
-    charts = [
-        make_chart("Validation mIoU", " %", lines("val_miou", factor=100)),
-        make_chart("Training-set mIoU", " %", training),
-        make_chart("Loss", "", lines("loss")),
-    ]
-    return [chart for chart in charts if chart is not None]
+    return make_charts(
+        [
+            ("Validation mIoU", " %", lines("val_miou", factor=100)),
+            ("Training-set mIoU", " %", training),
+            ("Loss", "", lines("loss")),
+        ]
+    )
 
 
 def _shared(pictures: RowPictures, truth: LabelMap | None, space: LabelSpace, size: tuple[int, int]) -> dict[str, str]:

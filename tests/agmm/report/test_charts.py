@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from agmm.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, make_chart
+from agmm.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Line, make_charts
 
 
 def line(*points: tuple[int, float]) -> Line:
     return Line("a", 0, "solid", points)
+
+
+def make_chart(title: str, unit: str, lines: list[Line]) -> Chart | None:
+    return next(iter(make_charts([(title, unit, lines)])), None)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,19 @@ def test_many_epochs_get_few_marks() -> None:
 
 def test_no_chart_without_values() -> None:
     assert make_chart("t", "", [line()]) is None
+
+
+def test_equal_epochs_stand_below_each_other() -> None:
+    charts = make_charts(
+        [("a", "", [line((2, 1.0), (6, 2.0))]), ("b", "", [line()]), ("c", "", [line((1, 9.0), (3, 1.0))])]
+    )
+    assert [chart.title for chart in charts] == ["a", "c"]
+    first, second = charts
+    assert first.epoch_ticks == second.epoch_ticks and [epoch for _, epoch in first.epoch_ticks] == [1, 2, 3, 4, 5, 6]
+    place = {epoch: x for x, epoch in first.epoch_ticks}
+    assert first.path(first.lines[0]).startswith(f"{place[2]:.1f},") and place[1] == LEFT and place[6] == WIDTH - RIGHT
+    assert [point.split(",")[0] for point in second.path(second.lines[0]).split()] == [
+        f"{place[1]:.1f}",
+        f"{place[3]:.1f}",
+    ]
+    assert second.to_json()["x"] == [round(place[1], 1), round(place[3], 1)]
