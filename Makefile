@@ -10,6 +10,7 @@ setup: .venv/installed
 # Installs again only when the packages asked for have changed.
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sparsekit needs Python 3.11 or newer; set PYTHON=...")'
+	@echo 'Setting up .venv: some minutes, as pip downloads several GB (most of it PyTorch). It stays silent meanwhile.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@

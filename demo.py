@@ -1,4 +1,4 @@
-"""The whole way on built-in data, as `make demo` runs it: scenes, clicks, a figure, a training, a table of scores.
+"""The whole way on built-in data, as `make demo` runs it: scenes, clicks, a figure, a training, scores, a page.
 
 Everything is written below demo/, and a second run replaces it. The script fails if the network has not learned.
 """
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 DEMO = Path("demo")
-TOWN, SPARSE, FIGURES, RUN = DEMO / "town", DEMO / "sparse", DEMO / "figures", DEMO / "run"
+TOWN, SPARSE, FIGURES, RUN, REPORT = (DEMO / name for name in ("town", "sparse", "figures", "run", "report"))
 BUDGETS = (20, 50, 100)
 SHOWN = ("--image", "cedar_000000_000019", "--image", "alder_000004_000019")
 TRAINED_ON = SPARSE / "town-50clicks" / "manifest.csv"
@@ -25,7 +25,7 @@ LEAST_MIOU = 0.15
 
 
 def main() -> None:
-    """Run every command, check the scores, and list what was written."""
+    """Run every command, check the scores, and say what to look at."""
     start = time.monotonic()
     workers = str(min(4, os.cpu_count() or 1))
     manifests = [SPARSE / f"town-{budget}clicks" / "manifest.csv" for budget in BUDGETS]
@@ -39,15 +39,18 @@ def main() -> None:
     looks = ("--full-mask", "--dot-size", "10", *SHOWN)
     run("sparsekit", "render", *manifests, "--out", FIGURES, *looks, "--overwrite")
     say("4. A network trained on 50 clicks per image with all terms of AGMM")
-    run("agmm", "train", TRAINED_ON, "--out", RUN, "--val-every", "2", "--overwrite")
+    run("agmm", "train", TRAINED_ON, "--out", RUN, "--val-every", "2", "--gmm-images", "4", "--overwrite")
     say("5. Its scores on pictures it has not seen, against the full masks")
     run("agmm", "evaluate", RUN, TRAINED_ON)
     check_learned()
 
-    say(f"All this was written in {time.monotonic() - start:.0f} s:")
-    for path in sorted(DEMO.rglob("*")):
-        if path.parent in (DEMO, SPARSE, FIGURES, RUN) or path.name == "manifest.csv":
-            print(f"  {path}/ ({count_files(path)} files)" if path.is_dir() else f"  {path}")
+    say("6. A page and figures about it: segmentations beside picture and truth, curves, confusions")
+    run("agmm", "report", RUN, "--manifest", TRAINED_ON, "--out", REPORT, "--limit", "12", "--overwrite")
+    say(f"Done in {(time.monotonic() - start) / 60:.0f} minutes. Open these to see what came of it:")
+    print(f"  {FIGURES / (SHOWN[1] + '.png')}: the clicks on a picture, 20, 50 and 100 of them, and its full mask")
+    print(f"  {REPORT / 'figures' / 'qualitative.png'}: picture, truth, and what the network makes of it")
+    print(f"  {REPORT / 'index.html'}: all about the training, in a browser")
+    print(f"The network is in {RUN}, the scenes are in {TOWN}, and their clicks in {SPARSE}.")
 
 
 def say(text: str) -> None:
@@ -88,11 +91,6 @@ def check_learned() -> None:
 def percent(share: float) -> str:
     """A share for people to read."""
     return f"{100 * share:.1f} %"
-
-
-def count_files(folder: Path) -> int:
-    """Number of files at any depth."""
-    return sum(path.is_file() for path in folder.rglob("*"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,33 @@ def test_a_command_is_printed_before_it_runs_and_its_failure_ends_the_demo(demo,
     demo.run("sparsekit", "demo-data", demo.TOWN, "--images", "1", "--size", "16x16")
     out = capfd.readouterr().out
     assert out.startswith("$ sparsekit demo-data demo/town --images 1 --size 16x16\n")
-    assert demo.count_files(demo.TOWN) == 4
+    assert sum(path.is_file() for path in demo.TOWN.rglob("*")) == 4
     with pytest.raises(SystemExit, match="`sparsekit demo-data` failed with exit code 1"):
         demo.run("sparsekit", "demo-data", demo.TOWN)
     assert "already holds demo data" in capfd.readouterr().err
+
+
+def test_the_last_lines_name_what_to_open_and_it_is_there(demo, monkeypatch, capsys):
+    """Each command writes what the real one does, as far as the end of the demo names it."""
+    ran = []
+
+    def run(command, *arguments):
+        ran.append((command, arguments[0]))
+        words = list(map(str, arguments))
+        out = Path(words[words.index("--out") + 1]) if "--out" in words else None
+        if arguments[0] == "render":
+            shown = [word for before, word in pairwise(words) if before == "--image"]
+            made = [out / f"{name}.png" for name in shown]
+        else:
+            made = [out / "index.html", out / "figures/qualitative.png"] if arguments[0] == "report" else []
+        for path in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    write_scores(demo, miou=0.21)
+    monkeypatch.setattr(demo, "run", run)
+    demo.main()
+    assert [name for _, name in ran] == ["demo-data", "points", "render", "train", "evaluate", "report"]
+    told = capsys.readouterr().out.partition("Open these")[2]
+    named = [Path(line.strip().split(": ")[0]) for line in told.splitlines() if line.startswith("  ")]
+    assert len(named) == 3 and all(path.is_file() for path in named)
