@@ -1,20 +1,77 @@
-"""A progress bar on stderr that goes away when it is done."""
+"""How far a command is, on stderr: a bar on a terminal, which goes away when it is done; else a line now and then."""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+import click
+
+#: Between two lines, where stderr is no terminal.
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Counter(Protocol):
+    """Counts what is done."""
+
+    def start(self, total: int, done: int = 0) -> None:
+        """Say how many there are, and how many were done before."""
+
+    def advance(self) -> None:
+        """Count one more."""
 
 
 @contextmanager
 def progress(total: int, unit: str = "image") -> Iterator[Callable[[], None]]:
-    """Show how many of ``total`` images are done, on a terminal only; call what it gives after each image."""
+    """Show how many of ``total`` images are done; call what it gives after each image."""
+    with counting(unit) as counter:
+        counter.start(total)
+        yield counter.advance
+
+
+@contextmanager
+def counting(unit: str = "image") -> Iterator[Counter]:
+    """Show how many images are done of a number that is known later on; see ``Counter``."""
+    if not sys.stderr.isatty():
+        yield _Lines(unit)
+        return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, file=sys.stderr, disable=None, leave=False) as bar:
+    with tqdm(unit=unit, file=sys.stderr, leave=False) as bar:
+        yield _Bar(bar)
 
-        def advance() -> None:
-            bar.update()
 
-        yield advance
+class _Bar:
+    def __init__(self, bar: tqdm[None]) -> None:  # type: ignore[name-defined]  # noqa: F821
+        self._bar = bar
+
+    def start(self, total: int, done: int = 0) -> None:
+        self._bar.reset(total)
+        self._bar.update(done)
+
+    def advance(self) -> None:
+        self._bar.update()
+
+
+class _Lines:
+    """For logs: silent in short runs, and never more than a line every few seconds."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._total = self._done = 0
+        self._started = self._said = time.monotonic()
+        self._is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
+
+    def start(self, total: int, done: int = 0) -> None:
+        self._total, self._done = total, done
+
+    def advance(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if self._is_first and now - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = now
+            click.echo(f"{self._done} of {self._total} {self._unit}s, {now - self._started:.0f} s", err=True)

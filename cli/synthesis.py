@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.progress import counting
 from cli.reporting import echo_json, usage_errors
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ def run_synthesis(
     as_json: bool,
 ) -> None:
     """Annotate a dataset and print what came of it; the arguments are those of ``synthesize``."""
-    from tqdm import tqdm
-
     from data_manifests import open_dataset, read_class_map, read_label_space
     from sparsekit.synthesize import choose_splits, synthesize
 
@@ -54,15 +52,7 @@ def run_synthesis(
     if dry_run:
         _print_plan(dataset, annotator, annotated_splits, out_dir, limit, as_json)
         return
-    with tqdm(unit="image", file=sys.stderr, disable=None, leave=False) as bar:
-
-        def start(done: int, total: int) -> None:
-            bar.reset(total)
-            bar.update(done)
-
-        def advance() -> None:
-            bar.update()
-
+    with counting() as counter:
         summaries = synthesize(
             dataset,
             annotator,
@@ -75,8 +65,8 @@ def run_synthesis(
             shard=shard,
             overwrite=overwrite,
             absolute_paths=absolute_paths,
-            on_start=start,
-            on_image=advance,
+            on_start=lambda done, total: counter.start(total, done),
+            on_image=counter.advance,
         )
     seconds = time.perf_counter() - started
     if as_json:
