@@ -233,7 +233,9 @@ class OutputFolder:
         advice = "Give --overwrite to replace it, or another --out."
         manifest = read_manifest(self.folder / "manifest.csv")
         if info_to_json(manifest.info) != info_to_json(self._info):
-            raise AnnotationError(f"{self.folder}: holds an annotation made with other settings. {advice}")
+            settings = _differing_settings(manifest.info, self._info)
+            differing = f" ({settings})" if settings else ""
+            raise AnnotationError(f"{self.folder}: holds an annotation made with other settings{differing}. {advice}")
         if {row.image_id for row in manifest.rows} != set(self._image_ids):
             raise AnnotationError(
                 f"{self.folder}: holds {len(manifest.rows)} images, this run has {len(self._image_ids)}. {advice}"
@@ -246,6 +248,17 @@ class OutputFolder:
         return FolderSummary(
             self.folder, num_images=annotated, num_evaluation_images=len(rows) - annotated, already_there=True
         )
+
+
+def _differing_settings(there: ManifestInfo, here: ManifestInfo) -> str:
+    """What two annotations do not have in common, in words; nothing where it is their classes."""
+    one, other = (
+        {"version": info.tool_version, "layout": info.layout, "dataset": info.dataset, **info.settings}
+        for info in (there, here)
+    )
+    one, other = json.loads(json.dumps(one)), json.loads(json.dumps(other))
+    keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return "; ".join(f"{key} {one.get(key, 'not given')} there, {other.get(key, 'not given')} here" for key in keys)
 
 
 def _is_there(folder: Path) -> bool:

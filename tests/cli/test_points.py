@@ -77,10 +77,24 @@ def test_dry_run_writes_nothing(dataset_dir, tmp_path):
 
 
 def test_progress_and_errors_go_to_stderr(dataset_dir, tmp_path):
+    (dataset_dir / "classes.csv").write_text("id,name\n0,wall\n1,roof\n255,void\n")
     sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
     result = sparsekit("points", "--clicks", 4, "--seed", 1, "--out", tmp_path / "out", dataset_dir)
     assert result.exit_code == 1 and result.stdout == ""
     assert result.stderr.count("\n") == 1 and "--overwrite" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["--seed", 1], "(seed 0 there, 1 here)"),
+        (["--margin", 2, "--jitter", 1], "(jitter 0 there, 1 here; margin 0 there, 2 here)"),
+    ],
+)
+def test_the_setting_that_differs_is_named(dataset_dir, tmp_path, changes, words):
+    sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
+    result = sparsekit("points", "--clicks", 4, *changes, "--out", tmp_path / "out", dataset_dir)
+    assert result.exit_code == 1 and f"made with other settings {words}. Give --overwrite" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -159,7 +173,9 @@ def test_bad_data_gets_one_error_and_leaves_nothing(dataset_dir, tmp_path, spoil
     spoil(dataset_dir)
     result = sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
     assert result.exit_code == 1 and result.stdout == ""
-    assert result.stderr.startswith("Error: ") and "Traceback" not in result.stderr
+    notes, error, _ = result.stderr.partition("Error: ")
+    assert error and "Traceback" not in result.stderr
+    assert all(line.startswith("Note: no classes.csv") for line in notes.splitlines())
     for message in messages:
         assert message in result.stderr
     assert [p for p in tmp_path.rglob("*") if p.is_file() and "out" in p.parts] == []

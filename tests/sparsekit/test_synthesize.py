@@ -191,7 +191,7 @@ def test_budget_added_later_leaves_the_first_alone(dataset_dir, tmp_path):
 def test_other_result_is_replaced_only_on_request(dataset_dir, tmp_path):
     run(dataset_dir, tmp_path / "out", seed=0)
     before = tree(tmp_path / "out")
-    with pytest.raises(AnnotationError, match="other settings. Give --overwrite"):
+    with pytest.raises(AnnotationError, match="other settings.*. Give --overwrite"):
         run(dataset_dir, tmp_path / "out", seed=1)
     with pytest.raises(AnnotationError, match="holds 5 images, this run has 2"):
         run(dataset_dir, tmp_path / "out", limit=1)
