@@ -25,7 +25,7 @@ class ShardType(click.ParamType[tuple[int, int]]):
                 return number, count
         except ValueError:
             pass
-        self.fail(f"{value!r} is not of the form i/n with i between 1 and n, such as 3/16.", param, ctx)
+        self.fail(f"{value!r} is not of the form i/n such as 3/16; parts count from 1.", param, ctx)
 
 
 class PathType(click.Path):
@@ -90,7 +90,7 @@ def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--dask", metavar="ADDRESS", help="Use the workers of this dask scheduler (tcp://host:8786)."),
             click.option(
                 "--shard", type=ShardType(), default="1/1",
-                help="Do only part i of n; the last part to finish puts the folder in its place.",
+                help="Do only part i of n, counted from 1; the last part to finish puts the folder in its place.",
             ),
             overwrite_option,
             click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.progress import counting
-from cli.reporting import echo_json, usage_errors
+from cli.reporting import echo_json, echo_next, usage_errors
+from data_manifests.errors import counted
 
 if TYPE_CHECKING:
     from data_manifests import Dataset
@@ -73,7 +74,7 @@ def run_synthesis(
         results = [_to_dict(summary) for summary in summaries]
         echo_json({"dataset": str(dataset_dir), "layout": dataset.layout, "seconds": seconds, "results": results})
     else:
-        _print_summaries(dataset, summaries, seconds)
+        _print_summaries(dataset, summaries, shard, seconds)
 
 
 def _print_plan(
@@ -89,7 +90,7 @@ def _print_plan(
         return
     for split, count in counts.items():
         what = "to annotate" if split in splits else "to list for evaluation"
-        click.echo(f"{split}: {count} images {what}")
+        click.echo(f"{split}: {counted(count, 'image')} {what}")
     for folder in folders:
         click.echo(f"would write {folder}/")
 
@@ -100,24 +101,32 @@ def _to_dict(summary: FolderSummary) -> dict[str, Any]:
     return asdict(summary) | {"folder": str(summary.folder), "manifest": str(summary.folder / "manifest.csv")}
 
 
-def _print_summaries(dataset: Dataset, summaries: list[FolderSummary], seconds: float) -> None:
+def _print_summaries(dataset: Dataset, summaries: list[FolderSummary], shard: tuple[int, int], seconds: float) -> None:
     for summary in summaries:
-        click.echo(f"{summary.folder / 'manifest.csv'}")
         listed = f", {summary.num_evaluation_images} listed for evaluation" if summary.num_evaluation_images else ""
         if summary.missing_shards:
-            click.echo(f"  {summary.missing_shards} other shards have still to finish; of this one:")
+            others = "1 other has" if summary.missing_shards == 1 else f"{summary.missing_shards} others have"
+            click.echo(
+                f"{summary.folder}: shard {shard[0]} of {shard[1]} is done, {others} still to finish. Of this one:"
+            )
+        else:
+            click.echo(f"{summary.folder / 'manifest.csv'}")
         if summary.already_there:
-            click.echo(f"  was there already: {summary.num_images} images{listed}; --overwrite makes it again")
+            images = counted(summary.num_images, "image")
+            click.echo(f"  was there already: {images}{listed}; --overwrite makes it again")
             continue
         present, reached = summary.classes_present, summary.classes_reached
         missed = f" ({1 - reached / present:.0%} missed)" if present else ""
-        click.echo(f"  {summary.num_images} images annotated{listed}")
-        click.echo(f"  {summary.num_marks} marks on {summary.num_labelled} pixels")
-        click.echo(f"  {reached} of {present} classes reached, summed over images{missed}")
-        if summary.num_short_images:
-            click.echo(f"  {summary.num_short_images} images have fewer annotated pixels than clicks: all were taken")
-        if summary.num_void_images:
-            click.echo(f"  {summary.num_void_images} images have a mask that is void everywhere: no marks")
+        click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")
+        click.echo(f"  {counted(summary.num_marks, 'mark')} on {counted(summary.num_labelled, 'pixel')}")
+        click.echo(f"  {reached:,} of {present:,} classes of images reached{missed}")
+        if short := summary.num_short_images:
+            click.echo(
+                f"  {counted(short, 'image has', 'images have')} fewer annotated pixels than clicks: all were taken"
+            )
+        if void := summary.num_void_images:
+            click.echo(f"  {counted(void, 'image has', 'images have')} a mask that is void everywhere: no marks")
     total = sum(s.num_images + s.num_evaluation_images for s in summaries[:1])
-    click.echo(f"{dataset.layout}, {total} images in {seconds:.1f} s")
-    click.echo(f"Next: sparsekit render {' '.join(str(s.folder / 'manifest.csv') for s in summaries)}")
+    click.echo(f"{dataset.layout}, {counted(total, 'image')} in {seconds:.1f} s")
+    if not any(summary.missing_shards for summary in summaries):
+        echo_next("sparsekit", "render", *(summary.folder / "manifest.csv" for summary in summaries))

@@ -18,3 +18,13 @@ def list_some(names: list[str], limit: int = 10) -> str:
     """
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number and its noun, for a message.
+
+    Example:
+        >>> counted(1, "image"), counted(2000, "image"), counted(0, "class", "classes")
+        ('1 image', '2,000 images', '0 classes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -34,7 +34,7 @@ def test_one_folder_for_each_budget(dataset_dir, tmp_path):
         manifest = read_manifest(tmp_path / "out" / f"town-{budget}clicks")
         assert [row.num_labelled for row in manifest.rows] == [budget, budget]
         assert str(manifest.path) in result.stdout
-    assert "8 marks on 8 pixels" in result.stdout and "classes reached" in result.stdout
+    assert "8 marks on 8 pixels" in result.stdout and "classes of images reached" in result.stdout
 
 
 def test_default_budgets_are_the_papers_and_default_out_is_sparse(dataset_dir, tmp_path, monkeypatch):
@@ -64,8 +64,26 @@ def test_void_everywhere_is_counted(dataset_dir, tmp_path):
     Image.fromarray(np.full((8, 10), 255, np.uint8)).save(dataset_dir / "masks" / "a.png")
     result = sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
     assert result.exit_code == 0
-    assert "1 images have a mask that is void everywhere" in result.stdout
+    assert "1 image has a mask that is void everywhere" in result.stdout
     assert [row.num_labelled for row in read_manifest(tmp_path / "out" / "town-4clicks").rows] == [0, 4]
+
+
+def test_shards_are_told_until_the_last_one_has_finished(dataset_dir, tmp_path):
+    out = tmp_path / "out"
+    for shard, waiting in (
+        ("3/3", "shard 3 of 3 is done, 2 others have"),
+        ("1/3", "shard 1 of 3 is done, 1 other has"),
+    ):
+        result = sparsekit("points", "--clicks", 4, "--shard", shard, "--out", out, dataset_dir)
+        assert result.exit_code == 0
+        assert result.stdout.startswith(f"{out}/town-4clicks: {waiting} still to finish. Of this one:\n")
+        assert "manifest.csv" not in result.stdout and "Next" not in result.stdout
+    result = sparsekit("points", "--clicks", 4, "--shard", "2/3", "--out", out, dataset_dir)
+    assert result.stdout.startswith(f"{out}/town-4clicks/manifest.csv\n  2 images annotated")
+    assert f"Next: sparsekit render {out}/town-4clicks/manifest.csv" in result.stdout
+    for wrong in ("0/2", "3/2", "1", "a/b"):
+        result = sparsekit("points", "--shard", wrong, "--out", out, dataset_dir)
+        assert result.exit_code == 2 and "count from 1" in result.stderr
 
 
 def test_dry_run_writes_nothing(dataset_dir, tmp_path):
