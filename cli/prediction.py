@@ -32,7 +32,7 @@ def prediction_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--overlap", type=click.FloatRange(0, 1, max_open=True), default=2 / 3, show_default="2/3",
                 help="Share of a window that the next one covers again.",
             ),
-            click.option("--crf", is_flag=True, help="Refine with a dense CRF (needs pydensecrf2; slow)."),
+            click.option("--crf", is_flag=True, help="Refine with a dense CRF (needs the extra 'crf'; slow)."),
             device_option,
             click.option("--amp/--no-amp", default=False, show_default=True, help="Compute in bfloat16."),
         ]

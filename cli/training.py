@@ -83,7 +83,7 @@ refine_option = click.option(
     type=click.Choice(["none", "crf"]),
     default="none",
     show_default=True,
-    help="Refine the pseudo-labels with a dense CRF on the picture's colours (needs pydensecrf2; slow).",
+    help="Refine the pseudo-labels with a dense CRF on the picture's colours (needs the extra 'crf'; slow).",
 )
 
 
