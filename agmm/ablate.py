@@ -76,9 +76,17 @@ def plan_runs(
     """
     if not manifests or not seeds:
         raise ValueError("A study needs at least one manifest and one seed.")
+    for setting in study.settings:
+        if missing := [path for path in setting.manifests if not path.exists()]:
+            raise TrainingError(
+                f"setting '{setting.name}' is to be trained on {missing[0]}, but there is no such manifest."
+            )
     folders: dict[str, str] = {}
+    annotation_folders: set[str] = set()
     plans = []
     for annotation, manifest in zip(annotation_names(manifests), manifests, strict=True):
+        annotation_folder = _slug(annotation, annotation_folders)
+        annotation_folders.add(annotation_folder)
         for setting in study.settings:
             if not setting.trains_on(manifest):
                 continue
@@ -87,7 +95,7 @@ def plan_runs(
             for seed in seeds:
                 config = setting.apply(base, seed)
                 resolve_options(config.preset, **config.loss)
-                run_dir = out_dir / "runs" / _slug(annotation, set()) / folder / f"seed-{seed}"
+                run_dir = out_dir / "runs" / annotation_folder / folder / f"seed-{seed}"
                 plans.append(Plan(annotation, manifest, setting, config, run_dir))
     if not plans:
         raise ValueError("No row of the study is to be trained on these manifests.")
@@ -133,6 +141,9 @@ def run_study(
         ValueError: If a setting cannot be used, or differs from that of a run already begun.
     """
     plans = plan_runs(study, manifests, base, seeds, out_dir)
+    for plan in plans:  # now, not after the first training
+        plan.manifest.rows_of(plan.config.train_split)
+        plan.manifest.rows_of(split)
     ranks = join_ranks(base.device)
     checksums = _checksums(plans, split, protocol, f"{pseudo_protocol}\n{threshold}")
     path = out_dir / RESULTS_NAME
@@ -172,6 +183,10 @@ def run_study(
                 record = evaluate_run(
                     run, plan.manifest, split=split, protocol=protocol, device=plan.config.device, amp=amp
                 )[0]
+                if record["miou"] is None:
+                    raise TrainingError(
+                        f"{plan.manifest.path}: no pixel of split '{split}' has a class to compare with."
+                    )
                 found = {
                     "annotation": plan.annotation, "setting": plan.setting.name, "stages": str(plan.setting.stages),
                     "seed": str(plan.config.seed), "split": split, "protocol": record["protocol"],
@@ -271,15 +286,31 @@ def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
     """Rows of a ``results.csv`` by annotation, setting and seed; none if there is no file.
 
     Raises:
-        TrainingError: If it is not the results of a study.
+        TrainingError: If it is not the results of a study, or a score in it cannot be one.
     """
     if not path.exists():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: not the results of a study ({error}). Choose another --out.") from error
     if any(set(row) != set(_COLUMNS) or None in row.values() for row in rows):
         raise TrainingError(f"{path}: expected the columns {', '.join(_COLUMNS)}. Choose another --out.")
+    for row in rows:
+        if not _is_share(row["miou"]):
+            raise TrainingError(
+                f"{path}: the miou of {row['setting']}, seed {row['seed']}, is '{row['miou']}', but should lie in "
+                "[0, 1]. Delete the line to score the run again."
+            )
     return {(row["annotation"], row["setting"], row["seed"]): row for row in rows}
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def write_results(path: Path, rows: Sequence[dict[str, str]]) -> None:

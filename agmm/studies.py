@@ -59,8 +59,12 @@ class Setting:
             ValueError: If a name is unknown or a value cannot be used.
         """
         merged = {**base.to_dict(), **self.changes, "seed": seed}
-        merged["loss"] = {**base.loss, **self.changes.get("loss", {})}
-        return TrainConfig.from_dict(merged, f"setting '{self.name}'")
+        if isinstance(loss := self.changes.get("loss", {}), Mapping):
+            merged["loss"] = {**base.loss, **loss}
+        config = TrainConfig.from_dict(merged, f"setting '{self.name}'")
+        if self.stages > 1 and config.supervision != "sparse":
+            raise ValueError(f"setting '{self.name}': stages replace the sparse annotation, but supervision is full.")
+        return config
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ def read_study(path: Path) -> Study:
     if unknown := sorted(set(data) - {*_KEYS, "setting"}):
         raise ValueError(f"{path}: unknown key '{unknown[0]}'. Known: {', '.join(_KEYS)}, [[setting]].")
     tables = data.get("setting", [])
-    if not isinstance(tables, list) or not tables:
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables) or not tables:
         raise TrainingError(f"{path}: holds no [[setting]]; each row of the study is one.")
     settings = tuple(_read_setting(path, number, table) for number, table in enumerate(tables, start=1))
     names = [setting.name for setting in settings]
@@ -203,6 +207,8 @@ def read_study(path: Path) -> Study:
     seeds = data.get("seeds", [])
     if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ValueError(f"{path}: seeds must be a list of whole numbers from 0, got {seeds!r}.")
+    if twice_seeds := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        raise ValueError(f"{path}: seed {twice_seeds[0]} is listed twice.")
     if wrong := [key for key in _WORDS if not isinstance(data.get(key, ""), str)]:
         raise ValueError(f"{path}: {wrong[0]} must be text in quotes, got {data[wrong[0]]!r}.")
     for key in ("baseline", "ceiling"):

@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 
 import agmm.ablate
 import agmm.stages
-from agmm.ablate import Plan, annotation_names, format_report, plan_runs, read_results, run_study
+from agmm.ablate import Plan, annotation_names, format_report, plan_runs, read_results, run_study, write_results
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.inference import Protocol
 from agmm.studies import TABLES, Setting, Study
 from cli.agmm_cli import main
-from data_manifests import Manifest, ManifestInfo, known_label_space, read_manifest
+from data_manifests import DataError, Manifest, ManifestInfo, known_label_space, read_manifest
 from data_manifests.image_io import write_atomically
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.test_stages import fast_config
@@ -179,6 +179,47 @@ def test_a_study_without_a_run_is_refused(manifest: Manifest, tmp_path: Path) ->
         plan_runs(study, [manifest], fast_config(), (0,), tmp_path)
 
 
+def test_what_cannot_work_is_told_before_anything_is_trained(manifest: Manifest, tmp_path: Path) -> None:
+    one = Study("", (Setting("one"),))
+    with pytest.raises(DataError, match="split 'tets' has no rows"):
+        run(manifest, tmp_path, study=one, split="tets")
+    with pytest.raises(DataError, match="split 'trian' has no rows"):
+        run(manifest, tmp_path, study=Study("", (Setting("one"), Setting("two", {"train_split": "trian"}))))
+    with pytest.raises(TrainingError, match="setting 'two' is to be trained on .*nowhere, but"):
+        run(manifest, tmp_path, study=Study("", (Setting("one"), Setting("two", manifests=(tmp_path / "nowhere",)))))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_split_without_a_class_cannot_be_scored(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = {"protocol": "whole", "miou": None, "pixel_accuracy": None, "epoch": 1}
+    monkeypatch.setattr(agmm.ablate, "evaluate_run", lambda *_, **__: [nothing])
+    with pytest.raises(TrainingError, match="no pixel of split 'val' has a class"):
+        run(manifest, tmp_path, study=Study("", (Setting("one"),)), seeds=(0,))
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_folders_of_like_names_stay_apart(tmp_path: Path) -> None:
+    manifests = [
+        read_manifest(tiny_manifest(tmp_path / name, num_images=2, splits=("train", "val"))) for name in ("x y", "x-y")
+    ]
+    plans = plan_runs(Study("", (Setting("one"),)), manifests, fast_config(), (0,), tmp_path)
+    assert [plan.run_dir.parts[-3] for plan in plans] == ["x-y", "x-y-2"]
+
+
+@pytest.mark.parametrize(("miou", "message"), [("5.2", "is '5.2'"), ("nan", "is 'nan'"), ("abc", "is 'abc'")])
+def test_an_impossible_score_is_not_believed(
+    done: tuple[Path, list[dict[str, str]]], tmp_path: Path, miou: str, message: str
+) -> None:
+    write_results(tmp_path / "results.csv", [done[1][0], {**done[1][1], "miou": miou}])
+    with pytest.raises(TrainingError, match=rf"the miou of one, seed 1, {message}, but should lie in \[0, 1\]"):
+        read_results(tmp_path / "results.csv")
+    (tmp_path / "results.csv").write_bytes(b"\xff")
+    with pytest.raises(TrainingError, match=r"results.csv: not the results of a study"):
+        read_results(tmp_path / "results.csv")
+
+
 def test_a_row_may_keep_to_some_manifests(manifest: Manifest, tmp_path: Path) -> None:
     other = read_manifest(tiny_manifest(tmp_path / "other", num_images=2, splits=("train", "val")))
     study = Study("", (Setting("both"), Setting("one", manifests=(manifest.path.parent,))))
@@ -209,7 +250,8 @@ def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
     report = format_report(
         study, [tiny_info(clicks_per_image=20), tiny_info("b", clicks_per_image=5)], rows, TrainConfig()
     )
-    gains, shares = report.split("Points of mIoU above base")[1].split("Share of the gap between base and top")
+    compared = report.split("Points of mIoU above base")[1].split("What each row changes")[0]
+    gains, shares = compared.split("Share of the gap between base and top")
     assert "| better | +5.0 ± 0.0 |  |" in gains and "| luck | (+0.7 ± 2.5) |  |" in gains
     assert "| pair | (+5.0 ± 0.0) |  |" in gains  # two seeds are too few to say so
     assert "| better | 50 |  |" in shares and "| luck | 7 |  |" in shares

@@ -73,6 +73,17 @@ def test_finished_stages_are_not_trained_again(
     assert len(stages(manifest, out_dir, stages=2)) == 2
 
 
+def test_another_length_or_start_is_another_training(manifest: Manifest, done: tuple[Path, list[StageResult]]) -> None:
+    """A longer training goes on from a state that another schedule led to, so it is not what was asked for."""
+    out_dir, _ = done
+    with pytest.raises(ValueError, match="stage-1: was begun with epochs = 1, but 2 is asked for"):
+        stages(manifest, out_dir, replace(fast_config(), epochs=2), stages=3)
+    with pytest.raises(ValueError, match="stage-1: was begun with val_every = 1, but 3 is asked for"):
+        stages(manifest, out_dir, fast_config(val_every=3), stages=3)
+    with pytest.raises(ValueError, match="mt: its later stages were begun fresh, but warm is asked for"):
+        stages(manifest, out_dir, stages=3, start="warm")
+
+
 def test_other_settings_or_data_are_refused(
     manifest: Manifest, done: tuple[Path, list[StageResult]], tmp_path: Path
 ) -> None:
