@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,12 @@ def evaluate_run(
         options = resolve_options(config.preset, **config.loss)
         results.append(evaluate_mixture(loaded.model, manifest, rows, options=options, **shared))
     folder = out_dir or loaded.path.parent
+    images = hashlib.sha256("\n".join(sorted(row.image_id for row in rows)).encode()).hexdigest()[:16]
     records = [
         {
-            "dataset": manifest.info.dataset, "split": split, "manifest": name_from(folder, manifest.path),
-            "weights": loaded.path.name, "epoch": loaded.info.best_epoch, **result.to_dict(),
+            "dataset": manifest.info.dataset, "split": split, "images_sha256": images,
+            "manifest": name_from(folder, manifest.path), "weights": loaded.path.name,
+            "epoch": loaded.info.best_epoch, **result.to_dict(),
         }
         for result in results
     ]  # fmt: skip

@@ -18,13 +18,13 @@ CONFUSION_NAME = "confusion.csv"
 #: How the scores of the Gaussians alone are named.
 MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
 
-#: What makes two records scores of the same thing, of which the newer one stays. The number of images keeps the scores
-#: of a few images from replacing those of all.
+#: What makes two records scores of the same thing, of which the newer one stays, beside the checksum of the images'
+#: names, which tells two splits of one name apart (records of older versions have none).
 _KEY = ("dataset", "split", "protocol", "num_images")
 
 
 def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
-    """Add scores to those already in a folder; equal dataset, split, protocol and number of images replace the old.
+    """Add scores to those already in a folder; equal dataset, split, protocol and images replace the old.
 
     ``evaluation.json`` holds all records under ``results``, newest last; ``evaluation.csv`` one line for each record
     and class, ``confusion.csv`` one for each record and true class, with a column for each predicted class.
@@ -39,8 +39,8 @@ def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
     Raises:
         TrainingError: If the ``evaluation.json`` that is there cannot be read.
     """
-    new = {_key(record) for record in records}
-    kept = [record for record in read_records(folder) if _key(record) not in new]
+    new = {_identity(record) for record in records}
+    kept = [record for record in read_records(folder) if _identity(record) not in new]
     everything = [*kept, *records]
     contents = {
         JSON_NAME: json.dumps({"results": everything}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
@@ -97,6 +97,10 @@ def format_table(record: dict[str, Any]) -> str:
 
 def _key(record: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in _KEY)
+
+
+def _identity(record: dict[str, Any]) -> tuple[Any, ...]:
+    return *_key(record), record.get("images_sha256")
 
 
 def _percent(value: float | None) -> str:

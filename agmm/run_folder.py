@@ -25,6 +25,7 @@ from agmm.config import TrainConfig
 from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.evaluate import EvalResult
+from agmm.evaluation_files import CONFUSION_NAME, CSV_NAME, JSON_NAME
 from agmm.given_files import STATE_NAME, WEIGHTS_NAME
 from data_manifests import Manifest, __version__
 from data_manifests.folder_lock import FolderLock
@@ -37,7 +38,10 @@ LOG_NAME = "log.csv"
 VALIDATION_NAME = "validation.json"
 TENSORBOARD_NAME = "tensorboard"
 
-_FILES = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
+#: All that a training and its evaluation leave, and that a new training in the same folder clears away.
+_FILES = (
+    STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME, JSON_NAME, CSV_NAME, CONFUSION_NAME,
+)  # fmt: skip
 
 
 def manifest_sha256(manifest: Manifest) -> str:

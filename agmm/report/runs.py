@@ -385,9 +385,9 @@ def _protocol_options(protocol: str) -> list[str]:
     return [*options, *(["--crf"] if protocol.endswith("dense CRF") else [])]
 
 
-def _scores(run: Run, split: str, protocol: str | None) -> dict[tuple[str, str, int], dict[str, Any]]:
+def _scores(run: Run, split: str, protocol: str | None) -> dict[tuple[Any, ...], dict[str, Any]]:
     return {
-        (record["dataset"], record["protocol"], record["num_images"]): record
+        (record["dataset"], record["protocol"], record["num_images"], record.get("images_sha256")): record
         for record in run.records
         if record["split"] == split
         and record["protocol"] != MIXTURE_PROTOCOL

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import dataclasses
 import json
 from pathlib import Path
@@ -39,7 +40,9 @@ def test_writes_the_scores_of_the_loaded_network(run: Path, manifest: Manifest) 
     (record,) = evaluate_run(run, manifest, device="cpu")
     expected = evaluate_rows(load_run(run).model, manifest, manifest.rows_of("val")).to_dict()
     about = {"dataset": "tiny", "split": "val", "manifest": "../data/manifest.csv", "epoch": 2}
-    assert record == about | {"weights": "weights.safetensors"} | expected
+    ids = "\n".join(sorted(row.image_id for row in manifest.rows_of("val")))
+    images = hashlib.sha256(ids.encode()).hexdigest()[:16]
+    assert record == about | {"weights": "weights.safetensors", "images_sha256": images} | expected
     assert json.loads((run / "evaluation.json").read_text()) == {"results": [record]}
     lines = rows_of(run / "evaluation.csv")
     assert [line["class"] for line in lines] == ["c0", "c1", "c2", "c3"]
@@ -105,6 +108,15 @@ def record(**changes: object) -> dict[str, object]:
         "dataset": "d", "split": "val", "protocol": "p", "num_images": 2, "miou": 0.75, "pixel_accuracy": 0.9,
         "boundary_miou": None, "classes": classes, "confusion": [[3, 1], [0, 0]],
     } | changes  # fmt: skip
+
+
+def test_two_splits_of_one_name_and_size_stand_side_by_side(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    for number, chosen in enumerate((0, 1, 0)):
+        rows = [row for row in manifest.rows if row.split == "train"]
+        one = Manifest(manifest.path.with_name(f"one{number}.csv"), (rows[chosen],), manifest.info)
+        evaluate_run(run, one, split="train", device="cpu", out_dir=tmp_path)
+    records = read_records(tmp_path)
+    assert [Path(record["manifest"]).name for record in records] == ["one1.csv", "one2.csv"]
 
 
 def test_table_is_in_per_cent_with_a_dash_for_absent_classes() -> None:

@@ -312,6 +312,18 @@ def test_an_interruption_before_the_first_checkpoint_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_training_that_is_replaced_takes_its_scores_along(
+    manifest: Manifest, undisturbed: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    for name in ("evaluation.json", "evaluation.csv", "confusion.csv"):
+        (run / name).touch()
+    (run / "notes.txt").touch()
+    train_network(manifest, replace(CONFIG, epochs=1), run, overwrite=True, quiet=True)
+    assert {"config.toml", "notes.txt"} <= (left := {path.name for path in run.iterdir()})
+    assert not {name for name in left if name.startswith(("evaluation", "confusion"))}
+
+
 def test_a_false_start_with_overwrite_keeps_the_earlier_training(undisturbed: Path, tmp_path: Path) -> None:
     run = shutil.copytree(undisturbed, tmp_path / "run")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
