@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data_manifests.errors import DataError, list_some
+from data_manifests.errors import DataError, counted, list_some
 from data_manifests.image_io import has_exif_rotation, read_image_size, read_mask
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts import Dataset, DatasetItem
@@ -113,8 +113,9 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
         "label_space": space.name,
         "classes": [{"train_id": i, "name": name, "images": images[i]} for i, name in enumerate(space.class_names)],
         "anomalies": [
-            *([f"{len(unlabelled)} annotations without any label: {list_some(unlabelled)}."] if unlabelled else []),
-            *([f"{len(never)} classes without any label: {list_some(never)}."] if never and annotated else []),
+            f"{counted(len(names), *noun)} without any label: {list_some(names)}."
+            for noun, names in ((("annotation",), unlabelled), (("class", "classes"), never if annotated else []))
+            if names
         ],
     }
 
@@ -167,8 +168,8 @@ def _rotation_anomalies(ids: list[str]) -> list[str]:
     if not ids:
         return []
     return [
-        f"{len(ids)} pictures have an EXIF rotation, which is ignored: {list_some(ids)}. Their masks must fit "
-        "the pixels as they are stored."
+        f"{counted(len(ids), 'picture has', 'pictures have')} an EXIF rotation, which is ignored: "
+        f"{list_some(ids)}. Their masks must fit the pixels as they are stored."
     ]
 
 
@@ -176,10 +177,10 @@ def _class_anomalies(space: LabelSpace, pixels: np.ndarray[Any, np.dtype[np.int6
     anomalies = []
     void = [image_id for image_id, labelled in zip(ids, pixels[:, :-1].sum(axis=1), strict=True) if not labelled]
     if void:
-        anomalies.append(f"{len(void)} masks are void everywhere: {list_some(void)}.")
+        anomalies.append(f"{counted(len(void), 'mask is', 'masks are')} void everywhere: {list_some(void)}.")
     never = [name for name, count in zip(space.class_names, pixels.sum(axis=0)[:-1], strict=True) if not count]
     if never and ids:
-        anomalies.append(f"{len(never)} classes occur in no mask: {list_some(never)}.")
+        anomalies.append(f"{counted(len(never), 'class occurs', 'classes occur')} in no mask: {list_some(never)}.")
     return anomalies
 
 

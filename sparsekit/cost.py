@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -172,16 +173,28 @@ def format_costs(costs: Sequence[AnnotationCost]) -> str:
                 "annotation": cost.name,
                 "images": f"{cost.num_images:,}",
                 "min/image": number(data["minutes_per_image"], 2),
-                "hours": number(data["hours"]),
+                "hours": _hours(data["hours"]),
                 "full masks: min/image": number(data["full_mask_minutes_per_image"], 2),
-                "full masks: hours": number(data["full_mask_hours"]),
-                "times as long": number(data["full_mask_ratio"]),
+                "full masks: hours": _hours(data["full_mask_hours"]),
+                "full masks: times as long": number(data["full_mask_ratio"]),
             }
         )
     names = dict.fromkeys(name for cost in costs for name, seconds in cost.seconds.items() if seconds)
     titles = {name: "absent class" if name == "class" else name.replace("_", " ") for name in names}
     parts = [
-        {"hours for": cost.name, **{titles[name]: number(cost.seconds.get(name, 0.0) / 3600, 2) for name in names}}
+        {"hours for": cost.name, **{titles[name]: _hours(cost.seconds.get(name, 0.0) / 3600) for name in names}}
         for cost in costs
     ]
     return f"{format_table(totals)}\n\n{format_table(parts)}"
+
+
+def _hours(hours: float | None) -> str:
+    """Hours to a tenth; below ten with as many digits as tell them from zero.
+
+    Example:
+        >>> _hours(123.456), _hours(1.23456), _hours(0.0123456), _hours(0.0)
+        ('123.5', '1.23', '0.012', '0.00')
+    """
+    if hours is None or hours >= 10:
+        return number(hours)
+    return number(hours, 2 if hours == 0 or hours >= 0.1 else 1 - math.floor(math.log10(hours)))

@@ -46,7 +46,7 @@ def info(
 def _format(described: dict[str, Any]) -> str:
     values = {key: value for key, value in described.items() if key not in ("classes", "anomalies") and value != ""}
     width = max(map(len, values))
-    lines = [f"{key.replace('_', ' '):{width}}  {_in_words(value)}" for key, value in values.items()]
+    lines = [f"{key.replace('_', ' '):{width}}  {_in_words(value, key)}" for key, value in values.items()]
     classes = described["classes"]
     name_width = max(len(c["name"]) for c in classes)
     lines.append(f"\n{'id':>3}  {'class':{name_width}}  {'images':>7}" + ("    share" if "share" in classes[0] else ""))
@@ -57,9 +57,13 @@ def _format(described: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: Any, name: str = "") -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')}: {_in_words(part)}" for key, part in value.items()) or "none"
+        return ", ".join(f"{key.replace('_', ' ')}: {_in_words(part, key)}" for key, part in value.items()) or "none"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        if name.endswith("share"):
+            return f"{100 * value:.4g} %"
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and name in ("sum", "fewest", "most") else str(value)

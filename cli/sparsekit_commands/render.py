@@ -9,6 +9,7 @@ import click
 
 from cli import options
 from cli.progress import progress
+from data_manifests.errors import counted
 
 
 def _rows_and_columns(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -110,7 +111,8 @@ def render(
         echo_json({"written": written, "skipped": [str(path) for path in plan.skipped]})
         return
     if plan.skipped:
-        click.echo(f"{len(plan.skipped)} figures were there already; --overwrite draws them again.", err=True)
+        were = counted(len(plan.skipped), "figure was", "figures were")
+        click.echo(f"{were} there already; --overwrite draws again.", err=True)
     for path in written[:10]:
         click.echo(path)
     if len(written) > 10:

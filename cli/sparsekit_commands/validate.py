@@ -13,6 +13,7 @@ import click
 from cli import options
 from cli.progress import progress
 from cli.reporting import echo_json
+from data_manifests.errors import counted
 
 if TYPE_CHECKING:
     from data_manifests.validate import Problem
@@ -52,9 +53,13 @@ def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_j
 
 
 def _format(path: Path, num_rows: int, problems: Sequence[Problem]) -> str:
-    if not problems:
-        return f"{path}: {num_rows} rows, no problems."
-    lines = [f"{path}: {num_rows} rows, {len(problems)} problems."]
+    from data_manifests.validate import MINOR_KINDS
+
+    num_notes = sum(problem.kind in MINOR_KINDS for problem in problems)
+    num_faults = len(problems) - num_notes
+    found = counted(num_faults, "problem") if num_faults else "no problems"
+    notes = f"; {counted(num_notes, 'note')}" if num_notes else ""
+    lines = [f"{path}: {counted(num_rows, 'row')}, {found}{notes}."]
     for kind, count in Counter(problem.kind for problem in problems).items():
         lines.append(f"\n{kind} ({count})")
         of_kind = [problem for problem in problems if problem.kind == kind]

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli.sparsekit_cli import main
+from data_manifests import Mark
 from tests import miniature_datasets as mini
 from tests.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
@@ -57,15 +58,16 @@ class TestDataset:
         wrong_ids, wrong_size, void = described["anomalies"]
         assert "b.png: ids 9 are outside the label space" in wrong_ids
         assert "d.png: mask is 1x1 but its picture is 2x2 (width x height)" in wrong_size
-        assert void == "1 masks are void everywhere: c."
+        assert void == "1 mask is void everywhere: c."
         assert [c["images"] for c in described["classes"]] == [1, 1, 1]
 
     def test_pictures_of_a_turned_camera_are_told(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 3
         Image.new("RGB", (3, 2)).save(mini.make_generic(tmp_path) / "images" / "b.jpg", exif=exif)
-        (rotated,) = info(tmp_path)["anomalies"]
-        assert rotated.startswith("1 pictures have an EXIF rotation, which is ignored: b.")
+        no_classes, rotated = info(tmp_path)["anomalies"]
+        assert no_classes.startswith("no classes.csv in ")
+        assert rotated.startswith("1 picture has an EXIF rotation, which is ignored: b.")
 
     def test_masks_without_a_list_are_told(self, tmp_path):
         assert any("stand in no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])
@@ -79,7 +81,15 @@ class TestDataset:
             mini.save_mask(tmp_path / "masks" / f"x{i:02}.png", [[0]])
         described = info(tmp_path)
         assert described["sizes"]["3 other sizes"] == 3
-        assert described["anomalies"][10] == "3 more masks or pictures cannot be used."
+        assert described["anomalies"][11] == "3 more masks or pictures cannot be used."
+
+    def test_numbers_are_written_for_people(self, tmp_path):
+        marks = [[Mark("click", 0, i // 60, i % 60) for i in range(3000)]]
+        manifest = tiny_manifest(tmp_path, [np.zeros((60, 60), np.uint8)], marks=marks)
+        text = sparsekit("info", manifest.path).stdout
+        assert "sum: 3,000, per image: 3,000, fewest: 3,000, most: 3,000, share: 83.33 %" in text
+        mini.make_generic(tmp_path / "mine")
+        assert "void share 16.67 %" in " ".join(sparsekit("info", tmp_path / "mine").stdout.split())
 
     def test_classes_from_a_toml(self, tmp_path):
         (tmp_path / "classes.toml").write_text('[[classes]]\nname = "all"\nclass_ids = [0, 1, 4]\n')
@@ -124,7 +134,7 @@ class TestManifest:
         assert described["splits"] == {"train": 2, "val": 1} and described["annotated"] == {"train": 2}
         assert described["labelled_pixels"] == {"sum": 4, "per_image": 2, "fewest": 2, "most": 2, "share": 4 / 128}
         assert [c["images"] for c in described["classes"]] == [2, 2, 0]
-        assert described["anomalies"] == ["1 classes without any label: class_2."]
+        assert described["anomalies"] == ["1 class without any label: class_2."]
 
     def test_annotations_without_a_label(self, tmp_path):
         tiny_manifest(tmp_path, (SCENE, SCENE), marks=[[], []])

@@ -26,7 +26,7 @@ def test_writes_figures_then_skips_them(tmp_path: Path) -> None:
     code, out, _ = run(manifest, "--out", tmp_path / "f")
     assert code == 0 and out.split() == [str(tmp_path / f"f/image_{i}.png") for i in (0, 1)]
     code, out, err = run(manifest, "--out", tmp_path / "f")
-    assert code == 0 and out == "" and "2 figures were there already; --overwrite draws them again." in err
+    assert code == 0 and out == "" and "2 figures were there already; --overwrite draws again." in err
     code, out, err = run(manifest, "--out", tmp_path / "f", "--dot-size", 5)
     assert (
         code == 1

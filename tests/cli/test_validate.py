@@ -47,6 +47,10 @@ def test_what_does_no_harm_is_told_but_does_not_fail(folder):
     (folder / "marks.csv").unlink()
     result = sparsekit("validate", folder)
     assert result.exit_code == 0 and "no_marks (1)" in result.stdout
+    assert result.stdout.startswith(f"{folder / 'manifest.csv'}: 2 rows, no problems; 1 note.\n")
+    (folder / "data/images/image_0.png").unlink()
+    result = sparsekit("validate", folder)
+    assert result.exit_code == 1 and "2 rows, 1 problem; 1 note.\n" in result.stdout
 
 
 def test_a_long_list_is_cut(tmp_path):

@@ -108,7 +108,7 @@ class TestCommand:
         costs = [annotation_cost(first, model), annotation_cost(second, model)]
         assert result.stdout == format_costs(costs) + "\n"
         # One absent class and two first clicks in each image: 5.8 s.
-        assert result.stdout.splitlines()[1].split() == ["a", "2", "0.10", "0.0", "10.00", "0.3", "103.4"]
+        assert result.stdout.splitlines()[1].split() == ["a", "2", "0.10", "0.0032", "10.00", "0.33", "103.4"]
         printed = json.loads(self.run(first.path, "--seconds-per-full-mask", 600, "--json").stdout)
         assert printed == [costs[0].to_dict()]
 
