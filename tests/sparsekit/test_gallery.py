@@ -87,7 +87,7 @@ def test_numbers_classes_and_totals(tmp_path: Path) -> None:
     ]
     assert [series["classes"] for series in data["pictures"][0]["series"]] == [[0, 1], [2]]
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (tmp_path / "g.html").read_text()))
-    # manifest, images, marks, per image, labelled pixels, share of 128 pixels, classes reached
+    # manifest, images, marks, per image, labelled pixels, share of 128 pixels, classes with labels
     assert " few 2 4 2.0 4 3.1 % 2 of 3 " in text and " more 2 1 0.5 1 0.78 % 1 of 3 " in text
     # class, then images and marks in each manifest
     assert " class_0 2 2 0 0 " in text and " class_2 0 0 1 1 " in text
