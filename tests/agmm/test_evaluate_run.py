@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
