@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from data_manifests import LabelMap, Mark
 from sparsekit.randomness import ImageStream
-
-#: Rows looked at at once: memory just freed serves again.
-_STRIP = 128
 
 
 def sample_clicks(
@@ -44,7 +42,7 @@ def sample_clicks(
         raise ValueError(f"Expected label_map of shape (H, W), got {label_map.shape}; is this a colour-coded map?")
     if clicks_per_image < 1:
         raise ValueError(f"clicks_per_image must be at least 1, got {clicks_per_image}.")
-    pixels = _PixelRanks(label_map, unlabelled_value)
+    pixels = _PixelRanks(label_map != unlabelled_value)
     positions = [pixels.locate(rank) for rank in draw_distinct(pixels.count, clicks_per_image, rng)]
     return [Mark("click", int(label_map[row, col]), row, col) for row, col in positions]
 
@@ -66,22 +64,19 @@ def draw_distinct(population: int, count: int, rng: ImageStream) -> Iterator[int
 
 
 class _PixelRanks:
-    """The annotated pixels of a label map numbered in reading order, without listing all of them."""
+    """The pixels of a mask numbered in reading order, without listing all of them."""
 
-    def __init__(self, label_map: LabelMap, unlabelled_value: int) -> None:
-        self._label_map, self._void = label_map, unlabelled_value
-        self._first_rank = [0]  # of each row, and the count of all behind them
-        for top in range(0, len(label_map), _STRIP):
-            annotated = label_map[top : top + _STRIP] != unlabelled_value
-            in_row = cv2.reduce(annotated.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-            self._first_rank += (np.cumsum(in_row, dtype=np.int64) + self._first_rank[-1]).tolist()
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        self._mask = mask
+        in_row = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+        self._first_rank = [0, *np.cumsum(in_row, dtype=np.int64).tolist()]
 
     @property
     def count(self) -> int:
-        """Annotated pixels."""
+        """Pixels of the mask."""
         return self._first_rank[-1]
 
     def locate(self, rank: int) -> tuple[int, int]:
         """Row and column of the pixel with this number."""
         row = bisect_right(self._first_rank, rank) - 1
-        return row, int(np.flatnonzero(self._label_map[row] != self._void)[rank - self._first_rank[row]])
+        return row, int(np.flatnonzero(self._mask[row])[rank - self._first_rank[row]])
