@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from data_manifests.image_io import atomic_path
+from data_manifests.figure_style import LINE, SERIES_COLORS, TEXT_WIDTH, save_figure, styled
 from sparsekit.errors import AnnotationError
 from sparsekit.stats import PERCENTILES, AnnotationStats
 from sparsekit.tables import format_table, number, percent
@@ -77,7 +76,11 @@ def check_figure_path(path: Path) -> None:
 
 
 def draw_stats(all_stats: Sequence[AnnotationStats], path: Path) -> None:
-    """Draw annotations side by side: coverage and reach of each class, and the distance to the border.
+    """Draw annotations side by side, as wide as the text of a paper: dots in a row for each class, and curves below.
+
+    The dots tell the share of the class's pixels that is labelled, and of its images and regions that are reached; on
+    the first axis, which is logarithmic, a class without labels has no dot. Below stands the distance of the labels to
+    the border of their class. Classes that occur nowhere are left out.
 
     Args:
         all_stats: One or several annotations, of equal or different classes.
@@ -88,55 +91,89 @@ def draw_stats(all_stats: Sequence[AnnotationStats], path: Path) -> None:
         ValueError: If the path ends in neither .png nor .pdf.
     """
     check_figure_path(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    tables = [{row["class"]: row for row in stats.rows()} for stats in all_stats]
     names = list(dict.fromkeys(name for stats in all_stats for name in stats.classes))
-    figure = Figure(figsize=(12, 4 + 0.28 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 2)
-    _draw_bars(axes[0, 0], all_stats, names, "share_of_annotated", "labelled pixels, % of the class", log=True)
-    _draw_bars(axes[0, 1], all_stats, names, "images_reached_share", "images in which the class is reached, %")
-    _draw_bars(axes[1, 0], all_stats, names, "regions_reached_share", "regions reached, %")
-    _draw_border_distances(axes[1, 1], all_stats)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    format_ = path.suffix.lower()[1:]
-    with atomic_path(path) as partial:
-        # Without the date, equal statistics give an equal file.
-        metadata = {"CreationDate": None} if format_ == "pdf" else {"Software": None}
-        figure.savefig(partial, format=format_, dpi=150, metadata=metadata)
+    names = [n for n in names if any(t[n]["images"] or t[n]["labelled_pixels"] for t in tables if n in t)] or names
+    class_height = 0.09 + 0.05 * len(all_stats)  # in inches
+    with styled():
+        height = max(0.6, class_height * len(names))
+        figure = Figure(figsize=(TEXT_WIDTH, height + 2.5), layout="constrained")
+        grid = figure.add_gridspec(2, 3, height_ratios=(height + 0.4, 1.4))
+        first = figure.add_subplot(grid[0, 0])
+        _draw_dots(first, tables, names, "share_of_annotated", "pixels labelled, %", log=True)
+        for column, (key, title) in enumerate(
+            (("images_reached_share", "images reached, %"), ("regions_reached_share", "regions reached, %")), start=1
+        ):
+            axes = figure.add_subplot(grid[0, column], sharey=first)
+            _draw_dots(axes, tables, names, key, title)
+            axes.tick_params(labelleft=False)
+        first.set_yticks(range(len(names)), names)
+        first.set_ylim(len(names) - 0.5, -0.5)
+        _draw_border_distances(figure.add_subplot(grid[1, :]), all_stats)
+        handles = [
+            first.plot([], [], "o", markersize=3.5, color=_color(i), label=stats.name)[0]
+            for i, stats in enumerate(all_stats)
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=3, handletextpad=0.1)
+    save_figure(figure, path)
 
 
-def _draw_bars(
-    axes: Axes, all_stats: Sequence[AnnotationStats], names: list[str], column: str, title: str, *, log: bool = False
+def _color(number: int) -> str:
+    return SERIES_COLORS[number % len(SERIES_COLORS)]
+
+
+def _draw_dots(
+    axes: Axes,
+    tables: Sequence[dict[str, dict[str, Any]]],
+    names: list[str],
+    column: str,
+    title: str,
+    *,
+    log: bool = False,
 ) -> None:
-    height = 0.8 / len(all_stats)
-    any_above_zero = False
-    for i, stats in enumerate(all_stats):
-        values = {row["class"]: row[column] for row in stats.rows()}
-        shares = [100 * (values.get(name) or 0) for name in names]
-        any_above_zero |= any(shares)
-        axes.barh(np.arange(len(names)) + (i + 0.5) * height - 0.4, shares, height, label=stats.name)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set_title(title, fontsize="medium")
-    axes.grid(axis="x", alpha=0.3)
+    axes.hlines(range(len(names)), 0, 1, transform=axes.get_yaxis_transform(), color=LINE, linewidth=0.5, zorder=0)
+    drawn: list[float] = []
+    for i, table in enumerate(tables):
+        shift = 0.7 * ((i + 0.5) / len(tables) - 0.5)
+        shares = [(row, table[name][column]) for row, name in enumerate(names) if name in table]
+        dots = [(100 * value, row + shift) for row, value in shares if value is not None and (value or not log)]
+        if dots:  # no dots at all would leave the layout without a size
+            axes.plot([x for x, _ in dots], [y for _, y in dots], "o", markersize=3.5, color=_color(i), clip_on=False)
+        drawn += [x for x, _ in dots]
+    axes.set_title(title)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
     if not log:
         axes.set_xlim(0, 100)
-    elif any_above_zero:
-        axes.set_xscale("log")
+    elif drawn:
+        _scale_log(axes, min(drawn), max(drawn))
+
+
+def _scale_log(axes: Axes, least: float, most: float) -> None:
+    """A logarithmic x axis over whole powers of ten, with plain numbers."""
+    exponents = range(
+        math.floor(math.log10(least)), max(math.ceil(math.log10(most)), math.floor(math.log10(least)) + 1) + 1
+    )
+    axes.set_xscale("log")
+    axes.set_xlim(10.0 ** exponents[0], 10.0 ** exponents[-1])
+    axes.set_xticks([10.0**e for e in exponents], [f"{10.0**e:g}" for e in exponents])
+    axes.minorticks_off()
 
 
 def _draw_border_distances(axes: Axes, all_stats: Sequence[AnnotationStats]) -> None:
-    for stats in all_stats:
+    farthest = 0.0
+    for i, stats in enumerate(all_stats):
         tenths = stats.total.border
         values = sorted(tenths)
         shares = [100 * n / tenths.total() for n in accumulate(tenths[v] for v in values)]
-        axes.step([v / 10 for v in values], shares, where="post", label=stats.name)
-        if values:
-            axes.set_xscale("log")
-    axes.set_title("labelled pixels at most so far from their class's border, %", fontsize="medium")
-    axes.set_xlabel("pixels")
+        axes.step([v / 10 for v in values], shares, where="post", color=_color(i))
+        farthest = max([farthest, *(v / 10 for v in values)])
+    if farthest:
+        _scale_log(axes, 1.0, farthest)  # no label is nearer than 1 pixel
+    axes.set_xlabel("distance to the border of the class, at most, pixels")
+    axes.set_ylabel("labelled pixels, %")
     axes.set_ylim(0, 100)
-    axes.grid(alpha=0.3)
+    axes.grid(color=LINE, linewidth=0.5)
+    axes.set_axisbelow(True)

@@ -15,7 +15,7 @@ from skimage.measure import label
 
 from cli.sparsekit_cli import main
 from data_manifests import ManifestError, Mark, read_manifest
-from data_manifests.image_io import encode_label_map
+from data_manifests.image_io import encode_label_map, read_image_size
 from sparsekit.annotated import annotated_images, count_annotated
 from sparsekit.errors import AnnotationError
 from sparsekit.stats import AnnotationStats, ClassStats, annotation_stats, measure_image, percentile
@@ -303,6 +303,32 @@ def test_the_figure_is_the_same_each_time(tmp_path):
         for path in paths:
             draw_stats(stats, path)
         assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_the_figure_is_as_wide_as_a_page_and_has_a_row_for_each_class_that_occurs(tmp_path):
+    def height(num_classes, num_present):
+        mask = np.arange(num_present, dtype=np.uint8)[:, None].repeat(8, 1)
+        manifest = tiny_manifest(tmp_path / "m", [mask], [[]], label_space=numbered_space(num_classes))
+        draw_stats([annotation_stats(manifest)], tmp_path / "one.png")
+        height, width = read_image_size(tmp_path / "one.png")
+        assert width == 6.9 * 300
+        return height
+
+    assert height(8, 8) == height(30, 8) < height(30, 20)
+
+
+def test_a_class_is_drawn_where_its_numbers_are(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("sparsekit.stats_report.save_figure", lambda figure, path: seen.append(figure))
+    classes = {"road": ClassStats(images=4, images_reached=3, pixels=200, labelled=1), "sky": ClassStats(images=2)}
+    draw_stats([AnnotationStats("demo", 4, 1000, classes)], tmp_path / "x.png")
+    pixels, images, regions = seen[0].axes[:3]
+    dots = [[xy for line in axes.lines for xy in line.get_xydata().tolist()] for axes in (pixels, images, regions)]
+    # No label on the sky: no dot on the logarithmic axis. No regions: no share of them.
+    assert dots == [[[0.5, 0.0]], [[75.0, 0.0], [0.0, 1.0]], []]
+    assert pixels.get_xscale() == "log" and images.get_xlim() == (0, 100)
+    assert [label.get_text() for label in pixels.get_xticklabels()] == ["0.1", "1"]
+    assert [label.get_text() for label in pixels.get_yticklabels()] == ["road", "sky"]
 
 
 def test_a_figure_of_nothing_can_be_drawn(tmp_path):
