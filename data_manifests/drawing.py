@@ -27,7 +27,8 @@ def colorize(label_map: LabelMap, label_space: LabelSpace, image: Image | None =
         opacity: Share of the class colour, 0..1.
 
     Returns:
-        RGB, uint8, shape (H, W, 3); void is light grey, or the bare picture where blended.
+        RGB, uint8, shape (H, W, 3); void is light grey. Where blended, void and a black class, as VOC's background is,
+        leave the bare picture.
     """
     labelled = label_map != label_space.unlabelled_value
     palette = np.vstack([label_space.palette, np.array([VOID_COLOR], np.uint8)])
@@ -35,7 +36,8 @@ def colorize(label_map: LabelMap, label_space: LabelSpace, image: Image | None =
     if image is None or opacity >= 1:
         return colored
     blended = cv2.addWeighted(colored, opacity, image, 1 - opacity, 0)
-    return np.where(labelled[..., None], blended, image).astype(np.uint8)
+    shown = labelled & colored.any(axis=2)
+    return np.where(shown[..., None], blended, image).astype(np.uint8)
 
 
 def draw_dot(canvas: Image, row: float, col: float, size: float, color: Color, rim: Color | None = None) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from data_manifests import known_label_space
+from data_manifests import LabelClass, LabelSpace, known_label_space
 from data_manifests.drawing import VOID_COLOR, Image, colorize, draw_dot, paint_pixels, rim_color, rim_width
 from tests.sparsekit.conftest import letters, numbered_space
 
@@ -129,6 +129,14 @@ def test_colorize_plain_and_blended() -> None:
     blended = colorize(label_map, space, plain(2, 2, 100), 0.25).astype(int)
     assert np.abs(blended[0] - (0.25 * space.palette[:2] + 75)).max() <= 1
     assert (blended[1, 1] == 100).all()
+
+
+def test_a_black_class_does_not_darken_the_picture() -> None:
+    space = LabelSpace("demo", (LabelClass("background", (0, 0, 0), (0,)), LabelClass("cat", (64, 0, 0), (1,))))
+    label_map = np.array([[0, 1, 255]], np.uint8)
+    image = np.full((1, 3, 3), 100, np.uint8)
+    assert colorize(label_map, space, image, 0.5).tolist() == [[[100] * 3, [82, 50, 50], [100] * 3]]
+    assert colorize(label_map, space, image, 1.0)[0, 0].tolist() == [0, 0, 0]
 
 
 def test_colorize_beyond_255_classes() -> None:
