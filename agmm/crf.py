@@ -8,28 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agmm.errors import TrainingError
+from agmm.requirements import require_crf
 
 # The values of DeepLab's own evaluation on VOC, as most papers on weak supervision use them.
 _ITERATIONS = 10
 _SMOOTHNESS = {"sxy": 3, "compat": 3}
 _APPEARANCE = {"sxy": 67, "srgb": 3, "compat": 4}
-
-
-def require_crf() -> None:
-    """Import the package that computes the CRF.
-
-    Raises:
-        TrainingError: If pydensecrf2 is not installed.
-    """
-    try:
-        import pydensecrf.densecrf
-    except ImportError as error:
-        raise TrainingError(
-            f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
-            "pip install pydensecrf2"
-        ) from error
-    del pydensecrf
 
 
 def refine(images: Tensor, probs: Tensor) -> Tensor:

@@ -29,6 +29,20 @@ def require_checkpoint(path: Path) -> Path:
     return path
 
 
+def require_no_training(run_dir: Path) -> None:
+    """Check that a new training has the folder for itself.
+
+    Raises:
+        TrainingError: If it holds a checkpoint; says how to go on with it or to replace it.
+    """
+    there = [name for name in (STATE_NAME, WEIGHTS_NAME) if (run_dir / name).exists()]
+    if there:
+        go_on = f"Go on with it by --resume {run_dir}, choose" if STATE_NAME in there else "Choose"
+        raise TrainingError(
+            f"{run_dir}: already holds a training ({there[0]}). {go_on} another --out, or replace it with --overwrite."
+        )
+
+
 def weights_path(run: Path) -> Path:
     """The weights file of a run: the path itself, or the file in the run's folder.
 

@@ -1,4 +1,4 @@
-"""Say clearly what is wrong where PyTorch, torchvision or timm is missing or does not fit."""
+"""Say clearly what is wrong where PyTorch, torchvision, timm or the CRF is missing or does not fit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from agmm.errors import TrainingError
 _INSTALL = "pip install 'sparsekit[train]'"
 
 
-def require_training_packages() -> None:
+def require_training_packages(*, crf: bool = False) -> None:
     """Import torch, torchvision and timm.
+
+    Args:
+        crf: Import the package of the dense CRF as well, and first, as the others take seconds.
 
     Raises:
         TrainingError: If one of them is not installed, or if the installed torchvision was built for another torch.
     """
+    if crf:
+        require_crf()
     try:
         import torch
     except ImportError as error:
@@ -34,3 +39,19 @@ def require_training_packages() -> None:
     except ImportError as error:
         raise TrainingError(f"agmm needs timm, which cannot be imported ({error}). Install it: {_INSTALL}") from error
     del torchvision, timm
+
+
+def require_crf() -> None:
+    """Import the package that computes the dense CRF.
+
+    Raises:
+        TrainingError: If pydensecrf2 is not installed.
+    """
+    try:
+        import pydensecrf.densecrf
+    except ImportError as error:
+        raise TrainingError(
+            f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
+            "pip install pydensecrf2"
+        ) from error
+    del pydensecrf

@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from agmm.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
 from agmm.config import PseudoClasses, TrainConfig
-from agmm.crf import require_crf
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.given_files import STATE_NAME, weights_path
 from agmm.inference import Protocol
 from agmm.pseudo_labels import wait_for_all, write_pseudo_labels
+from agmm.requirements import require_crf
 from agmm.run_folder import manifest_sha256, require_free
 from agmm.train import resumed_config, train_network
 from data_manifests import Manifest

@@ -1,1 +1,4 @@
 """Figures, tables and a page about trainings, from their run folders."""
+
+#: The page in a report's folder.
+PAGE_NAME = "index.html"

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
+from agmm.report import PAGE_NAME
 from agmm.report.figures import draw_training_curves, plot_gmm_predictions, plot_qualitative
 from agmm.report.page import PagePictures, PageSummary, write_page
 from agmm.report.predictions import PredictedRow, predict_rows
@@ -20,7 +21,6 @@ from agmm.report.tsne import MAX_RUNS, plot_tsne, sample_pixels
 from data_manifests import DataError, Manifest, ManifestRow
 from data_manifests.viewer import check_jinja
 
-PAGE_NAME = "index.html"
 FIGURES_NAME = "figures"
 NUM_FIGURES = 4
 

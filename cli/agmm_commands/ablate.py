@@ -110,13 +110,10 @@ def ablate(
             raise click.UsageError("Give the manifests to train on.")
         manifests = [read_manifest(path) for path in paths]
         config = read_settings({**flags, "config_path": flags["config_path"] or study.base})
-        require_training_packages()
+        require_training_packages(crf=refine == "crf")
         from agmm.ablate import REPORT_NAME, RESULTS_NAME, annotation_names, run_study
-        from agmm.crf import require_crf
         from agmm.inference import make_protocol
 
-        if refine == "crf":
-            require_crf()  # now, not when the first stage of a run is trained
         scored_split, pseudo = split or study.split or "val", pseudo_protocol or study.pseudo_protocol or "multi-scale"
         try:
             rows = run_study(

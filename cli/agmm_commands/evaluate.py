@@ -42,7 +42,7 @@ def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
     weights_path(run)
     source = read_manifest(manifest)
     num_images = len(source.rows_of(settings["split"])[: settings["limit"]])
-    require_training_packages()
+    require_training_packages(crf=settings["crf"])
     from agmm.evaluate_run import evaluate_run
     from agmm.evaluation_files import format_table
     from agmm.run_folder import RUN_NAME

@@ -38,7 +38,7 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     weights_path(run)
     pictures = find_pictures(images, out_dir)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)
-    require_training_packages()
+    require_training_packages(crf=settings["crf"])
     from agmm.predict import predict_pictures
 
     with usage_errors(), progress(len(pictures)) as advance:

@@ -58,20 +58,21 @@ def report(
     figures as PNG and PDF. Scores are those that `agmm evaluate` has written. It needs the extra 'figures'.
     """
     from agmm.given_files import weights_path
+    from agmm.report import PAGE_NAME
     from agmm.requirements import require_training_packages
     from data_manifests import DataError, read_manifest
 
     for run in runs:
         weights_path(run)
     manifest = read_manifest(manifest_path)
+    if (out_dir / PAGE_NAME).exists() and not overwrite:
+        raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
     require_training_packages()
     from agmm.distributed import choose_device
-    from agmm.report.folder import NUM_FIGURES, PAGE_NAME, write_report
+    from agmm.report.folder import NUM_FIGURES, write_report
     from agmm.report.pictures import choose_rows
     from agmm.report.runs import read_runs, scored_split
 
-    if (out_dir / PAGE_NAME).exists() and not overwrite:
-        raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
     with usage_errors():
         found = read_runs(runs, names)
     split = split or scored_split(found)

@@ -88,7 +88,7 @@ def stages(
 
     source = read_manifest(manifest)
     config = read_settings(flags)
-    require_training_packages()
+    require_training_packages(crf=refine == "crf")
     from agmm.inference import make_protocol
     from agmm.losses import resolve_options
     from agmm.stages import SEG_ONLY, run_stages

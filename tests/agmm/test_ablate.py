@@ -383,7 +383,7 @@ def test_a_missing_crf_is_told_at_once(manifest: Manifest, tmp_path: Path, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(agmm.ablate, "run_study", run_study)
-    monkeypatch.setattr("agmm.crf.require_crf", lambda: None)
+    monkeypatch.setattr("agmm.requirements.require_crf", lambda: None)
     for refine in ("crf", "none"):
         invoke(*arguments, "--refine", refine)
     assert [text.endswith(", dense CRF") for text in seen] == [True, False]

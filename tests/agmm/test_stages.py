@@ -236,7 +236,8 @@ def test_a_missing_crf_is_told_before_the_first_stage(
 def test_refined_labels_through_the_command(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agmm.stages.require_crf", lambda: None)
+    for module in ("stages", "requirements"):
+        monkeypatch.setattr(f"agmm.{module}.require_crf", lambda: None)
     monkeypatch.setattr("agmm.pseudo_labels.refine", lambda _, probs: probs)
     (tmp_path / "fast.toml").write_text(fast_config().to_toml())
     words = ["stages", str(manifest.path), "--config", str(tmp_path / "fast.toml"), "--out", str(tmp_path / "mt")]

@@ -14,6 +14,7 @@ from tests.agmm.conftest import tiny_manifest
 _PROGRAM = """
 import json, sys
 from click.testing import CliRunner
+sys.modules["pydensecrf"] = None  # as if it were not installed
 from cli.agmm_cli import main
 result = CliRunner().invoke(main, sys.argv[1:])
 print(json.dumps([result.exit_code, result.stderr, "torch" in sys.modules]))
@@ -27,6 +28,15 @@ print(json.dumps([result.exit_code, result.stderr, "torch" in sys.modules]))
         ("train {manifest} --config absent.toml", "absent.toml: no such file; --config takes a TOML file"),
         ("train {manifest} --encoder-weights absent.pth", "absent.pth: no such file of encoder weights"),
         ("train {manifest} --resume absent", "absent/state.safetensors: no such checkpoint"),
+        (
+            "train {manifest} --out {run}",
+            "already holds a training (state.safetensors). Go on with it by --resume",
+        ),
+        ("evaluate {weights} {manifest} --split train --crf", "The dense CRF needs a package"),
+        ("predict {weights} {folder} --out out --crf", "The dense CRF needs a package"),
+        ("stages {manifest} --refine crf", "The dense CRF needs a package"),
+        ("ablate {manifest} --table 2 --refine crf", "The dense CRF needs a package"),
+        ("report {weights} --manifest {manifest} --out {run}", "index.html: is there already."),
         ("stages absent", "absent: no such manifest."),
         ("stages {manifest} --config absent.toml", "absent.toml: no such file"),
         ("ablate absent --table 2", "absent: no such manifest."),
@@ -50,7 +60,11 @@ def test_told_before_torch_is_imported(tmp_path: Path, arguments: str, message: 
     manifest = tiny_manifest(tmp_path / "data", num_images=1)
     weights = tmp_path / "weights.safetensors"
     weights.touch()
-    places = {"manifest": manifest, "folder": tmp_path / "data", "weights": weights}
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("state.safetensors", "index.html"):
+        (run / name).touch()
+    places = {"manifest": manifest, "folder": tmp_path / "data", "weights": weights, "run": run}
     words = [word.format_map(places) for word in arguments.split()]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
