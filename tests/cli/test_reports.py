@@ -16,6 +16,7 @@ from agmm.evaluate_run import evaluate_run
 from agmm.report.page import PagePictures, write_page
 from agmm.report.predictions import predict_rows
 from agmm.report.runs import read_runs
+from cli import progress
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import Mark, read_manifest, write_manifest
@@ -28,6 +29,12 @@ from tests.real_data import real_data
 def run(*arguments: object) -> tuple[int, str, str]:
     result = CliRunner().invoke(main, list(map(str, arguments)))
     return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(autouse=True)
+def _no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine."""
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", float("inf"))
 
 
 @pytest.fixture(scope="module")
@@ -67,27 +74,13 @@ def test_report(town: Path, tmp_path: Path) -> None:
 
 
 def test_report_counts_its_pictures_and_figures(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bars: list[tuple[int, str]] = []
-
-    class Bar:
-        def __init__(self, total: int, unit: str, **_: object) -> None:
-            self.done, self.total, self.unit = 0, total, unit
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            assert self.done == self.total
-            bars.append((self.total, self.unit))
-
-        def update(self) -> None:
-            self.done += 1
-
-    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     code, _, err = run(
         "report", town / "seg", town / "agmm", "--manifest", town / "data", "--out", tmp_path, "--device", "cpu"
     )
-    assert (code, err) == (0, "") and bars == [(4, "figure"), (8, "image")]
+    images = [f"{number} of 8 images" for number in range(1, 9)]
+    figures = [f"{number} of 4 figures" for number in range(1, 5)]
+    assert code == 0 and [line.partition(",")[0] for line in err.splitlines()] == images + figures
 
 
 def test_report_warns_of_missing_scores(town: Path, tmp_path: Path) -> None:
