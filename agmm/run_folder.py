@@ -26,15 +26,13 @@ from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.evaluate import EvalResult
 from agmm.evaluation_files import CONFUSION_NAME, CSV_NAME, JSON_NAME
-from agmm.given_files import STATE_NAME, WEIGHTS_NAME
+from agmm.given_files import LOG_NAME, RUN_NAME, STATE_NAME, WEIGHTS_NAME, require_no_training
 from data_manifests import Manifest, __version__
 from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
 from data_manifests.paths import name_from
 
 CONFIG_NAME = "config.toml"
-RUN_NAME = "run.json"
-LOG_NAME = "log.csv"
 VALIDATION_NAME = "validation.json"
 TENSORBOARD_NAME = "tensorboard"
 
@@ -90,20 +88,14 @@ def require_free(run_dir: Path, overwrite: bool) -> None:
     Raises:
         TrainingError: If it holds a training, or settings that no training wrote, and ``overwrite`` is false.
     """
-    there = _checkpoints(run_dir)
-    if not there and not (run_dir / RUN_NAME).exists():
-        there = [path for path in [run_dir / CONFIG_NAME] if path.exists()]
-    if there and not overwrite:
-        go_on = f"Go on with it by --resume {run_dir}, choose" if (run_dir / STATE_NAME).exists() else "Choose"
-        raise TrainingError(
-            f"{run_dir}: already holds a training ({there[0].name}). {go_on} another --out, or replace it with "
-            "--overwrite."
-        )
+    if not overwrite:
+        require_no_training(run_dir)
+        if (run_dir / CONFIG_NAME).exists() and not (run_dir / RUN_NAME).exists():
+            raise TrainingError(
+                f"{run_dir}: already holds a {CONFIG_NAME} that is no training's. Choose another --out, or replace it "
+                "with --overwrite."
+            )
     _clear(run_dir)
-
-
-def _checkpoints(run_dir: Path) -> list[Path]:
-    return [path for name in (STATE_NAME, WEIGHTS_NAME) if (path := run_dir / name).exists()]
 
 
 def _clear(run_dir: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,14 +39,18 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.rc_context(STYLE)  # type: ignore[arg-type]
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG or PDF, after the path's ending; equal figures give equal bytes."""
+def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write a figure as PNG or PDF, after each path's ending; equal figures give equal bytes.
+
+    Fonts are embedded in the PDF, and lines and words stay vectors.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    kind = path.suffix.lower().lstrip(".")
-    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-    buffer = io.BytesIO()
-    with styled():
-        FigureCanvasAgg(figure)
-        figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-    write_atomically(path, buffer.getvalue())
+    for path in paths:
+        kind = path.suffix.lower().lstrip(".")
+        metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+        buffer = io.BytesIO()
+        with styled():
+            FigureCanvasAgg(figure)
+            figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
+        write_atomically(path, buffer.getvalue())

@@ -117,7 +117,7 @@ def draw_stats(all_stats: Sequence[AnnotationStats], path: Path) -> None:
             for i, stats in enumerate(all_stats)
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=3, handletextpad=0.1)
-    save_figure(figure, path)
+    save_figure(figure, [path])
 
 
 def _color(number: int) -> str:

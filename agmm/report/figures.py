@@ -14,23 +14,18 @@ from agmm.report.predictions import PredictedRow, Prediction, predict_rows
 from agmm.report.runs import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
-    DOTS_PER_INCH,
-    FAINT,
-    INK,
     LINE_HEIGHT,
-    TEXT_WIDTH,
     check_figure,
     class_legend,
     legend_height,
     new_figure,
     plain_grid,
     run_color,
-    save_figure,
     shorten,
-    styled,
 )
 from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestRow
 from data_manifests.drawing import VOID_COLOR, colorize
+from data_manifests.figure_style import DOTS_PER_INCH, FAINT, INK, TEXT_WIDTH, save_figure, styled
 
 #: A cell of a grid: a picture (three axes), a label map (two), or a picture with its sparse labels.
 _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]

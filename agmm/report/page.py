@@ -25,10 +25,10 @@ from agmm.report.pictures import (
 from agmm.report.predictions import FittedMixture, PredictedRow, Prediction, image_miou
 from agmm.report.published import published_source
 from agmm.report.runs import Run, choose_scores, describe_scores
-from agmm.report.style import RUN_COLORS
 from agmm.report.table_format import shown, signed
 from agmm.report.tables import published_of
 from data_manifests import LabelMap, LabelSpace, Manifest
+from data_manifests.figure_style import SERIES_COLORS
 from data_manifests.image_io import write_atomically
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, picture_uri
 
@@ -125,7 +125,7 @@ def write_page(
         subtitle=f"Scores: {describe_scores(scores.first)}" if scores.first else "",
         template=_TEMPLATE,
         runs=runs,
-        colors=RUN_COLORS,
+        colors=SERIES_COLORS,
         charts=_charts(runs),
         plot=plot,
         records=scores.records,

@@ -1,16 +1,14 @@
-"""How figures look: sizes, colours and fonts of all of them, and how they are written."""
+"""What the figures of trainings add to the style that all figures share (``data_manifests.figure_style``)."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agmm.errors import TrainingError
 from data_manifests import LabelClass
-from data_manifests.image_io import write_atomically
+from data_manifests.figure_style import FONT_SIZE, INK, LINE, SERIES_COLORS, styled
 from data_manifests.label_space import Color
 
 if TYPE_CHECKING:
@@ -18,31 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".pdf")
-DOTS_PER_INCH = 300
-#: Width of one column and of the whole text of a two-column paper, in inches.
-COLUMN_WIDTH, TEXT_WIDTH = 3.35, 6.9
-FONT_SIZE = 7.5
+#: Width of one column of a two-column paper, in inches.
+COLUMN_WIDTH = 3.35
 #: Height of a line of text, in inches.
 LINE_HEIGHT = FONT_SIZE / 72 * 1.5
-INK, FAINT, LINE = "#1d2129", "#5a6270", "#d5d8de"
 #: Wrong pixels; told from picture and classes by people of every colour vision.
 ERROR_COLOR = (213, 94, 0)
-#: One colour for each run, told apart by people of every colour vision (Okabe and Ito, 2008), on white and on black.
-RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08900", "#56a0d3")
-
-_RC: dict[str, Any] = {
-    "font.family": "DejaVu Sans", "font.size": FONT_SIZE, "axes.titlesize": FONT_SIZE, "axes.labelsize": FONT_SIZE,
-    "xtick.labelsize": FONT_SIZE - 1, "ytick.labelsize": FONT_SIZE - 1, "legend.fontsize": FONT_SIZE - 0.5,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": FAINT, "ytick.color": FAINT,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6, "lines.linewidth": 1.3, "axes.spines.top": False, "axes.spines.right": False,
-    "legend.frameon": False, "text.parse_math": False, "pdf.fonttype": 42, "figure.facecolor": "white",
-}  # fmt: skip
 
 
 def run_color(number: int) -> str:
     """Colour of a run by its position; they begin again after the sixth."""
-    return RUN_COLORS[number % len(RUN_COLORS)]
+    return SERIES_COLORS[number % len(SERIES_COLORS)]
 
 
 def check_figure(paths: Sequence[Path] = ()) -> None:
@@ -69,23 +53,6 @@ def new_figure(width: float, height: float, *, constrained: bool = True) -> Figu
 
     with styled():
         return Figure(figsize=(width, height), layout="constrained" if constrained else None)
-
-
-def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write a figure as PNG or PDF, after each path's ending; equal figures give equal bytes.
-
-    Fonts are embedded in the PDF, and lines and words stay vectors.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    for path in paths:
-        kind = path.suffix.lower().lstrip(".")
-        metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
-        buffer = io.BytesIO()
-        with styled():
-            FigureCanvasAgg(figure)
-            figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-        write_atomically(path, buffer.getvalue())
 
 
 def class_legend(figure: Figure, classes: Sequence[LabelClass], y: float) -> None:
@@ -136,10 +103,3 @@ def to_unit(color: Color) -> tuple[float, float, float]:
     """A colour of 0..255 as matplotlib takes it."""
     red, green, blue = color
     return red / 255, green / 255, blue / 255
-
-
-def styled() -> AbstractContextManager[None]:
-    """The style, within which axes are added and drawn."""
-    import matplotlib
-
-    return matplotlib.rc_context(_RC)  # type: ignore[arg-type]

@@ -14,20 +14,16 @@ from agmm.report.predictions import read_features
 from agmm.report.runs import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
-    INK,
-    LINE,
     LINE_HEIGHT,
-    TEXT_WIDTH,
     check_figure,
     class_legend,
     legend_height,
     new_figure,
-    save_figure,
     shorten,
-    styled,
     to_unit,
 )
 from data_manifests import LabelSpace, Manifest, ManifestRow
+from data_manifests.figure_style import INK, LINE, TEXT_WIDTH, save_figure, styled
 from data_manifests.row_files import read_row_full_mask
 
 MAX_RUNS = 3

@@ -45,7 +45,7 @@ def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
     require_training_packages(crf=settings["crf"])
     from agmm.evaluate_run import evaluate_run
     from agmm.evaluation_files import format_table
-    from agmm.run_folder import RUN_NAME
+    from agmm.given_files import RUN_NAME
 
     with usage_errors(), progress(num_images * (2 if settings["gmm"] else 1)) as advance:
         records = evaluate_run(run, source, on_image=advance, **settings)

@@ -15,9 +15,9 @@ from agmm.errors import TrainingError
 from agmm.report.figures import classes_shown, draw_gmm_predictions, draw_qualitative, draw_training_curves
 from agmm.report.predictions import predict_rows
 from agmm.report.runs import Run, read_runs
-from agmm.report.style import TEXT_WIDTH
 from agmm.report.tsne import draw_tsne, lay_out, sample_pixels
 from data_manifests import DataError, Manifest
+from data_manifests.figure_style import TEXT_WIDTH
 from data_manifests.row_files import read_row_full_mask
 from tests.agmm.conftest import tiny_label_space
 from tests.agmm.report.written_runs import LOG, write_run

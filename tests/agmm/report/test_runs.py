@@ -9,9 +9,9 @@ import pytest
 from agmm import given_files
 from agmm.errors import TrainingError
 from agmm.evaluate_run import evaluate_run
+from agmm.given_files import LOG_NAME, RUN_NAME
 from agmm.inference import Protocol, make_protocol
 from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, run_names, scored_split
-from agmm.run_folder import LOG_NAME, RUN_NAME
 from data_manifests import known_label_space, read_manifest
 from data_manifests.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space, tiny_manifest

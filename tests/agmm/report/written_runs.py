@@ -13,8 +13,9 @@ from agmm.checkpoint import WEIGHTS_NAME, read_checkpoint_info
 from agmm.distributed import Ranks
 from agmm.evaluate import EvalResult
 from agmm.evaluation_files import save_records
+from agmm.given_files import LOG_NAME
 from agmm.metrics import ConfusionMatrix
-from agmm.run_folder import LOG_NAME, describe_run
+from agmm.run_folder import describe_run
 from data_manifests import LabelSpace, Manifest, ManifestInfo
 from tests.agmm.tiny_run import tiny_run
 
