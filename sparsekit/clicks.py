@@ -69,7 +69,7 @@ class _PixelRanks:
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self._mask = mask
         in_row = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-        self._first_rank = [0, *np.cumsum(in_row, dtype=np.int64).tolist()]
+        self._first_rank: list[int] = [0, *np.cumsum(in_row, dtype=np.int64).tolist()]
 
     @property
     def count(self) -> int:
