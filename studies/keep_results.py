@@ -2,10 +2,10 @@
 
     python studies/keep_results.py runs/camvid runs/camvid-variants runs/camvid-long
 
-For each folder that `agmm ablate` filled, say NAME: `studies/results/NAME.md` is its report, `NAME.csv` the scores of
-its runs, `logs/NAME/` the log of every run in six digits. Then the tables between `<!-- table of FILE -->` and
-`<!-- end -->` in docs/study-camvid.md are written again from `studies/results/FILE`. Without a folder it only does the
-latter.
+For each folder NAME that `agmm ablate studies/NAME.toml` has filled, wholly or in part: `studies/results/NAME.md` is
+the report of what is there, `NAME.csv` the scores of its runs, `logs/NAME/` the log of every run in six digits. Then
+the tables between `<!-- table of FILE -->` and `<!-- end -->` in docs/study-camvid.md are written again from
+`studies/results/FILE`. Without a folder it only does the latter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import csv
 import re
 from pathlib import Path
 
-from agmm.ablate import REPORT_NAME, RESULTS_NAME, read_results, write_results
+from agmm.ablate import RESULTS_NAME, format_report, plan_runs, read_results, write_results
+from agmm.config import load_config
+from agmm.studies import read_study
+from data_manifests import read_manifest
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "studies/results"
@@ -23,18 +26,23 @@ PAGE = ROOT / "docs/study-camvid.md"
 _TABLE = re.compile(r"(<!-- table of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def keep(study: Path) -> None:
-    """Copy report, scores and logs of a study's folder."""
-    rows = list(read_results(study / RESULTS_NAME).values())
-    write_results(RESULTS / f"{study.name}.csv", rows)
-    (RESULTS / f"{study.name}.md").write_bytes((study / REPORT_NAME).read_bytes())
-    logs = RESULTS / "logs" / study.name
+def keep(folder: Path) -> None:
+    """Write report, scores and logs of a study's folder."""
+    study = read_study(ROOT / "studies" / f"{folder.name}.toml")
+    base = load_config(config_path=study.base)
+    manifests = [read_manifest(path) for path in study.manifests]
+    scores = read_results(folder / RESULTS_NAME)
+    plans = plan_runs(study, manifests, base, study.seeds, folder)
+    rows = [scores[plan.key] for plan in plans if plan.key in scores]
+    write_results(RESULTS / f"{folder.name}.csv", rows)
+    (RESULTS / f"{folder.name}.md").write_text(format_report(study, manifests, rows, base))
+    logs = RESULTS / "logs" / folder.name
     logs.mkdir(parents=True, exist_ok=True)
     for old in logs.iterdir():
         old.unlink()
-    for run in sorted({(study / row["run"]).parent for row in rows}):
+    for run in sorted({(folder / row["run"]).parent for row in rows}):
         for log in sorted(run.glob("stage-*/log.csv")):
-            name = "--".join(log.parent.relative_to(study / "runs").parts)
+            name = "--".join(log.parent.relative_to(folder / "runs").parts)
             (logs / f"{name}.csv").write_text(in_six_digits(log.read_text()))
 
 
