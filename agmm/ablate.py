@@ -72,6 +72,7 @@ def plan_runs(
     """All runs of a study; settings that differ in the number of stages alone share a folder.
 
     Raises:
+        TrainingError: If a manifest that a setting names is not there.
         ValueError: If a setting cannot be used, or there is nothing to run.
     """
     if not manifests or not seeds:

@@ -36,6 +36,8 @@ def keep(folder: Path) -> None:
     rows = [scores[plan.key] for plan in plans if plan.key in scores]
     write_results(RESULTS / f"{folder.name}.csv", rows)
     (RESULTS / f"{folder.name}.md").write_text(format_report(study, manifests, rows, base))
+    if (folder / "runs").is_symlink():  # scored in another way, trained and logged by another study
+        return
     logs = RESULTS / "logs" / folder.name
     logs.mkdir(parents=True, exist_ok=True)
     for old in logs.iterdir():
