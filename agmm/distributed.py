@@ -55,6 +55,11 @@ class Ranks:
         """Whether this process writes the files."""
         return self.rank == 0
 
+    def wait(self) -> None:
+        """Let all processes come to the same point; every rank must call it."""
+        if self.num_ranks > 1:
+            distributed.barrier()
+
     def require_equal(self, value: str, what: str) -> None:
         """Check that all ranks hold the same value; every rank must call it.
 

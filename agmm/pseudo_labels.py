@@ -13,12 +13,12 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import Tensor
 
 from agmm.checkpoint import load_run
 from agmm.config import PseudoClasses
 from agmm.crf import refine
-from agmm.distributed import Ranks, join_ranks
+from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.evaluate import evaluating
 from agmm.inference import Protocol
@@ -167,11 +167,11 @@ def write_pseudo_labels(
     info = replace(manifest.info, command=PSEUDO_LABELS, settings=settings, tool_version=__version__)
     if (found := _finished(out_dir, settings, overwrite)) is not None:
         return found
-    wait_for_all(ranks)
+    ranks.wait()
     partial = out_dir.with_name(f".{out_dir.name}.partial")
     if ranks.is_first:
         _begin(partial, settings)
-    wait_for_all(ranks)
+    ranks.wait()
     rows = [row for row in manifest.rows_of(split) if row.annotation]
     unlabelled_value = manifest.label_space.unlabelled_value
     with evaluating(loaded.model, ranks.device, amp):
@@ -189,17 +189,11 @@ def write_pseudo_labels(
                 labels = label_by_network(probs, sparse, unlabelled_value, threshold, candidates)
                 write_atomically(path, encode_label_map(labels, manifest.label_space))
             on_image()
-    wait_for_all(ranks)
+    ranks.wait()
     if ranks.is_first:
         _finish(manifest, info, {row.image_id for row in rows}, partial, out_dir)
-    wait_for_all(ranks)
+    ranks.wait()
     return read_manifest(out_dir)
-
-
-def wait_for_all(ranks: Ranks) -> None:
-    """Let all processes come to the same point."""
-    if ranks.num_ranks > 1:
-        distributed.barrier()
 
 
 def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Manifest | None:

@@ -19,7 +19,7 @@ from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.given_files import STATE_NAME, weights_path
 from agmm.inference import Protocol
-from agmm.pseudo_labels import wait_for_all, write_pseudo_labels
+from agmm.pseudo_labels import write_pseudo_labels
 from agmm.requirements import require_crf
 from agmm.run_folder import manifest_sha256, require_free
 from agmm.train import resumed_config, train_network
@@ -152,7 +152,7 @@ def _train_stage(
     state = run_dir / STATE_NAME
     ranks = join_ranks(config.device)
     begun = state.is_file() and not overwrite
-    wait_for_all(ranks)  # all look before the first one writes
+    ranks.wait()  # all look before the first one writes
     if begun:
         _require_same_length(run_dir, config)
         config = resumed_config(run_dir, {f.name: getattr(config, f.name) for f in fields(config)})
@@ -168,10 +168,10 @@ def _train_stage(
         if ranks.is_first:
             require_free(run_dir, overwrite)
             _begin_from(before, manifest, config, state)
-        wait_for_all(ranks)
+        ranks.wait()
         begun = True
     info = train_network(manifest, config, run_dir, resume=begun, overwrite=overwrite, quiet=quiet).info
-    wait_for_all(ranks)  # the first one writes the weights that all read next
+    ranks.wait()  # the first one writes the weights that all read next
     return info
 
 

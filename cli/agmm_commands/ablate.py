@@ -111,8 +111,9 @@ def ablate(
         manifests = [read_manifest(path) for path in paths]
         config = read_settings({**flags, "config_path": flags["config_path"] or study.base})
         require_training_packages(crf=refine == "crf")
-        from agmm.ablate import REPORT_NAME, RESULTS_NAME, annotation_names, run_study
+        from agmm.ablate import run_study
         from agmm.inference import make_protocol
+        from agmm.study_results import REPORT_NAME, RESULTS_NAME, annotation_names
 
         scored_split, pseudo = split or study.split or "val", pseudo_protocol or study.pseudo_protocol or "multi-scale"
         try:

@@ -13,11 +13,12 @@ from click.testing import CliRunner, Result
 
 import agmm.ablate
 import agmm.stages
-from agmm.ablate import Plan, annotation_names, format_report, plan_runs, read_results, run_study, write_results
+from agmm.ablate import Plan, plan_runs, run_study
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.inference import Protocol
 from agmm.studies import TABLES, Setting, Study
+from agmm.study_results import annotation_names, format_report, read_results, write_results
 from cli.agmm_cli import main
 from data_manifests import DataError, Manifest, ManifestInfo, known_label_space, read_manifest
 from data_manifests.image_io import write_atomically
