@@ -51,6 +51,7 @@ class TrainConfig:
         multi_grid: Factors on the dilations of the last stage's blocks; empty for none.
         decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped.
+        freeze_batchnorm: Keep the encoder's BatchNorm as its weights have it, for batches too small to say more.
         preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
         lambda_: Weight of the mixture's terms against the cross-entropy.
         lambda_ramp: Share of the training, 0..1, over which that weight rises from 0, so that features say something
@@ -100,6 +101,7 @@ class TrainConfig:
     multi_grid: tuple[int, ...] = ModelConfig.multi_grid
     decoder_channels: int = ModelConfig.decoder_channels
     dropout: float = ModelConfig.dropout
+    freeze_batchnorm: bool = ModelConfig.freeze_batchnorm
     preset: str = "paper"
     lambda_: float = 1.0
     lambda_ramp: float = 0.0

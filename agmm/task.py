@@ -29,7 +29,7 @@ from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.losses import AGMMLoss
 from agmm.models import build_model
-from agmm.models.network import SegmentationModel, SegmentationOutput
+from agmm.models.network import SegmentationModel, SegmentationOutput, sync_batchnorm
 from agmm.monitor import TermMonitor
 from agmm.soft_labels import soft_cross_entropy
 from data_manifests import Manifest
@@ -154,7 +154,7 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks) -> Task:
     torch.manual_seed(config.seed)
     model = build_model(config.model(manifest.label_space.num_classes))
     if on_cuda and ranks.num_ranks > 1:
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        model = sync_batchnorm(model)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     net: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
     if ranks.num_ranks > 1:

@@ -21,6 +21,7 @@ class ModelConfig:
         multi_grid: Factors on the dilations of the last stage's blocks, one a block, such as (2, 2, 4); empty for none.
         decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped in training.
+        freeze_batchnorm: Keep the encoder's BatchNorm as its weights have it, statistics and scales.
         image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect; None takes timm's record.
         image_std: Standard deviation, likewise.
 
@@ -36,6 +37,7 @@ class ModelConfig:
     multi_grid: tuple[int, ...] = ()
     decoder_channels: int = 256
     dropout: float = 0.5
+    freeze_batchnorm: bool = False
     image_mean: tuple[float, float, float] | None = None
     image_std: tuple[float, float, float] | None = None
 
@@ -52,6 +54,11 @@ class ModelConfig:
             raise ValueError(f"decoder_channels must be at least 1, got {self.decoder_channels}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}.")
+        if self.freeze_batchnorm and self.encoder_weights == "none":
+            raise ValueError(
+                "freeze_batchnorm keeps the statistics that come with an encoder's weights, and encoder_weights is "
+                "'none'. Give weights, or leave freeze_batchnorm off."
+            )
         if (self.image_mean is None) != (self.image_std is None):
             raise ValueError("image_mean and image_std belong together: give both or neither.")
         if self.image_std is not None and min(self.image_std) <= 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
@@ -29,9 +29,10 @@ class Encoder(nn.Module):
         backbone: Made by timm with ``features_only=True``.
         dilated: Whether its output stride could be set; others get pictures padded to whole steps of their coarsest
             level.
+        freeze_batchnorm: Leave its BatchNorm as it is in training too.
     """
 
-    def __init__(self, backbone: nn.Module, dilated: bool) -> None:
+    def __init__(self, backbone: nn.Module, dilated: bool, freeze_batchnorm: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.dilated = dilated
@@ -39,6 +40,21 @@ class Encoder(nn.Module):
         self.channels: list[int] = info.channels()
         self.strides: list[int] = info.reduction()
         self._channels_last = "NHWC" in str(getattr(backbone, "output_fmt", ""))
+        self._freeze_batchnorm = freeze_batchnorm
+        if freeze_batchnorm:
+            for norm in self._batchnorms():
+                norm.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As for any module, but BatchNorm that is to stay as it is goes on as in evaluation."""
+        super().train(mode)
+        if self._freeze_batchnorm:
+            for norm in self._batchnorms():
+                norm.eval()
+        return self
+
+    def _batchnorms(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Features of each level, shapes (N, channels[i], about H / strides[i], about W / strides[i]).
@@ -131,7 +147,7 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
             ) from error
         except RuntimeError as error:
             raise TrainingError(f"Encoder '{config.encoder}' cannot be used ({error}).") from error
-        encoder = Encoder(backbone, dilated="output_stride" in options)
+        encoder = Encoder(backbone, "output_stride" in options, config.freeze_batchnorm)
         if encoder.dilated or _takes_any_size(encoder):
             return encoder
     raise TrainingError(

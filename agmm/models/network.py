@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -63,3 +64,10 @@ class SegmentationModel(nn.Module):
     def split_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Parameters of the encoder, and the new ones (decoder and classifier), which recipes train faster."""
         return list(self.encoder.parameters()), [*self.decoder.parameters(), *self.classifier.parameters()]
+
+
+def sync_batchnorm(model: SegmentationModel) -> SegmentationModel:
+    """The same network, with BatchNorm over the pictures of all processes; parameters are shared, not copied."""
+    # timm's and not torch's: many encoders keep their activations inside BatchNorm, where torch's would lose them.
+    synced: SegmentationModel = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return synced

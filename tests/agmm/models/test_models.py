@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from agmm.errors import TrainingError
 from agmm.models import ModelConfig, build_model
 from agmm.models.deeplabv3plus import AtrousPyramid
+from agmm.models.network import sync_batchnorm
 from tests.real_data import real_data
 
 TINY = ModelConfig(num_classes=3, encoder="mobilenetv3_small_050.lamb_in1k", decoder_channels=16)
@@ -144,11 +145,40 @@ def test_a_batch_of_one_trains_and_uses_the_running_statistics_of_the_pooled_bra
     assert not torch.equal(model.decoder.pyramid.image_norm.running_mean, before)
 
 
-def test_all_batch_norms_can_be_synced() -> None:
-    model = nn.SyncBatchNorm.convert_sync_batchnorm(build_model(TINY))
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050.lamb_in1k", "resnet10t.c3_in1k", "hrnet_w18_small.ms_in1k"])
+def test_networks_with_synced_batch_norms_compute_the_same(encoder: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(dataclasses.replace(TINY, encoder=encoder)).eval()
+    images = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        expected = model(images).logits
+        synced = sync_batchnorm(model)
+        norms = [m for m in synced.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        assert norms
+        assert all(isinstance(m, nn.SyncBatchNorm) for m in norms)
+        torch.testing.assert_close(synced(images).logits, expected)
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050.lamb_in1k", "resnet10t.c3_in1k"])
+def test_frozen_batch_norms_of_the_encoder_stay_as_they_are(encoder: str) -> None:
+    torch.manual_seed(0)
+    config = dataclasses.replace(TINY, encoder=encoder, encoder_weights="imagenet", freeze_batchnorm=True)
+    model = build_model(config, load_encoder_weights=False).train()
+    norms = {
+        name: {key: value.clone() for key, value in module.state_dict().items()}
+        for name, module in model.encoder.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    }
+    decoder_mean = model.decoder.pyramid.image_norm.running_mean.clone()
+    optimizer = torch.optim.AdamW([p for group in model.split_parameters() for p in group], lr=0.1, weight_decay=0.1)
+    model(torch.rand(2, 3, 64, 96)).logits.square().mean().backward()
+    optimizer.step()
     assert norms
-    assert {type(m) for m in norms} == {nn.SyncBatchNorm}
+    for name, before in norms.items():
+        for key, value in model.encoder.get_submodule(name).state_dict().items():
+            assert torch.equal(value, before[key]), (name, key)
+    assert not torch.equal(model.decoder.pyramid.image_norm.running_mean, decoder_mean)
+    assert set(model.state_dict()) == set(build_model(dataclasses.replace(TINY, encoder=encoder)).state_dict())
 
 
 def test_config_survives_json() -> None:
@@ -165,6 +195,7 @@ def test_config_survives_json() -> None:
         ({"multi_grid": (0,)}, "multi_grid"),
         ({"decoder_channels": 0}, "decoder_channels"),
         ({"dropout": 1.0}, "dropout"),
+        ({"freeze_batchnorm": True}, "freeze_batchnorm keeps the statistics .* 'none'. Give weights"),
         ({"image_mean": (0.5,) * 3}, "belong together"),
         ({"image_mean": (0.5,) * 3, "image_std": (0.5, 0.5, 0.0)}, "positive"),
     ],
