@@ -25,7 +25,8 @@ def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelS
     height, width = shape
     for mark in reversed(marks):
         if mark.kind == "click":
-            sparse[mark.row, mark.col] = mark.class_id
+            if 0 <= mark.row < height and 0 <= mark.col < width:
+                sparse[mark.row, mark.col] = mark.class_id
             continue
         if mark.kind in AREA_KINDS:
             _fill(sparse, mark)

@@ -15,7 +15,7 @@ def marks(draw):
     kind = draw(st.sampled_from(["click", "stroke", "block", "polygon", "box"]))
     class_id = draw(st.integers(0, 4))
     if kind == "click":
-        return Mark(kind, class_id, draw(st.integers(0, 8)), draw(st.integers(0, 10)))
+        return Mark(kind, class_id, *draw(points))
     corners = tuple(draw(st.lists(points, min_size=2, max_size=5)))
     if kind == "box":
         rows, cols = zip(*corners, strict=True)
