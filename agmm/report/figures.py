@@ -11,7 +11,7 @@ import torch
 from agmm.errors import TrainingError
 from agmm.report.pictures import Rgb, RowPictures, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
 from agmm.report.predictions import PredictedRow, Prediction, predict_rows
-from agmm.report.runs import Run
+from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
     LINE_HEIGHT,

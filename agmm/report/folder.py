@@ -15,7 +15,7 @@ from agmm.report import PAGE_NAME
 from agmm.report.figures import draw_training_curves, plot_gmm_predictions, plot_qualitative
 from agmm.report.page import PagePictures, PageSummary, write_page
 from agmm.report.predictions import PredictedRow, predict_rows
-from agmm.report.runs import Run
+from agmm.report.run import Run
 from agmm.report.style import SUFFIXES, check_figure
 from agmm.report.tsne import MAX_RUNS, plot_tsne, sample_pixels
 from data_manifests import DataError, Manifest, ManifestRow

@@ -24,7 +24,8 @@ from agmm.report.pictures import (
 )
 from agmm.report.predictions import FittedMixture, PredictedRow, Prediction, image_miou
 from agmm.report.published import published_source
-from agmm.report.runs import Run, choose_scores, describe_scores
+from agmm.report.run import Run
+from agmm.report.runs import choose_scores, describe_scores
 from agmm.report.table_format import shown, signed
 from agmm.report.tables import published_of
 from data_manifests import LabelMap, LabelSpace, Manifest

@@ -19,7 +19,7 @@ from agmm.metrics import ConfusionMatrix
 from agmm.mixture import MixtureOptions, fit_mixture
 from agmm.models.network import SegmentationModel, SegmentationOutput
 from agmm.report.pictures import RowPictures, read_pictures
-from agmm.report.runs import Run
+from agmm.report.run import Run
 from agmm.samples import image_tensor, to_network
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
 from data_manifests.row_files import read_row_image

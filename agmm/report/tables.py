@@ -8,14 +8,9 @@ from typing import Any
 
 from agmm.errors import TrainingError
 from agmm.report.published import official_images, published_iou, published_source
-from agmm.report.runs import (
-    SILENT_SETTINGS,
-    Run,
-    choose_records,
-    describe_scores,
-    setting_words,
-    settings_apart,
-)
+from agmm.report.run import SILENT_SETTINGS, Run
+from agmm.report.run_names import setting_words, settings_apart
+from agmm.report.runs import choose_records, describe_scores
 from agmm.report.table_format import Cell, Difference, Scores, Table
 from agmm.studies import TABLES, Study
 

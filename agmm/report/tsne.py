@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
 from agmm.report.predictions import read_features
-from agmm.report.runs import Run
+from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
     LINE_HEIGHT,

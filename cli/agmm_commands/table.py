@@ -11,7 +11,7 @@ from cli.reporting import usage_errors
 from cli.reports import names_option, runs_argument
 
 if TYPE_CHECKING:
-    from agmm.report.runs import Run
+    from agmm.report.run import Run
     from agmm.report.tables import Work
     from sparsekit.cost import CostModel
 

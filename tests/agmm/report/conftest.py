@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from agmm.evaluate_run import evaluate_run
-from agmm.report.runs import Run, read_runs
+from agmm.report.run import Run
+from agmm.report.runs import read_runs
 from data_manifests import Manifest, read_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.report.written_runs import SEG, write_run

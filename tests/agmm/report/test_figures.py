@@ -14,7 +14,8 @@ from PIL import Image
 from agmm.errors import TrainingError
 from agmm.report.figures import classes_shown, draw_gmm_predictions, draw_qualitative, draw_training_curves
 from agmm.report.predictions import predict_rows
-from agmm.report.runs import Run, read_runs
+from agmm.report.run import Run
+from agmm.report.runs import read_runs
 from agmm.report.tsne import draw_tsne, lay_out, sample_pixels
 from data_manifests import DataError, Manifest
 from data_manifests.figure_style import TEXT_WIDTH

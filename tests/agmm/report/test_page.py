@@ -22,7 +22,8 @@ from agmm.report.figures import draw_gmm_predictions, draw_qualitative
 from agmm.report.folder import write_report
 from agmm.report.page import PagePictures, PageSummary, write_page
 from agmm.report.predictions import predict_rows
-from agmm.report.runs import Run, read_runs
+from agmm.report.run import Run
+from agmm.report.runs import read_runs
 from agmm.report.tsne import draw_tsne
 from data_manifests import LabelSpace, Manifest, ManifestRow, known_label_space, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_label_space, tiny_manifest

@@ -15,7 +15,7 @@ from agmm.report.pictures import (
     shrink_labels,
     veil,
 )
-from agmm.report.runs import Run
+from agmm.report.run import Run
 from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, Manifest, read_manifest
 from data_manifests.drawing import rim_color

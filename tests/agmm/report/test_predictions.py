@@ -14,7 +14,7 @@ from agmm.losses import resolve_options
 from agmm.mixture import mixture_probs
 from agmm.models.network import SegmentationOutput
 from agmm.report.predictions import _fit, image_miou, predict_rows, read_features
-from agmm.report.runs import Run
+from agmm.report.run import Run
 from agmm.samples import image_tensor, to_network
 from data_manifests import Manifest
 from data_manifests.image_io import read_image

@@ -2,56 +2,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agmm import given_files
 from agmm.errors import TrainingError
 from agmm.evaluate_run import evaluate_run
 from agmm.given_files import LOG_NAME, RUN_NAME
 from agmm.inference import Protocol, make_protocol
-from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, run_names, scored_split
-from data_manifests import known_label_space, read_manifest
-from data_manifests.schema import PSEUDO_LABELS
+from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, scored_split
+from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
-from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
+from tests.agmm.report.written_runs import add_scores, empty_manifest, write_run
 
 SPACE = tiny_label_space()
-
-
-def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
-    manifest = empty_manifest(tmp_path / "data", known_label_space("cityscapes"), clicks_per_image=20)
-    write_run(tmp_path / "a", manifest)
-    write_run(tmp_path / "b", manifest, loss=SEG)
-    write_run(tmp_path / "c", manifest, supervision="full", loss={"use_con": False})
-    a, b, c = read_runs([tmp_path / "a", tmp_path / "b", tmp_path / "c" / "weights.safetensors"])
-    assert (a.annotation, a.published_as, a.loss) == ("20 clicks", "20", "L_seg + L_self + L_spar + L_con")
-    assert (b.loss, b.uses_mixture, a.uses_mixture) == ("L_seg", False, True)
-    assert (c.annotation, c.published_as, c.loss, c.is_full) == ("full masks", "", "L_seg + L_self + L_spar", True)
-    assert a.manifest_path == tmp_path / "data/manifest.csv" and a.seconds == 4.5
-    assert a.curve("val_miou") == [(1, 0.1), (3, 0.4)] and a.curve("nothing") == []
-
-
-def test_lambda_zero_is_a_baseline(tmp_path: Path) -> None:
-    (run,) = read_runs([write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE), lambda_=0.0)])
-    assert run.loss == "L_seg" and not run.uses_mixture
-
-
-def test_a_later_stage_is_named_after_the_first(tmp_path: Path) -> None:
-    source = empty_manifest(tmp_path / "data", SPACE, clicks_per_image=20)
-    write_run(tmp_path / "stage-1", source, loss={"use_con": False})
-    labels = empty_manifest(
-        tmp_path / "pseudo", SPACE, PSEUDO_LABELS, checkpoint="../stage-1/weights.safetensors", source_command="points",
-        source_settings={"clicks_per_image": 20},
-    )  # fmt: skip
-    write_run(tmp_path / "stage-2", labels, loss=SEG)
-    (run,) = read_runs([tmp_path / "stage-2"])
-    assert run.is_later_stage and run.first_stage.folder == tmp_path / "stage-1"
-    assert (run.loss, run.annotation, run.published_as) == ("L_seg + L_self + L_spar, MT", "20 clicks", "20")
-    (tmp_path / "stage-1/weights.safetensors").unlink()
-    (alone,) = read_runs([tmp_path / "stage-2"])
-    assert (alone.loss, alone.annotation, alone.first_stage) == ("pseudo-labels, MT", "20 clicks", alone)
 
 
 def test_other_classes_are_refused(tmp_path: Path) -> None:
@@ -80,49 +43,6 @@ def test_what_is_no_run(tmp_path: Path) -> None:
         read_runs([tmp_path / "a"])
 
 
-def test_names_are_as_short_as_they_can_be() -> None:
-    paths = [Path("x/a/seed-0"), Path("x/b/seed-0"), Path("x/b/seed-1")]
-    assert run_names(paths) == ["a/seed-0", "b/seed-0", "b/seed-1"]
-    assert run_names(paths[1:]) == ["seed-0", "seed-1"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "names"),
-    [
-        ([{}], ["AGMM, 20 clicks"]),
-        ([{"loss": SEG}, {}], ["L_seg", "AGMM"]),
-        ([{"loss": {**SEG, "absence_weight": 0.0}}, {"loss": {"stop_gradient": False}}], ["L_seg", "AGMM"]),
-        ([{"loss": {"use_con": False}}, {}], ["L_seg + L_self + L_spar", "AGMM"]),
-        ([{}, {"loss": {"stop_gradient": True}}], ["AGMM", "AGMM, stop gradient"]),
-        ([{"preset": "paper"}, {"preset": "released"}], ["AGMM (paper)", "AGMM (released)"]),
-        ([{"lambda_": 0.5}, {"lambda_": 1.0}], ["lambda 0.5", "lambda 1.0"]),
-        ([{"seed": 0}, {"seed": 1}, {"seed": 2}], ["seed 0", "seed 1", "seed 2"]),
-        ([{}, {}, {"scale": (1.0, 1.0)}, {"photometric": True, "epochs": 7}],
-         ["a", "b", "AGMM, scale 1.0/1.0", "AGMM, photometric, epochs 7"]),
-        ([{"clicks": 20}, {"clicks": 50}, {"clicks": 100}], ["20 clicks", "50 clicks", "100 clicks"]),
-        ([{"clicks": 20}, {"clicks": 50, "loss": SEG}], ["AGMM, 20 clicks", "L_seg, 50 clicks"]),
-        ([{"loss": SEG}, {}, {"supervision": "full", "loss": SEG}],
-         ["L_seg, 20 clicks", "AGMM, 20 clicks", "full masks"]),
-        ([{"data": "one"}, {"data": "two"}], ["one", "two"]),
-        ([{}, {"gmm_images": 3, "device": "cpu"}], ["a", "b"]),
-        ([{}, {"epochs": 7, "batch_size": 3, "momentum": 0.5, "flip": False}], ["a", "b"]),
-    ],
-    ids=lambda value: None,
-)  # fmt: skip
-def test_runs_are_called_by_what_tells_them_apart(
-    settings: list[dict[str, Any]], names: list[str], tmp_path: Path
-) -> None:
-    paths = []
-    for letter, given in zip("abcd", settings, strict=False):
-        more = dict(given)
-        clicks, data = more.pop("clicks", 20), more.pop("data", "data")
-        manifest = empty_manifest(tmp_path / (data if clicks == 20 else f"{clicks}"), SPACE, clicks_per_image=clicks)
-        paths.append(write_run(tmp_path / letter, manifest, scores=None, **more))
-    assert [run.name for run in read_runs(paths)] == names
-    # and it plays no part in which order they stand
-    assert [run.name for run in read_runs(paths[::-1])] == names[::-1]
-
-
 def test_names_can_be_given(tmp_path: Path) -> None:
     paths = [write_run(tmp_path / name, empty_manifest(tmp_path, SPACE)) for name in "ab"]
     assert [run.name for run in read_runs(paths, ["ours", "theirs"])] == ["ours", "theirs"]
@@ -143,10 +63,6 @@ def test_the_split_to_show_is_the_one_most_runs_are_scored_on(tmp_path: Path) ->
         assert scored_split([found[name] for name in names]) == split
 
 
-def test_tables_and_training_agree_on_file_names() -> None:
-    assert (LOG_NAME, RUN_NAME) == (given_files.LOG_NAME, given_files.RUN_NAME)
-
-
 def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
     manifest = empty_manifest(tmp_path, SPACE)
     for name in ("a", "b"):
@@ -161,16 +77,6 @@ def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
         TrainingError, match="b: has no scores of split 'val' by protocol multi-scale like those of .*/a. "
     ):
         choose_records([a, b], "val", "multi-scale")
-
-
-def test_scores_of_weights_that_were_there_before_are_left_out(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE), scores=0.5)
-    (run,) = read_runs([tmp_path / "a"])
-    path = tmp_path / "a" / "evaluation.json"
-    data = json.loads(path.read_text())
-    data["results"][0]["epoch"] = run.info.best_epoch - 1
-    path.write_text(json.dumps(data))
-    assert len(run.records) == 1 and read_runs([tmp_path / "a"])[0].records == ()
 
 
 def test_scores_that_are_missing_or_cannot_be_compared(tmp_path: Path) -> None:

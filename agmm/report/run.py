@@ -1,0 +1,196 @@
+"""What figures, tables and the page know of a training, read from its folder without its network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agmm.checkpoint_info import CheckpointInfo, read_checkpoint_info
+from agmm.errors import TrainingError
+from agmm.evaluation_files import read_records
+from agmm.given_files import LOG_NAME, RUN_NAME, weights_path
+from agmm.studies import published_as
+from data_manifests import LabelSpace, Manifest, ManifestInfo
+from data_manifests.schema import PSEUDO_LABELS
+
+if TYPE_CHECKING:
+    from agmm.losses import LossOptions
+
+#: Settings that tell no network from another: where it was trained, and what was watched.
+SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
+
+#: Before the names of what was set for the pseudo-labels.
+LABELS_PREFIX = "pseudo-labels "
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training.
+
+    Args:
+        name: What it is called in figures, tables and the page.
+        folder: Its folder.
+        info: Settings and classes.
+        about: What ``run.json`` says: annotation, hardware, versions, how to run it again.
+        epochs: The lines of ``log.csv``: numbers by column, without empty cells.
+        records: Scores of its weights that ``agmm evaluate`` left, oldest first.
+        before: In multi-stage training, the run whose pseudo-labels it was trained on; None where it is not there.
+    """
+
+    name: str
+    folder: Path
+    info: CheckpointInfo
+    about: dict[str, Any]
+    epochs: tuple[dict[str, float], ...]
+    records: tuple[dict[str, Any], ...]
+    before: Run | None = None
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """Classes of the network."""
+        return self.info.label_space
+
+    @property
+    def options(self) -> LossOptions:
+        """Options of its loss."""
+        from agmm.losses import resolve_options  # imports torch, which tables do without
+
+        return resolve_options(self.info.config.preset, **self.info.config.loss)
+
+    @property
+    def uses_mixture(self) -> bool:
+        """Whether the mixture takes part in its loss; a run without is a baseline."""
+        return bool(self._terms)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it was trained on full masks."""
+        return self.info.config.supervision == "full"
+
+    @property
+    def is_later_stage(self) -> bool:
+        """Whether it was trained on the pseudo-labels of another network (multi-stage training)."""
+        return bool(self.about.get("annotation", {}).get("command") == PSEUDO_LABELS)
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest it was trained on."""
+        return Path(os.path.normpath(self.folder / self.about["manifest"]))
+
+    @property
+    def first_stage(self) -> Run:
+        """In multi-stage training the run that all began with, as far as it is there; else the run itself."""
+        return self if self.before is None else self.before.first_stage
+
+    @property
+    def published_as(self) -> str:
+        """What the supplement calls the annotation that people made; empty for none of those."""
+        return "" if self.is_full else published_as(Manifest(self.manifest_path, (), self._annotation))
+
+    @property
+    def annotation(self) -> str:
+        """What people annotated for it, in words."""
+        if self.is_full:
+            return "full masks"
+        if (clicks := self._annotation.settings.get("clicks_per_image")) is not None:
+            return f"{clicks} clicks"
+        return self._annotation.command or self.manifest_path.parent.name
+
+    @property
+    def loss(self) -> str:
+        """The terms of its loss, in words, as the supplement's table 2 calls them."""
+        if self.is_later_stage:
+            return "pseudo-labels, MT" if self.before is None else f"{self.first_stage.loss}, MT"
+        return " + ".join(["L_seg", *self._terms])
+
+    @property
+    def method(self) -> str:
+        """The same in short: ``AGMM`` where all terms are used."""
+        return self.loss.replace("L_seg + L_self + L_spar + L_con", "AGMM")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decided the network, by name, but for the terms of the loss and the annotation.
+
+        In multi-stage training these are the settings of the first stage, and how pseudo-labels were made. Options of
+        the loss that are off are left out, so that they equal those that nobody gave.
+        """
+        first = self.first_stage
+        own = {key: value for key, value in first.info.config.to_dict().items() if key not in SILENT_SETTINGS}
+        loss = {key: value for key, value in own.pop("loss").items() if value and not key.startswith("use_")}
+        del own["supervision"]
+        if not first.uses_mixture:
+            loss = {key: value for key, value in loss.items() if key == "absence_weight"}
+            own = {key: value for key, value in own.items() if key not in ("lambda", "lambda_ramp")}
+        made = self.about["annotation"]["settings"] if self.is_later_stage else {}
+        between = {"pseudo_classes": "labelled", "soft": False, "threshold": 0.0, "protocol": ""} if made else {}
+        return own | loss | {f"{LABELS_PREFIX}{key}": made.get(key, value) for key, value in between.items()}
+
+    @property
+    def seconds(self) -> float:
+        """Time of all epochs, validation included."""
+        return sum(epoch.get("seconds", 0.0) for epoch in self.epochs)
+
+    @property
+    def _terms(self) -> list[str]:
+        """The mixture's terms in its loss; all of them, unless a setting says otherwise."""
+        config = self.info.config
+        names = ("self", "spar", "con") if config.lambda_ > 0 else ()
+        return [f"L_{name}" for name in names if config.loss.get(f"use_{name}", True)]
+
+    @property
+    def _annotation(self) -> ManifestInfo:
+        made = self.about.get("annotation", {})
+        settings = made.get("settings", {})
+        if self.is_later_stage and self.before is None:
+            made = {"command": settings.get("source_command", ""), "settings": settings.get("source_settings", {})}
+        elif self.before is not None:
+            made = self.first_stage.about["annotation"]
+        return ManifestInfo(self.label_space, command=made.get("command", ""), settings=made.get("settings", {}))
+
+    def curve(self, column: str) -> list[tuple[int, float]]:
+        """Epochs and values of a column of the log, where it has a value."""
+        return [(int(epoch["epoch"]), epoch[column]) for epoch in self.epochs if column in epoch]
+
+
+def read_run(path: Path, name: str) -> Run:
+    """Read a run.
+
+    Args:
+        path: Folder of a training, or a weights file in it.
+        name: What to call it.
+
+    Raises:
+        TrainingError: If it is no training, or one of its files is damaged.
+    """
+    folder = path if path.is_dir() else path.parent
+    info = read_checkpoint_info(weights_path(path))
+    try:
+        about = json.loads((folder / RUN_NAME).read_bytes())
+        about["manifest"], about["run_again"], about["device"], about["versions"]
+        with (folder / LOG_NAME).open(newline="", encoding="utf-8") as file:
+            epochs = tuple({k: float(v) for k, v in line.items() if v} for line in csv.DictReader(file))
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{error.filename}: no such file; expected the folder of a training by `agmm train`."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{folder}: {RUN_NAME} or {LOG_NAME} is damaged ({error!r}).") from error
+    # A training that went on has other weights than those that were scored before.
+    records = tuple(
+        record for record in read_records(folder) if record.get("epoch", info.best_epoch) == info.best_epoch
+    )
+    return Run(name, folder, info, about, epochs, records, _read_before(folder, about))
+
+
+def _read_before(folder: Path, about: dict[str, Any]) -> Run | None:
+    made = about.get("annotation", {})
+    if made.get("command") != PSEUDO_LABELS:
+        return None
+    labels_dir = Path(os.path.normpath(folder / about["manifest"])).parent
+    weights = Path(os.path.normpath(labels_dir / made["settings"]["checkpoint"]))
+    return read_run(weights, weights.parent.name) if weights.is_file() else None

@@ -1,0 +1,115 @@
+"""What runs are called side by side: by what tells them apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agmm.errors import TrainingError
+from agmm.report.run import LABELS_PREFIX, Run
+
+# Settings that only some trainings have; one without is not apart from the others by that.
+_NOT_ALWAYS = (
+    "lambda",
+    "lambda_ramp",
+    *(LABELS_PREFIX + name for name in ("pseudo_classes", "soft", "threshold", "protocol")),
+)
+# A name that says more is longer than the folder's.
+_MOST_SETTINGS = 3
+
+
+def default_names(runs: Sequence[Run]) -> list[str]:
+    """What runs are called unless a user says otherwise: by what tells them apart.
+
+    That is the method (``L_seg``, ``AGMM``), what people annotated (``20 clicks``), and up to three settings
+    (``seed 0``, ``lambda 0.5``, ``stop gradient``); each only where the runs differ in it, and a setting only where it
+    is not that of most runs. A run alone is called by method and annotation. A run that this does not tell from the
+    others, or that differs in more settings, keeps the name it has, that of its folder.
+    """
+    if len(runs) == 1:
+        return [_joined(runs[0].method, runs[0].annotation)]
+    apart = settings_apart(runs)
+    show_preset = "preset" in apart
+    methods = [f"{run.method} ({run.settings['preset']})" if show_preset else run.method for run in runs]
+    annotations = _annotation_names(runs)
+    usual = {name: _usual([run.settings.get(name) for run in runs]) for name in apart if name != "preset"}
+    unusual = [[name for name, value in usual.items() if run.settings.get(name) != value] for run in runs]
+    words = [setting_words(run, names) for run, names in zip(runs, unusual, strict=True)]
+    parts = [annotations, words] if len(set(annotations)) > 1 else [words]
+    if len(set(methods)) > 1 or not all(any(of_run) for of_run in zip(*parts, strict=True)):
+        # A network trained on full masks by cross-entropy is the common ceiling: "full masks" says all.
+        parts.insert(
+            0, ["" if run.is_full and run.method == "L_seg" else m for run, m in zip(runs, methods, strict=True)]
+        )
+    names = [_joined(*of_run) for of_run in zip(*parts, strict=True)]
+    # Names of folders count too: another run may keep that of its own.
+    taken = [*names, *(run.name for run in runs)]
+    return [
+        name if name and taken.count(name) == 1 and len(of_run) <= _MOST_SETTINGS else run.name
+        for run, name, of_run in zip(runs, names, unusual, strict=True)
+    ]
+
+
+def settings_apart(runs: Sequence[Run]) -> list[str]:
+    """Names of the settings in which runs differ."""
+    of_runs = [run.settings for run in runs]
+    names = dict.fromkeys(name for settings in of_runs for name in settings)
+
+    def differ(name: str) -> bool:
+        values = [settings.get(name) for settings in of_runs if name in settings or name not in _NOT_ALWAYS]
+        return any(value != values[0] for value in values)
+
+    return sorted(filter(differ, names), key=lambda name: name.startswith(LABELS_PREFIX))
+
+
+def _usual(values: Sequence[Any]) -> Any:
+    """The value of more than half of them; an object like none of them where there is no such value."""
+    return next((value for value in values if 2 * values.count(value) > len(values)), object())
+
+
+def setting_words(run: Run, names: Sequence[str]) -> str:
+    """Some settings of a run in words, such as ``epochs 80, stop gradient``; nothing for those it does not have."""
+
+    def word(name: str, value: Any) -> str:
+        plain = name.removeprefix(LABELS_PREFIX).replace("_", " ")
+        if isinstance(value, bool):
+            return plain if value else f"no {plain}"
+        return f"{plain} {'/'.join(map(str, value)) if isinstance(value, list) else value}"
+
+    settings = run.settings
+    return _joined(*(word(name, settings[name]) for name in names if settings.get(name) is not None))
+
+
+def _annotation_names(runs: Sequence[Run]) -> list[str]:
+    """What people annotated for each run; by the manifest's folder where the same words stand for several."""
+    words = [run.annotation for run in runs]
+    folders = [run.first_stage.manifest_path.parent for run in runs]
+    several = {word for word in words if len({f for f, w in zip(folders, words, strict=True) if w == word}) > 1}
+    is_clear = not several - {"full masks"}
+    return words if is_clear else [f.name if w in several else w for f, w in zip(folders, words, strict=True)]
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
+
+
+def folder_names(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell runs apart.
+
+    Raises:
+        TrainingError: If a run is given twice.
+
+    Example:
+        >>> folder_names([Path("runs/a"), Path("runs/b")]), folder_names([Path("a/seed-0"), Path("b/seed-0")])
+        (['a', 'b'], ['a/seed-0', 'b/seed-0'])
+    """
+    parts = [Path(os.path.abspath(folder)).parts for folder in folders]
+    if twice := next((folder for folder, p in zip(folders, parts, strict=True) if parts.count(p) > 1), None):
+        raise TrainingError(f"{twice}: is given twice.")
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(p[-depth:]) for p in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise TrainingError("Give at least one run.")
