@@ -30,8 +30,17 @@ class Derived:
     manifest: Manifest
     sources: tuple[tuple[Manifest, Mapping[str, str]], ...]
 
+    @property
+    def without_marks(self) -> tuple[Manifest, ...]:
+        """Sources of annotated images that have no marks, as those made elsewhere."""
+        return tuple(
+            source
+            for source, ids in self.sources
+            if not source.marks_path.is_file() and any(row.annotation and row.image_id in ids for row in source.rows)
+        )
+
     def write(self, *, overwrite: bool = False) -> None:
-        """Write manifest and marks.
+        """Write the manifest, and the marks, if all sources have them: some would pass for all.
 
         Raises:
             ManifestError: If there is a manifest already and ``overwrite`` is not given.
@@ -39,8 +48,13 @@ class Derived:
         path = self.manifest.path
         if path.exists() and not overwrite:
             raise ManifestError(f"{path}: exists. Give --overwrite to replace it, or another --out.")
-        if any(source.marks_path.is_file() for source, _ in self.sources):
-            write_marks(path.with_name("marks.csv"), self._marks())
+        marks_path, stale = path.with_name("marks.csv"), [path.with_name("marks.parquet")]
+        if any(source.marks_path.is_file() for source, _ in self.sources) and not self.without_marks:
+            write_marks(marks_path, self._marks())
+        else:
+            stale.append(marks_path)
+        for other in stale:  # of a manifest that was here before
+            other.unlink(missing_ok=True)
         write_manifest(self.manifest)
 
     def _marks(self) -> Iterator[tuple[str, list[Mark]]]:
@@ -164,9 +178,10 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: Path, *, prefix: bool 
                 clashes.append(new_id)
         taken.append((source, ids))
     if clashes:
+        advice = "" if prefix else ", or give --prefix if they are different images"
         raise ManifestError(
             f"{len(clashes)} images are in several manifests with different rows: {list_some(clashes)}. "
-            "Leave some out (sparsekit subset), or give --prefix if they are different images."
+            f"Leave some out (sparsekit subset){advice}."
         )
     merged = Manifest(out_dir / "manifest.csv", tuple(rows.values()), _merged_info(sources, prefix))
     return Derived(merged, tuple(taken))

@@ -18,7 +18,7 @@ def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: b
     """Write one manifest with the rows and marks of several.
 
     Their classes must be equal. Rows that are the same in several manifests are taken once. Pictures and annotations
-    stay where they are.
+    stay where they are. Where one of them has annotations without marks, none are written.
     """
     from data_manifests import read_manifest
     from data_manifests.derive import merge_manifests
@@ -26,3 +26,5 @@ def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: b
     derived = merge_manifests([read_manifest(path) for path in manifests], out_dir, prefix=prefix)
     derived.write(overwrite=overwrite)
     click.echo(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")
+    if derived.without_marks and any(source.marks_path.is_file() for source, _ in derived.sources):
+        click.echo(f"No marks were written: {derived.without_marks[0].path} has none, and some would pass for all.")

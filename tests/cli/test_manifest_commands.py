@@ -44,6 +44,15 @@ def test_split_subset_merge_and_back(folder):
     assert "outside (1)" in sparsekit("validate", new / "merged")
 
 
+def test_merge_says_why_there_are_no_marks(folder):
+    four = folder / "four"
+    sparsekit("subset", folder / "made", "--count", 4, "--out", four)
+    (four / "marks.csv").unlink()
+    out = sparsekit("merge", four, folder / "made", "--out", folder / "new")
+    assert f"No marks were written: {four / 'manifest.csv'} has none" in out
+    assert "No marks" not in sparsekit("merge", four, "--out", folder / "alone")
+
+
 def test_diff_tells_and_lists(folder):
     sparsekit("subset", folder / "made", "--count", 4, "--out", folder / "four")
     out = sparsekit("diff", folder / "made", folder / "four")

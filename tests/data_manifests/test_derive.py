@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_manifests import Manifest, ManifestError, read_manifest, read_marks, write_manifest
+from data_manifests import Manifest, ManifestError, Mark, read_manifest, read_marks, write_manifest, write_marks
 from data_manifests.derive import derive_manifest, merge_manifests, rebase_row, subset_manifest
 from data_manifests.validate import MINOR_KINDS, check_manifest
 from sparsekit.rasterize import rasterize
@@ -123,6 +123,18 @@ class TestSubset:
         written(subset_manifest(manifest, tmp_path / "new"))
         assert not (tmp_path / "new" / "marks.csv").exists()
 
+    @pytest.mark.parametrize("name", ["marks.csv", "marks.parquet"])
+    @pytest.mark.parametrize("has_marks", [True, False])
+    def test_marks_of_a_manifest_that_is_replaced_do_not_stay(self, manifest, tmp_path, name, has_marks):
+        (tmp_path / "new").mkdir()
+        write_marks(tmp_path / "new" / name, [("image_0", [Mark("click", 0, 0, 0)])])
+        subset_manifest(manifest, tmp_path / "new").write()
+        if not has_marks:
+            manifest.marks_path.unlink()
+        new = written(subset_manifest(manifest, tmp_path / "new"), overwrite=True)
+        assert new.marks_path.is_file() == has_marks
+        assert not has_marks or list(read_marks(new.marks_path)) == list(read_marks(manifest.marks_path))
+
     def test_no_rows(self, manifest, tmp_path):
         with pytest.raises(ManifestError, match=r"no row is left; its splits: \{'train': 6, 'val': 2\}"):
             derive_manifest(manifest, [], tmp_path / "new", {"command": "x"})
@@ -150,6 +162,17 @@ class TestMerge:
         assert list(read_marks(new.marks_path)) == expected
         assert new.info.command == "points" and new.info.dataset == "tiny"
         assert new.info.settings["history"] == [{"command": "merge", "num_sources": 2, "prefix": False}]
+
+    def test_marks_of_some_never_pass_for_those_of_all(self, manifest, tmp_path):
+        other = self.other(tmp_path)
+        other.marks_path.unlink()
+        derived = merge_manifests([manifest, other], tmp_path / "new")
+        assert derived.without_marks == (other,)
+        assert not written(derived).marks_path.exists()
+        nothing = {"annotation": "", "annotation_sha256": "", "num_labelled": 0, "classes_labelled": ()}
+        unannotated = Manifest(other.path, tuple(replace(row, **nothing) for row in other.rows), other.info)
+        new = written(merge_manifests([manifest, unannotated], tmp_path / "newer"))
+        assert list(read_marks(new.marks_path)) == list(read_marks(manifest.marks_path))
 
     def test_order_changes_nothing(self, manifest, tmp_path):
         other = self.other(tmp_path)
