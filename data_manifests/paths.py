@@ -99,21 +99,55 @@ def named_by(folder: Path, text: str) -> Path:
 
 
 def name_from(folder: Path, path: Path) -> str:
-    """How a manifest in ``folder`` names a file: relative if both are here or in one bucket, else in full."""
+    """How a manifest in ``folder`` names a file: relative if both are here or in one bucket, else in full.
+
+    Raises:
+        DataError: If the name is not UTF-8.
+    """
     if is_remote(folder) or is_remote(path):
         here, there = absolute(folder), absolute(path)
         if str(here).split("/")[:3] != str(there).split("/")[:3]:
             return name_in_full(there)
         return posixpath.relpath(str(there), str(here))
     try:
-        return os.path.relpath(path, folder).replace(os.sep, "/")
+        return in_utf8(_relative(_without_dots(path), Path(os.path.abspath(folder))).replace(os.sep, "/"))
     except ValueError:  # another drive of Windows
         return name_in_full(path)
 
 
+def _relative(path: Path, folder: Path) -> str:
+    """The relative path by which the system finds a file: above a folder that is a link lie those of its target."""
+    relative = os.path.relpath(path, folder)
+    above = folder.joinpath(*(part for part in Path(relative).parts if part == os.pardir))
+    if os.path.realpath(above) == os.path.realpath(os.path.normpath(above)):
+        return relative
+    return os.path.relpath(path, os.path.realpath(folder))
+
+
+def _without_dots(path: Path) -> Path:
+    """The path from the root on, without ``..``; up to the last of them links are followed, as the system does."""
+    dots = max((i for i, part in enumerate(path.parts, start=1) if part == os.pardir), default=0)
+    if not dots:
+        return Path(os.path.abspath(path))
+    return Path(os.path.realpath(Path(*path.parts[:dots]))).joinpath(*path.parts[dots:])
+
+
+def in_utf8(name: str) -> str:
+    """A name, if a manifest, which is written in UTF-8, can hold it.
+
+    Raises:
+        DataError: If it cannot.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name!a}: the path is not UTF-8, as a manifest is; rename the folder or file.") from error
+    return name
+
+
 def name_in_full(path: Path) -> str:
     """How any manifest may name a file: by its absolute path or its URL."""
-    return str(path) if is_remote(path) else absolute(path).as_posix()
+    return str(path) if is_remote(path) else in_utf8(absolute(path).as_posix())
 
 
 def open_start(path: Path) -> BinaryIO:

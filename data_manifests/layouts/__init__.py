@@ -12,7 +12,7 @@ from data_manifests.errors import DataError
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
-from data_manifests.paths import absolute, is_remote, reaching
+from data_manifests.paths import absolute, in_utf8, is_remote, reaching
 
 #: All layouts by name, the particular before the general: the first that matches is taken.
 LAYOUTS: dict[str, Layout] = {
@@ -58,6 +58,7 @@ def open_dataset(
         is_dir = root.is_dir()
     if not is_dir:
         raise DataError(f"{root}: no such folder; expected the root folder of a dataset.")
+    in_utf8(absolute(root).name)  # of which manifests and their folders make their names
     chosen = LAYOUTS[layout] if layout else next((c for c in LAYOUTS.values() if c.matches(root)), None)
     if chosen is None:
         looked_for = "\n".join(f"  {c.name}: {c.looks_for}" for c in LAYOUTS.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +24,7 @@ from data_manifests import (
 )
 from data_manifests.errors import list_some
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.paths import absolute, name_from
 from sparsekit.errors import AnnotationError
 from sparsekit.export.folder import whole_folder
 from sparsekit.imports import coco, cvat, label_studio, labelme, tel
@@ -126,9 +126,9 @@ def import_annotations(
         if len(drawn) == len(marks):
             write_marks(folder / "marks.csv", drawn.items())
         settings = {"format": format_, "splits": splits, "stroke_width": stroke_width}
+        name = absolute(dataset.root).name
         info = ManifestInfo(
-            dataset.label_space, dataset.encoding, Path(os.path.abspath(dataset.root)).name, dataset.layout, "import",
-            settings, __version__,
+            dataset.label_space, dataset.encoding, name, dataset.layout, "import", settings, __version__
         )  # fmt: skip
         write_manifest(Manifest(folder / "manifest.csv", tuple(every_row), info))
     num_marks = sum(map(len, drawn.values())) if len(drawn) == len(marks) else None
@@ -149,10 +149,7 @@ def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
             f"{item.mask_path}: mask is {mask.shape[0]}x{mask.shape[1]} (height x width) but its image "
             f"{item.image_path} is {height}x{width}. Give both the same size."
         )
-    image, full_mask = (
-        Path(os.path.relpath(os.path.abspath(path), os.path.abspath(out))).as_posix()
-        for path in (item.image_path, item.mask_path)
-    )
+    image, full_mask = (name_from(out, path) for path in (item.image_path, item.mask_path))
     return ManifestRow(
         item.image_id, item.split, image, full_mask, "", height, width, full_mask_sha256=pixel_sha256(mask)
     )  # fmt: skip

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -52,6 +53,31 @@ def test_json(dataset_dir, tmp_path):
     (entry,) = json.loads(result.stdout)["results"]
     assert entry["num_images"] == 2 and entry["num_marks"] == 8 and entry["classes_present"] == 4
     assert read_manifest(tmp_path / "out" / "town-4clicks").path.samefile(entry["manifest"])
+
+
+def test_results_in_a_folder_that_is_a_link_name_the_right_files(dataset_dir, tmp_path, monkeypatch):
+    (tmp_path / "disk/far/away").mkdir(parents=True)
+    (tmp_path / "sparse").symlink_to("disk/far/away")
+    monkeypatch.chdir(tmp_path)
+    assert sparsekit("points", "--clicks", 4, "town").exit_code == 0
+    for out in ("sparse/half", "near"):
+        assert sparsekit("subset", "sparse/town-4clicks", "--count", 1, "--out", out).exit_code == 0
+    for manifest in ("sparse/town-4clicks", "sparse/half", "near"):
+        assert sparsekit("validate", manifest).exit_code == 0, manifest
+
+
+def test_folders_whose_names_are_not_utf8(dataset_dir, tmp_path):
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    result = sparsekit("points", "--clicks", 4, "--out", odd, dataset_dir)  # the manifest need not name it
+    assert result.exit_code == 0 and os.fsencode(odd / "town-4clicks/manifest.csv") in result.stdout_bytes
+    assert sparsekit("validate", odd / "town-4clicks").exit_code == 0
+    dataset_dir.rename(odd / "town")
+    result = sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", odd / "town")
+    assert result.exit_code == 1 and "caf\\udce9/town/images/a.png': the path is not UTF-8" in result.stderr
+    (odd / "town").rename(tmp_path / os.fsdecode(b"ville\xe9"))
+    result = sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", tmp_path / os.fsdecode(b"ville\xe9"))
+    assert result.exit_code == 1 and "Error: 'ville\\udce9': the path is not UTF-8" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_fewer_annotated_pixels_than_clicks_are_counted(dataset_dir, tmp_path):

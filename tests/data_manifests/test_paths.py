@@ -1,5 +1,6 @@
 """Paths and URLs; a dataset and a manifest in an object store, for which fsspec's memory:// stands."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -98,6 +99,36 @@ class TestNames:
     def test_a_name_leads_back(self, folder, path, name):
         assert name_from(as_path(folder), as_path(path)) == name
         assert str(absolute(named_by(as_path(folder), name))) == path
+
+    @pytest.mark.parametrize("given", ["absolute", "relative", "with dots"])
+    @pytest.mark.parametrize("linked", ["the folder", "one above it", "the data", "home"])
+    def test_a_name_leads_back_through_links(self, linked, given, tmp_path, monkeypatch):
+        for folder in ("disk/deep/down", "home/work", "home/data"):
+            (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / "home/data/x.png").touch()
+        (tmp_path / "house").symlink_to("home")
+        (tmp_path / "home/link").symlink_to("data")
+        (tmp_path / "home/out").symlink_to("../disk/deep")
+        (tmp_path / "home/work/out").symlink_to("../../disk/deep/down")
+        folder = {"the folder": "work/out", "one above it": "out/down", "the data": "work", "home": "work"}[linked]
+        path = Path("link" if linked == "the data" else "data") / "x.png"
+        monkeypatch.chdir(tmp_path / ("house" if linked == "home" else "home"))
+        start = {"absolute": Path.cwd(), "relative": Path(), "with dots": Path("out/down/../../../home")}[given]
+        folder, path = tmp_path / ("house" if linked == "home" else "home") / folder, start / path
+        name = name_from(folder, path)
+        assert named_by(folder, name).samefile(tmp_path / "home/data/x.png")
+        assert not Path(name).is_absolute() and ("link" in name) == (linked == "the data")
+
+    def test_a_link_above_both_does_not_lengthen_the_name(self, tmp_path):
+        (tmp_path / "disk/data").mkdir(parents=True)
+        (tmp_path / "home").symlink_to("disk")
+        assert name_from(tmp_path / "home/out", tmp_path / "home/data/x.png") == "../data/x.png"
+
+    def test_names_that_are_not_utf8_are_refused(self, tmp_path):
+        path = Path(os.fsdecode(b"/caf\xe9/x.png"))
+        for name in (lambda: name_from(tmp_path, path), lambda: name_in_full(path)):
+            with pytest.raises(DataError, match=r"caf\\udce9/x.png': the path is not UTF-8, as a manifest is; rename"):
+                name()
 
     def test_in_full(self):
         assert name_in_full(as_path("s3://b/x.png")) == "s3://b/x.png"
