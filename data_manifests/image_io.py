@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -145,13 +145,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
             upload(Path(folder, path.name), path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # The file's own name may be as long as the system allows: not a letter could be added to it.
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    partial = path.with_name(f".{path.name[:32]}.{digest}.{os.getpid()}.partial")
     try:
         yield partial
         partial.replace(path)
     except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not error.filename:  # a full disk does not say where
+        with suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):  # a full disk does not say where
             error.filename = str(path)
         raise
 
@@ -179,13 +182,19 @@ def pixel_sha256(pixels: LabelMap) -> str:
 
 
 def list_pictures(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Pictures below a folder at any depth, sorted; links are followed, hidden files and folders passed over."""
+    """Pictures below a folder at any depth, sorted; links are followed, hidden files and folders passed over.
+
+    A folder that is not there holds none.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
     endings = tuple(suffixes)
     if is_remote(folder):
         return sorted((path for path in files_below(folder) if path.name.lower().endswith(endings)), key=str)
     found = []
     seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_unreadable):
         if (real := os.path.realpath(parent)) in seen:
             folders.clear()  # a link back to a folder above
             continue
@@ -193,6 +202,11 @@ def list_pictures(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> lis
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent, n) for n in names if n.lower().endswith(endings) and not n.startswith(".")]
     return sorted(found, key=os.fspath)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _open(path: Path) -> tuple[Image.Image, int]:

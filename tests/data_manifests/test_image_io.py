@@ -285,6 +285,17 @@ class TestWriting:
             raise OSError(errno.ENOSPC, "No space left on device")  # as writing to a file does: without a name
         assert caught.value.filename == str(tmp_path / "a.csv")
 
+    @pytest.mark.parametrize("name", ["x" * 251 + ".png", "\N{CJK UNIFIED IDEOGRAPH-732B}" * 83 + ".png"])
+    def test_names_as_long_as_the_system_allows(self, tmp_path, name):
+        write_atomically(tmp_path / name, b"1")
+        assert (tmp_path / name).read_bytes() == b"1"
+
+    def test_a_folder_in_the_way_is_named(self, tmp_path):
+        (tmp_path / "a.csv").mkdir()
+        with pytest.raises(IsADirectoryError) as caught:
+            write_atomically(tmp_path / "a.csv", b"1")
+        assert caught.value.filename == str(tmp_path / "a.csv") and not list(tmp_path.glob(".*"))
+
     def test_a_file_where_a_folder_should_be(self, tmp_path):
         (tmp_path / "a").write_text("")
         with pytest.raises(OSError, match="a"):
@@ -292,6 +303,21 @@ class TestWriting:
 
 
 class TestListPictures:
+    def test_a_folder_that_cannot_be_read_is_no_empty_one(self, tmp_path, monkeypatch):
+        (tmp_path / "town").mkdir()
+        scandir = os.scandir
+
+        def forbid_town(path):
+            if os.fspath(path) == str(tmp_path / "town"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", forbid_town)
+        with pytest.raises(PermissionError) as caught:
+            list_pictures(tmp_path)
+        assert caught.value.filename == str(tmp_path / "town")
+        assert list_pictures(tmp_path / "missing") == []
+
     def test_any_depth_and_case_without_hidden_ones(self, tmp_path):
         for name in ("b.PNG", "x/a.jpeg", "x/y/c.tiff", ".hidden.png", ".ipynb_checkpoints/b.png", "x/._a.jpg"):
             save_mask((tmp_path / name).with_suffix(".png"), [[0]]).rename(tmp_path / name)
