@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from data_manifests.folder_lock import FolderLock
+from data_manifests.paths import remove_tree
 from sparsekit.errors import AnnotationError
 from sparsekit.output_folder import partial_dir
 
@@ -21,18 +23,20 @@ def whole_folder(folder: Path, is_ours: Callable[[Path], bool], *, overwrite: bo
         overwrite: Whether the user wants it replaced.
 
     Raises:
-        AnnotationError: If something is in the place that is not ours, or is to be kept.
+        AnnotationError: If something is in the place that is not ours, or is to be kept, or another process is making
+            the same folder.
     """
-    if folder.exists() or folder.is_symlink():
-        if not (folder.is_dir() and is_ours(folder)):
-            raise AnnotationError(f"{folder}: is there already, and sparsekit did not make it. Give another --out.")
-        if not overwrite:
-            raise AnnotationError(f"{folder}: is there already. Give --overwrite to replace it, or another --out.")
+    _check_place(folder, is_ours, overwrite)
     partial = partial_dir(folder)
-    if partial.exists():
-        shutil.rmtree(partial)  # left by a run that was killed
-    partial.mkdir(parents=True)
+    lock = FolderLock(partial)
+    if not lock.try_acquire():
+        raise AnnotationError(
+            f"{folder}: another process is at work on it. Wait until that ends, or give another --out."
+        )
     try:
+        _check_place(folder, is_ours, overwrite)  # again, as the other process may have just ended
+        for path in partial.iterdir():  # left by a run that was killed
+            remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         yield partial
         if folder.exists():
             shutil.rmtree(folder)
@@ -40,3 +44,14 @@ def whole_folder(folder: Path, is_ours: Callable[[Path], bool], *, overwrite: bo
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        lock.release()
+
+
+def _check_place(folder: Path, is_ours: Callable[[Path], bool], overwrite: bool) -> None:
+    if not (folder.exists() or folder.is_symlink()):
+        return
+    if not (folder.is_dir() and is_ours(folder)):
+        raise AnnotationError(f"{folder}: is there already, and sparsekit did not make it. Give another --out.")
+    if not overwrite:
+        raise AnnotationError(f"{folder}: is there already. Give --overwrite to replace it, or another --out.")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands.export import TARGETS
+from data_manifests.folder_lock import FolderLock
 from sparsekit.export import EXPORTERS
 from tests.sparsekit.conftest import tiny_manifest
 
@@ -38,3 +39,19 @@ def test_bad_input(tmp_path: Path) -> None:
     assert code == 1 and "no such manifest" in err
     code, _, err = run(tiny_manifest(tmp_path / "m").path, "--to", "word", "--out", tmp_path / "out")
     assert code == 2 and "'word' is not one of" in err
+
+
+def test_two_exports_never_share_a_folder(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m").path
+    left = tmp_path / "new/.out.partial/labels"  # by a run that was killed
+    left.mkdir(parents=True)
+    (left / "old.png").touch()
+    other = FolderLock(left.parent)
+    assert other.try_acquire()
+    code, _, err = run(manifest, "--to", "mmseg", "--out", tmp_path / "new/out")
+    assert code == 1 and "another process is at work on it. Wait until that ends, or give another --out." in err
+    assert (left / "old.png").exists()
+    other.release()
+    assert run(manifest, "--to", "mmseg", "--out", tmp_path / "new/out")[0] == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+    assert not list(tmp_path.rglob("old.png"))
