@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -39,7 +39,7 @@ def map_in_order(
         The results.
 
     Raises:
-        AnnotationError: If no scheduler answers at the address, or dask is not installed.
+        AnnotationError: If no scheduler answers at the address, dask is not installed, or a worker process is killed.
     """
     if dask is None and workers == 1:
         yield from map(function, items)
@@ -57,6 +57,10 @@ def map_in_order(
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+        except BrokenExecutor as error:
+            raise AnnotationError(
+                "A worker process was killed, most likely because memory ran out. Give fewer --workers."
+            ) from error
         finally:
             for future in running:
                 future.cancel()

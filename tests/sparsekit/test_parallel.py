@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
 
 #: Says when both processes are at work, and then works for longer than the test waits.
 SCRIPT = """
 import sys, time
 from pathlib import Path
+from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
 
 def work(number):
@@ -51,6 +53,16 @@ def test_this_process_is_one_of_the_workers():
     at_work = list(map_in_order(pid, range(40), 2))
     assert at_work[0] != os.getpid() and os.getpid() in at_work and len(set(at_work)) == 2
     assert {*map_in_order(pid, range(40), 1)} == {os.getpid()}
+
+
+def die_elsewhere(main_pid):
+    if os.getpid() != main_pid:
+        os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory runs out
+
+
+def test_a_killed_worker_is_told():
+    with pytest.raises(AnnotationError, match=r"A worker process was killed, .* memory ran out. Give fewer --workers"):
+        list(map_in_order(die_elsewhere, [os.getpid()] * 40, 2))
 
 
 def fail_here(main_pid):
