@@ -167,10 +167,12 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it."""
+    """Remove a folder with all that is in it; of a link the link alone."""
     if is_remote(folder):
         store, root = _store(folder)
         store.rm(root, recursive=True)
+    elif folder.is_symlink():
+        folder.unlink()
     else:
         shutil.rmtree(folder)
 

@@ -25,6 +25,9 @@ from sparsekit.journal import Journal
 
 T = TypeVar("T")
 
+#: Says what is being made in the folder. Whichever process has renamed it to the second puts the folder in its place.
+_RUN, _CLAIMED = "run.json", "run-finishing.json"
+
 
 def partial_dir(folder: Path) -> Path:
     """Where a folder is built before it is renamed to its place; an object store cannot rename: there, in its place."""
@@ -135,7 +138,10 @@ class OutputFolder:
 
     def prepare(self, overwrite: bool) -> None:
         """Find out what is there already: a whole result, a part of one, or something that is in the way."""
-        run = self._partial / "run.json"
+        run = self._partial / _RUN
+        if (claimed := self._partial / _CLAIMED).is_file():
+            self._acquire()  # or else its process is still at work
+            claimed.rename(run)
         if (self.folder / "manifest.csv").is_file():
             if not overwrite:
                 self._compare_with_existing()
@@ -160,7 +166,11 @@ class OutputFolder:
     def _lock_alone(self) -> None:
         """Keep other processes off, unless they are shards, which share the folder."""
         self.release()
-        if self._shard[1] == 1 and not self._lock.try_acquire():
+        if self._shard[1] == 1:
+            self._acquire()
+
+    def _acquire(self) -> None:
+        if not self._lock.try_acquire():
             raise AnnotationError(
                 f"{self._partial}: another process is at work on it. Wait until that ends, or give another --out."
             )
@@ -188,7 +198,11 @@ class OutputFolder:
         """Write manifest and marks, and move the folder to its place, unless other shards are still at work."""
         if self.complete:
             return self._summary_of_existing()
+        if not self._is_whole(self._shard[0]):  # taken away by another shard, which has put the folder in its place
+            return self._summary_of_existing()
         missing = sum(not self._is_whole(number) for number in range(1, self._shard[1] + 1))
+        if not missing and not self._claim():
+            missing = 1  # another shard, which found all of them whole as well
         rows = []
         summary = FolderSummary(self.folder, missing_shards=missing)
 
@@ -206,19 +220,28 @@ class OutputFolder:
             self._put_in_place(rows)
         return summary
 
+    def _claim(self) -> bool:
+        """Whether this process is the one to put the folder in its place."""
+        try:
+            (self._partial / _RUN).rename(self._partial / _CLAIMED)
+        except FileNotFoundError:
+            return False
+        if self._shard[1] > 1:
+            self._lock.try_acquire()  # tells a shard that is started now from one that goes on after this was killed
+        return True
+
     def _put_in_place(self, rows: list[ManifestRow]) -> None:
         write_manifest(Manifest(self._partial / "manifest.csv", tuple(rows), self._info))
+        if self._partial != self.folder:
+            if self.folder.exists():
+                remove_tree(self.folder)
+            self._partial.rename(self.folder)
         for number in range(1, self._shard[1] + 1):
-            self._journal(number).remove()
-        (self._partial / "run.json").unlink()
-        if self._partial == self.folder:
-            return
-        if self.folder.exists():
-            remove_tree(self.folder)
-        self._partial.rename(self.folder)
+            self._journal(number, self.folder).remove()
+        (self.folder / _CLAIMED).unlink()
 
-    def _journal(self, number: int) -> Journal:
-        return Journal(self._partial / f"journal-{number}-of-{self._shard[1]}.jsonl")
+    def _journal(self, number: int, folder: Path | None = None) -> Journal:
+        return Journal((folder or self._partial) / f"journal-{number}-of-{self._shard[1]}.jsonl")
 
     def _is_whole(self, number: int) -> bool:
         num_lines = sum(1 for _ in self._journal(number).lines())

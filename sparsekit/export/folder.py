@@ -39,7 +39,7 @@ def whole_folder(folder: Path, is_ours: Callable[[Path], bool], *, overwrite: bo
             remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         yield partial
         if folder.exists():
-            shutil.rmtree(folder)
+            remove_tree(folder)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,5 +1,7 @@
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,10 @@ from PIL import Image
 import sparsekit.synthesize
 from data_manifests import DataError, open_dataset, read_manifest, read_marks
 from data_manifests.image_io import encode_image, pixel_sha256, read_mask, write_atomically
+from sparsekit import output_folder
 from sparsekit.annotators import ClickAnnotator
 from sparsekit.errors import AnnotationError
+from sparsekit.output_folder import OutputFolder
 from sparsekit.synthesize import synthesize
 from tests.real_data import real_data
 
@@ -293,6 +297,56 @@ def test_shard_waits_for_the_others_and_goes_on_after_a_failure(dataset_dir, tmp
     assert summary.already_there
 
 
+@pytest.mark.parametrize("second", ["while the first is at it", "after it"])
+def test_shards_that_are_done_at_the_same_time(dataset_dir, tmp_path, monkeypatch, second):
+    run(dataset_dir, tmp_path / "whole")
+    finish, both_done = OutputFolder.finish, threading.Barrier(2)
+    write_marks, first_is_there, second_is_done = output_folder.write_marks, threading.Event(), threading.Event()
+
+    def finish_in_order(plan):
+        both_done.wait(60)
+        if plan._shard[0] == 2:
+            first_is_there.wait(60)
+        summary = finish(plan)
+        (second_is_done if plan._shard[0] == 2 else first_is_there).set()
+        return summary
+
+    def write_marks_between(*args):
+        if second == "while the first is at it":
+            first_is_there.set()
+            second_is_done.wait(60)
+        write_marks(*args)
+
+    monkeypatch.setattr(OutputFolder, "finish", finish_in_order)
+    monkeypatch.setattr(output_folder, "write_marks", write_marks_between)
+    with ThreadPoolExecutor(2) as pool:
+        shards = [pool.submit(run, dataset_dir, tmp_path / "out", shard=(number, 2)) for number in (1, 2)]
+        (first,), (other,) = (shard.result(60) for shard in shards)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert first.missing_shards == 0 and first.num_images == 3 and not first.already_there
+    assert other.already_there == (second == "after it") and other.missing_shards == (second != "after it")
+
+
+def test_a_shard_killed_as_it_puts_the_folder_in_its_place(dataset_dir, tmp_path, monkeypatch):
+    run(dataset_dir, tmp_path / "whole")
+    run(dataset_dir, tmp_path / "out", shard=(1, 2))
+    put_in_place = OutputFolder._put_in_place
+    refused = []
+
+    def be_killed(plan, rows):
+        with pytest.raises(AnnotationError, match=r"town-3clicks.partial: another process is at work on it"):
+            run(dataset_dir, tmp_path / "out", shard=(1, 2))
+        refused.append(True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OutputFolder, "_put_in_place", be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset_dir, tmp_path / "out", shard=(2, 2))
+    monkeypatch.setattr(OutputFolder, "_put_in_place", put_in_place)
+    (summary,) = run(dataset_dir, tmp_path / "out", shard=(1, 2))
+    assert refused and summary.missing_shards == 0 and tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
 def test_shard_of_other_settings_is_refused(dataset_dir, tmp_path):
     run(dataset_dir, tmp_path / "out", shard=(1, 2))
     with pytest.raises(AnnotationError, match="holds a part of another run"):
@@ -335,6 +389,15 @@ def test_two_processes_at_once_are_kept_apart(dataset_dir, tmp_path):
     (summary,) = run(dataset_dir, tmp_path / "out", on_image=start_another)
     assert len(refused) == 5 and tree(summary.folder) == expected
     assert run(dataset_dir, tmp_path / "out")[0].already_there  # nothing is held any more
+
+
+def test_a_result_that_is_a_link_is_replaced_and_what_it_leads_to_stays(dataset_dir, tmp_path):
+    (summary,) = run(dataset_dir, tmp_path / "out")
+    kept = tree(summary.folder.rename(tmp_path / "kept"))
+    summary.folder.symlink_to("../kept")
+    run(dataset_dir, tmp_path / "out", seed=1, overwrite=True)
+    assert tree(tmp_path / "kept") == kept != tree(summary.folder)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["town-3clicks"] and not summary.folder.is_symlink()
 
 
 def test_what_was_begun_is_free_after_an_error(dataset_dir, tmp_path):
