@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
-from agmm.given_files import WEIGHTS_NAME, require_checkpoint
+from agmm.given_files import WEIGHTS_NAME, require_checkpoint, require_utf8
 from agmm.models.config import ModelConfig
 from data_manifests import LabelSpace, __version__
 from data_manifests.errors import DataError
@@ -116,7 +116,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 def read_safely(path: Path, reader: Callable[[], _T]) -> _T:
     """What ``reader`` returns for a file of safetensors, with its errors as ``read_checkpoint_info`` raises them."""
-    require_checkpoint(path)
+    require_utf8(require_checkpoint(path), "safetensors")
     try:
         with path.open("rb") as file:
             start = file.read(9)

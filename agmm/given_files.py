@@ -5,6 +5,8 @@ Nothing here needs torch, whose import takes seconds: a wrong path is told befor
 
 from __future__ import annotations
 
+import csv
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from data_manifests.image_io import list_pictures
 
 WEIGHTS_NAME = "weights.safetensors"
 STATE_NAME = "state.safetensors"
+CONFIG_NAME = "config.toml"
 RUN_NAME = "run.json"
 LOG_NAME = "log.csv"
 
@@ -29,18 +32,45 @@ def require_checkpoint(path: Path) -> Path:
     return path
 
 
+def require_utf8(path: Path, needed_by: str) -> None:
+    """Check that a path can be given to a package that takes no others.
+
+    Raises:
+        TrainingError: If it is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise TrainingError(
+            f"{str(path)!a}: the path is not UTF-8, as {needed_by} needs it. Choose another name."
+        ) from error
+
+
 def require_no_training(run_dir: Path) -> None:
     """Check that a new training has the folder for itself.
 
     Raises:
-        TrainingError: If it holds a checkpoint; says how to go on with it or to replace it.
+        TrainingError: If it holds a checkpoint, but for the weights of a training that was killed before it had written
+            its first state; says how to go on with it or to replace it.
     """
     there = [name for name in (STATE_NAME, WEIGHTS_NAME) if (run_dir / name).exists()]
-    if there:
+    if there and not _was_killed_in_its_first_epoch(run_dir):
         go_on = f"Go on with it by --resume {run_dir}, choose" if STATE_NAME in there else "Choose"
         raise TrainingError(
             f"{run_dir}: already holds a training ({there[0]}). {go_on} another --out, or replace it with --overwrite."
         )
+
+
+def _was_killed_in_its_first_epoch(run_dir: Path) -> bool:
+    """Whether a folder holds no state, and one epoch at most of a training that was to have more."""
+    if (run_dir / STATE_NAME).exists() or not (run_dir / RUN_NAME).exists():
+        return False
+    try:
+        epochs = tomllib.loads((run_dir / CONFIG_NAME).read_text(encoding="utf-8"))["epochs"]
+        with (run_dir / LOG_NAME).open(newline="", encoding="utf-8") as file:
+            return epochs > 1 and [row["epoch"] for row in csv.DictReader(file)] in ([], ["1"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def weights_path(run: Path) -> Path:

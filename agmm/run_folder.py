@@ -26,13 +26,20 @@ from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.evaluate import EvalResult
 from agmm.evaluation_files import CONFUSION_NAME, CSV_NAME, JSON_NAME
-from agmm.given_files import LOG_NAME, RUN_NAME, STATE_NAME, WEIGHTS_NAME, require_no_training
+from agmm.given_files import (
+    CONFIG_NAME,
+    LOG_NAME,
+    RUN_NAME,
+    STATE_NAME,
+    WEIGHTS_NAME,
+    require_no_training,
+    require_utf8,
+)
 from data_manifests import Manifest, __version__
 from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
 from data_manifests.paths import name_from
 
-CONFIG_NAME = "config.toml"
 VALIDATION_NAME = "validation.json"
 TENSORBOARD_NAME = "tensorboard"
 
@@ -60,8 +67,9 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
         overwrite: See ``require_free``.
 
     Raises:
-        TrainingError: If another process is training there, or as ``require_free``.
+        TrainingError: If another process is training there, its path is not UTF-8, or as ``require_free``.
     """
+    require_utf8(run_dir, "TensorBoard")
     lock = FolderLock(run_dir)
     if not lock.try_acquire():
         raise TrainingError(f"{run_dir}: another process is training here. Wait for it, or choose another --out.")
@@ -82,8 +90,8 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
 def require_free(run_dir: Path, overwrite: bool) -> None:
     """Check that a new training may use a folder, and clear an earlier one out of it that is to be replaced.
 
-    What a training leaves that was killed before its first checkpoint is cleared without asking: there is nothing in it
-    to go on with.
+    What a training leaves that was killed before its first state is cleared without asking: there is nothing in it to
+    go on with.
 
     Raises:
         TrainingError: If it holds a training, or settings that no training wrote, and ``overwrite`` is false.

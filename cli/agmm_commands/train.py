@@ -31,7 +31,7 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
 
     On several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST ...
     """
-    from agmm.given_files import STATE_NAME, require_checkpoint, require_no_training
+    from agmm.given_files import STATE_NAME, require_checkpoint, require_no_training, require_utf8
     from agmm.requirements import require_training_packages
     from data_manifests import read_manifest
 
@@ -46,6 +46,7 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         require_checkpoint(resume / STATE_NAME)
     else:
         config = read_settings(flags)
+        require_utf8(run_dir, "TensorBoard")
         if not overwrite:
             require_no_training(run_dir)
     require_training_packages()

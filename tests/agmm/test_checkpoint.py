@@ -107,6 +107,9 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
         load_checkpoint(bad)
     with pytest.raises(TrainingError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "none")
+    (tmp_path / "\udcff").write_bytes(good.read_bytes())  # a byte that is no UTF-8
+    with pytest.raises(TrainingError, match="the path is not UTF-8, as safetensors needs it"):
+        load_checkpoint(tmp_path / "\udcff")
     with pytest.raises(TrainingError, match="holds no weights.safetensors"):
         load_run(tmp_path)
 

@@ -96,6 +96,8 @@ def test_refuses(tmp_path: Path) -> None:
         export_run(run, "caffe")
     with pytest.raises(ValueError, match="size must be"):
         export_run(run, "torchscript", size=(0, 5))
+    with pytest.raises(TrainingError, match="the path is not UTF-8, as PyTorch needs it"):
+        export_run(run, "torchscript", path=tmp_path / "\udcff.pt")  # a byte that is no UTF-8
 
 
 def test_command(tmp_path: Path) -> None:

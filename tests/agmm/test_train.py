@@ -156,6 +156,37 @@ def test_what_a_training_left_that_was_killed_in_its_first_epoch_is_no_obstacle(
     assert len(list((run_dir / "tensorboard").glob("events.*"))) == 1
 
 
+def test_first_weights_without_a_state_are_no_obstacle_but_finished_ones_are(
+    manifest: Manifest, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint = agmm.train.save_checkpoint
+
+    def killed_before_the_state(path: Path, *content: Any) -> None:
+        if path.name == "state.safetensors":
+            shutil.copytree(path.parent, tmp_path / "killed")
+            raise TrainingError("killed")
+        save_checkpoint(path, *content)
+
+    config = replace(CONFIG, epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(agmm.train, "save_checkpoint", killed_before_the_state)
+        with pytest.raises(TrainingError, match="killed"):
+            train_network(manifest, config, tmp_path / "run", quiet=True)
+    assert (tmp_path / "killed/weights.safetensors").exists()
+    assert train_network(manifest, config, tmp_path / "killed", quiet=True).info.epoch == 2
+
+    finished = shutil.copytree(undisturbed, tmp_path / "finished")  # three epochs, and its state was deleted
+    (finished / "state.safetensors").unlink()
+    one_epoch = shutil.copytree(finished, tmp_path / "one_epoch")
+    (one_epoch / "log.csv").write_text("epoch,loss\n1,2.0\n")
+    (one_epoch / "config.toml").write_text("epochs = 1\n")
+    weights_alone = shutil.copytree(finished, tmp_path / "weights", ignore=shutil.ignore_patterns("log.csv"))
+    for run in (finished, one_epoch, weights_alone):
+        with pytest.raises(TrainingError, match=r"already holds a training \(weights.safetensors\). Choose another"):
+            train_network(manifest, config, run, quiet=True)
+        assert (run / "weights.safetensors").exists()
+
+
 def test_settings_that_no_training_wrote_are_kept(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("# mine")
     with pytest.raises(TrainingError, match="already holds a config.toml that is no training's"):

@@ -32,6 +32,10 @@ print(json.dumps([result.exit_code, result.stderr, "torch" in sys.modules]))
             "train {manifest} --out {run}",
             "already holds a training (state.safetensors). Go on with it by --resume",
         ),
+        (
+            "train {manifest} --out r\udcff",
+            r"'r\udcff': the path is not UTF-8, as TensorBoard needs it. Choose another",
+        ),
         ("evaluate {weights} {manifest} --split train --crf", "The dense CRF needs a package"),
         ("predict {weights} {folder} --out out --crf", "The dense CRF needs a package"),
         ("stages {manifest} --refine crf", "The dense CRF needs a package"),
