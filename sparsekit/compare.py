@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from data_manifests import LabelMap, read_manifest
-from data_manifests.errors import list_some
+from data_manifests.errors import counted, list_some
 from data_manifests.image_io import list_pictures, read_mask
 from sparsekit.annotated import AnnotatedImage, annotated_images, count_annotated
 from sparsekit.errors import AnnotationError
@@ -82,7 +82,9 @@ class SparseMap:
         return sparse, full_mask, self.unlabelled
 
 
-def sparse_maps(path: Path, unlabelled: int = 255, masks_dir: Path | None = None) -> tuple[int, Iterator[SparseMap]]:
+def sparse_maps(
+    path: Path, unlabelled: int = 255, masks_dir: Path | None = None
+) -> tuple[list[str], Iterator[SparseMap]]:
     """Sparse label maps of a manifest or of a folder of PNG files.
 
     Args:
@@ -91,15 +93,20 @@ def sparse_maps(path: Path, unlabelled: int = 255, masks_dir: Path | None = None
         masks_dir: Full masks for a folder of label maps, of the same stems.
 
     Returns:
-        How many there are, and the maps.
+        Their image ids (of files their stems), and the maps in the same order.
 
     Raises:
         DataError: If there is nothing to measure, or a label map has no full mask in ``masks_dir``.
+        ValueError: If ``masks_dir`` is given for a manifest, which names its own full masks.
     """
     if path.is_file() or (path / "manifest.csv").is_file():
+        if masks_dir:
+            raise ValueError(f"{path} is a manifest, with full masks of its own; --masks is for folders of label maps.")
         manifest = read_manifest(path)
+        count_annotated(manifest)  # refuses one without any
+        image_ids = [row.image_id for row in manifest.rows if row.annotation]
         images = annotated_images(manifest, with_marks=False)
-        return count_annotated(manifest), (SparseMap(of_manifest=image) for image in images)
+        return image_ids, (SparseMap(of_manifest=image) for image in images)
     if not path.is_dir():
         raise AnnotationError(f"{path}: no such file or folder; expected a manifest.csv or a folder of label maps.")
     files = list_pictures(path, (".png",))
@@ -114,7 +121,7 @@ def sparse_maps(path: Path, unlabelled: int = 255, masks_dir: Path | None = None
     masks = {p.stem: p for p in list_pictures(masks_dir)} if masks_dir else {}
     if masks_dir and (lonely := [p.stem for p in files if p.stem not in masks]):
         raise AnnotationError(f"{masks_dir}: no full mask for {list_some(lonely)}.")
-    return len(files), (SparseMap(p, masks.get(p.stem), unlabelled) for p in files)
+    return [p.stem for p in files], (SparseMap(p, masks.get(p.stem), unlabelled) for p in files)
 
 
 def measure_maps(maps: Iterable[SparseMap], *, workers: int = 1, on_image: Callable[[], None] = lambda: None) -> Values:
@@ -234,13 +241,20 @@ class Comparison:
 
     Args:
         names: What each is called.
-        num_images: Label maps of each.
-        values: What ``measure_maps`` found for each.
+        image_ids: Images of each.
+        values: What ``measure_maps`` found for each, on all of its own images.
     """
 
     names: tuple[str, str]
-    num_images: tuple[int, int]
+    image_ids: tuple[Sequence[str], Sequence[str]]
     values: tuple[Values, Values]
+
+    @property
+    def num_common(self) -> int:
+        """Images that are on both sides; a file of a folder is that of ``train/a`` if it is called ``a``."""
+        ours, theirs = map(set, self.image_ids)
+        ours_last, theirs_last = ({image_id.rpartition("/")[2] for image_id in ids} for ids in (ours, theirs))
+        return max(len(ours & theirs), len(ours_last & theirs), len(ours & theirs_last))
 
     def rows(self) -> list[dict[str, Any]]:
         """For each measure the 10th, 50th and 90th percentile of both sets, and the ratio of the medians."""
@@ -254,9 +268,9 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers; percentiles are the 10th, 50th and 90th, shares lie between 0 and 1."""
-        sides = [{"name": n, "num_images": c} for n, c in zip(self.names, self.num_images, strict=True)]
+        sides = [{"name": n, "num_images": len(ids)} for n, ids in zip(self.names, self.image_ids, strict=True)]
         measures = {row.pop("measure"): row for row in self.rows()}
-        return {"ours": sides[0], "human": sides[1], "measures": measures}
+        return {"ours": sides[0], "human": sides[1], "num_images_in_both": self.num_common, "measures": measures}
 
 
 def _percentiles(values: Sequence[float]) -> list[float] | None:
@@ -264,9 +278,10 @@ def _percentiles(values: Sequence[float]) -> list[float] | None:
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """A table with a row for each measure."""
-    titles = [f"{n} ({c:,} images)" for n, c in zip(comparison.names, comparison.num_images, strict=True)]
-    return format_table(
+    """A table with a row for each measure, and whether both sides are of the same images."""
+    numbers = [len(ids) for ids in comparison.image_ids]
+    titles = [f"{name} ({count:,} images)" for name, count in zip(comparison.names, numbers, strict=True)]
+    table = format_table(
         [
             {
                 "median (10th..90th percentile)": row["text"],
@@ -277,6 +292,15 @@ def format_comparison(comparison: Comparison) -> str:
             for row in comparison.rows()
         ]
     )
+    return f"{table}\n\n{_images_in_words(*numbers, comparison.num_common)}"
+
+
+def _images_in_words(ours: int, theirs: int, common: int) -> str:
+    if ours == theirs == common:
+        return "Both are of the same images."
+    images = counted(common, "image is", "images are") if common else "No image is"
+    names = "its name" if common < 2 else "their names"
+    return f"{images} in both, by {names}; each side is measured on all of its own."
 
 
 def _spread(percentiles: list[float] | None, measure: str) -> str:

@@ -8,7 +8,7 @@ import click
 
 from cli import options
 from cli.progress import progress
-from cli.reporting import echo_json
+from cli.reporting import echo_json, usage_errors
 
 
 @click.command()
@@ -25,7 +25,7 @@ from cli.reporting import echo_json
     "--masks",
     "masks_dir",
     type=click.Path(path_type=Path),
-    help="Folder of full masks for HUMAN, of the same file names; 255 is void.",
+    help="Folder of full masks for HUMAN, if that is a folder of label maps, of the same file names; 255 is void.",
 )
 @options.workers_option
 @options.json_option
@@ -33,16 +33,18 @@ def compare(ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, wo
     """Put synthetic annotations beside those that people drew: coverage, strokes, errors.
 
     OURS and HUMAN are each a manifest.csv, a folder that holds one, or a folder of sparse label maps as PNG files. All
-    is measured on the pixels, alike for both; a stroke is a connected region of one label.
+    is measured on the pixels, alike for both; a stroke is a connected region of one label. The two may be of different
+    images; how many are in both is said.
     """
     from sparsekit.compare import Comparison, format_comparison, measure_maps, sparse_maps
 
-    num_ours, maps_ours = sparse_maps(ours, unlabelled)
-    num_human, maps_human = sparse_maps(human, unlabelled, masks_dir)
-    with progress(num_ours + num_human) as advance:
+    with usage_errors():
+        ids_ours, maps_ours = sparse_maps(ours, unlabelled)
+        ids_human, maps_human = sparse_maps(human, unlabelled, masks_dir)
+    with progress(len(ids_ours) + len(ids_human)) as advance:
         values_ours = measure_maps(maps_ours, workers=workers, on_image=advance)
         values_human = measure_maps(maps_human, workers=workers, on_image=advance)
-    comparison = Comparison((_name(ours), _name(human)), (num_ours, num_human), (values_ours, values_human))
+    comparison = Comparison((_name(ours), _name(human)), (ids_ours, ids_human), (values_ours, values_human))
     if as_json:
         echo_json(comparison.to_dict())
     else:

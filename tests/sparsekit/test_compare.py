@@ -110,9 +110,9 @@ def test_human_scribbles_of_pascal_voc():
     folder = real_data("sparse_samples")
     voc = folder / "scribblesup_voc"
     known = json.loads((folder / "stats.json").read_text())["scribblesup_voc"]
-    num, maps = sparse_maps(voc / "scribbles", masks_dir=voc / "masks")
+    names, maps = sparse_maps(voc / "scribbles", masks_dir=voc / "masks")
     values = measure_maps(maps)
-    assert num == 2
+    assert len(names) == 2
     images = [row["total_labelled_frac"] for row in known if "total_labelled_frac" in row]
     assert values["image_labelled"] == pytest.approx(images, abs=1e-4)
     classes = [row for row in known if "comps" in row]
@@ -128,9 +128,9 @@ def test_human_scribbles_of_pascal_voc():
 
 
 def test_human_scribbles_of_heart_images():
-    num, maps = sparse_maps(real_data("sparse_samples") / "acdc", unlabelled=4)
+    names, maps = sparse_maps(real_data("sparse_samples") / "acdc", unlabelled=4)
     values = measure_maps(maps, workers=2)
-    assert num == len(values["image_labelled"]) == 390
+    assert len(names) == len(values["image_labelled"]) == 390
     assert np.median(values["stroke_width"]) == pytest.approx(1.2, abs=0.2)
     assert np.median(values["strokes_per_class"]) == 1
 
@@ -138,8 +138,8 @@ def test_human_scribbles_of_heart_images():
 def test_manifest_and_folder_of_the_same_maps_measure_alike(tmp_path):
     manifest = tiny_manifest(tmp_path)
     of_manifest = measure_maps(sparse_maps(manifest.path)[1])
-    num, maps = sparse_maps(tmp_path / "sparse", masks_dir=tmp_path / "data/masks")
-    assert num == 2
+    names, maps = sparse_maps(tmp_path / "sparse", masks_dir=tmp_path / "data/masks")
+    assert names == sparse_maps(manifest.path)[0] == ["image_0", "image_1"]
     assert measure_maps(maps) == of_manifest
     assert of_manifest["off_class"] == [0, 0]
     without_masks = measure_maps(sparse_maps(tmp_path / "sparse")[1])
@@ -158,7 +158,7 @@ def test_medians_and_ratios():
     empty = {name: [] for name in MEASURES}
     ours = {**empty, "image_labelled": [0.01, 0.02, 0.06], "stroke_width": [3.0]}
     human = {**empty, "image_labelled": [0.04], "off_class": [0.1]}
-    comparison = Comparison(("a", "b"), (3, 1), (ours, human))
+    comparison = Comparison(("a", "b"), (["x", "y", "z"], ["w"]), (ours, human))
     rows = {row["measure"]: row for row in comparison.rows()}
     assert rows["image_labelled"]["ours"] == pytest.approx([0.012, 0.02, 0.052])
     assert rows["image_labelled"]["ratio"] == 0.5
@@ -166,6 +166,24 @@ def test_medians_and_ratios():
     assert set(rows) == {"image_labelled", "stroke_width", "off_class"}
     lines = format_comparison(comparison).splitlines()
     assert lines[1].split()[3:] == ["2.00", "(1.20..5.20)", "4.00", "(4.00..4.00)", "0.50"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "common", "said"),
+    [
+        (["a", "b"], ["b", "a"], 2, "Both are of the same images."),
+        (["a", "b", "c"], ["b", "d"], 1, "1 image is in both, by its name; each side is measured on all of its own."),
+        (["a", "b"], ["a", "b", "c"], 2, "2 images are in both, by their names; each side is measured on all"),
+        (["a"], ["b"], 0, "No image is in both, by its name; each side is measured on all of its own."),
+        (["train/a", "val/b"], ["a", "b", "c"], 2, "2 images are in both"),  # files of a folder
+        (["a", "c"], ["train/a"], 1, "1 image is in both"),
+        (["train/a"], ["val/a"], 0, "No image is in both"),
+    ],
+)
+def test_images_in_both_are_counted(ours, theirs, common, said):
+    comparison = Comparison(("a", "b"), (ours, theirs), ({name: [1.0] for name in MEASURES},) * 2)
+    assert comparison.to_dict()["num_images_in_both"] == common
+    assert format_comparison(comparison).splitlines()[-1].startswith(said)
 
 
 class TestBadInput:
@@ -214,9 +232,15 @@ class TestCommand:
         assert lines[0].endswith("ratio") and "sparse (2 images)" in lines[0]
         assert lines[1].split()[-1] == "1.00"
         printed = json.loads(self.run(*arguments, "--workers", 2, "--json").stdout)
-        assert printed["ours"]["num_images"] == printed["human"]["num_images"] == 2
+        assert printed["ours"]["num_images"] == printed["human"]["num_images"] == printed["num_images_in_both"] == 2
+        assert lines[-1] == "Both are of the same images."
         assert printed["measures"]["image_labelled"]["ours"] == [2 / 64] * 3
         assert printed["measures"]["image_labelled"]["ratio"] == 1
+
+    def test_masks_for_a_manifest_are_refused(self, tmp_path):
+        tiny_manifest(tmp_path)
+        result = self.run(tmp_path / "sparse", tmp_path, "--masks", tmp_path / "data/masks")
+        assert result.exit_code == 2 and "with full masks of its own; --masks is for folders" in result.stderr
 
     def test_a_missing_folder(self, tmp_path):
         tiny_manifest(tmp_path, [SCENE])
