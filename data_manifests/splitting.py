@@ -73,7 +73,8 @@ def split_manifest(
 def _targets(shares: Mapping[str, float]) -> dict[str, float]:
     rest = 1.0 - sum(shares.values())
     if not shares or min(shares.values()) <= 0 or rest < -1e-9:
-        raise ValueError(f"shares must be above 0 and sum up to 1 at most, got {dict(shares)}.")
+        given = ", ".join(f"{split} {share:g}" for split, share in shares.items()) or "none"
+        raise ValueError(f"shares must be above 0 and sum up to 1 at most, got {given}.")
     return {"train": rest, **shares}
 
 

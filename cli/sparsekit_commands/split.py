@@ -46,9 +46,11 @@ def split(
 ) -> None:
     """Write a manifest whose images are shared out to train, val and test anew.
 
-    Pictures and annotations stay where they are. Equal seeds give equal splits on every machine.
+    Pictures and annotations stay where they are. Equal seeds give equal splits on every machine. Images without an
+    annotation, as those listed for evaluation, are shared out as well, unless --split leaves them where they are.
     """
     from data_manifests import read_manifest
+    from data_manifests.errors import counted
     from data_manifests.splitting import split_manifest
 
     shares = {name: share for name, share in {"val": val, "test": test}.items() if share > 0}
@@ -58,4 +60,10 @@ def split(
             by=by, group_pattern=group_pattern, split=split, seed=seed, workers=workers,  # type: ignore[arg-type]
         )  # fmt: skip
     derived.write(overwrite=overwrite)
+    if bare := sum(row.split == "train" and not row.annotation for row in derived.manifest.rows):
+        click.echo(
+            f"Note: {counted(bare, 'image')} of train without an annotation, to train on with --supervision full only. "
+            "--split shares out the images of one split alone, such as the annotated one.",
+            err=True,
+        )
     click.echo(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")

@@ -44,6 +44,17 @@ def test_split_subset_merge_and_back(folder):
     assert "outside (1)" in sparsekit("validate", new / "merged")
 
 
+def test_split_tells_of_images_to_train_on_without_an_annotation(tmp_path):
+    tiny_manifest(tmp_path / "made", [SCENE] * 10, num_val=5)
+    for options in ((), ("--split", "train")):
+        out = tmp_path / f"new{len(options)}"
+        result = CliRunner().invoke(main, ["split", str(tmp_path / "made"), "--out", str(out), *options])
+        bare = sum(not row.annotation for row in read_manifest(out).rows_of("train"))
+        assert bool(bare) == (not options)
+        note = f"Note: {bare} images of train without an annotation" if bare else ""
+        assert result.stderr.startswith(note) and bool(result.stderr) == bool(bare)
+
+
 def test_merge_says_why_there_are_no_marks(folder):
     four = folder / "four"
     sparsekit("subset", folder / "made", "--count", 4, "--out", four)
@@ -65,7 +76,7 @@ def test_diff_tells_and_lists(folder):
     ("arguments", "code", "message"),
     [
         (["split", "made", "--val", 0.9, "--test", 0.9, "--out", "x"], 2, "shares must be above 0"),
-        (["split", "made", "--val", 0, "--out", "x"], 2, "shares must be above 0"),
+        (["split", "made", "--val", 0, "--out", "x"], 2, "shares must be above 0 and sum up to 1 at most, got none."),
         (["split", "made", "--by", "group", "--group-pattern", "(", "--out", "x"], 2, "no regular expression"),
         (["split", "made", "--by", "group", "--group-pattern", "z", "--out", "x"], 1, "does not start with"),
         (["split", "made", "--by", "colour", "--out", "x"], 2, "colour"),
