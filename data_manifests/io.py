@@ -91,6 +91,8 @@ def load_manifest(path: Path) -> tuple[Manifest, list[str]]:
         path = path / "manifest.csv" if path.is_dir() else path
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest. `sparsekit points DATASET` makes one.")
+    if path.suffix.lower() == ".json":
+        raise ManifestError(f"{path}: goes with a manifest, but is none. Give the .csv beside it, or their folder.")
     info = _read_info(path.with_suffix(".json"))
     rows: dict[str, ManifestRow] = {}
     problems = []

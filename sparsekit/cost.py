@@ -33,7 +33,7 @@ class CostModel:
     since the class has to be found and chosen.
 
     Raises:
-        ValueError: If a number is negative.
+        ValueError: If a number is negative, infinite or NaN.
 
     References:
         Bearman et al., "What's the point: semantic segmentation with point supervision", ECCV 2016: 1 s for an absent
@@ -56,8 +56,8 @@ class CostModel:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value is not None and value < 0:
-                raise ValueError(f"{name} must not be negative, got {value}.")
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number from 0 on, got {value}.")
 
 
 def read_cost_model(path: Path) -> CostModel:

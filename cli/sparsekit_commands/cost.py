@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cli import options
-from cli.reporting import echo_json
+from cli.reporting import echo_json, usage_errors
 from sparsekit.cost import FULL_MASK_SECONDS, CostModel
 
 
@@ -49,7 +49,8 @@ def cost(
     from sparsekit.cost import annotation_cost, format_costs, read_cost_model
 
     model = read_cost_model(model_path) if model_path else CostModel()
-    model = replace(model, **{name: value for name, value in seconds.items() if value is not None})
+    with usage_errors():
+        model = replace(model, **{name: value for name, value in seconds.items() if value is not None})
     costs = [annotation_cost(read_manifest(path), model, split=split) for path in manifests]
     if as_json:
         echo_json([one.to_dict() for one in costs])

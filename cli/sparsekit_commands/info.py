@@ -29,7 +29,9 @@ def info(
     from data_manifests import open_dataset, read_class_map, read_label_space, read_manifest
     from data_manifests.info import describe_dataset, describe_manifest
 
-    if path.suffix == ".csv" or (path / "manifest.csv").is_file():
+    if path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file():
+        if layout or classes_path or map_path:
+            raise click.UsageError(f"--layout, --classes and --map are for datasets, and {path} is a manifest.")
         described = describe_manifest(read_manifest(path))
     else:
         label_space = read_label_space(classes_path) if classes_path else None

@@ -136,6 +136,13 @@ class TestManifest:
         assert [c["images"] for c in described["classes"]] == [2, 2, 0]
         assert described["anomalies"] == ["1 class without any label: class_2."]
 
+    def test_options_of_datasets_are_refused(self, tmp_path):
+        tiny_manifest(tmp_path)
+        result = sparsekit("info", tmp_path, "--layout", "cityscapes")
+        assert result.exit_code == 2 and "--layout, --classes and --map are for datasets" in result.stderr
+        result = sparsekit("info", tmp_path / "manifest.json")
+        assert result.exit_code == 1 and "Give the .csv beside it, or their folder." in result.stderr
+
     def test_annotations_without_a_label(self, tmp_path):
         tiny_manifest(tmp_path, (SCENE, SCENE), marks=[[], []])
         assert info(tmp_path)["anomalies"][0] == "2 annotations without any label: image_0, image_1."

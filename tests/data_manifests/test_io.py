@@ -227,6 +227,10 @@ class TestDamagedManifest:
         with pytest.raises(ManifestError, match=r"manifest.csv: no such manifest"):
             read_manifest(tmp_path)
 
+    def test_the_json_is_not_the_manifest(self, manifest):
+        with pytest.raises(ManifestError, match=r"manifest.json: goes with a manifest, but is none. Give the .csv"):
+            read_manifest(manifest.with_suffix(".json"))
+
     def test_without_json(self, manifest):
         manifest.with_suffix(".json").unlink()
         with pytest.raises(ManifestError, match=r"manifest.json: missing; a manifest.csv needs its manifest.json"):

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from click.testing import CliRunner
@@ -68,9 +69,10 @@ def test_a_free_annotation_has_no_ratio(tmp_path):
     assert data["hours"] == 0 and data["full_mask_ratio"] is None
 
 
-def test_negative_seconds():
-    with pytest.raises(ValueError, match="seconds_per_box must not be negative, got -1"):
-        CostModel(seconds_per_box=-1)
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf])
+def test_impossible_seconds(seconds):
+    with pytest.raises(ValueError, match=f"seconds_per_box must be a number from 0 on, got {seconds}"):
+        CostModel(seconds_per_box=seconds)
 
 
 def test_reading_a_model(tmp_path):
@@ -85,7 +87,7 @@ def test_reading_a_model(tmp_path):
         ("seconds_per_clik = 3", "unknown key 'seconds_per_clik'. Choose from: seconds_per_image"),
         ("seconds_per_click = '3'", "seconds_per_click must be a number of seconds, got '3'"),
         ("seconds_per_click = true", "must be a number of seconds, got True"),
-        ("seconds_per_click = -3", "seconds_per_click must not be negative, got -3"),
+        ("seconds_per_click = -3", "seconds_per_click must be a number from 0 on, got -3"),
         ("seconds_per_click =", "not a TOML file"),
     ],
 )
@@ -136,5 +138,7 @@ class TestCommand:
         assert result.exit_code == 1
         assert "manifest.csv: no marks beside it" in result.stderr and "cannot be told" in result.stderr
 
-    def test_negative_seconds_are_wrong_usage(self, tmp_path):
-        assert self.run(tmp_path, "--seconds-per-click", -1).exit_code == 2
+    @pytest.mark.parametrize("seconds", [-1, "nan", "inf"])
+    def test_impossible_seconds_are_wrong_usage(self, tmp_path, seconds):
+        result = self.run(tmp_path, "--seconds-per-click", seconds)
+        assert result.exit_code == 2 and "Error" in result.stderr
