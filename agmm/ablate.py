@@ -144,6 +144,7 @@ def run_study(
         plan.manifest.rows_of(split)
     ranks = join_ranks(base.device)
     checksums = _checksums(plans, split, protocol, f"{pseudo_protocol}\n{threshold}")
+    study = study.labelled_by(threshold, str(pseudo_protocol or Protocol("multi-scale")))
     path = out_dir / RESULTS_NAME
     done = {} if overwrite else read_results(path)
     rows: dict[tuple[str, str, str], dict[str, str]] = {}

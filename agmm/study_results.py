@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
-from agmm.studies import Study
+from agmm.studies import LABELS_AS_PUBLISHED, Study
 from data_manifests import Manifest
 from data_manifests.image_io import write_atomically
 
@@ -112,6 +112,8 @@ def format_report(
             "",
             f"Published: Wu et al., CVPR 2023, supplement, on {study.published_in} val; very likely multi-scale.",
         ]
+        if any(setting.stages > 1 and not setting.published for setting in study.settings):
+            lines += ["", LABELS_AS_PUBLISHED]
     if any(setting.stages > 1 for setting in study.settings):
         lines += ["", "MT: multi-stage training."]
     lines += ["", "What each row changes:", "", _line(["setting", "changes"]), _line(["---", "---"])]

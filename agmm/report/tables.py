@@ -8,11 +8,11 @@ from typing import Any
 
 from agmm.errors import TrainingError
 from agmm.report.published import official_images, published_iou, published_source
-from agmm.report.run import SILENT_SETTINGS, Run
+from agmm.report.run import LABELS_PREFIX, SILENT_SETTINGS, Run
 from agmm.report.run_names import setting_words, settings_apart
 from agmm.report.runs import choose_records, describe_scores
 from agmm.report.table_format import Cell, Difference, Scores, Table
-from agmm.studies import TABLES, Study
+from agmm.studies import LABELS_AS_PUBLISHED, TABLES, Study, labels_as_published
 
 # Runs of one cell may differ in these.
 _MAY_DIFFER = ("seed", *SILENT_SETTINGS)
@@ -142,19 +142,27 @@ def _study_table(
     rows_of = dict(zip((run.folder for run in runs), _row_names(runs, kind_of), strict=True))
 
     def name_of(run: Run) -> str:
-        return rows_of[run.folder]
+        return rows_of[run.folder][0]
 
     settings = {setting.name: setting for setting in study.settings}
     order = {name: number for number, name in enumerate(settings)}
     names = list(dict.fromkeys(map(name_of, sorted(runs, key=lambda run: order.get(kind_of(run), len(order))))))
     columns: list[tuple[str, list[Cell]]] = []
-    has_published = False
+    has_published = left_out = False
     for annotation, called in sorted({(run.annotation, run.published_as) for run in runs}, key=_budget_order):
         ours = {name: _scores(runs, records, name_of, name, annotation) for name in names}
         columns.append((annotation, [ours[name] for name in names]))
         if runs[0].label_space.name != study.published_in:
             continue
-        theirs = {name: settings[name].published.get(called) if name in settings else None for name in names}
+        theirs: dict[str, float | None] = dict.fromkeys(names)
+        for run in sorted(runs, key=lambda run: run.annotation == annotation):  # those of the cell have the last word
+            setting = settings.get(rows_of[run.folder][1])
+            value = None
+            if setting is not None and (setting.stages > 1) == run.is_later_stage:
+                value = setting.published.get(called)
+            is_like_ours = not run.is_later_stage or _has_labels_as_published(run)
+            theirs[name_of(run)] = value if is_like_ours else None
+            left_out |= value is not None and not is_like_ours
         if any(value is not None for value in theirs.values()):
             has_published = True
             columns.append(("published", [theirs[name] for name in names]))
@@ -164,20 +172,35 @@ def _study_table(
     notes = ["± standard deviation over runs (their number)."] if _has_spread(rows) else []
     if has_published:
         notes.append(f"Published: {published_source()}, on {study.published_in} val. {_NOT_THE_SAME}")
+        notes += [LABELS_AS_PUBLISHED] if left_out else []
     title = f"mIoU in %; {describe_scores(records[0])}"
     return Table(title, (what, *(name for name, _ in columns)), tuple(rows), tuple(notes))
 
 
-def _row_names(runs: Sequence[Run], kind_of: Callable[[Run], str]) -> list[str]:
-    """The row of each run: its kind, and the settings in which runs that begin like it on one annotation differ."""
+def _has_labels_as_published(later_stage: Run) -> bool:
+    made = later_stage.settings
+    return labels_as_published(
+        *(made[LABELS_PREFIX + name] for name in ("pseudo_classes", "soft", "threshold", "protocol"))
+    )
+
+
+def _row_names(runs: Sequence[Run], kind_of: Callable[[Run], str]) -> list[tuple[str, str]]:
+    """The row of each run: its kind, and the settings in which runs that begin like it on one annotation differ.
+
+    Beside it the same name without the settings of pseudo-labels, by which a study may have published the row.
+    """
     begins = [kind_of(run.first_stage) for run in runs]
     apart: dict[str, list[str]] = {}
     for cell in dict.fromkeys((begin, run.annotation) for begin, run in zip(begins, runs, strict=True)):
         alike = [run for begin, run in zip(begins, runs, strict=True) if (begin, run.annotation) == cell]
         known = apart.setdefault(cell[0], [])
         known += [name for name in settings_apart(alike) if name not in (*_MAY_DIFFER, *known)]
-    words = [setting_words(run, apart[begin]) for begin, run in zip(begins, runs, strict=True)]
-    return [", ".join(filter(None, (kind_of(run), more))) for run, more in zip(runs, words, strict=True)]
+
+    def name(run: Run, settings: Sequence[str]) -> str:
+        return ", ".join(filter(None, (kind_of(run), setting_words(run, settings))))
+
+    of_training = {key: [name for name in names if not name.startswith(LABELS_PREFIX)] for key, names in apart.items()}
+    return [(name(run, apart[begin]), name(run, of_training[begin])) for begin, run in zip(begins, runs, strict=True)]
 
 
 def _scores(

@@ -285,6 +285,38 @@ def test_published_numbers_stand_beside() -> None:
     assert "on cityscapes val" in report
 
 
+@pytest.mark.parametrize(
+    ("options", "made_as_published"),
+    [
+        ({}, True),
+        ({"pseudo_protocol": Protocol("multi-scale", tile_size=65)}, True),
+        ({"pseudo_protocol": Protocol("multi-scale", crf=True)}, False),
+        ({"pseudo_protocol": Protocol()}, False),
+        ({"threshold": 0.5}, False),
+    ],
+    ids=str,
+)
+def test_no_number_stands_beside_stages_whose_labels_are_made_in_another_way(
+    manifest: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    made_as_published: bool,
+) -> None:
+    score = {"protocol": "whole image, single scale", "miou": 0.5, "pixel_accuracy": 0.5, "epoch": 1}
+    result = SimpleNamespace(run_dir=tmp_path / "stage-2")
+    monkeypatch.setattr(agmm.ablate, "run_stages", lambda *_, **__: [result])
+    monkeypatch.setattr(agmm.ablate, "evaluate_run", lambda *_, **__: [score])
+    clicks = replace(manifest, info=replace(manifest.info, settings={"clicks_per_image": 20}))
+    rows = (Setting("one", published={"20": 60.5}), Setting("MT", stages=2, published={"20": 66.5}))
+    study = Study("", rows, published_in="tiny")
+    run_study(study, [clicks], fast_config(), tmp_path, quiet=True, **options)
+    report = (tmp_path / "report.md").read_text()
+    assert "| one | 50.0 | 60.5 |" in report
+    assert ("| MT | 50.0 | 66.5 |" in report) == made_as_published
+    assert ("Nothing is published for MT whose pseudo-labels" in report) != made_as_published
+
+
 def tiny_info(folder: str = "m", command: str = "", **settings: Any) -> Manifest:
     info = ManifestInfo(known_label_space("cityscapes"), command=command, settings=settings)
     return Manifest(Path(folder) / "manifest.csv", (), info)

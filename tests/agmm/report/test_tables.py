@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agmm.errors import TrainingError
+from agmm.inference import Protocol
 from agmm.report.runs import read_runs
 from agmm.report.table_format import Difference, Scores
 from agmm.report.tables import Work, ablation_table, budget_table, lambda_table, per_class_table
@@ -111,6 +112,54 @@ def test_a_study_of_stages(tmp_path: Path) -> None:
         f"{full}, MT, pseudo classes labelled": pytest.approx((iou(0.7),)),
         f"{full}, MT, stop gradient, pseudo classes labelled": pytest.approx((iou(0.7),)),
     }
+
+
+def write_stages(folder: Path, clicks: int, **made: object) -> None:
+    """Two stages on Cityscapes, whose pseudo-labels are made in the published way but for some settings."""
+    write_run(folder / "stage-1", empty_manifest(folder, CITYSCAPES, clicks_per_image=clicks), scores=None)
+    usual = {"pseudo_classes": "labelled", "soft": False, "threshold": 0.0, "protocol": str(Protocol("multi-scale"))}
+    source = {"source_command": "points", "source_settings": {"clicks_per_image": clicks}}
+    settings = {"checkpoint": "../stage-1/weights.safetensors", **source, **usual, **made}
+    labels = empty_manifest(folder / "labels", CITYSCAPES, PSEUDO_LABELS, **settings)
+    write_run(folder / "stage-2", labels, loss=SEG)
+
+
+def test_published_numbers_of_stages_stand_beside_labels_made_as_theirs(tmp_path: Path) -> None:
+    others = {"all": {"pseudo_classes": "all"}, "soft": {"soft": True}, "sure": {"threshold": 0.5},
+              "whole": {"protocol": "whole image, single scale"},
+              "crf": {"protocol": f"{Protocol('multi-scale', crf=True)}"}}  # fmt: skip
+    write_stages(tmp_path / "usual", 20)
+    for name, made in others.items():
+        write_stages(tmp_path / name, 20, **made)
+        table = ablation_table(read_runs([tmp_path / "usual/stage-2", tmp_path / name / "stage-2"]))
+        assert len(table.rows) == 2 and table.header[2] == "published"
+        assert sorted(row[2] is None for row in table.rows) == [False, True]
+        (row,) = (row for row in table.rows if row[2] is not None)
+        usual = {"all": "labelled", "soft": "no soft", "sure": "0.0", "whole": "multi-scale", "crf": "too)"}[name]
+        assert row[2] == 66.5 and usual in str(row[0])
+        assert "Nothing is published for MT whose pseudo-labels are made in another way" in table.notes[-1]
+        alone = ablation_table(read_runs([tmp_path / name / "stage-2"]))
+        assert "published" not in alone.header and not alone.notes
+    usual_alone = ablation_table(read_runs([tmp_path / "usual/stage-2"]))
+    assert usual_alone.rows[0][2] == 66.5 and len(usual_alone.notes) == 1
+
+
+def test_labels_are_made_as_the_published_ones_or_not_for_each_annotation(tmp_path: Path) -> None:
+    write_stages(tmp_path / "20", 20)
+    write_stages(tmp_path / "50", 50, pseudo_classes="all")
+    table = ablation_table(read_runs([tmp_path / "20/stage-2", tmp_path / "50/stage-2"]))
+    assert table.header == ("loss", "20 clicks", "published", "difference", "50 clicks")
+    assert [row[2] for row in table.rows] == [66.5]
+
+
+def test_lambda_of_a_later_stage_is_not_the_published_one(tmp_path: Path) -> None:
+    voc = known_label_space("pascal_voc")
+    write_run(tmp_path / "stage-1", empty_manifest(tmp_path, voc, "scribbles"), scores=None)
+    labels = empty_manifest(
+        tmp_path / "labels", voc, PSEUDO_LABELS, checkpoint="../stage-1/weights.safetensors", source_command="scribbles"
+    )
+    write_run(tmp_path / "stage-2", labels, loss=SEG)
+    assert lambda_table(read_runs([tmp_path / "stage-2"])).header == ("weight", "scribbles")
 
 
 def test_lambda(tmp_path: Path) -> None:
