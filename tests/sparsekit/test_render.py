@@ -104,7 +104,7 @@ def test_dot_size_below_one_is_refused() -> None:
 def test_dots_take_the_same_share_of_every_picture(height: int, width: int) -> None:
     size, side = default_dot_size(height, width), max(height, width)
     assert size == default_dot_size(width, height) >= 3
-    assert size == 3 or abs(size / side - 40 / 2048) <= 0.5 / side
+    assert size == 3 or abs(2048 * size - 40 * side) <= 1024  # half a pixel
 
 
 def test_dot_size_not_given_is_that_of_the_picture() -> None:
