@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,19 @@ STYLE: dict[str, Any] = {
     "ytick.major.width": 0.6, "lines.linewidth": 1.3, "axes.spines.top": False, "axes.spines.right": False,
     "legend.frameon": False, "text.parse_math": False, "pdf.fonttype": 42, "figure.facecolor": "white",
 }  # fmt: skip
+
+
+def font_path() -> Path | None:
+    """The font of all figures, which comes with matplotlib; None where that is not installed."""
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        return None
+    data = Path(spec.origin).with_name("mpl-data")
+    if not data.is_dir():  # some systems keep it elsewhere; only matplotlib knows, whose import takes long
+        import matplotlib
+
+        data = Path(matplotlib.get_data_path())
+    return data / "fonts/ttf/DejaVuSans.ttf"
 
 
 def styled() -> AbstractContextManager[None]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import tempfile
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from data_manifests.drawing import Image, draw_dot, rim_width
+from data_manifests.figure_style import font_path
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 
@@ -112,14 +112,12 @@ class Sheet:
                 "linewidth": rim * points,
             }
             over.add_patch(Circle((dot.x, dot.y), (dot.size - rim) / 2, **outline))
-        with tempfile.TemporaryDirectory() as folder, matplotlib.rc_context({"pdf.fonttype": 42}):
-            font_path = Path(folder) / "font.ttf"  # the same font as in pixels; matplotlib takes fonts from files only
-            font_path.write_bytes(_font(10).font_bytes)
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
             for text in self.texts:
                 over.text(
                     text.x, text.y, text.text, color=_unit(_INK), va="baseline", parse_math=False,
                     ha="center" if text.centered else "left",
-                    fontproperties=FontProperties(fname=font_path, size=text.size * points),
+                    fontproperties=FontProperties(fname=font_path(), size=text.size * points),
                 )  # fmt: skip
             buffer = io.BytesIO()
             page.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Keywords": note})
@@ -243,13 +241,15 @@ def shorten(text: str, size: int, width: float) -> str:
     """Take out the middle of a text that is wider than ``width`` pixels."""
     text = " ".join(text.split())
     font = _font(size)
+
+    def keep(letters: int) -> str:
+        return text[: letters - letters // 2] + "…" + text[len(text) - letters // 2 :]
+
     if font.getlength(text) <= width:
         return text
-    for kept in range(len(text) - 1, 0, -1):
-        shorter = text[: kept - kept // 2] + "…" + text[len(text) - kept // 2 :]
-        if font.getlength(shorter) <= width:
-            return shorter
-    return "…"
+    # The more letters the wider: a name of thousands takes no longer than one of ten.
+    fitting = bisect_right(range(len(text)), width, key=lambda letters: font.getlength(keep(letters)))
+    return keep(max(fitting - 1, 0))
 
 
 def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) -> None:
@@ -281,12 +281,13 @@ def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) ->
 
 def _text_size(width: int, pictures_in_row: int) -> int:
     """Height of the text in pixels: a single picture is printed one column wide, a row of several across the page."""
-    return max(11, round(width * (0.026 if pictures_in_row == 1 else 0.017)))
+    return max(11, round(width * (0.023 if pictures_in_row == 1 else 0.015)))
 
 
 @lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
+    path = font_path()
+    font = ImageFont.load_default(size) if path is None else ImageFont.truetype(path, size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise AnnotationError("Figures need a Pillow with FreeType: pip install --upgrade --force-reinstall pillow.")
     return font

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+import sys
 import zlib
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from data_manifests import known_label_space
 from data_manifests.drawing import Image
+from data_manifests.figure_style import font_path
 from sparsekit.errors import AnnotationError
-from sparsekit.sheets import Grid, Sheet, Text, lay_out, shorten, shrink
+from sparsekit.sheets import Grid, Sheet, Text, _font, lay_out, shorten, shrink
 
 LEGEND = [(c.name, c.color) for c in known_label_space("cityscapes").classes]
 
@@ -25,14 +27,10 @@ def grey(height: int, width: int, value: int = 100) -> Image:
 
 
 def text_boxes(sheet: Sheet) -> list[tuple[float, float, float, float]]:
-    from PIL import ImageFont
-
     boxes = []
     for text in sheet.texts:
         anchor = "ms" if text.centered else "ls"
-        font = ImageFont.load_default(text.size)
-        assert isinstance(font, ImageFont.FreeTypeFont)
-        left, top, right, bottom = font.getbbox(text.text, anchor=anchor)
+        left, top, right, bottom = _font(text.size).getbbox(text.text, anchor=anchor)
         boxes.append((text.x + left, text.y + top, text.x + right, text.y + bottom))
     return boxes
 
@@ -96,6 +94,37 @@ def test_long_names_lose_their_middle() -> None:
     assert shorten("wide", 20, 1) == "…"
 
 
+@given(text=st.text("ilmW .", max_size=30).map(str.strip), width=st.integers(0, 300))
+def test_as_many_letters_stay_as_fit(text: str, width: int) -> None:
+    text = " ".join(text.split())
+    font = _font(20)
+    shorter = [text[: n - n // 2] + "…" + text[len(text) - n // 2 :] for n in range(len(text))]
+    fitting = [other for other in ["…", *shorter, text] if font.getlength(other) <= width]
+    assert shorten(text, 20, width) == (fitting[-1] if fitting else "…")
+
+
+def test_long_names_are_measured_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    class Font:
+        def getlength(self, text: str) -> float:
+            measured.append(text)
+            return 10.0 * len(text)
+
+    monkeypatch.setattr("sparsekit.sheets._font", lambda size: Font())
+    assert shorten("x" * 3000, 20, 55) == "xx…xx" and len(measured) < 20
+
+
+def test_words_beyond_ascii_are_written() -> None:
+    missing = bytes(_font(20).getmask("\uffff"))
+    assert all(bytes(_font(20).getmask(letter)) != missing for letter in "éßşłλЖ…")
+
+
+def test_without_matplotlib_the_font_is_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert font_path() is None and _font.__wrapped__(20).getname() == ("Aileron", "Regular")
+
+
 def test_legend_fills_columns_evenly() -> None:
     sheet = lay_out([[grey(100, 900)]], Grid(1, 1, 1, 900), 900, legend=LEGEND)
     lines: dict[float, list[Text]] = {}
@@ -123,7 +152,7 @@ def test_pdf_has_vector_words_an_embedded_font_and_equal_bytes() -> None:
     sheet = lay_out([[grey(50, 100)]], Grid(1, 1, 1, 600), 100, captions=["$50 clicks"], legend=LEGEND[:2])
     data = sheet.to_pdf()
     assert data.startswith(b"%PDF-") and data == sheet.to_pdf()
-    assert b"/FontFile2" in data and b"Aileron" in data and b"CreationDate" not in data
+    assert b"/FontFile2" in data and b"DejaVuSans" in data and b"CreationDate" not in data
     box = re.search(rb"/MediaBox \[\s*0 0 ([\d.]+) ([\d.]+)\s*\]", data)
     assert box and float(box[1]) == pytest.approx(sheet.width * 72 / 300, abs=0.1)
     assert float(box[2]) == pytest.approx(sheet.height * 72 / 300, abs=0.1)
