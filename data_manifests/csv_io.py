@@ -76,5 +76,12 @@ def require_columns(path: Path, there: Iterable[str], columns: Sequence[str]) ->
     Raises:
         ManifestError: If one is missing.
     """
-    if missing := [column for column in columns if column not in set(there)]:
-        raise ManifestError(f"{path}: column {', '.join(missing)} missing; expected {', '.join(columns)}.")
+    names = set(there)
+    if not (missing := [column for column in columns if column not in names]):
+        return
+    for separator, called in ((";", "';'"), ("\t", "tabs")):  # spreadsheets of many languages write these
+        if any(separator in name and not set(columns).isdisjoint(name.split(separator)) for name in names):
+            raise ManifestError(
+                f"{path}: its cells seem to be separated by {called}; expected commas. Save it as CSV with commas."
+            )
+    raise ManifestError(f"{path}: column {', '.join(missing)} missing; expected {', '.join(columns)}.")

@@ -243,6 +243,16 @@ class TestDamagedManifest:
         with pytest.raises(ManifestError, match=rf"manifest.csv: column {column} missing; expected image_id, split"):
             read_manifest(manifest)
 
+    @pytest.mark.parametrize(("separator", "called"), [(";", "';'"), ("\t", "tabs")], ids=["semicolon", "tab"])
+    def test_other_separators(self, manifest, separator, called):
+        """As spreadsheets of many languages write a table; with a column too few as well."""
+        table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+        for shown in (table, table.drop(columns="split")):
+            shown.to_csv(manifest, index=False, sep=separator, encoding="utf-8-sig")
+            with pytest.raises(ManifestError, match=f"separated by {called}; expected commas") as caught:
+                read_manifest(manifest)
+            assert str(manifest) in str(caught.value) and "image_id" not in str(caught.value)
+
     def test_every_bad_row_is_named(self, manifest):
         lines = manifest.read_text().splitlines()
         lines[1] = lines[1].replace(",4,6,", ",four,6,")
