@@ -35,6 +35,7 @@ class CheckpointInfo:
         epoch: Epochs completed.
         best_miou: Best mIoU on the validation split so far, 0..1; None without validation.
         best_epoch: Epochs completed when it was reached; of the last epoch without validation.
+        num_ranks: Processes that train together.
     """
 
     model: ModelConfig
@@ -44,6 +45,7 @@ class CheckpointInfo:
     epoch: int
     best_miou: float | None = None
     best_epoch: int = 0
+    num_ranks: int = 1
 
     def to_json(self) -> str:
         """One line of JSON for the file's header."""
@@ -51,7 +53,7 @@ class CheckpointInfo:
             "version": CHECKPOINT_VERSION, "tool_version": __version__, "model": self.model.to_dict(),
             "label_space": self.label_space.to_dict(), "config": self.config.to_dict(),
             "manifest_sha256": self.manifest_sha256, "epoch": self.epoch, "best_miou": self.best_miou,
-            "best_epoch": self.best_epoch,
+            "best_epoch": self.best_epoch, "num_ranks": self.num_ranks,
         })  # fmt: skip
 
     @classmethod
@@ -71,7 +73,7 @@ class CheckpointInfo:
             return cls(
                 ModelConfig.from_dict(data["model"]), LabelSpace.from_dict(data["label_space"]),
                 TrainConfig.from_dict(data["config"], path), str(data["manifest_sha256"]), int(data["epoch"]),
-                data["best_miou"], int(data["best_epoch"]),
+                data["best_miou"], int(data["best_epoch"]), int(data.get("num_ranks", 1)),
             )  # fmt: skip
         except TrainingError:
             raise

@@ -142,14 +142,14 @@ class TrainConfig:
                 raise ValueError(f"Unknown {name} '{value}'. Choose from: {', '.join(choices)}.{_near(value, choices)}")
         for name, least in _AT_LEAST.items():
             if not getattr(self, name) >= least:  # not <, so that NaN fails too
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+                raise ValueError(f"{_spell(name)} must be at least {least}, got {getattr(self, name)}.")
         for name in _FIELDS:
             value = getattr(self, name)
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, float) and not math.isfinite(number):
-                    raise ValueError(f"{name} must be finite, got {number}.")
+                    raise ValueError(f"{_spell(name)} must be finite, got {number}.")
                 if isinstance(number, int) and not number <= (most := _AT_MOST.get(name, _LARGEST)):
-                    raise ValueError(f"{name} must be at most {most}, got {number}.")
+                    raise ValueError(f"{_spell(name)} must be at most {most}, got {number}.")
         for name in ("learning_rate", "new_layers_factor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
@@ -162,8 +162,10 @@ class TrainConfig:
             raise ValueError(f"Unknown device '{self.device}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...")
         if len(self.crop_size) != 2 or min(self.crop_size) < 1:
             raise ValueError(f"crop_size must be a height and a width of at least 1, got {list(self.crop_size)}.")
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError(f"scale must be two factors above 0, the smaller first, got {list(self.scale)}.")
+        if len(self.scale) != 2 or not _SMALLEST_SCALE <= self.scale[0] <= self.scale[1]:
+            raise ValueError(
+                f"scale must be two factors of at least {_SMALLEST_SCALE}, the smaller first, got {list(self.scale)}."
+            )
         self.model(num_classes=1)  # checks the network's own settings
 
     def model(self, num_classes: int) -> ModelConfig:
@@ -201,7 +203,10 @@ class TrainConfig:
             if name not in _FIELDS:
                 raise ValueError(f"{where}: unknown setting '{key}'.{_near(key, [_spell(n) for n in _FIELDS])}")
             values[name] = _convert(value, _DEFAULTS[name], f"{where}: {key}")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
     def to_toml(self) -> str:
         """The settings as a TOML file for ``--config``."""
@@ -228,6 +233,7 @@ _AT_MOST = {
     "crop_size": 1 << 15, "decoder_channels": 1 << 14, "batch_size": 1 << 16, "accumulate": 1 << 16, "workers": 1 << 12,
 }  # fmt: skip
 _LARGEST = 2**63 - 1
+_SMALLEST_SCALE = 0.01
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
 _DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
 

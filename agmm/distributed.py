@@ -71,10 +71,26 @@ class Ranks:
         values: list[str] = [""] * self.num_ranks
         distributed.all_gather_object(values, value)
         if differing := [rank for rank, other in enumerate(values) if other != values[0]]:
+            first = differing[0]
+            own, other = (
+                ", ".join(line for line in one.splitlines() if line not in two.splitlines()) or "nothing more"
+                for one, two in ((values[0], values[first]), (values[first], values[0]))
+            )
             raise TrainingError(
-                f"Ranks {differing} have another {what} than rank 0 ({values[differing[0]]!r} against {values[0]!r}). "
+                f"Ranks {differing} differ from rank 0 in their {what}: rank {first} has {other}; rank 0 has {own}. "
                 "Give every machine the same files and the same command."
             )
+
+
+def launch_command(num_ranks: int) -> str:
+    """How so many processes on one machine are started."""
+    return "agmm" if num_ranks == 1 else f"torchrun --nproc-per-node {num_ranks} -m agmm"
+
+
+def has_lost_a_rank(error: RuntimeError) -> bool:
+    """Whether an error says no more than that another process has ended, by words of gloo or NCCL."""
+    words = ("onnection closed by peer", "onnection reset by peer", "Broken pipe", "remote process exited")
+    return distributed.is_initialized() and any(word in str(error) for word in words)
 
 
 def join_ranks(device_name: str) -> Ranks:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from agmm.config import TrainConfig
-from agmm.distributed import Ranks
+from agmm.distributed import Ranks, launch_command
 from agmm.errors import TrainingError
 from agmm.evaluate import EvalResult
 from agmm.evaluation_files import CONFUSION_NAME, CSV_NAME, JSON_NAME
@@ -116,11 +116,10 @@ def _clear(run_dir: Path) -> None:
 def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: TrainConfig, ranks: Ranks) -> None:
     """Write ``config.toml`` and ``run.json``: all it takes to run the training again."""
     write_atomically(run_dir / CONFIG_NAME, config.to_toml().encode())
-    start = "agmm" if ranks.num_ranks == 1 else f"torchrun --nproc-per-node {ranks.num_ranks} -m agmm"
     again = ["train", str(manifest.path), "--config", str(run_dir / CONFIG_NAME), "--out", f"{run_dir}-again"]
     on_cuda = ranks.device.type == "cuda"
     description = {
-        "run_again": f"{start} {shlex.join(again)}",
+        "run_again": f"{launch_command(ranks.num_ranks)} {shlex.join(again)}",
         "manifest": name_from(run_dir, manifest.path),
         "manifest_sha256": checksum,
         "label_space": manifest.label_space.name,

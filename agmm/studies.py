@@ -301,7 +301,8 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
     if "seed" in setting.changes:
         raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
     try:
-        setting.apply(TrainConfig(), seed=0)
+        # Over a base that no change contradicts; over the study's own it is checked once that is known.
+        setting.apply(TrainConfig(encoder_weights="imagenet"), seed=0)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return setting

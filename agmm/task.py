@@ -25,7 +25,7 @@ from agmm.checkpoint import (
 )
 from agmm.config import TrainConfig
 from agmm.dataset import EpochSampler, ManifestDataset, Sample, make_loader
-from agmm.distributed import Ranks
+from agmm.distributed import Ranks, launch_command
 from agmm.errors import TrainingError
 from agmm.losses import AGMMLoss
 from agmm.models import build_model
@@ -187,13 +187,19 @@ def restore(task: Task, fresh: CheckpointInfo, path: Path) -> CheckpointInfo:
         What the state says about itself, with the settings of ``fresh``.
 
     Raises:
-        TrainingError: If the state cannot be read, or belongs to another manifest.
+        TrainingError: If the state cannot be read, or belongs to another manifest or another number of ranks.
     """
     tensors, info = load_checkpoint(path)
     if info.manifest_sha256 != fresh.manifest_sha256:
         raise TrainingError(
             f"{path}: was trained on another manifest (checksum {info.manifest_sha256[:12]}, got "
             f"{fresh.manifest_sha256[:12]}). Resume with the manifest it was started with, or begin a new run."
+        )
+    if info.num_ranks != fresh.num_ranks:
+        raise TrainingError(
+            f"{path}: was trained by {info.num_ranks} processes together, and now there are {fresh.num_ranks}: "
+            f"batches and learning rates would be others. Go on with as many: {launch_command(info.num_ranks)} train "
+            f"MANIFEST --resume {path.parent}"
         )
     load_tensors(task.model, without_prefix("model", tensors), path)
     if task.ema is not None:

@@ -69,8 +69,8 @@ def train_network(
         quiet: Show no progress on stderr.
 
     Raises:
-        TrainingError: If the manifest cannot be trained on, differs from that of the resumed run or between ranks, a
-            loss is not finite, or a checkpoint cannot be written.
+        TrainingError: If the manifest cannot be trained on, differs from that of the resumed run or between ranks, the
+            resumed run had another number of ranks, a loss is not finite, or a checkpoint cannot be written.
         ValueError: If settings do not fit together.
     """
     ranks = join_ranks(config.device)
@@ -81,7 +81,7 @@ def train_network(
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
     task = prepare(manifest, config, ranks)
-    info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0)
+    info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks)
     if resume:
         info = restore(task, info, run_dir / STATE_NAME)
     elif ranks.is_first:

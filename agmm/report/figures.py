@@ -31,6 +31,7 @@ from data_manifests.figure_style import DOTS_PER_INCH, FAINT, INK, TEXT_WIDTH, s
 _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]
 
 _GAP = 0.035  # between the pictures of a grid, in inches
+_TALLEST = 3.0  # widths of a column that a picture may be high
 
 
 def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path]) -> None:
@@ -194,7 +195,7 @@ def _draw_grid(
     num_columns = len(titles)
     cell = (TEXT_WIDTH - _GAP * (num_columns - 1)) / num_columns
     sizes = [next(_shape(content) for content in row if content is not None) for row in grid]
-    heights = [cell * height / width for height, width in sizes]
+    heights = [cell * min(height / width, _TALLEST) for height, width in sizes]
     present = classes_shown(grid, label_space)
     top = LINE_HEIGHT * (1 + max(title.count("\n") for title in titles)) + 0.03
     bottom = legend_height(present, TEXT_WIDTH)
@@ -203,13 +204,14 @@ def _draw_grid(
         figure = new_figure(TEXT_WIDTH, total, constrained=False)
         y = total - top
         for number, (row, size, height) in enumerate(zip(grid, sizes, heights, strict=True)):
+            wide = height * size[1] / size[0]
             for column, content in enumerate(row):
-                left = column * (cell + _GAP)
-                box = (left / TEXT_WIDTH, (y - height) / total, cell / TEXT_WIDTH, height / total)
+                left = column * (cell + _GAP) + (cell - wide) / 2
+                box = (left / TEXT_WIDTH, (y - height) / total, wide / TEXT_WIDTH, height / total)
                 axes = figure.add_axes(box)
                 axes.axis("off")
                 if content is not None:
-                    room = round(max(cell, height) * DOTS_PER_INCH)
+                    room = round(max(wide, height) * DOTS_PER_INCH)
                     drawn = _render(content, label_space, fit_size(*size, room))
                     axes.imshow(drawn, interpolation="none", aspect="auto")
                 if number == 0:

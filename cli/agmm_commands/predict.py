@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     from agmm.requirements import require_training_packages
     from data_manifests import read_manifest
 
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise click.UsageError("Prediction takes one process: start it without torchrun.")
     weights_path(run)
     pictures = find_pictures(images, out_dir)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         if not overwrite:
             require_no_training(run_dir)
     require_training_packages()
+    from agmm.distributed import has_lost_a_rank, launch_command
     from agmm.losses import resolve_options
     from agmm.train import resumed_config, train_network
 
@@ -57,13 +59,22 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         if resume:
             config = resumed_config(resume, read_overrides(flags))
         resolve_options(config.preset, **config.loss)
+    is_first = os.environ.get("RANK", "0") == "0"
     try:
         result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)
     except KeyboardInterrupt:
+        if not is_first:
+            raise SystemExit(1) from None
         if not (run_dir / STATE_NAME).is_file():
             raise click.ClickException("Interrupted before the first epoch was finished; nothing is kept.") from None
-        raise click.ClickException(f"Interrupted. Go on with: agmm train {manifest} --resume {run_dir}") from None
-    if os.environ.get("RANK", "0") != "0":
+        again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])
+        start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
+        raise click.ClickException(f"Interrupted. Go on with: {start} {again}") from None
+    except RuntimeError as error:
+        if has_lost_a_rank(error):
+            raise click.ClickException("Another process of this training has ended; it says why.") from error
+        raise
+    if not is_first:
         return
     info = result.info
     if info.best_miou is None:

@@ -149,6 +149,15 @@ def test_a_damaged_file_says_what_is_wrong(tmp_path: Path, text: str, message: s
         read_study(path)
 
 
+def test_a_row_may_need_what_the_base_says(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text("[[setting]]\nname='a'\nfreeze_batchnorm=true")
+    (setting,) = read_study(path).settings
+    assert setting.apply(TrainConfig(encoder_weights="weights.safetensors"), seed=0).freeze_batchnorm
+    with pytest.raises(ValueError, match="setting 'a': freeze_batchnorm keeps the statistics"):
+        setting.apply(TrainConfig(), seed=0)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no such study"):
         read_study(tmp_path / "none.toml")

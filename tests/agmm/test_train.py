@@ -398,7 +398,10 @@ def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
     assert run.info.best_miou == evaluate_rows(run.model, opened, opened.rows_of("val")).miou
     for rank in (0, 1):
         error = (tmp_path / f"two/error{rank}.txt").read_text()
-        assert error.startswith("Ranks [1] have another manifest than rank 0")
+        assert error.startswith("Ranks [1] differ from rank 0 in their manifest: rank 1 has ")
+    again = r"was trained by 2 processes .* now there are 1: .* torchrun --nproc-per-node 2 -m agmm train MANIFEST"
+    with pytest.raises(TrainingError, match=again):
+        train_network(opened, resumed_config(tmp_path / "two/normed", {}), tmp_path / "two/normed", resume=True)
 
 
 def assert_close(one: Path, other: Path, but: str = "none") -> None:

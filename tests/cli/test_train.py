@@ -151,6 +151,47 @@ def test_interrupted_before_there_is_anything_to_go_on_with(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("rank", "num_ranks", "told"),
+    [
+        (0, 1, "Error: Interrupted. Go on with: agmm train {manifest} --resume {run}\n"),
+        (0, 2, "Error: Interrupted. Go on with: torchrun --nproc-per-node 2 -m agmm train {manifest} --resume {run}\n"),
+        (1, 2, ""),
+    ],
+)
+def test_interrupted_later_it_says_how_to_go_on(
+    manifest: Path, run: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch, rank: int, num_ranks: int, told: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agmm.train.train_network", interrupt)
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", str(num_ranks))
+    result = agmm("train", manifest, "--resume", run[0])
+    assert (result.exit_code, result.stderr) == (1, told.format(manifest=manifest, run=run[0]))
+
+
+def test_the_end_of_another_process_is_one_line(
+    manifest: Path, run: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise RuntimeError("[pair.cc:534] Connection closed by peer [127.0.0.1]:4711")
+
+    monkeypatch.setattr("agmm.train.train_network", end)
+    assert isinstance(agmm("train", manifest, "--resume", run[0]).exception, RuntimeError)  # alone: not to be explained
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    result = agmm("train", manifest, "--resume", run[0])
+    assert result.exit_code == 1
+    assert result.stderr == "Error: Another process of this training has ended; it says why.\n"
+
+
+def test_predict_takes_one_process(run: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = agmm("predict", run[0], tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "start it without torchrun" in result.stderr
+
+
 def test_recipes() -> None:
     listed = agmm("recipes").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["cityscapes-r50", "small-cpu", "small-data", "voc-r101"]

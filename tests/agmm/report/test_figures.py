@@ -12,7 +12,13 @@ import pytest
 from PIL import Image
 
 from agmm.errors import TrainingError
-from agmm.report.figures import classes_shown, draw_gmm_predictions, draw_qualitative, draw_training_curves
+from agmm.report.figures import (
+    _draw_grid,
+    classes_shown,
+    draw_gmm_predictions,
+    draw_qualitative,
+    draw_training_curves,
+)
 from agmm.report.predictions import predict_rows
 from agmm.report.run import Run
 from agmm.report.runs import read_runs
@@ -71,6 +77,20 @@ def test_cells_hold_what_the_titles_say(town: Town, tmp_path: Path) -> None:
         shown = {i for i, color in enumerate(palette) if (middle == color).all(1).mean() > 0.02}
         wanted = {c for c in range(4) if (label_map[:, 6:-6] == c).mean() > 0.06}
         assert wanted <= shown <= set(np.unique(label_map).tolist())
+
+
+def test_a_sliver_is_drawn_whole_and_no_larger_than_others(tmp_path: Path) -> None:
+    space = tiny_label_space()
+    sliver = np.repeat(np.arange(3, dtype=np.uint8), 200).reshape(300, 2)
+    wide = np.zeros((60, 90), np.uint8)
+    _draw_grid([[sliver, sliver], [wide, wide]], ["one", "two"], space, [tmp_path / "f.png"])
+    picture = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
+    assert picture.shape[1] == round(300 * TEXT_WIDTH)
+    assert picture.shape[0] < 3 * picture.shape[1]
+    for half in np.array_split(picture, 2, axis=1):
+        columns = [(half == color).all(2).any(1) for color in space.palette[:3]]
+        first_rows = [int(np.flatnonzero(rows)[0]) for rows in columns]
+        assert first_rows == sorted(first_rows)
 
 
 def test_the_legend_names_what_is_shown() -> None:
