@@ -14,6 +14,17 @@ except ImportError:  # Windows: nothing is locked
 from data_manifests.paths import is_remote
 
 
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder until it is closed, unless another process holds it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class FolderLock:
     """A lock on a folder of this machine, or of a disk it mounts; the system frees it when the process ends.
 
@@ -39,14 +50,14 @@ class FolderLock:
 
     def _lock(self) -> bool:
         self._descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            same = self._folder.exists() and os.path.samestat(os.fstat(self._descriptor), self._folder.stat())
-        except BlockingIOError:
-            same = False
-        if not same:  # held, or moved to its place since it was opened
+        is_ours = try_lock(self._descriptor) and self._is_in_place(self._descriptor)
+        if not is_ours:
             self.release()
-        return same
+        return is_ours
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        """Whether the folder has not been moved since it was opened."""
+        return self._folder.exists() and os.path.samestat(os.fstat(descriptor), self._folder.stat())
 
     def release(self) -> None:
         """Free the lock, if it is held."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from data_manifests.folder_lock import try_lock
 from data_manifests.image_io import write_atomically
 from data_manifests.paths import is_remote
 
@@ -28,14 +28,18 @@ class Journal:
         self._waiting: list[str] = []
         self._written_at = 0.0
 
-    def open(self) -> None:
-        """Get ready to append; what a killed process left of its last line is cut off."""
+    def open(self) -> bool:
+        """Get ready to append, unless another process does; what a killed one left of its last line is cut off."""
         self._written_at = time.monotonic()
         if is_remote(self._path):
-            return
-        if self._path.is_file():
-            os.truncate(self._path, sum(len(line.encode()) for line in self.lines()))
-        self._file = self._path.open("a", encoding="utf-8", newline="\n")
+            return True
+        file = self._path.open("a", encoding="utf-8", newline="\n")
+        if not try_lock(file.fileno()):
+            file.close()
+            return False
+        file.truncate(sum(len(line.encode()) for line in self.lines()))
+        self._file = file
+        return True
 
     def append(self, line: str) -> None:
         """Add a line, without its end."""

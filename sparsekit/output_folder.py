@@ -159,8 +159,13 @@ class OutputFolder:
             remove_tree(self._partial)
         self._lock_alone()
         write_atomically(run, self._run)
-        self._appending = self._journal(self._shard[0])
-        self._appending.open()
+        journal = self._journal(self._shard[0])
+        if not journal.open():
+            raise AnnotationError(
+                f"{self._partial}: another process is at work on shard {self._shard[0]} of {self._shard[1]}. Wait "
+                "until that ends, or start another shard."
+            )
+        self._appending = journal
         self._done = {ImageResult.from_json(line).row.image_id for line in self._appending.lines()}
 
     def _lock_alone(self) -> None:

@@ -347,6 +347,20 @@ def test_a_shard_killed_as_it_puts_the_folder_in_its_place(dataset_dir, tmp_path
     assert refused and summary.missing_shards == 0 and tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
+def test_a_shard_started_twice_is_refused(dataset_dir, tmp_path):
+    run(dataset_dir, tmp_path / "whole")
+    refused = []
+
+    def start_again():
+        with pytest.raises(AnnotationError, match=r"town-3clicks.partial: another process is at work on shard 1 of 2"):
+            run(dataset_dir, tmp_path / "out", shard=(1, 2))
+        refused.append(True)
+
+    run(dataset_dir, tmp_path / "out", shard=(1, 2), on_image=start_again)
+    (summary,) = run(dataset_dir, tmp_path / "out", shard=(2, 2))
+    assert refused and summary.missing_shards == 0 and tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
 def test_shard_of_other_settings_is_refused(dataset_dir, tmp_path):
     run(dataset_dir, tmp_path / "out", shard=(1, 2))
     with pytest.raises(AnnotationError, match="holds a part of another run"):
