@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,10 @@ def read(source: ImportSource) -> Iterator[Imported]:
         names = {category["id"]: str(category["name"]) for category in data["categories"]}
         for annotation in data["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
+        ids = Counter(image["id"] for image in data["images"])
+        if twice := [image_id for image_id, count in ids.items() if count > 1]:
+            raise ValueError(f"several images have the id {twice[0]!r}")
+        source.unmatched += [f"image_id {image_id!r}" for image_id in by_image if image_id not in ids]
         for image in data["images"]:
             annotations = by_image.get(image["id"])
             if not annotations or (item := source.find(image["file_name"])) is None:

@@ -9,7 +9,7 @@ from data_manifests import Mark
 from sparsekit.export.cvat import NOTE
 from sparsekit.export.shapes import XY, mark_from_xy
 from sparsekit.imports.files import damage_of, only_file, parse_xml, read_bytes
-from sparsekit.imports.source import Imported, ImportSource, check_shape
+from sparsekit.imports.source import Imported, ImportSource, check_shape, check_upright
 
 _KINDS = {"points": "click", "polyline": "stroke", "box": "box", "polygon": "polygon"}
 #: Says something of the whole picture, not of pixels.
@@ -29,6 +29,8 @@ def read(source: ImportSource) -> Iterator[Imported]:
                 continue
             where = f"{path}: image {image.attrib['name']!r}"
             shape = check_shape(item, (int(image.attrib["height"]), int(image.attrib["width"])), where)
+            for box in image.findall("box"):
+                check_upright(float(box.get("rotation", "0")), where)
             # Of equal height, later shapes are drawn over earlier ones.
             drawn = sorted(shapes, key=lambda element: int(element.get("z_order", "0")))
             with damage_of(where, "a list of shapes"):

@@ -8,17 +8,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_manifests import DatasetItem, Mark
+from sparsekit.errors import AnnotationError
 from sparsekit.export.label_studio import TYPES
 from sparsekit.export.rle import label_studio_pixels
 from sparsekit.export.shapes import XY, mark_from_description, mark_from_xy
 from sparsekit.imports.files import damage_of, only_file, read_json
 from sparsekit.imports.painted import from_masks
-from sparsekit.imports.source import Imported, ImportSource, check_shape
+from sparsekit.imports.source import Imported, ImportSource, check_shape, check_upright
 
 Shape = tuple[int, int]
 
 _KINDS = {"keypointlabels": "click", "rectanglelabels": "box", "polygonlabels": "polygon"}
 _LABELS = {kind for kind, _ in TYPES.values()}
+#: Say something of the whole picture, or of a region beside them, not of pixels.
+_PASSED_OVER = (
+    "choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy", "textarea",
+)  # fmt: skip
 #: The server puts this before the names of uploaded files.
 _UPLOAD = re.compile("^[0-9a-f]{8}-")
 
@@ -41,6 +46,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
                 continue
             where = f"{path}: image {image!r}"
             for result in results:
+                _check_region(result, where)
                 shape = check_shape(item, (result["original_height"], result["original_width"]), where)
             with damage_of(where, "a list of results"):
                 yield _read_results(source, item, results[::-1], shape)  # later ones are drawn on top
@@ -50,17 +56,36 @@ def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
     """Regions of the first annotation that was not cancelled; without one, of the first prediction."""
     done = [one for one in task.get("annotations") or [] if not one.get("was_cancelled")]
     chosen = (done or task.get("predictions") or [{"result": []}])[0]
-    return [result for result in chosen["result"] if result.get("type") in _LABELS]
+    return [result for result in chosen["result"] if result.get("type") not in _PASSED_OVER]
+
+
+def _check_region(result: dict[str, Any], where: str) -> None:
+    """Refuse what would be left out, or would land in another place."""
+    if (kind := result.get("type")) not in _LABELS:
+        raise AnnotationError(
+            f"{where}: holds a region of type {kind!r}, which is not read; expected one of: "
+            f"{', '.join(sorted(_LABELS))}. Draw it as one of these in Label Studio, or remove it."
+        )
+    if degrees := result.get("image_rotation"):  # all places are those of the turned picture
+        raise AnnotationError(f"{where}: was turned by {degrees} degrees in Label Studio. Turn it back there.")
+    check_upright(result["value"].get("rotation"), where)
 
 
 def _read_results(source: ImportSource, item: DatasetItem, results: list[dict[str, Any]], shape: Shape) -> Imported:
-    class_ids = [source.class_id(result["value"][result["type"]][0]) for result in results]
+    class_ids = [source.class_id(_label(result)) for result in results]
     marks = [_mark(*pair, shape) for pair in zip(results, class_ids, strict=True)]
     masks = [
         label_studio_pixels(result["value"]["rle"], shape) if result["type"] == "brushlabels" else None
         for result in results
     ]
     return from_masks(source, item, class_ids, marks, masks, shape)
+
+
+def _label(result: dict[str, Any]) -> str:
+    names = result["value"][result["type"]]
+    if len(names) != 1:
+        raise ValueError(f"a region has the labels {names}; expected one")
+    return str(names[0])
 
 
 def _mark(result: dict[str, Any], class_id: int, shape: Shape) -> Mark | None:
@@ -77,8 +102,6 @@ def _points(kind: str, value: dict[str, Any], shape: Shape) -> list[XY]:
     else:
         per_cent = [(float(value["x"]), float(value["y"]))]
     if kind == "rectanglelabels":
-        if value.get("rotation"):
-            raise ValueError("a rectangle is rotated; only upright ones are read")
         per_cent.append((per_cent[0][0] + float(value["width"]), per_cent[0][1] + float(value["height"])))
     # Per cents are not exact: an edge between two pixels must not fall into the next one.
     return [(round(x / 100 * shape[1], 6), round(y / 100 * shape[0], 6)) for x, y in per_cent]

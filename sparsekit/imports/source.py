@@ -39,7 +39,7 @@ class ImportSource:
         self.folder = folder
         self.space: LabelSpace = dataset.label_space
         self.stroke_width = stroke_width
-        #: Names in the annotations that no image has.
+        #: Names of images in the annotations that the data set has not, or their ids where they have no name.
         self.unmatched: list[str] = []
         self._class_ids = {name: i for i, name in enumerate(self.space.class_names)}
         self._items: dict[str, DatasetItem | None] = {}
@@ -103,6 +103,18 @@ def check_shape(item: DatasetItem, shape: tuple[object, object], where: object) 
             f"{height}x{width}. Annotations must be of the pictures as they are in the data set."
         )
     return height, width
+
+
+def check_upright(degrees: float | None, where: object) -> None:
+    """Refuse a box that is rotated, as ours cannot be.
+
+    Raises:
+        AnnotationError: If it is.
+    """
+    if degrees:
+        raise AnnotationError(
+            f"{where}: holds a box rotated by {degrees} degrees, and only upright ones are read. Draw it as a polygon."
+        )
 
 
 def once_each(found: Iterable[Imported], where: Path) -> Iterator[Imported]:

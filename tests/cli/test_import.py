@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -38,6 +39,18 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
     assert run("validate", back)[0] in (0, 1)
     code, out, _ = run("diff", manifest, back)
     assert code == 0
+
+
+def test_names_annotations_of_coco_whose_image_is_not_listed(tmp_path: Path) -> None:
+    assert run("export", camvid(tmp_path).path, "--to", "coco", "--out", tmp_path / "coco")[0] == 0
+    path = tmp_path / "coco/annotations.json"
+    data = json.loads(path.read_text())
+    data["annotations"][0]["image_id"] = 999
+    path.write_text(json.dumps(data))
+    dataset = ("--dataset", tmp_path / "camvid")
+    code, out, err = run("import", tmp_path / "coco", "--from", "coco", *dataset, "--out", tmp_path / "back")
+    assert code == 0 and "  2 marks" in out
+    assert err == "Warning: 1 annotations of no image of the data set: image_id 999\n"
 
 
 def test_bad_input(tmp_path: Path) -> None:

@@ -128,6 +128,15 @@ def edit_studio(key: str, value: Any, number: int = 0) -> Edit:
     return edit
 
 
+def edit_result(**values: Any) -> Edit:
+    """Of the box."""
+
+    def edit(data: Any) -> None:
+        data[0]["predictions"][0]["result"][2] |= values
+
+    return edit
+
+
 def edit_top(key: str, value: Any) -> Edit:
     def edit(data: Any) -> None:
         data[key] = value
@@ -161,15 +170,24 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("coco", edit_coco("attributes", {"kind": "spell", "points": [[1, 1]]}), "unknown kind of mark 'spell'"),
     ("coco", edit_coco("attributes", {"kind": "click", "points": [[1.5, 1]]}), "expected a whole number, got 1.5"),
     ("coco", edit_top("images", [{"id": 1, "file_name": "image_0", "height": HUGE, "width": 3}]), "is of a picture of"),
+    ("coco", edit_top("images", [{"id": 1, "file_name": name, "height": 20, "width": 30} for name in
+                                 ("image_0.png", "image_1.png")]), "several images have the id 1"),
     ("label-studio", edit_studio("rle", [0, 0, 0], -1), "run lengths are cut off"),
     ("label-studio", edit_studio("rle", [255] * 9, -1), "run lengths are of 4294967295 values"),
     ("label-studio", edit_studio("rle", [256], -1), "not a list of results, or damaged"),
     ("label-studio", edit_studio("points", [[101, 5]]), "lies outside of the image"),
     ("label-studio", edit_studio("polygonlabels", ["dragon"]), "unknown class 'dragon'"),
+    ("label-studio", edit_studio("polygonlabels", ["class_0", "class_1"]), "a region has the labels .*; expected one"),
+    ("label-studio", edit_studio("polygonlabels", []), "a region has the labels .*; expected one"),
+    ("label-studio", edit_studio("rotation", 45.0, 2), "image '.*image_0.png': holds a box rotated by 45.0 degrees"),
+    ("label-studio", edit_result(image_rotation=90), "image '.*image_0.png': was turned by 90 degrees"),
+    *(("label-studio", edit_result(type=kind), f"image '.*image_0.png': holds a region of type {kind!r}, which is not "
+       "read; expected one of: brushlabels, keypointlabels, polygonlabels, rectanglelabels. Draw it as one of these")
+      for kind in ("ellipselabels", "ellipse", "rectangle", "labels", "bitmasklabels", "no such type", None)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("format_", "edit", "message"), JSON_EDITS, ids=[m[:40] for _, _, m in JSON_EDITS])
+@pytest.mark.parametrize(("format_", "edit", "message"), JSON_EDITS, ids=[m[:60] for _, _, m in JSON_EDITS])
 def test_wrong_values(tmp_path: Path, dataset: Dataset, format_: str, edit: Edit, message: str) -> None:
     path = exported(tmp_path, format_) / FILES[format_]
     data = json.loads(path.read_text())
@@ -200,6 +218,8 @@ def image_xml(shapes: str, name: str = "image_0.png", size: str = 'width="30" he
         ("<html/>", "not annotations of CVAT for images 1.1"),
         ('<annotations><track id="1"/></annotations>', "of tracks"),
         (image_xml('<mask label="class_0"/>'), "shape <mask>; expected one of: points, polyline"),
+        (image_xml('<box label="class_0" xtl="0" ytl="0" xbr="9" ybr="2" rotation="45.0"/>'),
+         "image 'image_0.png': holds a box rotated by 45.0 degrees, and only upright ones are read"),
         (image_xml('<points points="1,1"/>'), "not a list of shapes: 'label' is missing"),
         (image_xml('<points label="class_0" points="1,"/>'), "damaged"),
         (image_xml('<points label="class_0" points="1e400,1"/>'), "lies outside of the image"),

@@ -17,6 +17,7 @@ from data_manifests.image_io import encode_label_map, write_atomically
 from data_manifests.row_files import read_row_annotation
 from data_manifests.validate import check_manifest
 from sparsekit.annotators import Annotator
+from sparsekit.errors import AnnotationError
 from sparsekit.export import export_manifest
 from sparsekit.imports import IMPORTERS, import_annotations
 from sparsekit.rasterize import rasterize
@@ -123,7 +124,7 @@ def test_cvat_draws_by_height_and_one_element_may_hold_several_clicks(
     (tmp_path / "cvat").mkdir()
     (tmp_path / "cvat/annotations.xml").write_text(
         '<annotations><image id="0" name="image_0.png" width="30" height="20"><tag label="class_0"/>'
-        '<box label="class_1" xtl="0" ytl="0" xbr="9.7" ybr="30e-1" z_order="2"/>'
+        '<box label="class_1" xtl="0" ytl="0" xbr="9.7" ybr="30e-1" rotation="0.0" z_order="2"/>'
         '<points label="class_2" points="1.2,1.9;30,20" z_order="1"/>'
         '<polyline label="class_0" points="2,10;2,15"/></image>'
         '<image id="1" name="image_1.png" width="30" height="20"/></annotations>'
@@ -136,6 +137,43 @@ def test_cvat_draws_by_height_and_one_element_may_hold_several_clicks(
         Mark("click", 2, 1, 1),
         Mark("stroke", 0, 10, 2, ((10, 2), (15, 2)), (1, 1)),
     ]
+
+
+def test_what_label_studio_says_beside_regions_is_passed_over(tmp_path: Path, mixed: tuple[Manifest, Dataset]) -> None:
+    manifest, dataset = mixed
+    out = export_manifest(manifest, "label-studio", tmp_path / "out").folder
+    tasks = json.loads((out / "tasks.json").read_text())
+    results = tasks[0]["predictions"][0]["result"]
+    of_region = {**results[0], "type": "textarea", "value": {**results[0]["value"], "text": ["large"]}}
+    of_picture = {"type": "choices", "from_name": "weather", "to_name": "image", "value": {"choices": ["fog"]}}
+    relation = {"type": "relation", "from_id": results[0]["id"], "to_id": results[1]["id"], "direction": "right"}
+    tasks[0]["predictions"][0]["result"] = [relation, of_picture, *results, of_region]
+    tasks[1]["predictions"][0]["result"] = [of_picture]
+    (out / "tasks.json").write_text(json.dumps(tasks))
+    back = read_manifest(import_annotations(out, "label-studio", dataset, tmp_path / "back").folder)
+    assert marks_of(back) == {"image_0": marks_of(manifest)["image_0"]}
+
+
+def test_annotations_of_coco_whose_image_is_not_listed_are_named(
+    tmp_path: Path, mixed: tuple[Manifest, Dataset]
+) -> None:
+    """An id as text is not the number; images of other names count once for all of their masks."""
+    manifest, dataset = mixed
+    out = export_manifest(manifest, "coco", tmp_path / "out").folder
+    data = json.loads((out / "annotations.json").read_text())
+    second = [annotation for annotation in data["annotations"] if annotation["image_id"] == 2]
+    for annotation, image_id in zip(second, [999, 999, "2", "2", 3, 3, 3], strict=True):
+        annotation["image_id"] = image_id
+    data["images"].append({"id": 3, "file_name": "nobody.png", "height": 20, "width": 30})
+    (out / "annotations.json").write_text(json.dumps(data))
+    summary = import_annotations(out, "coco", dataset, tmp_path / "back")
+    assert sorted(summary.unmatched) == ["image_id '2'", "image_id 999", "nobody.png"]
+    assert marks_of(read_manifest(summary.folder)) == {"image_0": marks_of(manifest)["image_0"]}
+    for annotation in data["annotations"]:
+        annotation["image_id"] = "1"
+    (out / "annotations.json").write_text(json.dumps(data))
+    with pytest.raises(AnnotationError, match=r"holds no annotation of an image of .* Names in them: image_id '1'\."):
+        import_annotations(out, "coco", dataset, tmp_path / "none")
 
 
 @pytest.mark.parametrize("format_", ["coco", "label-studio"])
