@@ -279,8 +279,8 @@ def _percentiles(values: Sequence[float]) -> list[float] | None:
 
 def format_comparison(comparison: Comparison) -> str:
     """A table with a row for each measure, and whether both sides are of the same images."""
-    numbers = [len(ids) for ids in comparison.image_ids]
-    titles = [f"{name} ({count:,} images)" for name, count in zip(comparison.names, numbers, strict=True)]
+    ours, theirs = (len(ids) for ids in comparison.image_ids)
+    titles = [f"{n} ({c:,} images)" for n, c in zip(comparison.names, (ours, theirs), strict=True)]
     table = format_table(
         [
             {
@@ -292,7 +292,7 @@ def format_comparison(comparison: Comparison) -> str:
             for row in comparison.rows()
         ]
     )
-    return f"{table}\n\n{_images_in_words(*numbers, comparison.num_common)}"
+    return f"{table}\n\n{_images_in_words(ours, theirs, comparison.num_common)}"
 
 
 def _images_in_words(ours: int, theirs: int, common: int) -> str:
