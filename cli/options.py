@@ -8,8 +8,12 @@ from typing import Any
 
 import click
 
-from data_manifests.layouts import LAYOUTS
 from data_manifests.paths import as_path
+
+#: The names of ``data_manifests.LAYOUTS``, whose import takes long.
+LAYOUTS = (
+    "cityscapes", "cityscapes_coarse", "pascal_voc", "camvid", "ade20k", "coco_stuff", "kitti", "bdd100k", "generic",
+)  # fmt: skip
 
 
 class ShardType(click.ParamType[tuple[int, int]]):
@@ -43,7 +47,7 @@ manifests_argument = click.argument("manifests", type=PathType(), nargs=-1, requ
 
 layout_option = click.option(
     "--layout",
-    type=click.Choice(list(LAYOUTS)),
+    type=click.Choice(LAYOUTS),
     help="How the dataset's folder is arranged.  [default: found by looking]",
 )
 classes_option = click.option(

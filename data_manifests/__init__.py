@@ -1,12 +1,22 @@
-"""The contract between annotation and training: label spaces, dataset layouts, and the manifest."""
+"""The contract between annotation and training: label spaces, dataset layouts, and the manifest.
 
-from data_manifests.class_tables import known_label_space, read_class_map, read_classes_csv, read_label_space
-from data_manifests.errors import DataError, ManifestError
-from data_manifests.io import read_manifest, read_marks, write_manifest, write_marks
-from data_manifests.label_space import Encoding, LabelClass, LabelMap, LabelSpace
-from data_manifests.layouts import LAYOUTS, Dataset, DatasetItem, open_dataset
-from data_manifests.schema import MANIFEST_COLUMNS, MARK_COLUMNS, Manifest, ManifestInfo, ManifestRow, Mark
+The names below are loaded when they are first used: the commands answer ``--help`` without NumPy and OpenCV.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from data_manifests.version import __version__
+
+if TYPE_CHECKING:
+    from data_manifests.class_tables import known_label_space, read_class_map, read_classes_csv, read_label_space
+    from data_manifests.errors import DataError, ManifestError
+    from data_manifests.io import read_manifest, read_marks, write_manifest, write_marks
+    from data_manifests.label_space import Encoding, LabelClass, LabelMap, LabelSpace
+    from data_manifests.layouts import LAYOUTS, Dataset, DatasetItem, open_dataset
+    from data_manifests.schema import MANIFEST_COLUMNS, MARK_COLUMNS, Manifest, ManifestInfo, ManifestRow, Mark
 
 __all__ = [
     "LAYOUTS",
@@ -35,3 +45,23 @@ __all__ = [
     "write_manifest",
     "write_marks",
 ]
+
+_HOMES = {
+    "class_tables": ("known_label_space", "read_class_map", "read_classes_csv", "read_label_space"),
+    "errors": ("DataError", "ManifestError"),
+    "io": ("read_manifest", "read_marks", "write_manifest", "write_marks"),
+    "label_space": ("Encoding", "LabelClass", "LabelMap", "LabelSpace"),
+    "layouts": ("LAYOUTS", "Dataset", "DatasetItem", "open_dataset"),
+    "schema": ("MANIFEST_COLUMNS", "MARK_COLUMNS", "Manifest", "ManifestInfo", "ManifestRow", "Mark"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"data_manifests.{home}"), name)
+    raise AttributeError(f"module 'data_manifests' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

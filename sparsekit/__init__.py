@@ -1,20 +1,27 @@
 """Full label maps in, sparse label maps and figures out.
 
+The names below are loaded when they are first used: the commands answer ``--help`` without NumPy and OpenCV.
 The functions ``sparsekit.synthesize.synthesize`` and ``sparsekit.rasterize.rasterize`` have the names of their modules,
 and are therefore imported from there.
 """
 
-from sparsekit.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
-from sparsekit.click_drawing import ClickSettings
-from sparsekit.clicks import sample_clicks
-from sparsekit.errors import AnnotationError
-from sparsekit.export import export_manifest
-from sparsekit.imports import import_annotations
-from sparsekit.output_folder import FolderSummary
-from sparsekit.randomness import ImageStream
-from sparsekit.region_marks import RegionMarkSettings
-from sparsekit.scribbles import ScribbleSettings, trace_scribbles
-from sparsekit.verify import verify_manifest
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparsekit.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
+    from sparsekit.click_drawing import ClickSettings
+    from sparsekit.clicks import sample_clicks
+    from sparsekit.errors import AnnotationError
+    from sparsekit.export import export_manifest
+    from sparsekit.imports import import_annotations
+    from sparsekit.output_folder import FolderSummary
+    from sparsekit.randomness import ImageStream
+    from sparsekit.region_marks import RegionMarkSettings
+    from sparsekit.scribbles import ScribbleSettings, trace_scribbles
+    from sparsekit.verify import verify_manifest
 
 __all__ = [
     "AnnotationError",
@@ -33,3 +40,28 @@ __all__ = [
     "trace_scribbles",
     "verify_manifest",
 ]
+
+_HOMES = {
+    "annotators": ("Annotator", "ClickAnnotator", "RegionMarkAnnotator", "ScribbleAnnotator"),
+    "click_drawing": ("ClickSettings",),
+    "clicks": ("sample_clicks",),
+    "errors": ("AnnotationError",),
+    "export": ("export_manifest",),
+    "imports": ("import_annotations",),
+    "output_folder": ("FolderSummary",),
+    "randomness": ("ImageStream",),
+    "region_marks": ("RegionMarkSettings",),
+    "scribbles": ("ScribbleSettings", "trace_scribbles"),
+    "verify": ("verify_manifest",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"sparsekit.{home}"), name)
+    raise AttributeError(f"module 'sparsekit' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,6 +1,7 @@
 """The four packages import in one direction, stay light, and are what the wheel ships."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ ALLOWED = {
     "cli": {"data_manifests", "sparsekit", "agmm", "cli"},
 }
 HEAVY = {"torch", "torchvision", "timm", "matplotlib", "sklearn", "skimage", "jinja2", "distributed"}
+SLOW = {"numpy", "cv2", "PIL", "scipy", "pandas", "fsspec"}
 
 
 def imports(path, top_level_only=False):
@@ -50,11 +52,33 @@ def test_torch_is_imported_under_agmm_only():
         assert not imports(path, top_level_only=True) & HEAVY, path.relative_to(ROOT)
 
 
-@pytest.mark.parametrize("module", ["data_manifests", "sparsekit", "agmm", "cli.sparsekit_cli", "cli.agmm_cli"])
-def test_importing_a_package_loads_nothing_heavy(module):
-    code = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    ("statement", "without"),
+    [
+        ("from data_manifests import *", HEAVY),
+        ("from sparsekit import *", HEAVY),
+        ("import agmm", HEAVY | SLOW),
+        ("import cli.sparsekit_cli", HEAVY | SLOW),  # before --help and --version answer
+        ("import cli.agmm_cli", HEAVY | SLOW),
+    ],
+)
+def test_importing_a_package_loads_nothing_heavy(statement, without):
+    code = f"import sys; {statement}; print(*sorted({without!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("package", ["data_manifests", "sparsekit"])
+def test_public_names_are_loaded_from_their_modules_when_they_are_used(package):
+    module = importlib.import_module(package)
+    homes = {name: home for home, names in module._HOMES.items() for name in names}
+    assert set(homes) | {"__version__"} >= set(module.__all__) >= set(homes)
+    for name, home in homes.items():
+        value = getattr(module, name)
+        assert value is getattr(importlib.import_module(f"{package}.{home}"), name)
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
 
 
 def test_a_process_for_uniform_clicks_loads_nothing_that_they_do_without():

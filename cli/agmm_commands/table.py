@@ -13,7 +13,7 @@ from cli.reports import names_option, runs_argument
 if TYPE_CHECKING:
     from agmm.report.run import Run
     from agmm.report.tables import Work
-    from sparsekit.cost import CostModel
+    from sparsekit.cost_model import CostModel
 
 
 @click.command()
@@ -55,7 +55,7 @@ def table(
         weights_path(run)
     model = None
     if cost_model:
-        from sparsekit.cost import read_cost_model
+        from sparsekit.cost_model import read_cost_model
 
         model = read_cost_model(cost_model)
     from agmm.report.runs import read_runs, scored_split

@@ -6,7 +6,8 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from data_manifests import Mark
-from sparsekit.cost import CostModel, annotation_cost, format_costs, read_cost_model
+from sparsekit.cost import annotation_cost, format_costs
+from sparsekit.cost_model import CostModel, read_cost_model
 from sparsekit.errors import AnnotationError
 from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
 
