@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from sparsekit.export.job import ExportJob
+from sparsekit.export.job import ANNOTATION_FOLDERS, ExportJob, file_name
 from sparsekit.export.label_maps import Places, write_label_maps, write_lists
+
+_VOC_CLICKS, _VOC_OTHERS = "point/segcls", "scribble/seginst"
+#: Where annotations lie, as patterns; the last are those of Cityscapes.
+PLACES = (_VOC_CLICKS, _VOC_OTHERS, *ANNOTATION_FOLDERS)
 
 
 def write(job: ExportJob) -> None:
@@ -11,9 +15,8 @@ def write(job: ExportJob) -> None:
     if job.is_cityscapes:
         # The loader finds a sparse mask by the last part of the path that the list gives for the full mask.
         end = "gtFine/{split}/{city}/{name}_gtFine_labelTrainIds.png"
-        places = Places(
-            "leftImg8bit/{split}/{city}/{name}_leftImg8bit", f"{job.budget}/{{name}}_gtFine_labelTrainIds.png", end
-        )
+        sparse = f"{job.annotation_folder}/{{name}}_gtFine_labelTrainIds.png"
+        places = Places("leftImg8bit/{split}/{city}/{name}_leftImg8bit", sparse, end)
         placed = write_label_maps(job, places)
         write_lists(
             job,
@@ -22,9 +25,9 @@ def write(job: ExportJob) -> None:
             lambda p: f"{p.image} gtFine/{p.row.split}/{p.name.partition('_')[0]}/{p.labels.rpartition('/')[2]}",
         )
         return
-    folder = "point/segcls" if job.only_clicks else "scribble/seginst"
+    folder = _VOC_CLICKS if job.only_clicks else _VOC_OTHERS
     placed = write_label_maps(
         job, Places("JPEGImages/{name}", f"{folder}/{{name}}.png", "SegmentationClass/{name}.png")
     )
-    name = "pascal" if job.manifest.info.layout == "pascal_voc" else job.manifest.info.dataset or "custom"
+    name = "pascal" if job.manifest.info.layout == "pascal_voc" else file_name(job.manifest.info.dataset or "custom")
     write_lists(job, placed, f"splits/{name}/{{split}}.txt", lambda p: f"{p.image.rpartition('/')[2]} {p.name}.png")

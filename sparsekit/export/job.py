@@ -15,6 +15,9 @@ from sparsekit.annotated import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
 from sparsekit.export.label_values import LABEL_VALUES, LabelValues
 
+#: What ``ExportJob.annotation_folder`` may be, as patterns.
+ANNOTATION_FOLDERS = ("*clicks", "annotation")
+
 _UNSAFE = re.compile(r'[\s/:*?"<>|,;]')
 
 
@@ -135,9 +138,19 @@ class ExportJob:
 
     @property
     def budget(self) -> str:
-        """A word for the annotation, such as ``50clicks``, for folders that hold several."""
+        """A word for the annotation, such as ``50clicks`` or ``scribbles``, for people; no name of a file."""
         clicks = self.manifest.info.settings.get("clicks_per_image")
         return f"{clicks}clicks" if clicks else self.manifest.info.command or "annotation"
+
+    @property
+    def annotation_folder(self) -> str:
+        """Name of the annotation's folder for readers that keep several side by side, one of ``ANNOTATION_FOLDERS``.
+
+        The command that made the annotation is not in it: any word may stand there in a manifest, and an import must
+        find the folder.
+        """
+        clicks = self.manifest.info.settings.get("clicks_per_image")
+        return f"{clicks}clicks" if clicks and isinstance(clicks, int) else "annotation"
 
     def name(self, row: ManifestRow) -> str:
         """Name of an image's files, without ending."""

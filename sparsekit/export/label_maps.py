@@ -79,4 +79,4 @@ def write_lists(job: ExportJob, placed: Iterable[Placed], path: str, line: Calla
     for one in placed:
         by_split.setdefault(one.row.split, []).append(line(one) + "\n")
     for split, lines in by_split.items():
-        job.write(path.format(split=split), "".join(lines))
+        job.write(path.replace("{split}", split), "".join(lines))  # a data set's name may have braces too

@@ -19,6 +19,9 @@ VOC_NAMES = (
 POINTS = "voc_whats_the_point.json"
 BACKGROUND_POINTS = "voc_whats_the_point_bg_from_scribbles.json"
 SCRIBBLES = "voc_scribbles.zip"
+_SPARSE = "sparse_label"
+#: Where label maps lie, as patterns.
+PLACES = (f"*/{_SPARSE}/*",)
 #: The reader draws clicks and strokes of VOC this wide, whatever they were.
 READER_WIDTH = 3
 
@@ -43,7 +46,7 @@ def write(job: ExportJob) -> None:
         return
     end = "_leftImg8bit" if job.is_cityscapes else ""
     stem = f"{{name}}{end}"
-    sparse = f"{{split}}/sparse_label/{job.budget}/{stem}.png"
+    sparse = f"{{split}}/{_SPARSE}/{job.annotation_folder}/{stem}.png"
     write_label_maps(job, Places(f"{{split}}/image/{stem}", sparse, f"{{split}}/label/{stem}.png"))
 
 

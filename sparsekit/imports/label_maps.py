@@ -8,15 +8,12 @@ from pathlib import Path
 from data_manifests.errors import list_some
 from data_manifests.image_io import list_pictures, read_image_size, read_mask
 from sparsekit.errors import AnnotationError
+from sparsekit.export import agmm, tel, urss
 from sparsekit.export.label_values import LABEL_VALUES
 from sparsekit.imports.source import Imported, ImportSource, check_shape
 
-#: Where each format keeps its annotations, as patterns; else they are in the folder itself.
-_PLACES: dict[str, tuple[str, ...]] = {
-    "agmm": ("point/segcls", "scribble/seginst", "*clicks", "annotation", "scribbles"),
-    "urss": ("pascal_2012_scribble",),
-    "tel": ("*/sparse_label/*",),
-}
+#: Where each format keeps its annotations, as patterns; where none of these is there, they are in the folder itself.
+_PLACES: dict[str, tuple[str, ...]] = {"agmm": agmm.PLACES, "urss": urss.PLACES, "tel": tel.PLACES}
 
 
 def read_label_maps(source: ImportSource, target: str) -> Iterator[Imported]:

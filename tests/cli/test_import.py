@@ -9,7 +9,9 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands.import_ import FORMATS
+from data_manifests import read_manifest
 from sparsekit.imports import IMPORTERS
+from tests.miniature_datasets import make_cityscapes
 from tests.sparsekit.annotation_folders import camvid
 
 
@@ -39,6 +41,19 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
     assert run("validate", back)[0] in (0, 1)
     code, out, _ = run("diff", manifest, back)
     assert code == 0
+
+
+def test_brings_back_boxes_as_label_maps(tmp_path: Path) -> None:
+    dataset = make_cityscapes(tmp_path / "cityscapes")
+    assert run("marks", "--kind", "box", dataset, "--out", tmp_path / "sparse")[0] == 0
+    boxes = tmp_path / "sparse/cityscapes-boxes"
+    for format_ in ("agmm", "tel", "urss"):
+        assert run("export", boxes, "--to", format_, "--out", tmp_path / format_)[0] == 0
+        back = tmp_path / f"{format_}-back"
+        code, out, err = run("import", tmp_path / format_, "--from", format_, "--dataset", dataset, "--out", back)
+        assert (code, err) == (0, "") and "2 images annotated, 1 listed for evaluation" in out
+        pixels = [[row.annotation_sha256 for row in read_manifest(folder).rows] for folder in (boxes, back)]
+        assert pixels[0] == pixels[1] and len(pixels[0]) == 3
 
 
 def test_names_annotations_of_coco_whose_image_is_not_listed(tmp_path: Path) -> None:

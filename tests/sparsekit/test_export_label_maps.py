@@ -236,6 +236,8 @@ def test_names(tmp_path: Path) -> None:
     manifest = _rename(tiny_manifest(tmp_path / "m"), "train/a b", "train/c")
     out = export_manifest(manifest, "agmm", tmp_path / "out").folder
     assert (out / "splits/tiny/train.txt").read_text() == "train_a_b.png train_a_b.png\ntrain_c.png train_c.png\n"
+    other = replace(manifest, info=replace(manifest.info, dataset="my {data}"))
+    assert (export_manifest(other, "agmm", tmp_path / "braces").folder / "splits/my_{data}/train.txt").is_file()
     manifest = _rename(tiny_manifest(tmp_path / "n"), "a/b", "a_b")
     with pytest.raises(AnnotationError, match="'a/b' and 'a_b' would both be called 'a_b'"):
         export_manifest(manifest, "mmseg", tmp_path / "out2")

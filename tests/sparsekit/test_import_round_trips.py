@@ -13,16 +13,19 @@ import pytest
 from PIL import Image
 
 from data_manifests import Dataset, Manifest, Mark, open_dataset, read_manifest, read_marks
+from data_manifests.derive import merge_manifests, subset_manifest
 from data_manifests.image_io import encode_label_map, write_atomically
 from data_manifests.row_files import read_row_annotation
 from data_manifests.validate import check_manifest
-from sparsekit.annotators import Annotator
+from sparsekit.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator
+from sparsekit.click_drawing import ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.export import export_manifest
 from sparsekit.imports import IMPORTERS, import_annotations
 from sparsekit.rasterize import rasterize
+from sparsekit.region_marks import RegionMarkSettings
 from tests.real_data import real_data
-from tests.sparsekit.annotation_folders import CLICKS, SCRIBBLES, camvid, cityscapes, voc
+from tests.sparsekit.annotation_folders import CLICKS, SCRIBBLES, annotated, camvid, cityscapes, voc
 from tests.sparsekit.conftest import numbered_space
 from tests.sparsekit.test_export_vectors import MARKS, SHAPE, manifest_of
 
@@ -74,6 +77,63 @@ def test_round_trip(tmp_path: Path, format_: str, maker: str, annotator: Annotat
         mine, theirs = marks_of(manifest), marks_of(back)
         assert {i: set(marks) for i, marks in theirs.items()} == {i: set(marks) for i, marks in mine.items()}
     assert back.info.command == "import" and back.info.settings["format"] == format_
+
+
+LABEL_MAPS = ("agmm", "tel", "urss")
+
+
+def every_kind_of_manifest(dataset: Dataset, folder: Path) -> dict[str, Manifest]:
+    """What sparsekit makes, and what may come of it."""
+    clicks = annotated(dataset, folder)
+    kinds = {"clicks": clicks, "scribbles": annotated(dataset, folder, SCRIBBLES)}
+    kinds["clicks per class"] = annotated(dataset, folder, ClickAnnotator((2,), ClickSettings("per-class")))
+    for kind, shares in (("box", ()), ("block", (0.5,)), ("coarse", ())):
+        settings = RegionMarkSettings(kind, min_area=1)  # type: ignore[arg-type]
+        kinds[kind] = annotated(dataset, folder, RegionMarkAnnotator(settings, shares))
+    ids = [row.image_id for row in clicks.rows if row.annotation]
+    others = [row.image_id for row in clicks.rows if not row.annotation]
+    parts = [
+        subset_manifest(clicks, folder / "annotated", image_ids=ids),
+        subset_manifest(kinds["box"], folder / "others", image_ids=others),
+    ]
+    for derived in (*parts, subset_manifest(clicks, folder / "subset", image_ids=ids, split="train")):
+        derived.write()
+    kinds["subset"] = read_manifest(folder / "subset")
+    merge_manifests([part.manifest for part in parts], folder / "merge").write()
+    kinds["merge"] = read_manifest(folder / "merge")
+    labelme = export_manifest(clicks, "labelme", folder / "labelme").folder
+    kinds["import"] = read_manifest(import_annotations(labelme, "labelme", dataset, folder / "import").folder)
+    kinds["pseudo-labels"] = replace(
+        clicks, info=replace(clicks.info, command="pseudo-labels", settings={"source_command": "points"})
+    )
+    return kinds
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("format_", LABEL_MAPS)
+def test_label_maps_of_every_kind_of_manifest(tmp_path: Path, maker: str, format_: str) -> None:
+    make, folder = MAKERS[maker]
+    make(tmp_path, CLICKS)
+    dataset = open_dataset(tmp_path / folder)
+    kinds = every_kind_of_manifest(dataset, tmp_path / "kinds")
+    assert {manifest.info.command for manifest in kinds.values()} >= {"points", "scribbles", "marks", "merge", "import"}
+    for kind, manifest in kinds.items():
+        if (format_, maker) != ("tel", "voc"):  # which is made of marks
+            same_annotation(manifest, bring_back(manifest, dataset, tmp_path / format_ / kind, format_))
+
+
+@pytest.mark.parametrize("word", ["", "my own", "gtFine", "../../up", "{name}", "a*"])
+def test_words_in_a_manifest_are_no_places(tmp_path: Path, word: str) -> None:
+    """Whatever made an annotation, and however many clicks it says, the files are where the reader finds them."""
+    manifest, dataset = cityscapes(tmp_path), open_dataset(tmp_path / "cityscapes")
+    info = replace(manifest.info, command=word, settings={"clicks_per_image": word})
+    before = set(tmp_path.rglob("*"))
+    for format_ in LABEL_MAPS:
+        same_annotation(
+            manifest, bring_back(replace(manifest, info=info), dataset, tmp_path / "a/b" / format_, format_)
+        )
+    written = set(tmp_path.rglob("*")) - before - {tmp_path / "a", tmp_path / "a/b"}
+    assert {path.relative_to(tmp_path / "a/b").parts[0] for path in written} == set(LABEL_MAPS)
 
 
 def test_tel_voc_strokes_come_back_in_the_width_of_its_reader(tmp_path: Path) -> None:
