@@ -320,7 +320,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         TrainingError: If it is missing or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: no such file; --config takes a TOML file of settings.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

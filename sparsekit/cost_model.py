@@ -62,7 +62,7 @@ def read_cost_model(path: Path) -> CostModel:
         AnnotationError: If the file is missing, no TOML, or holds a key that is no number of the model.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise AnnotationError(f"{path}: no such file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
