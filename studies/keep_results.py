@@ -33,7 +33,7 @@ def keep(folder: Path) -> None:
     base = load_config(config_path=study.base)
     manifests = [read_manifest(path) for path in study.manifests]
     scores = read_results(folder / RESULTS_NAME)
-    plans = plan_runs(study, manifests, base, study.seeds, folder)
+    plans = plan_runs(study, manifests, base, study.seeds or (0,), folder)
     rows = [scores[plan.key] for plan in plans if plan.key in scores]
     write_results(RESULTS / f"{folder.name}.csv", rows)
     (RESULTS / f"{folder.name}.md").write_text(format_report(study, manifests, rows, base))
