@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data_manifests import Dataset, Encoding, LabelSpace, Manifest, ManifestRow, open_dataset
+from data_manifests import LAYOUTS, Dataset, Encoding, LabelSpace, Manifest, ManifestRow, open_dataset
 from data_manifests.derive import HISTORY
 from data_manifests.errors import DataError
 from data_manifests.image_io import pixel_sha256, read_mask
@@ -68,7 +68,13 @@ def verify_manifest(
         DataError: If the dataset cannot be opened.
     """
     annotator = annotator_from_settings(manifest.info.command, manifest.info.settings)
-    dataset = open_dataset(dataset_dir, manifest.info.layout) if dataset_dir else None
+    layout = manifest.info.layout
+    if dataset_dir and layout not in LAYOUTS:
+        raise AnnotationError(
+            f"{manifest.path}: its layout '{layout}' is none of this version of sparsekit. Use the version that the "
+            "manifest names, or leave out --dataset to take the full masks that it names."
+        )
+    dataset = open_dataset(dataset_dir, layout) if dataset_dir else None
     if annotator.uses_instances and dataset is None:
         raise AnnotationError(f"{manifest.path}: was made with true instances. Give the dataset with --dataset.")
     if not any(row.annotation for row in manifest.rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,13 @@ def test_other_seed(made):
     info["settings"]["seed"] = 4
     made.path.with_suffix(".json").write_text(json.dumps(info))
     assert kinds(read_manifest(made.path)) == [("annotation", AACHEN), ("annotation", BOCHUM)]
+
+
+def test_a_layout_that_is_not_known_here(made, tmp_path):
+    of_another = replace(made, info=replace(made.info, layout="my_dataset"))
+    with pytest.raises(AnnotationError, match="its layout 'my_dataset' is none of this version.*leave out --dataset"):
+        verify_manifest(of_another, tmp_path)
+    assert kinds(of_another) == []
 
 
 def test_missing_images_and_files(made, tmp_path):
