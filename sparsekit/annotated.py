@@ -17,6 +17,7 @@ from data_manifests.label_space import Encoding
 from data_manifests.paths import named_by
 from data_manifests.row_files import check_pixels
 from sparsekit.errors import AnnotationError
+from sparsekit.mark_pixels import fault_of
 
 
 @dataclass(frozen=True)
@@ -118,16 +119,22 @@ def annotated_images(
         Images sorted by image id.
 
     Raises:
-        ManifestError: If the split has no rows, no row has an annotation, or the marks are missing or out of order.
+        ManifestError: If the split has no rows, no row has an annotation, or the marks are missing, out of order or
+            none that could be drawn.
     """
     count_annotated(manifest, split)
     marks_of = _MarksInOrder(manifest) if with_marks else None
     for row in manifest.rows:  # sorted by image id, as are the marks
         if row.annotation and split in (None, row.split):
-            marks = marks_of.of_image(row.image_id) if marks_of else ()
+            marks = marks_of.of_image(row) if marks_of else ()
             yield AnnotatedImage(row, manifest.path.parent, manifest.label_space, manifest.info.mask_encoding, marks)
     if marks_of:
         marks_of.finish()
+
+
+def fault_in_words(row: ManifestRow, fault: str) -> str:
+    """A sentence about a mark that cannot be drawn; see ``fault_of``."""
+    return f"a mark of image '{row.image_id}' {fault}. `sparsekit validate` lists all that is wrong with the marks."
 
 
 class _MarksInOrder:
@@ -139,17 +146,19 @@ class _MarksInOrder:
         self._groups = read_marks(self._path)
         self._current = next(self._groups, None)
 
-    def of_image(self, image_id: str) -> tuple[Mark, ...]:
-        while self._current and self._current[0] < image_id:
+    def of_image(self, row: ManifestRow) -> tuple[Mark, ...]:
+        while self._current and self._current[0] < row.image_id:
             self._advance()
-        if not self._current or self._current[0] != image_id:
+        if not self._current or self._current[0] != row.image_id:
             return ()
         for mark in self._current[1]:
             if not 0 <= mark.class_id < self._num_classes:
                 self._fail(
-                    f"a mark of image '{image_id}' has class {mark.class_id}; the train ids of this manifest are "
+                    f"a mark of image '{row.image_id}' has class {mark.class_id}; the train ids of this manifest are "
                     f"0..{self._num_classes - 1}."
                 )
+            if fault := fault_of(mark, (row.height, row.width)):
+                self._fail(fault_in_words(row, fault))
         return tuple(self._current[1])
 
     def finish(self) -> None:

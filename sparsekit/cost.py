@@ -64,8 +64,8 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
         split: Only this split.
 
     Raises:
-        ManifestError: If there is no annotated row.
-        AnnotationError: If the manifest comes without marks, or a mark is of a kind that the model has no time for.
+        ManifestError: If there is no annotated row, or a mark is none that could be drawn.
+        AnnotationError: If the manifest comes without marks.
     """
     model = model or CostModel()
     if model.seconds_per_full_mask is None:
@@ -86,8 +86,6 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
         counts["further_click"] += kinds.pop("click", 0) - len(classes_clicked)
         counts.update(kinds)
     per_piece = {f.name.removeprefix("seconds_per_"): getattr(model, f.name) for f in fields(model)}
-    if unknown := sorted(set(counts) - set(per_piece)):
-        raise AnnotationError(f"{manifest.marks_path}: no time is known for marks of kind '{unknown[0]}'.")
     counted = {name: counts[name] for name in per_piece if counts[name]}
     seconds = {name: count * per_piece[name] for name, count in counted.items()}
     name = manifest.path.absolute().parent.name

@@ -16,7 +16,7 @@ from data_manifests.drawing import Image, colorize
 from data_manifests.image_io import write_atomically
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, check_jinja, picture_uri
 from sparsekit.annotated import AnnotatedImage
-from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions
+from sparsekit.joining import JoinedRow, check_marks, files_of, join_manifests, manifest_captions
 from sparsekit.made_from import digest_of, has_note, note_of, refuse_others
 from sparsekit.render import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
 from sparsekit.sheets import shrink
@@ -244,7 +244,7 @@ def _picture(
     series = []
     for manifest, of_manifest, marks_by_image in zip(manifests, joined, marks, strict=True):
         found = marks_by_image.get(of_manifest.image_id, [])
-        draw = partial(_marks_uri, files_of(manifest, of_manifest), found, dot_size, room)
+        draw = partial(_marks_uri, manifest, of_manifest, found, dot_size, room)
         layers = layer("marks", draw) if of_manifest.annotation else {}
         numbers = {"marks": len(found)} if manifest.marks_path.is_file() else {}
         numbers["labelled pixels"] = of_manifest.num_labelled
@@ -263,7 +263,9 @@ def _mask_uri(files: AnnotatedImage, room: tuple[int, int]) -> str:
     return picture_uri(np.dstack([colorize(small, files.label_space), alpha]), lossless=True)
 
 
-def _marks_uri(files: AnnotatedImage, marks: list[Mark], dot_size: int, room: tuple[int, int]) -> str:
+def _marks_uri(manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size: int, room: tuple[int, int]) -> str:
+    check_marks(manifest, row, marks)
+    files = files_of(manifest, row)
     annotation = files.read_annotation()  # checks the size that the row gives
     drawn_from = annotation if not marks or any(mark.kind == "stroke" for mark in marks) else None
     marks = marks or marks_from_annotation(annotation, files.label_space)

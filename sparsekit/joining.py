@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from data_manifests import Manifest, ManifestRow, Mark, read_marks
+from data_manifests import Manifest, ManifestError, ManifestRow, Mark, read_marks
 from data_manifests.errors import list_some
-from sparsekit.annotated import AnnotatedImage
+from sparsekit.annotated import AnnotatedImage, fault_in_words
 from sparsekit.errors import AnnotationError
+from sparsekit.mark_pixels import fault_of
 
 #: One image: its row in each of the manifests.
 JoinedRow = tuple[ManifestRow, ...]
@@ -82,17 +83,32 @@ def _caption(manifest: Manifest) -> str:
 
 
 def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[str, list[Mark]]:
-    """Marks of some images of a manifest, by image id; none where the manifest comes without a file of marks."""
-    wanted = {row.image_id for row in rows if row.num_labelled}
+    """Marks of some images of a manifest, by image id; none where the manifest comes without a file of marks.
+
+    Raises:
+        ManifestError: If the marks cannot be read, or one of them could not be drawn.
+    """
+    wanted = {row.image_id: row for row in rows if row.num_labelled}
     found: dict[str, list[Mark]] = {}
     if not wanted or not manifest.marks_path.is_file():
         return found
     for image_id, marks in read_marks(manifest.marks_path):
-        if image_id in wanted:
+        if row := wanted.get(image_id):
+            check_marks(manifest, row, marks)
             found[image_id] = marks
             if len(found) == len(wanted):
                 break
     return found
+
+
+def check_marks(manifest: Manifest, row: ManifestRow, marks: Sequence[Mark]) -> None:
+    """Refuse marks of an image that could not be drawn on it.
+
+    Raises:
+        ManifestError: If there are any.
+    """
+    if fault := next(filter(None, (fault_of(mark, (row.height, row.width)) for mark in marks)), ""):
+        raise ManifestError(f"{manifest.marks_path}: {fault_in_words(row, fault)}")
 
 
 def files_of(manifest: Manifest, row: ManifestRow) -> AnnotatedImage:

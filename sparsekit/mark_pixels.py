@@ -35,6 +35,29 @@ def mark_pixels(mark: Mark) -> Ints:
     raise AnnotationError(f"Unknown kind of mark '{mark.kind}'; expected one of: {kinds}.")
 
 
+def fault_of(mark: Mark, shape: tuple[int, int]) -> str:
+    """What keeps a mark from being drawn on an image, as a clause such as ``lies outside``; empty if nothing does.
+
+    Args:
+        mark: As it was read from a file that anybody may have written.
+        shape: Height and width of the image.
+    """
+    height, width = shape
+    if mark.kind not in ("click", "stroke", *AREA_KINDS):
+        return f"is of the unknown kind '{mark.kind}'"
+    if not all(0 <= row < height and 0 <= col < width for row, col in mark.points or ((mark.row, mark.col),)):
+        return f"lies outside of the image of {height}x{width} (height x width)"
+    if len(mark.points) < {"click": 0, "box": 2}.get(mark.kind, 1):
+        return f"is a {mark.kind} of {len(mark.points)} points"
+    if mark.kind == "box" and (mark.points[0][0] > mark.points[1][0] or mark.points[0][1] > mark.points[1][1]):
+        return "is a box whose first corner is not the upper left one"
+    if mark.kind == "stroke" and len(mark.widths) != len(mark.points):
+        return f"is a stroke of {len(mark.points)} points and {len(mark.widths)} widths"
+    if mark.kind == "stroke" and not 1 <= min(mark.widths) <= max(mark.widths) <= height + width:
+        return f"is a stroke {min(mark.widths)} to {max(mark.widths)} pixels wide"
+    return ""
+
+
 def area_of(mark: Mark) -> tuple[Ints, Bools]:
     """Row and column of the upper left corner of an area mark's bounding box, and which of its pixels are covered.
 
