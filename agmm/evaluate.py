@@ -16,7 +16,7 @@ from agmm.evaluation_files import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from agmm.inference import Protocol, ProtocolName
 from agmm.metrics import BoundaryIoU, ConfusionMatrix
 from agmm.mixture import MixtureOptions, mixture_probs
-from agmm.samples import MaskedImage, read_masked_images, to_network
+from agmm.samples import MaskedImage, read_masked_images, require_full_masks, to_network
 from data_manifests import Manifest, ManifestRow
 from data_manifests.row_files import read_row_annotation
 
@@ -175,10 +175,7 @@ def predict_mixture(
         TrainingError: If the row has no annotation, or one of another size than the picture.
         DataError: If the annotation cannot be read, or holds other pixels than when the manifest was written.
     """
-    if not row.annotation:
-        raise TrainingError(
-            f"{manifest.path}: image '{row.image_id}' has no annotation, which the mixture starts from."
-        )
+    require_annotations(manifest, [row])
     labels = torch.from_numpy(read_row_annotation(manifest, row).astype("int64"))
     if labels.shape != image.shape[1:]:
         raise TrainingError(
@@ -190,6 +187,19 @@ def predict_mixture(
     ignore_index = manifest.label_space.unlabelled_value
     valid = torch.ones_like(target, dtype=torch.bool)
     return mixture_probs(output.features, output.logits, target, valid, options, ignore_index=ignore_index)
+
+
+def require_annotations(manifest: Manifest, rows: Sequence[ManifestRow]) -> None:
+    """Check that a mixture can be made for each row.
+
+    Raises:
+        TrainingError: If one has no annotation.
+    """
+    if bare := next((row for row in rows if not row.annotation), None):
+        raise TrainingError(
+            f"{manifest.path}: image '{bare.image_id}' of split '{bare.split}' has no annotation, which the mixture "
+            "starts from. Choose an annotated split with --split, such as train."
+        )
 
 
 @contextmanager
@@ -217,6 +227,7 @@ def _count(
 ) -> EvalResult:
     if not rows:
         raise TrainingError(f"{manifest.path}: there are no rows to evaluate.")
+    require_full_masks(manifest, rows)
     rank, num_ranks = (torch_distributed.get_rank(), torch_distributed.get_world_size()) if distributed else (0, 1)
     space = manifest.label_space
     confusion = ConfusionMatrix(space.num_classes, device)

@@ -9,8 +9,8 @@ from typing import Any
 
 from agmm.checkpoint import load_run
 from agmm.distributed import join_ranks
-from agmm.evaluate import evaluate_mixture, evaluate_rows
-from agmm.evaluation_files import save_records
+from agmm.evaluate import evaluate_mixture, evaluate_rows, require_annotations
+from agmm.evaluation_files import read_records, save_records
 from agmm.inference import Protocol, ProtocolName, make_protocol
 from agmm.losses import resolve_options
 from data_manifests import Manifest
@@ -60,13 +60,19 @@ def evaluate_run(
         One record of scores, and a second one for the Gaussians; see ``agmm.evaluation_files.save_records``.
 
     Raises:
-        DataError: If the run cannot be loaded, its classes differ, or a file cannot be read.
+        DataError: If the run cannot be loaded, its classes differ, or a file cannot be read, such as the scores that
+            the new ones join.
         ValueError: If the protocol's values are out of range.
     """
     ranks = join_ranks(device)
     loaded = load_run(run, ranks.device)
     loaded.info.require_classes(manifest.label_space, manifest.path)
     rows = manifest.rows_of(split)[:limit]
+    folder = out_dir or loaded.path.parent
+    # What would be told at the end else, when the pictures have been segmented for nothing.
+    read_records(folder)
+    if gmm:
+        require_annotations(manifest, rows)
     config = loaded.info.config
     settings = make_protocol(protocol, config.crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
     shared: dict[str, Any] = {
@@ -77,7 +83,6 @@ def evaluate_run(
     if gmm:
         options = resolve_options(config.preset, **config.loss)
         results.append(evaluate_mixture(loaded.model, manifest, rows, options=options, **shared))
-    folder = out_dir or loaded.path.parent
     images = hashlib.sha256("\n".join(sorted(row.image_id for row in rows)).encode()).hexdigest()[:16]
     records = [
         {

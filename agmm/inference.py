@@ -120,9 +120,18 @@ def make_protocol(
             ``sliding``, and whole pictures for ``multi-scale``.
         overlap: Share of a tile that the next one covers again.
         crf: Refine with a dense CRF.
+
+    Raises:
+        ValueError: If a value is out of range, or says something of tiles where there are none.
     """
+    if name == "whole" and tile_size is not None:
+        raise ValueError("Whole pictures have no tiles. Leave the tile out, or choose protocol sliding or multi-scale.")
     if name == "sliding" and tile_size is None:
         tile_size = max(crop_size)
+    if tile_size is None and overlap != Protocol.overlap:
+        raise ValueError(
+            "Without tiles nothing overlaps. Leave the overlap out, choose protocol sliding, or give a tile."
+        )
     return Protocol(name, tile_size=tile_size, overlap=overlap, crf=crf)
 
 

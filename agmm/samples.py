@@ -61,6 +61,16 @@ def read_masked_images(manifest: Manifest, rows: Sequence[ManifestRow], workers:
                 future.cancel()
 
 
+def require_full_masks(manifest: Manifest, rows: Sequence[ManifestRow]) -> None:
+    """Check that there is something to compare each row with.
+
+    Raises:
+        TrainingError: If a row has no full mask.
+    """
+    if bare := next((row for row in rows if not row.full_mask), None):
+        raise TrainingError(f"{manifest.path}: image '{bare.image_id}' has no full mask to be compared with.")
+
+
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:
     """A picture as torch has it, uint8, shape (3, H, W), from shape (H, W, 3)."""
     return torch.from_numpy(image.transpose(2, 0, 1).copy())
@@ -72,8 +82,7 @@ def to_network(image: Tensor, device: torch.device | str) -> Tensor:
 
 
 def _read(manifest: Manifest, row: ManifestRow) -> MaskedImage:
-    if not row.full_mask:
-        raise TrainingError(f"{manifest.path}: image '{row.image_id}' has no full mask to be compared with.")
+    require_full_masks(manifest, [row])
     mask_path = manifest.resolve(row.full_mask)
     image = read_image(manifest.resolve(row.image))
     values = read_mask(mask_path)

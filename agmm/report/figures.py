@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from agmm.errors import TrainingError
+from agmm.evaluate import require_annotations
 from agmm.report.pictures import Rgb, RowPictures, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
 from agmm.report.predictions import PredictedRow, Prediction, predict_rows
 from agmm.report.run import Run
@@ -114,11 +115,7 @@ def draw_gmm_predictions(
         ValueError: If a path has another ending.
     """
     check_figure(paths)
-    if bare := next((row for row in rows if not row.annotation), None):
-        raise TrainingError(
-            f"{manifest.path}: image '{bare.image_id}' of split '{bare.split}' has no annotation, which the mixture "
-            "starts from. Choose an annotated split with --split, such as train."
-        )
+    require_annotations(manifest, rows)
     predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image))
     plot_gmm_predictions(runs, predicted, manifest.label_space, paths)
 

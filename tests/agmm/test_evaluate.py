@@ -172,7 +172,7 @@ def test_refuses_what_cannot_be_evaluated(manifest: Manifest) -> None:
         evaluate_rows(tiny_model(7), manifest, [row])
     with pytest.raises(ValueError, match="Unknown protocol"):
         evaluate_rows(model, manifest, [row], protocol="half")
-    with pytest.raises(TrainingError, match="'a03' has no annotation"):
+    with pytest.raises(TrainingError, match="'a03' of split 'val' has no annotation"):
         evaluate_mixture(model, manifest, [manifest.rows[3]])
     write_atomically(manifest.resolve(row.image), encode_image(np.zeros((8, 9, 3), np.uint8)))
     with pytest.raises(TrainingError, match=r"mask is 96x64, but the picture of 'a00' is 9x8"):

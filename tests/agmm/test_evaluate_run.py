@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import agmm.evaluate
 from agmm.checkpoint import load_run
 from agmm.errors import TrainingError
 from agmm.evaluate import evaluate_mixture, evaluate_rows
@@ -92,7 +93,16 @@ def test_other_classes_are_refused(run: Path, manifest: Manifest, tmp_path: Path
     assert not (run / "evaluation.json").exists()
 
 
-def test_a_damaged_record_is_not_overwritten(run: Path, manifest: Manifest) -> None:
+@pytest.fixture
+def nothing_segmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("pictures were segmented for nothing")
+
+    monkeypatch.setattr(agmm.evaluate, "to_network", fail)
+
+
+@pytest.mark.usefixtures("nothing_segmented")
+def test_a_damaged_record_is_told_at_once_and_not_overwritten(run: Path, manifest: Manifest) -> None:
     (run / "evaluation.json").write_text('{"results": [{}]}')
     with pytest.raises(TrainingError, match=r"evaluation.json: damaged .* Delete it"):
         evaluate_run(run, manifest, device="cpu")
@@ -167,6 +177,7 @@ def test_command_takes_all_options_and_prints_json(run: Path, manifest: Manifest
     assert not (run / "evaluation.json").exists()
 
 
+@pytest.mark.usefixtures("nothing_segmented")
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -174,7 +185,10 @@ def test_command_takes_all_options_and_prints_json(run: Path, manifest: Manifest
         (["--protocol", "half"], 2, "'half'"),
         (["--overlap", "1"], 2, "--overlap"),
         (["--tile", "0"], 2, "--tile"),
-        (["--gmm"], 1, "'a03' has no annotation"),
+        (["--tile", "32"], 2, "Whole pictures have no tiles."),
+        (["--overlap", "0.5"], 2, "Without tiles nothing overlaps."),
+        (["--protocol", "multi-scale", "--overlap", "0.5"], 2, "Without tiles nothing overlaps."),
+        (["--gmm"], 1, "'a03' of split 'val' has no annotation"),
         (["--device", "cuda:99"], 1, "cuda:99"),
     ],
 )
@@ -185,12 +199,14 @@ def test_command_refuses(run: Path, manifest: Manifest, arguments: list[str], co
     assert not (run / "evaluation.json").exists()
 
 
+@pytest.mark.usefixtures("nothing_segmented")
 def test_command_names_a_missing_run_or_mask(run: Path, manifest: Manifest, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["evaluate", str(tmp_path / "absent"), str(manifest.path)])
     assert result.exit_code == 1
     assert "absent" in result.stderr
-    rows = tuple(dataclasses.replace(row, full_mask="") for row in manifest.rows)
+    rows = (*manifest.rows[:2], dataclasses.replace(manifest.rows[2], full_mask=""), manifest.rows[3])
     write_manifest(dataclasses.replace(manifest, rows=rows))
-    result = CliRunner().invoke(main, ["evaluate", str(run), str(manifest.path), "--device", "cpu"])
+    words = ["evaluate", str(run), str(manifest.path), "--device", "cpu", "--split", "train"]
+    result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {manifest.path}: image 'a03' has no full mask to be compared with.\n"
+    assert result.stderr == f"Error: {manifest.path}: image 'a02' has no full mask to be compared with.\n"
