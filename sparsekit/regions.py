@@ -255,6 +255,6 @@ def far_from_other_values(label_map: LabelMap, square: int) -> NDArray[np.bool_]
 
 
 def squared(distances: NDArray[np.float32] | np.float32) -> NDArray[np.int64]:
-    """Exact squared distances as integers; libraries agree on these, and not on the last bit of the root."""
+    """Squared distances as integers, exact up to 1,365 pixels; libraries need not agree on the last bit of the root."""
     wide = np.asarray(distances, np.float64)
     return np.rint(wide * wide).astype(np.int64)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FIGURE_SUFFIXES = (".png", ".pdf")
+_LONGEST_NAME = 32
 
 
 def format_stats(stats: AnnotationStats) -> str:
@@ -109,15 +110,21 @@ def draw_stats(all_stats: Sequence[AnnotationStats], path: Path) -> None:
             axes = figure.add_subplot(grid[0, column], sharey=first)
             _draw_dots(axes, tables, names, key, title)
             axes.tick_params(labelleft=False)
-        first.set_yticks(range(len(names)), names)
+        first.set_yticks(range(len(names)), [_short(name) for name in names])
         first.set_ylim(len(names) - 0.5, -0.5)
         _draw_border_distances(figure.add_subplot(grid[1, :]), all_stats)
         handles = [
-            first.plot([], [], "o", markersize=3.5, color=_color(i), label=stats.name)[0]
+            first.plot([], [], "o", markersize=3.5, color=_color(i), label=_short(stats.name))[0]
             for i, stats in enumerate(all_stats)
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=3, handletextpad=0.1)
     save_figure(figure, [path])
+
+
+def _short(name: str) -> str:
+    """A name without its middle, where it would leave no room for what is drawn."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
 
 
 def _color(number: int) -> str:

@@ -331,6 +331,13 @@ def test_a_class_is_drawn_where_its_numbers_are(tmp_path, monkeypatch):
     assert [label.get_text() for label in pixels.get_yticklabels()] == ["road", "sky"]
 
 
+def test_long_names_leave_room_for_the_figure(tmp_path):  # matplotlib would warn, and draw nothing but names
+    stats = AnnotationStats(
+        "x" * 250, 1, 9, {"y" * 3000: ClassStats(images=1, labelled=1, pixels=9), "z": ClassStats()}
+    )
+    draw_stats([stats] * 3, tmp_path / "long.png")
+
+
 def test_a_figure_of_nothing_can_be_drawn(tmp_path):
     draw_stats([AnnotationStats("empty", 0, 0, {"road": ClassStats()})], tmp_path / "empty.png")
     assert (tmp_path / "empty.png").stat().st_size > 1000
