@@ -17,7 +17,7 @@ from data_manifests.image_io import read_image, read_mask
 STUDIES = Path(__file__).parents[1] / "studies"
 
 
-@pytest.mark.parametrize("name", ["camvid", "camvid-variants", "camvid-long", "camvid-schedule", "camvid-multi-scale"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*.toml") if "base" not in path.stem))
 def test_every_row_can_be_applied_to_the_base(name: str) -> None:
     study = read_study(STUDIES / f"{name}.toml")
     base = load_config(config_path=study.base)
