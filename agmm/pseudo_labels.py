@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,6 +27,7 @@ from agmm.soft_labels import SOFT, soft_labels_path, soften, write_soft_labels
 from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
 from data_manifests.derive import rebase_row
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.paths import name_from
 from data_manifests.row_files import read_row_annotation, read_row_image
 from data_manifests.schema import PSEUDO_LABELS
 
@@ -148,13 +148,13 @@ def write_pseudo_labels(
     loaded.info.require_classes(manifest.label_space, manifest.path)
     split = loaded.info.config.train_split
     settings: dict[str, Any] = {
-        "checkpoint": _relative(loaded.path, out_dir),
+        "checkpoint": name_from(out_dir, loaded.path),
         "checkpoint_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
         "epoch": loaded.info.best_epoch,
         "split": split,
         "protocol": str(protocol),
         "threshold": threshold,
-        "source": _relative(manifest.path, out_dir),
+        "source": name_from(out_dir, manifest.path),
         "source_sha256": manifest_sha256(manifest),
         "source_command": manifest.info.command,
         "source_settings": dict(manifest.info.settings),
@@ -248,7 +248,3 @@ def _labelled_row(manifest: Manifest, row: ManifestRow, partial: Path, out_dir: 
 
 def _annotation_name(row: ManifestRow) -> str:
     return f"annotations/{row.image_id}.png"
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -25,6 +24,7 @@ from agmm.run_folder import manifest_sha256, require_free
 from agmm.train import resumed_config, train_network
 from data_manifests import Manifest
 from data_manifests.image_io import write_atomically
+from data_manifests.paths import name_from
 
 Start = Literal["fresh", "warm"]
 
@@ -167,7 +167,7 @@ def _train_stage(
     elif before is not None:
         if ranks.is_first:
             require_free(run_dir, overwrite)
-            _begin_from(before, manifest, config, state)
+            _begin_from(before, manifest, config, ranks.num_ranks, state)
         ranks.wait()
         begun = True
     info = train_network(manifest, config, run_dir, resume=begun, overwrite=overwrite, quiet=quiet).info
@@ -201,14 +201,15 @@ def _require_same_start(out_dir: Path, start: Start) -> None:
         )
 
 
-def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, state: Path) -> None:
+def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, num_ranks: int, state: Path) -> None:
     """Write the state of a training that has yet to do its first step, with the network of another run."""
     weights, info = load_checkpoint(weights_path(before))
     tensors = with_prefix("model", weights)
     if config.ema_decay:
         average = {f"module.{name}": tensor.clone() for name, tensor in weights.items()}
         tensors |= with_prefix("ema", {**average, "n_averaged": torch.tensor(0)})
-    fresh = CheckpointInfo(info.model, manifest.label_space, config, manifest_sha256(manifest), epoch=0)
+    checksum = manifest_sha256(manifest)
+    fresh = CheckpointInfo(info.model, manifest.label_space, config, checksum, epoch=0, num_ranks=num_ranks)
     save_checkpoint(state, tensors, fresh)
 
 
@@ -216,7 +217,7 @@ def _write_summary(out_dir: Path, start: Start, results: Sequence[StageResult]) 
     stages = [
         {
             "stage": number, "run": result.run_dir.name,
-            "manifest": Path(os.path.relpath(result.manifest_path, out_dir)).as_posix(),
+            "manifest": name_from(out_dir, result.manifest_path),
             "epochs": result.info.epoch, "best_epoch": result.info.best_epoch, "best_miou": result.info.best_miou,
         }
         for number, result in enumerate(results, start=1)

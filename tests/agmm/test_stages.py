@@ -115,6 +115,15 @@ def test_a_fresh_network_begins_as_stage_1_and_a_warm_one_from_it(
     assert any(not torch.equal(first[name], warm[name]) for name in first)
 
 
+def test_a_warm_start_is_gone_on_with_by_the_processes_that_made_it(
+    manifest: Manifest, done: tuple[Path, list[StageResult]], tmp_path: Path
+) -> None:
+    state = tmp_path / "state.safetensors"
+    agmm.stages._begin_from(done[0] / "stage-1", manifest, fast_config(), 2, state)
+    with pytest.raises(TrainingError, match="was trained by 2 processes together, and now there are 1"):
+        agmm.train.train_network(manifest, fast_config(), tmp_path, resume=True, quiet=True)
+
+
 def test_an_interrupted_stage_is_gone_on_with(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
