@@ -1,22 +1,35 @@
-"""A folder of drawn scenes in the layout of Cityscapes."""
+"""A folder of drawn scenes in the layout of Cityscapes.
+
+Scenes are drawn in a hidden folder inside, which no reader of datasets looks into, and moved up when all are there.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
+from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import encode_image, write_atomically
+from data_manifests.paths import remove_tree
 from data_manifests.version import __version__
 from sparsekit.demo_data.scene import SMALLEST, draw_scene
 from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
 
-#: Says in the folder how it was made; only a folder that has one is ever replaced.
+#: Says in the folder how it was made, and that all is there; only a folder that has one is ever replaced.
 NOTE = "demo-data.json"
+#: Where scenes are drawn.
+PARTIAL = ".demo-data.partial"
+
+#: Begins the name of a folder in it for what is replaced. Where there is one, what lies above is ours, note or not.
+_REPLACED = "replaced-"
+
+# Pictures move first: without them nothing is a dataset, and no scene counts as drawn.
+_FOLDERS = ("leftImg8bit", "gtFine")
 
 # Every fourth scene is kept for validation, in a town of its own, as the splits of Cityscapes have their own cities.
 _TOWNS = (("train", "alder"), ("train", "birch"), ("train", "cedar"), ("val", "willow"))
@@ -64,7 +77,9 @@ def write_demo_data(
     overwrite: bool = False,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[str, int]:
-    """Draw scenes into a folder in the Cityscapes layout, with labelIds and instanceIds.
+    """Draw scenes into a folder in the Cityscapes layout, with labelIds and instanceIds; all are there or none.
+
+    What an interrupted call has drawn stays hidden in the folder, and a call with equal settings goes on from it.
 
     Args:
         out_dir: The folder; made if it is not there.
@@ -77,39 +92,74 @@ def write_demo_data(
         Number of images of each split.
 
     Raises:
-        AnnotationError: If the folder holds anything and ``overwrite`` is not given, or if it holds something else
-            than scenes drawn here.
+        AnnotationError: If the folder holds scenes and ``overwrite`` is not given, if it holds something else than
+            scenes drawn here, or if another process is at work on it.
     """
-    _make_room(out_dir, overwrite)
-    note = {"tool": "sparsekit demo-data", "tool_version": __version__, **vars(settings)}
-    write_atomically(out_dir / NOTE, (json.dumps(note, indent=2) + "\n").encode())
-    jobs = ((out_dir, settings, number) for number in range(settings.num_images))
-    counts: Counter[str] = Counter()
-    for split in map_in_order(_write_scene, jobs, workers):
-        counts[split] += 1
-        advance()
+    _check_place(out_dir, overwrite)
+    partial = out_dir / PARTIAL
+    lock = FolderLock(partial)
+    if not lock.try_acquire():
+        raise AnnotationError(
+            f"{out_dir}: another process is at work on it. Wait until that ends, or give another folder."
+        )
+    try:
+        _check_place(out_dir, overwrite)  # again, as the other process may have just ended
+        note = {"tool": "sparsekit demo-data", "tool_version": __version__, **vars(settings)}
+        _keep_or_empty(partial, (json.dumps(note, indent=2) + "\n").encode())
+        jobs = ((partial, settings, number) for number in range(settings.num_images))
+        counts: Counter[str] = Counter()
+        for split in map_in_order(_write_scene, jobs, workers):
+            counts[split] += 1
+            advance()
+        _put_in_place(partial, out_dir)
+    finally:
+        lock.release()
     return dict(counts)
 
 
-def _make_room(out_dir: Path, overwrite: bool) -> None:
-    if not out_dir.is_dir() or not any(out_dir.iterdir()):
+def _check_place(out_dir: Path, overwrite: bool) -> None:
+    if not out_dir.is_dir() or not {path.name for path in out_dir.iterdir()} - {PARTIAL}:
         return
-    if not (out_dir / NOTE).is_file():
+    if (out_dir / NOTE).is_file():
+        if not overwrite:
+            raise AnnotationError(
+                f"{out_dir}: already holds demo data. Give --overwrite to replace it, or another folder."
+            )
+    elif not any((out_dir / PARTIAL).glob(f"{_REPLACED}*")):
         raise AnnotationError(f"{out_dir}: is not empty and was not made by demo-data. Give another folder.")
-    if not overwrite:
-        raise AnnotationError(f"{out_dir}: already holds demo data. Give --overwrite to replace it, or another folder.")
-    for folder in ("leftImg8bit", "gtFine"):
-        shutil.rmtree(out_dir / folder, ignore_errors=True)
+
+
+def _keep_or_empty(partial: Path, note: bytes) -> None:
+    """Keep what an interrupted call has drawn if its note is the same."""
+    if not (partial / NOTE).is_file() or (partial / NOTE).read_bytes() != note:
+        for path in partial.iterdir():
+            remove_tree(path) if path.is_dir() else path.unlink()
+        write_atomically(partial / NOTE, note)
+    for path in partial.rglob(".*.partial"):  # files that a killed process was writing
+        path.unlink()
+
+
+def _put_in_place(partial: Path, out_dir: Path) -> None:
+    """Move the scenes up; the note, without which nothing is said to be there, leaves first and comes last."""
+    replaced = Path(mkdtemp(prefix=_REPLACED, dir=partial))
+    for name in (NOTE, *_FOLDERS):
+        if (out_dir / name).exists():
+            (out_dir / name).rename(replaced / name)
+    for name in (*_FOLDERS, NOTE):
+        (partial / name).rename(out_dir / name)
+    remove_tree(partial)
 
 
 def _write_scene(job: tuple[Path, DemoSettings, int]) -> str:
     out_dir, settings, number = job
     split, image_id = scene_name(number)
     town = image_id.split("_")[0]
+    picture = out_dir / "leftImg8bit" / split / town / f"{image_id}_leftImg8bit.png"
+    if picture.exists():  # written last, so the scene is complete
+        return split
     scene = draw_scene(settings.width, settings.height, settings.seed, image_id)
     masks = out_dir / "gtFine" / split / town
     write_atomically(masks / f"{image_id}_gtFine_labelIds.png", encode_image(scene.label_ids))
     write_atomically(masks / f"{image_id}_gtFine_instanceIds.png", encode_image(scene.instance_ids))
-    picture = out_dir / "leftImg8bit" / split / town / f"{image_id}_leftImg8bit.png"
     write_atomically(picture, encode_image(scene.image))
     return split

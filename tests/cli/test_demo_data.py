@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from data_manifests import open_dataset
+from sparsekit.demo_data import dataset, draw_scene
 
 
 def demo_data(*args):
@@ -30,6 +31,27 @@ def test_a_full_folder_is_an_error_that_says_what_to_do(tmp_path):
     result = demo_data(tmp_path, "--images", 1)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1 and "not empty" in result.stderr and "another folder" in result.stderr
+
+
+def test_after_an_interruption_the_same_command_goes_on(tmp_path, monkeypatch):
+    town, size = tmp_path / "town", ("--images", 4, "--size", "20x16")
+
+    def draw(*args):
+        if scenes:
+            raise KeyboardInterrupt
+        scenes.append(draw_scene(*args))
+        return scenes[0]
+
+    scenes = []
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "draw_scene", draw)
+        result = demo_data(town, *size)
+    assert result.exit_code == 1 and "Aborted" in result.stderr
+    result = CliRunner().invoke(main, ["points", str(town), "--clicks", "2", "--out", str(tmp_path / "sparse")])
+    assert result.exit_code == 1 and "fits no known layout" in result.stderr
+    result = demo_data(town, *size)
+    assert result.exit_code == 0 and result.stdout == f"{town}: 4 images of 20x16 (3 train, 1 val)\n"
+    assert len(open_dataset(town).items) == 4
 
 
 @pytest.mark.parametrize(
