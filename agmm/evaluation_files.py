@@ -66,7 +66,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     try:
         records: list[dict[str, Any]] = json.loads(path.read_bytes())["results"]
         for record in records:
-            _key(record), record["classes"], record["confusion"]
+            _check(record)
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}). Delete it and evaluate again.") from error
     return records
@@ -93,6 +93,29 @@ def format_table(record: dict[str, Any]) -> str:
         lines.append(f"{'boundary mIoU':{width}}  {_percent(record['boundary_miou']):>12}")
     lines.append(f"{'pixel accuracy':{width}}  {_percent(record['pixel_accuracy']):>12}")
     return "\n".join(lines)
+
+
+def _check(record: dict[str, Any]) -> None:
+    """Check what tables and pages rely on.
+
+    Raises:
+        KeyError: If something is missing.
+        TypeError: Or something holds something else.
+        ValueError: Or a value is of another kind than ``save_records`` has written.
+    """
+    classes, confusion = record["classes"], record["confusion"]
+    scores = [record["miou"], record["pixel_accuracy"], record["boundary_miou"]]
+    scores += [c[name] for c in classes for name in ("iou", "accuracy", "boundary_iou")]
+    words = [record["dataset"], record["split"], record["protocol"], *(c["name"] for c in classes)]
+    counts = [record["num_images"], *(count for row in confusion for count in row)]
+    if not (
+        all(isinstance(word, str) for word in words)
+        and all(score is None or isinstance(score, int | float) for score in scores)
+        and all(isinstance(count, int) for count in counts)
+        and classes
+        and [len(row) for row in confusion] == [len(classes)] * len(classes)
+    ):
+        raise ValueError("a value is of the wrong kind")
 
 
 def _key(record: dict[str, Any]) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from agmm.errors import TrainingError
 from agmm.evaluate import require_annotations
 from agmm.report.pictures import Rgb, RowPictures, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
 from agmm.report.predictions import PredictedRow, Prediction, predict_rows
+from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
@@ -35,26 +37,26 @@ _GAP = 0.035  # between the pictures of a grid, in inches
 _TALLEST = 3.0  # widths of a column that a picture may be high
 
 
-def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path]) -> None:
+def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path], on_problem: OnProblem = None) -> None:
     """Training-set mIoU by epoch of segmentation and mixture, baselines beside, and how far they are apart (figure 2).
 
     Args:
         runs: Those without the mixture's terms in their loss are baselines.
         paths: Files to write, each ending in .png or .pdf.
+        on_problem: Told of runs that have not recorded the curves, which are left out; if not given, they are errors.
 
     Raises:
-        TrainingError: If a run has not recorded the curves, or matplotlib is not installed.
+        TrainingError: If a run, or none at all, has recorded the curves, or matplotlib is not installed.
         ValueError: If a path has another ending.
     """
     check_figure(paths)
-    for run in runs:
-        require_curves(run)
+    shown = each_that_can(runs, require_curves, on_problem)
     with styled():
         figure = new_figure(COLUMN_WIDTH, 3.5)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))
-        several = len(runs) > 1
-        for number, run in enumerate(runs):
-            color = run_color(number)
+        several = len(shown) > 1
+        for number in shown:
+            run, color = runs[number], run_color(number)
             name = f"{run.name}: " if several else ""
             segmentation, mixture = dict(run.curve("train_miou")), dict(run.curve("gmm_miou"))
             dashes = "--" if not run.uses_mixture else "-"
@@ -99,6 +101,7 @@ def draw_gmm_predictions(
     *,
     device: torch.device | str = "cpu",
     on_image: Callable[[], None] = lambda: None,
+    on_problem: OnProblem = None,
 ) -> None:
     """A grid of picture with its labels, segmentation, class of the highest Gaussian, and truth (figure 1).
 
@@ -109,6 +112,7 @@ def draw_gmm_predictions(
         paths: Files to write, each ending in .png or .pdf.
         device: Where to compute.
         on_image: Called after each picture of each run.
+        on_problem: Told of runs that cannot be loaded, which are left out; if not given, they are errors.
 
     Raises:
         DataError: If a picture has no annotation or cannot be read, or matplotlib is not installed.
@@ -116,14 +120,15 @@ def draw_gmm_predictions(
     """
     check_figure(paths)
     require_annotations(manifest, rows)
-    predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image))
+    predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image, on_problem=on_problem))
     plot_gmm_predictions(runs, predicted, manifest.label_space, paths)
 
 
 def plot_gmm_predictions(
     runs: Sequence[Run], predicted: Sequence[PredictedRow], label_space: LabelSpace, paths: Sequence[Path]
 ) -> None:
-    """Draw the figure of ``draw_gmm_predictions`` from predictions that are there already."""
+    """Draw the figure of ``draw_gmm_predictions`` from predictions that are there already, of runs that have them."""
+    runs, predicted = _with_predictions(runs, predicted)
     titles = ["image and labels"]
     for run in runs:
         of_run = f"{run.name}\n" if len(runs) > 1 else ""
@@ -143,6 +148,7 @@ def draw_qualitative(
     *,
     device: torch.device | str = "cpu",
     on_image: Callable[[], None] = lambda: None,
+    on_problem: OnProblem = None,
 ) -> None:
     """A grid of pictures, the segmentation by each run, and truth (figures 4 and 6).
 
@@ -150,14 +156,15 @@ def draw_qualitative(
     but rows need no annotation.
     """
     check_figure(paths)
-    predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image))
+    predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image, on_problem=on_problem))
     plot_qualitative(runs, predicted, manifest.label_space, paths)
 
 
 def plot_qualitative(
     runs: Sequence[Run], predicted: Sequence[PredictedRow], label_space: LabelSpace, paths: Sequence[Path]
 ) -> None:
-    """Draw the figure of ``draw_qualitative`` from predictions that are there already."""
+    """Draw the figure of ``draw_qualitative`` from predictions that are there already, of runs that have them."""
+    runs, predicted = _with_predictions(runs, predicted)
     annotated = any(row.pictures.annotation is not None for row in predicted)
     grid: list[list[_Content | None]] = []
     for row in predicted:
@@ -166,6 +173,14 @@ def plot_qualitative(
         grid.append([row.pictures.image, *labelled, *maps, row.pictures.truth])
     titles = ["image", *(["labels"] if annotated else []), *(run.name for run in runs), "truth"]
     _draw_grid(grid, titles, label_space, paths)
+
+
+def _with_predictions(runs: Sequence[Run], predicted: Sequence[PredictedRow]) -> tuple[list[Run], list[PredictedRow]]:
+    """Without the runs whose network said nothing of any picture; all of them where none did."""
+    numbers = range(len(runs))
+    kept = [number for number in numbers if any(row.predictions[number] for row in predicted)] or numbers
+    rows = [replace(row, predictions=tuple(row.predictions[number] for number in kept)) for row in predicted]
+    return [runs[number] for number in kept], rows
 
 
 def _complete(row: PredictedRow) -> list[Prediction]:

@@ -72,7 +72,8 @@ def write_report(
 
     Raises:
         DataError: If the manifest has other classes than the runs, or a package of the extra ``figures`` is missing.
-            A figure that cannot be drawn is no error but one of the problems.
+            A figure that cannot be drawn is no error but one of the problems; so is a run that cannot be loaded, or
+            that lacks what a figure shows.
     """
     check_figure()
     check_jinja()
@@ -91,9 +92,13 @@ def write_report(
     page = PagePictures(runs, space, thumbnail_size)
     kept: dict[str, PredictedRow] = {}
     features: dict[str, list[NDArray[np.float32]]] = {}
+    loaded: set[int] = set()
     at = {row.image_id: places for row, places in pixels}
-    for predicted in predict_rows(runs, manifest, rows, device, pixels=at, on_image=on_image):
+    for predicted in predict_rows(
+        runs, manifest, rows, device, pixels=at, on_image=on_image, on_problem=problems.append
+    ):
         page.add(predicted)
+        loaded.update(number for number, prediction in enumerate(predicted.predictions) if prediction is not None)
         row = predicted.pictures.row
         if row in annotated or row in shown:
             kept[row.image_id] = predicted
@@ -106,10 +111,11 @@ def write_report(
         by_row = [features[row.image_id] for row, _ in pixels]
         if not all(by_row):
             raise TrainingError("a picture that it takes pixels from cannot be read.")
-        plot_tsne(runs, [np.concatenate(of_run) for of_run in zip(*by_row, strict=True)], classes, space, paths)
+        shown_runs = [run for number, run in enumerate(runs) if number in loaded]
+        plot_tsne(shown_runs, [np.concatenate(of_run) for of_run in zip(*by_row, strict=True)], classes, space, paths)
 
     draw: dict[str, Callable[[Sequence[Path]], None]] = {
-        "training-curves": lambda paths: draw_training_curves(runs, paths),
+        "training-curves": lambda paths: draw_training_curves(runs, paths, problems.append),
         "gmm-predictions": lambda paths: plot_gmm_predictions(runs, of(annotated), space, paths),
         "qualitative": lambda paths: plot_qualitative(runs, of(shown), space, paths),
         "tsne": tsne,

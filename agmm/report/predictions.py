@@ -19,6 +19,7 @@ from agmm.metrics import ConfusionMatrix
 from agmm.mixture import MixtureOptions, fit_mixture
 from agmm.models.network import SegmentationModel, SegmentationOutput
 from agmm.report.pictures import RowPictures, read_pictures
+from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run
 from agmm.samples import image_tensor, to_network
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
@@ -65,7 +66,7 @@ class PredictedRow:
 
     Args:
         pictures: Its files.
-        predictions: One for each run; None where the picture cannot be read.
+        predictions: One for each run; None where the picture cannot be read, or the run cannot be loaded.
     """
 
     pictures: RowPictures
@@ -80,6 +81,7 @@ def predict_rows(
     *,
     pixels: Mapping[str, NDArray[np.int64]] | None = None,
     on_image: Callable[[], None] = lambda: None,
+    on_problem: OnProblem = None,
 ) -> Iterator[PredictedRow]:
     """Segment pictures in one piece, at their own size, and fit the mixture where they are annotated.
 
@@ -92,20 +94,21 @@ def predict_rows(
         device: Where to compute.
         pixels: By image id, (row, col) of pixels whose features are wanted, shape (n, 2).
         on_image: Called after each picture of each run.
+        on_problem: Told of runs that cannot be loaded, which have no predictions; if not given, they are errors.
 
     Raises:
         TrainingError: If a run cannot be loaded or its classes differ from the manifest's.
     """
-    models = [_load(run, manifest, device) for run in runs]
+    models = each_that_can(runs, lambda run: _load(run, manifest, device), on_problem)
     for row in rows:
         pictures = read_pictures(manifest, row)
         at = (pixels or {}).get(row.image_id)
         predictions: list[Prediction | None] = []
-        for run, model in zip(runs, models, strict=True):
-            if pictures.image is None:
+        for number, run in enumerate(runs):
+            if pictures.image is None or number not in models:
                 predictions.append(None)
             else:
-                predictions.append(_predict(run, model, pictures.image, pictures.annotation, at, device))
+                predictions.append(_predict(run, models[number], pictures.image, pictures.annotation, at, device))
             on_image()
         yield PredictedRow(pictures, tuple(predictions))
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agmm.checkpoint_info import CheckpointInfo, read_checkpoint_info
 from agmm.errors import TrainingError
-from agmm.evaluation_files import read_records
+from agmm.evaluation_files import JSON_NAME, read_records
 from agmm.given_files import LOG_NAME, RUN_NAME, weights_path
+from agmm.report.problems import OnProblem
 from agmm.studies import published_as
 from data_manifests import LabelSpace, Manifest, ManifestInfo
 from data_manifests.schema import PSEUDO_LABELS
@@ -38,7 +40,8 @@ class Run:
         about: What ``run.json`` says: annotation, hardware, versions, how to run it again.
         epochs: The lines of ``log.csv``: numbers by column, without empty cells.
         records: Scores of its weights that ``agmm evaluate`` left, oldest first.
-        before: In multi-stage training, the run whose pseudo-labels it was trained on; None where it is not there.
+        before: In multi-stage training, the run whose pseudo-labels it was trained on, without its scores; None where
+            it is not there.
     """
 
     name: str
@@ -74,7 +77,7 @@ class Run:
     @property
     def is_later_stage(self) -> bool:
         """Whether it was trained on the pseudo-labels of another network (multi-stage training)."""
-        return bool(self.about.get("annotation", {}).get("command") == PSEUDO_LABELS)
+        return bool(self.about["annotation"]["command"] == PSEUDO_LABELS)
 
     @property
     def manifest_path(self) -> Path:
@@ -144,8 +147,8 @@ class Run:
 
     @property
     def _annotation(self) -> ManifestInfo:
-        made = self.about.get("annotation", {})
-        settings = made.get("settings", {})
+        made = self.about["annotation"]
+        settings = made["settings"]
         if self.is_later_stage and self.before is None:
             made = {"command": settings.get("source_command", ""), "settings": settings.get("source_settings", {})}
         elif self.before is not None:
@@ -157,40 +160,93 @@ class Run:
         return [(int(epoch["epoch"]), epoch[column]) for epoch in self.epochs if column in epoch]
 
 
-def read_run(path: Path, name: str) -> Run:
+def read_run(path: Path, name: str, on_problem: OnProblem = None) -> Run:
     """Read a run.
 
     Args:
         path: Folder of a training, or a weights file in it.
         name: What to call it.
+        on_problem: Told of scores, and of an earlier stage, that cannot be read; the run is then one without. If not
+            given, they are errors.
 
     Raises:
         TrainingError: If it is no training, or one of its files is damaged.
     """
+    run = _read_training(path, name, on_problem)
+    try:
+        return replace(run, records=_read_scores(run.folder, run.info))
+    except TrainingError as error:
+        if on_problem is None:
+            raise
+        on_problem(str(error))
+        return run
+
+
+def _read_training(path: Path, name: str, on_problem: OnProblem) -> Run:
+    """A run without its scores."""
     folder = path if path.is_dir() else path.parent
     info = read_checkpoint_info(weights_path(path))
     try:
-        about = json.loads((folder / RUN_NAME).read_bytes())
-        about["manifest"], about["run_again"], about["device"], about["versions"]
-        with (folder / LOG_NAME).open(newline="", encoding="utf-8") as file:
-            epochs = tuple({k: float(v) for k, v in line.items() if v} for line in csv.DictReader(file))
+        about = _read_about(folder / RUN_NAME)
+        epochs = _read_epochs(folder / LOG_NAME)
     except FileNotFoundError as error:
         raise TrainingError(
             f"{error.filename}: no such file; expected the folder of a training by `agmm train`."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
         raise TrainingError(f"{folder}: {RUN_NAME} or {LOG_NAME} is damaged ({error!r}).") from error
+    return Run(name, folder, info, about, epochs, (), _read_before(folder, about, on_problem))
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    """What ``agmm.run_folder.describe_run`` has written."""
+    about: dict[str, Any] = json.loads(path.read_bytes())
+    made, settings = about["annotation"], about["annotation"]["settings"]
+    held = [about[name] for name in ("manifest", "run_again", "device", "versions", "num_ranks")]
+    held, kinds = [*held, made["command"], settings], [str, str, str, dict, int, str, dict]
+    if made["command"] == PSEUDO_LABELS:
+        held += [settings["checkpoint"], settings.get("source_command", ""), settings.get("source_settings", {})]
+        kinds += [str, str, dict]
+    for value, kind in zip(held, kinds, strict=True):
+        if not isinstance(value, kind):
+            raise TypeError(f"expected a {kind.__name__}, got {value!r}")
+    return about
+
+
+def _read_epochs(path: Path) -> tuple[dict[str, float], ...]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        lines = [{name: float(value) for name, value in line.items() if value} for line in reader]
+    if "epoch" not in (reader.fieldnames or ()):
+        raise KeyError("epoch")
+    if wrong := [line["epoch"] for line in lines if line["epoch"] != int(line["epoch"])]:
+        raise ValueError(f"epoch is {wrong[0]}")
+    return tuple({name: value for name, value in line.items() if math.isfinite(value)} for line in lines)
+
+
+def _read_scores(folder: Path, info: CheckpointInfo) -> tuple[dict[str, Any], ...]:
+    records = read_records(folder)
+    for record in records:
+        if [c["name"] for c in record["classes"]] != list(info.label_space.class_names):
+            raise TrainingError(
+                f"{folder / JSON_NAME}: holds scores of other classes than the network's. Delete it and evaluate again."
+            )
     # A training that went on has other weights than those that were scored before.
-    records = tuple(
-        record for record in read_records(folder) if record.get("epoch", info.best_epoch) == info.best_epoch
-    )
-    return Run(name, folder, info, about, epochs, records, _read_before(folder, about))
+    return tuple(record for record in records if record.get("epoch", info.best_epoch) == info.best_epoch)
 
 
-def _read_before(folder: Path, about: dict[str, Any]) -> Run | None:
-    made = about.get("annotation", {})
-    if made.get("command") != PSEUDO_LABELS:
+def _read_before(folder: Path, about: dict[str, Any], on_problem: OnProblem) -> Run | None:
+    made = about["annotation"]
+    if made["command"] != PSEUDO_LABELS:
         return None
     labels_dir = Path(os.path.normpath(folder / about["manifest"])).parent
     weights = Path(os.path.normpath(labels_dir / made["settings"]["checkpoint"]))
-    return read_run(weights, weights.parent.name) if weights.is_file() else None
+    if not weights.is_file():
+        return None
+    try:
+        return _read_training(weights, weights.parent.name, on_problem)
+    except TrainingError as error:
+        if on_problem is None:
+            raise
+        on_problem(str(error))
+        return None

@@ -13,31 +13,49 @@ from typing import Any
 from agmm.config import PROTOCOLS
 from agmm.errors import TrainingError
 from agmm.evaluation_files import MIXTURE_PROTOCOL
+from agmm.given_files import require_checkpoint
+from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run, read_run
 from agmm.report.run_names import default_names, folder_names
 from data_manifests import DataError, read_manifest
 
 
-def read_runs(paths: Sequence[Path], names: Sequence[str] = ()) -> list[Run]:
+def read_runs(paths: Sequence[Path], names: Sequence[str] = (), on_problem: OnProblem = None) -> list[Run]:
     """Read runs to be shown side by side.
 
     Args:
         paths: Folders of trainings, or weights files in them.
         names: What to call them, one for each; by default what ``default_names`` says.
+        on_problem: Told of folders that hold no training or a damaged one, which are left out, and of damaged scores.
+            If not given, they are errors.
 
     Raises:
-        TrainingError: If one is no training, is given twice, or has other classes than the first.
+        TrainingError: If one is no training, is given twice, or has other classes than the first; always if there is
+            no such path, or no training at all.
         ValueError: If there are not as many names as runs, or one is empty or given twice.
     """
     if names and len(names) != len(paths):
         raise ValueError(f"Give a name for each of the {len(paths)} runs, in their order; got {len(names)}.")
     if (wrong := next((name for name in names if names.count(name) > 1 or not name.strip()), None)) is not None:
         raise ValueError(f"Each name must tell its run from the others, got '{wrong}'.")
-    folders = [path if path.is_dir() else path.parent for path in paths]
-    runs = [read_run(path, name) for path, name in zip(paths, folder_names(folders), strict=True)]
+    for path in paths:
+        if not path.exists():
+            require_checkpoint(path)
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if on_problem is not None and text not in told:  # an earlier stage comes once for each run that began with it
+            told.add(text)
+            on_problem(text)
+
+    teller = None if on_problem is None else tell
+    named = list(zip(paths, folder_names([path if path.is_dir() else path.parent for path in paths]), strict=True))
+    found = each_that_can(named, lambda given: read_run(*given, teller), teller)
+    runs = list(found.values())
     for run in runs[1:]:
         run.info.require_classes(runs[0].label_space, runs[0].folder)
-    return [replace(run, name=name) for run, name in zip(runs, names or default_names(runs), strict=True)]
+    called = [names[number] for number in found] if names else default_names(runs)
+    return [replace(run, name=name) for run, name in zip(runs, called, strict=True)]
 
 
 @dataclass(frozen=True)

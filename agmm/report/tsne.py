@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
 from agmm.report.predictions import read_features
+from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
@@ -77,6 +78,7 @@ def draw_tsne(
     seed: int = 0,
     device: torch.device | str = "cpu",
     on_image: Callable[[], None] = lambda: None,
+    on_problem: OnProblem = None,
 ) -> None:
     """Draw the features of one to three runs at the same pixels, each run in a panel.
 
@@ -89,6 +91,7 @@ def draw_tsne(
         seed: Of the pixels and of t-SNE.
         device: Where to compute the features.
         on_image: Called after each picture of each run.
+        on_problem: Told of runs that cannot be loaded, which are left out; if not given, they are errors.
 
     Raises:
         DataError: If files cannot be read, there are too few pixels, or matplotlib or scikit-learn is not installed.
@@ -98,8 +101,9 @@ def draw_tsne(
         raise ValueError(f"The t-SNE figure shows one to {MAX_RUNS} runs, got {len(runs)}.")
     check_figure(paths)
     pixels, classes = sample_pixels(manifest, rows, pixels_per_class, seed)
-    features = [read_features(run, manifest, pixels, device, on_image) for run in runs]
-    plot_tsne(runs, features, classes, manifest.label_space, paths, seed)
+    features = each_that_can(runs, lambda run: read_features(run, manifest, pixels, device, on_image), on_problem)
+    shown = [runs[number] for number in features]
+    plot_tsne(shown, list(features.values()), classes, manifest.label_space, paths, seed)
 
 
 def plot_tsne(

@@ -9,7 +9,7 @@ import click
 from cli.prediction import device_option
 from cli.progress import progress
 from cli.reporting import usage_errors
-from cli.reports import image_option, manifest_option, names_option, runs_argument
+from cli.reports import image_option, manifest_option, names_option, runs_argument, warn
 
 # Where the pictures of each kind come from, and how many, unless told otherwise.
 _SPLITS = {"gmm-predictions": "train", "tsne": "val", "qualitative": "val"}
@@ -52,26 +52,24 @@ def figure(
     epoch, recorded by `agmm train --gmm-images`. tsne: features of the same pixels in one to three runs. qualitative:
     image, each run's segmentation, truth. All but training-curves need --manifest. It needs the extra 'figures'.
     """
-    from agmm.given_files import weights_path
+    from agmm.report.runs import read_runs
     from agmm.requirements import require_training_packages
     from data_manifests import read_manifest
 
-    for run in runs:
-        weights_path(run)
     manifest = None if manifest_path is None else read_manifest(manifest_path)
+    with usage_errors():
+        found = read_runs(runs, names, warn)
     require_training_packages()
     from agmm.distributed import choose_device
     from agmm.report.figures import draw_gmm_predictions, draw_qualitative, draw_training_curves
     from agmm.report.pictures import choose_rows
-    from agmm.report.runs import read_runs
     from agmm.report.style import check_figure
     from agmm.report.tsne import draw_tsne
 
     with usage_errors():
         check_figure([out_path])
-        found = read_runs(runs, names)
         if kind == "training-curves":
-            draw_training_curves(found, [out_path])
+            draw_training_curves(found, [out_path], warn)
         elif manifest is None:
             raise click.UsageError(f"{kind} needs --manifest: the manifest of the pictures to show.")
         else:
@@ -80,9 +78,12 @@ def figure(
                 if kind == "tsne":
                     draw_tsne(
                         found, manifest, rows, [out_path], pixels_per_class=pixels_per_class, seed=seed,
-                        device=choose_device(device), on_image=advance,
+                        device=choose_device(device), on_image=advance, on_problem=warn,
                     )  # fmt: skip
                 else:
                     draw = draw_gmm_predictions if kind == "gmm-predictions" else draw_qualitative
-                    draw(found, manifest, rows, [out_path], device=choose_device(device), on_image=advance)
+                    draw(
+                        found, manifest, rows, [out_path], device=choose_device(device), on_image=advance,
+                        on_problem=warn,
+                    )  # fmt: skip
     click.echo(str(out_path))

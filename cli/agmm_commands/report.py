@@ -10,7 +10,7 @@ from cli.options import overwrite_option
 from cli.prediction import device_option
 from cli.progress import progress
 from cli.reporting import usage_errors
-from cli.reports import image_option, manifest_option, names_option, runs_argument
+from cli.reports import image_option, manifest_option, names_option, runs_argument, warn
 
 
 @click.command()
@@ -57,24 +57,21 @@ def report(
     The page holds everything it needs and opens from disk; two RUNs can be compared with a slider. Beside it lie its
     figures as PNG and PDF. Scores are those that `agmm evaluate` has written. It needs the extra 'figures'.
     """
-    from agmm.given_files import weights_path
     from agmm.report import PAGE_NAME
+    from agmm.report.runs import read_runs, scored_split
     from agmm.requirements import require_training_packages
     from data_manifests import DataError, read_manifest
 
-    for run in runs:
-        weights_path(run)
     manifest = read_manifest(manifest_path)
     if (out_dir / PAGE_NAME).exists() and not overwrite:
         raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
+    with usage_errors():
+        found = read_runs(runs, names, warn)
     require_training_packages()
     from agmm.distributed import choose_device
     from agmm.report.folder import NUM_FIGURES, write_report
     from agmm.report.pictures import choose_rows
-    from agmm.report.runs import read_runs, scored_split
 
-    with usage_errors():
-        found = read_runs(runs, names)
     split = split or scored_split(found)
     trained_on = found[0].info.config.train_split
     splits = [split, *([trained_on] if trained_on != split and trained_on in manifest.splits else [])]
@@ -85,9 +82,9 @@ def report(
             device=choose_device(device), on_image=on_image, on_figure=on_figure,
         )  # fmt: skip
     for problem in summary.problems[:10]:
-        click.echo(f"Warning: {problem}", err=True)
+        warn(problem)
     if len(summary.problems) > 10:
-        click.echo(f"Warning: and {len(summary.problems) - 10} more", err=True)
+        warn(f"and {len(summary.problems) - 10} more")
     click.echo(str(summary.page.path))
     click.echo(f"  {summary.page.num_images} images, {summary.page.num_bytes / 1e6:.1f} MB")
     for path in summary.figures:

@@ -22,7 +22,7 @@ from cli.sparsekit_cli import main as sparsekit
 from data_manifests import Mark, read_manifest, write_manifest
 from data_manifests.io import write_marks
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
-from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
+from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run, write_unloadable_run
 from tests.real_data import real_data
 
 
@@ -89,6 +89,32 @@ def test_report_warns_of_missing_scores(town: Path, tmp_path: Path) -> None:
     out_dir = tmp_path / "out"
     code, out, err = run("report", tmp_path / "bare", "--manifest", manifest.path, "--out", out_dir, "--device", "cpu")
     assert code == 0 and out and err.startswith("Warning: ") and f"agmm evaluate {tmp_path / 'bare'} " in err
+
+
+def test_runs_that_cannot_be_shown_spoil_no_report(town: Path, tmp_path: Path) -> None:
+    """One without weights yet, one with damaged scores, and one whose network cannot be built and has no curves."""
+    manifest = read_manifest(town / "data")
+    (tmp_path / "begun").mkdir()
+    scoreless = write_run(tmp_path / "scoreless", manifest, seed=7)
+    (scoreless / "evaluation.json").write_text("{")
+    log = [{"epoch": 1, "loss": 2.0, "val_miou": 0.5, "seconds": 1.0}]
+    future = write_unloadable_run(tmp_path / "future", manifest, log=log, scores=None)
+    out_dir, more = tmp_path / "out", ("--manifest", town / "data", "--device", "cpu")
+    runs = (town / "seg", tmp_path / "begun", scoreless, future)
+    names = [word for name in "abcd" for word in ("--name", name)]
+    code, out, err = run("report", *runs, *names, *more, "--out", out_dir)
+    warnings = err.splitlines()
+    assert code == 0 and all(line.startswith("Warning: ") for line in warnings)
+    for reason in (
+        "begun: holds no weights.safetensors", "scoreless/evaluation.json: damaged", "scoreless: has no scores",
+        "Unknown encoder 'resnet_of_tomorrow'", "future: its log has no training-set mIoU",
+    ):  # fmt: skip
+        assert sum(reason in line for line in warnings) == 1
+    page = (out_dir / "index.html").read_text()
+    assert all(f">{name}</span>" in page for name in "acd") and ">b</span>" not in page
+    assert len(out.splitlines()) == 2 + 8  # all figures
+    code, out, err = run("figure", "qualitative", *runs, *more, "--out", tmp_path / "f.png")
+    assert code == 0 and (tmp_path / "f.png").exists() and err.count("Warning: ") == 3
 
 
 @pytest.mark.parametrize("kind", ["training-curves", "gmm-predictions", "qualitative", "tsne"])

@@ -27,18 +27,18 @@ from data_manifests import DataError, Manifest
 from data_manifests.figure_style import TEXT_WIDTH
 from data_manifests.row_files import read_row_full_mask
 from tests.agmm.conftest import tiny_label_space
-from tests.agmm.report.written_runs import LOG, write_run
+from tests.agmm.report.written_runs import LOG, write_run, write_unloadable_run
 
 Town = tuple[Manifest, list[Run]]
 
 
-def draw(kind: str, town: Town, *paths: Path) -> None:
+def draw(kind: str, town: Town, *paths: Path, **more: Any) -> None:
     manifest, runs = town
     makers: dict[str, Callable[[], None]] = {
-        "curves": lambda: draw_training_curves(runs, paths),
-        "gmm": lambda: draw_gmm_predictions(runs, manifest, manifest.rows[:2], paths),
-        "qualitative": lambda: draw_qualitative(runs, manifest, manifest.rows_of("val"), paths),
-        "tsne": lambda: draw_tsne(runs, manifest, manifest.rows_of("val"), paths, pixels_per_class=5),
+        "curves": lambda: draw_training_curves(runs, paths, **more),
+        "gmm": lambda: draw_gmm_predictions(runs, manifest, manifest.rows[:2], paths, **more),
+        "qualitative": lambda: draw_qualitative(runs, manifest, manifest.rows_of("val"), paths, **more),
+        "tsne": lambda: draw_tsne(runs, manifest, manifest.rows_of("val"), paths, pixels_per_class=5, **more),
     }
     makers[kind]()
 
@@ -110,6 +110,24 @@ def test_a_run_without_curves_is_told_the_option(town: Town, tmp_path: Path) -> 
     write_run(tmp_path / "run", town[0], log=log)
     with pytest.raises(TrainingError, match="run: its log has no training-set mIoU .* --gmm-images 50"):
         draw_training_curves(read_runs([tmp_path / "run"]), [tmp_path / "f.png"])
+
+
+@pytest.mark.parametrize("kind", ["curves", "gmm", "qualitative", "tsne"])
+def test_a_run_that_cannot_be_shown_spoils_no_figure(kind: str, town: Town, tmp_path: Path) -> None:
+    manifest, runs = town
+    log = [{name: row[name] for name in ("epoch", "loss", "val_miou", "seconds")} for row in LOG]
+    write_unloadable_run(tmp_path / "run", manifest, log=log)
+    (broken,) = read_runs([tmp_path / "run"])
+    problems: list[str] = []
+    draw(kind, (manifest, runs), tmp_path / "without.pdf")
+    draw(kind, (manifest, [*runs, broken]), tmp_path / "with.pdf", on_problem=problems.append)
+    assert (tmp_path / "with.pdf").read_bytes() == (tmp_path / "without.pdf").read_bytes()
+    reason = "no training-set mIoU" if kind == "curves" else "Unknown encoder 'resnet_of_tomorrow'"
+    assert len(problems) == 1 and reason in problems[0]
+    with pytest.raises(TrainingError, match=reason):
+        draw(kind, (manifest, [*runs, broken]), tmp_path / "f.pdf")
+    with pytest.raises(TrainingError, match=reason):
+        draw(kind, (manifest, [broken]), tmp_path / "f.pdf", on_problem=problems.append)
 
 
 def test_bad_input(town: Town, tmp_path: Path) -> None:

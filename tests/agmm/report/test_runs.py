@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from agmm.given_files import LOG_NAME, RUN_NAME
 from agmm.inference import Protocol, make_protocol
 from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, scored_split
 from data_manifests import read_manifest
+from data_manifests.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.report.written_runs import add_scores, empty_manifest, write_run
 
@@ -41,6 +44,93 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "a" / RUN_NAME).write_text(json.dumps({"manifest": "m"}))
     with pytest.raises(TrainingError, match="run.json or log.csv is damaged"):
         read_runs([tmp_path / "a"])
+
+
+def damage(folder: Path, name: str, content: bytes | None) -> Path:
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("weights.safetensors", None, "holds no weights.safetensors"),
+        ("weights.safetensors", b"\x10", "damaged or incomplete"),
+        (RUN_NAME, None, "no such file; expected the folder of a training"),
+        (RUN_NAME, b"", "is damaged"),
+        (RUN_NAME, b"[]", "is damaged"),
+        (RUN_NAME, b'{"annotation": null}', "is damaged"),
+        (LOG_NAME, b"\0\0\0\0", "is damaged"),
+        (LOG_NAME, b"epoch,loss\n,1\n", "is damaged"),
+        (LOG_NAME, b"epoch,loss\n1.5,1\n", "is damaged"),
+        (LOG_NAME, b"epoch,loss\ninf,1\n", "is damaged"),
+        (LOG_NAME, b"epoch,loss\n1,2,3\n", "is damaged"),
+    ],
+)
+def test_a_damaged_run_is_an_error_or_left_out(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+    for letter in "abc":
+        write_run(tmp_path / letter, empty_manifest(tmp_path, SPACE), seed=ord(letter))
+    paths = [damage(tmp_path / "a", name, content), tmp_path / "b", tmp_path / "c"]
+    with pytest.raises(TrainingError, match=f"/a.*{message}"):
+        read_runs(paths)
+    problems: list[str] = []
+    assert [run.folder.name for run in read_runs(paths, on_problem=problems.append)] == ["b", "c"]
+    assert len(problems) == 1 and f"{tmp_path}/a" in problems[0] and message in problems[0]
+    assert [run.name for run in read_runs(paths, ["x", "y", "z"], problems.append)] == ["y", "z"]
+    with pytest.raises(TrainingError, match=message):
+        read_runs(paths[:1], on_problem=problems.append)
+    with pytest.raises(TrainingError, match="no such checkpoint"):
+        read_runs([tmp_path / "b", tmp_path / "slip"], on_problem=problems.append)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.pop("miou"), lambda record: record.update(miou="high"),
+        lambda record: record.update(protocol=None), lambda record: record["classes"].pop(),
+        lambda record: record["classes"][0].pop("iou"), lambda record: record["confusion"].pop(),
+        lambda record: record["confusion"][1].append(3), lambda record: record["classes"][0].update(name="sky"),
+    ],
+)  # fmt: skip
+def test_damaged_scores_are_an_error_or_left_out(change: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
+    for letter in "ab":
+        write_run(tmp_path / letter, empty_manifest(tmp_path, SPACE), seed=ord(letter))
+    path = tmp_path / "a/evaluation.json"
+    data = json.loads(path.read_text())
+    change(data["results"][0])
+    path.write_text(json.dumps(data))
+    paths, problems = [tmp_path / "a", tmp_path / "b"], list[str]()
+    with pytest.raises(TrainingError, match=r"a/evaluation.json: .*Delete it and evaluate again"):
+        read_runs(paths)
+    runs = read_runs(paths, on_problem=problems.append)
+    assert [len(run.records) for run in runs] == [0, 1]
+    assert len(problems) == 1 and "Delete it and evaluate again" in problems[0]
+
+
+def test_a_number_that_is_none_is_passed_over(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE))
+    damage(tmp_path / "a", LOG_NAME, b"epoch,loss\n1,nan\n2,inf\n3,1.5\n")
+    assert read_runs([tmp_path / "a"])[0].curve("loss") == [(3, 1.5)]
+
+
+def test_an_earlier_stage_that_is_damaged_spoils_no_later_one(tmp_path: Path) -> None:
+    write_run(tmp_path / "stage-1", empty_manifest(tmp_path / "data", SPACE))
+    made = {"checkpoint": "../stage-1/weights.safetensors", "source_command": "points"}
+    write_run(tmp_path / "stage-2", empty_manifest(tmp_path / "labels", SPACE, PSEUDO_LABELS, **made))
+    write_run(tmp_path / "stage-2b", empty_manifest(tmp_path / "labels", SPACE, PSEUDO_LABELS, **made), seed=1)
+    damage(tmp_path / "stage-1", "evaluation.json", b"")  # which says nothing of the later one
+    assert read_runs([tmp_path / "stage-2"])[0].before is not None
+    damage(tmp_path / "stage-1", LOG_NAME, b"")
+    damage(tmp_path / "stage-1", RUN_NAME, b"{}")
+    paths = [tmp_path / "stage-2", tmp_path / "stage-2b"]
+    with pytest.raises(TrainingError, match="stage-1: run.json or log.csv is damaged"):
+        read_runs(paths)
+    problems: list[str] = []
+    runs = read_runs(paths, on_problem=problems.append)
+    assert [run.before for run in runs] == [None, None] and len(problems) == 1
 
 
 def test_names_can_be_given(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from agmm.checkpoint import WEIGHTS_NAME, read_checkpoint_info
+from agmm.checkpoint import WEIGHTS_NAME, load_checkpoint, read_checkpoint_info, save_checkpoint
 from agmm.distributed import Ranks
 from agmm.evaluate import EvalResult
 from agmm.evaluation_files import save_records
@@ -53,6 +54,14 @@ def write_run(
         writer.writerows(log)
     if scores is not None:
         add_scores(folder, manifest.label_space, scores)
+    return folder
+
+
+def write_unloadable_run(folder: Path, manifest: Manifest, **more: Any) -> Path:
+    """Write the folder of a run whose network cannot be built, as if by another version of timm."""
+    path = write_run(folder, manifest, **more) / WEIGHTS_NAME
+    tensors, info = load_checkpoint(path)
+    save_checkpoint(path, tensors, replace(info, model=replace(info.model, encoder="resnet_of_tomorrow")))
     return folder
 
 

@@ -1,0 +1,38 @@
+"""Runs that cannot be shown: an error, or a sentence while the others are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from agmm.errors import TrainingError
+
+#: Is told, in a sentence, of each run that is left out; None where such a run is an error.
+OnProblem = Callable[[str], None] | None
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def each_that_can(things: Sequence[_T], make: Callable[[_T], _R], on_problem: OnProblem) -> dict[int, _R]:
+    """What ``make`` gives for each thing, by its number; without those for which it raises.
+
+    Raises:
+        TrainingError: The first, where nobody is to be told, or where there is nothing left.
+        OSError: Likewise.
+    """
+    made: dict[int, _R] = {}
+    failed: list[TrainingError | OSError] = []
+    for number, thing in enumerate(things):
+        try:
+            made[number] = make(thing)
+        except (TrainingError, OSError) as error:
+            if on_problem is None:
+                raise
+            failed.append(error)
+    if failed and not made:
+        raise failed[0]
+    if on_problem is not None:
+        for why in failed:
+            on_problem(str(why))
+    return made
