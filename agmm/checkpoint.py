@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from agmm.checkpoint_info import CHECKPOINT_VERSION as CHECKPOINT_VERSION
-from agmm.checkpoint_info import HEADER_KEY, read_safely
+from agmm.checkpoint_info import HEADER_KEY, info_of_header, read_safely
 from agmm.checkpoint_info import CheckpointInfo as CheckpointInfo
 from agmm.checkpoint_info import read_checkpoint_info as read_checkpoint_info
 from agmm.errors import TrainingError
@@ -41,10 +41,17 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointI
         info: Goes into the header.
 
     Raises:
-        TrainingError: If it cannot be written, such as on a full disk.
+        TrainingError: If it cannot be written, such as on a full disk, or a value is not a finite number.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     owned = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    # The last step of an epoch has no loss after it that would tell.
+    if spoilt := [name for name, tensor in owned.items() if not tensor.isfinite().all()]:
+        raise TrainingError(
+            f"{path}: not written, as {len(spoilt)} of {len(owned)} tensors hold values that are not finite numbers "
+            f"(first: {spoilt[0]}). What was there before is unchanged. Lower --learning-rate, limit the gradient with "
+            "--clip-norm 5, or raise --warmup-steps."
+        )
     try:
         with atomic_path(path) as partial:
             partial.touch()
@@ -65,7 +72,13 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
     Raises:
         TrainingError: If the file is missing, truncated, from a newer version, a pickle, or not one of ours.
     """
-    return read_safely(path, lambda: load_file(path)), read_checkpoint_info(path)
+
+    def read() -> tuple[dict[str, Tensor], dict[str, str]]:
+        with safe_open(path, "pt") as file:  # both from one file: a training may put the next one in its place
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+    tensors, header = read_safely(path, read)
+    return tensors, info_of_header(header, path)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,7 +107,16 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
         with safe_open(path, "np") as file:
             return file.metadata() or {}
 
-    text = read_safely(path, header).get(HEADER_KEY)
+    return info_of_header(read_safely(path, header), path)
+
+
+def info_of_header(header: Mapping[str, str], path: Path) -> CheckpointInfo:
+    """What the header of the file at ``path`` says.
+
+    Raises:
+        TrainingError: If it is not one of ours, from a newer version, or damaged.
+    """
+    text = header.get(HEADER_KEY)
     if text is None:
         raise TrainingError(
             f"{path}: holds weights but was not written by `agmm train`. To start a training from such a file, give it "

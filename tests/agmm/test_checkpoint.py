@@ -3,12 +3,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import agmm.checkpoint
 from agmm.checkpoint import (
     CHECKPOINT_VERSION,
     WEIGHTS_NAME,
@@ -86,6 +88,31 @@ def test_an_optimizer_goes_on_where_it_was(make: type[torch.optim.Optimizer]) ->
     step(layer, optimizer)
     step(other, other_optimizer)
     assert torch.equal(layer.weight, other.weight)
+
+
+def test_tensors_and_header_are_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a training that goes on puts the next checkpoint in the place of the one that is being read."""
+    path = tmp_path / "a"
+    save_checkpoint(path, {"a": torch.zeros(2)}, replace(INFO, epoch=1))
+    opened = agmm.checkpoint.safe_open
+
+    def replaced_while_read(*arguments: Any) -> Any:
+        file = opened(*arguments)
+        save_checkpoint(path, {"a": torch.ones(2)}, replace(INFO, epoch=2))
+        return file
+
+    monkeypatch.setattr(agmm.checkpoint, "safe_open", replaced_while_read)
+    tensors, info = load_checkpoint(path)
+    assert tensors["a"].tolist() == [0.0, 0.0] and info.epoch == 1
+
+
+def test_what_is_no_number_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    save_checkpoint(path, {"a": torch.zeros(2), "n": torch.tensor(3)}, INFO)
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(TrainingError, match=r"1 of 2 tensors hold values that are not finite numbers \(first: a\)"):
+            save_checkpoint(path, {"a": torch.tensor([0.0, value]), "n": torch.tensor(3)}, INFO)
+    assert load_checkpoint(path)[0]["a"].tolist() == [0.0, 0.0]
 
 
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:

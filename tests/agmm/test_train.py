@@ -304,9 +304,32 @@ def test_a_loss_that_is_no_number_stops_the_training(
             return total * factor, {**terms, "spar": terms["spar"] * factor}
 
     monkeypatch.setattr(agmm.task, "AGMMLoss", Spoilt)
-    with pytest.raises(TrainingError, match=r"at step 3: spar\. Training stopped; the last checkpoint is still good"):
+    with pytest.raises(TrainingError, match=r"at step 3: spar\. Training stopped; the checkpoint of the epoch before"):
         train_network(manifest, replace(CONFIG, accumulate=1), tmp_path / "run", quiet=True)
     assert load_checkpoint(tmp_path / "run/state.safetensors")[1].epoch == 1
+
+
+def test_weights_that_are_no_numbers_are_not_kept(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of an epoch's last step is finite, but not what the step makes of the weights."""
+    config = replace(CONFIG, accumulate=1, epochs=2, ema_decay=0.0)
+    step, calls = torch.optim.SGD.step, list[int]()
+
+    def spoil(self: torch.optim.SGD, *arguments: Any) -> Any:
+        result = step(self, *arguments)
+        calls.append(1)
+        if len(calls) == 2 * steps:
+            self.param_groups[1]["params"][0].data.fill_(float("nan"))
+        return result
+
+    steps = len(manifest.rows_of("train")) // config.batch_size
+    monkeypatch.setattr(torch.optim.SGD, "step", spoil)
+    with pytest.raises(TrainingError, match=r"1 of \d+ tensors hold values that are not finite .*first: .*decoder"):
+        train_network(manifest, config, tmp_path / "run", quiet=True)
+    for name in ("state.safetensors", "weights.safetensors"):
+        tensors, info = load_checkpoint(tmp_path / "run" / name)
+        assert info.epoch == 1 and all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 def test_a_batch_of_one(manifest: Manifest, tmp_path: Path) -> None:
