@@ -11,6 +11,9 @@ from torch import distributed
 
 from agmm.errors import TrainingError
 
+# What else torchrun sets for each process.
+_FROM_TORCHRUN = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+
 
 def choose_device(name: str) -> torch.device:
     """The device a user asked for.
@@ -102,11 +105,18 @@ def join_ranks(device_name: str) -> Ranks:
         device_name: As for ``choose_device``; under torchrun ``cuda`` becomes each process's own device.
 
     Raises:
-        TrainingError: If CUDA was asked for and there is none.
+        TrainingError: If CUDA was asked for and there is none, or the environment names processes that nobody joins.
     """
     device = choose_device(device_name)
     if "WORLD_SIZE" not in os.environ:
         return Ranks(0, 1, device)
+    # Some clusters set the number of processes alone.
+    wanted = (*_FROM_TORCHRUN, *(["LOCAL_RANK"] if device.type == "cuda" else []))
+    if missing := [name for name in wanted if name not in os.environ]:
+        raise TrainingError(
+            f"WORLD_SIZE is set, as torchrun does for each of its processes, but not {', '.join(missing)}. Start with "
+            "torchrun --nproc-per-node N -m agmm, or unset WORLD_SIZE to train in one process."
+        )
     if device.type == "cuda":
         device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)

@@ -23,3 +23,23 @@ def test_without_torchrun_there_is_one_rank(monkeypatch: pytest.MonkeyPatch) -> 
     ranks = join_ranks("cpu")
     assert (ranks.rank, ranks.num_ranks, ranks.is_first) == (0, 1, True)
     ranks.require_equal("x", "manifest")
+
+
+@pytest.mark.parametrize(
+    ("device", "names", "missing"),
+    [
+        ("cpu", ["WORLD_SIZE"], "RANK, MASTER_ADDR, MASTER_PORT"),
+        ("cpu", ["WORLD_SIZE", "RANK", "MASTER_ADDR"], "MASTER_PORT"),
+        ("cuda", ["WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT"], "LOCAL_RANK"),
+    ],
+)
+def test_half_an_environment_of_torchrun_is_told(
+    device: str, names: list[str], missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(TrainingError, match=rf"WORLD_SIZE is set, .* but not {missing}\. Start with torchrun"):
+        join_ranks(device)
