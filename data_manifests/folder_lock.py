@@ -13,6 +13,9 @@ except ImportError:  # Windows: nothing is locked
 
 from data_manifests.paths import is_remote
 
+# A folder can be made and taken away by others while it is opened.
+_ATTEMPTS = 10
+
 
 def try_lock(descriptor: int) -> bool:
     """Lock an open file or folder until it is closed, unless another process holds it."""
@@ -41,11 +44,20 @@ class FolderLock:
         """Take the lock, unless another process holds it; on object stores, which have none, it is always free."""
         if is_remote(self._folder):
             return True
-        missing = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if fcntl is not None and not self._lock():
-            return False
-        self._made = missing
+        for attempt in range(_ATTEMPTS):
+            missing = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                if fcntl is not None and not self._lock():
+                    return False
+            except (FileExistsError, FileNotFoundError):
+                # Another process, which had made it as well, has just taken it away again.
+                self.release()
+                if attempt == _ATTEMPTS - 1 or (self._folder.exists() and not self._folder.is_dir()):
+                    raise
+                continue
+            self._made = missing
+            break
         return True
 
     def _lock(self) -> bool:

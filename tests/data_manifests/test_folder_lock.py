@@ -1,4 +1,7 @@
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from data_manifests.folder_lock import FolderLock
 
@@ -33,3 +36,28 @@ def test_a_folder_that_was_replaced_is_not_held(tmp_path: Path) -> None:
     (tmp_path / "a/file").touch()
     first.release()
     assert (tmp_path / "a/file").exists()
+
+
+@pytest.mark.parametrize("when", ["as it is made", "as it is opened"])
+def test_a_folder_that_another_process_takes_away(when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, mkdir, taken = tmp_path / "a", Path.mkdir, []
+
+    def mkdir_and_lose(path: Path, *args: Any, **options: Any) -> None:
+        mkdir(path, *args, **options)
+        if not taken:
+            taken.append(path)
+            path.rmdir()
+            if when == "as it is made":
+                raise FileExistsError(path)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir_and_lose)
+    lock = FolderLock(folder)
+    assert lock.try_acquire() and taken == [folder] and folder.is_dir()
+    lock.release()
+    assert not folder.exists()
+
+
+def test_a_file_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(FileExistsError):
+        FolderLock(tmp_path / "a").try_acquire()
