@@ -181,7 +181,8 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
     The order of an epoch depends on the seed and the epoch alone. It is cut into groups of
     ``batch_size * num_ranks * accumulate`` samples, one group for each step of the optimizer, and the batches of a
     group go to the ranks in turn; so two ranks see together just what one sees that accumulates over two batches. What
-    is left at the end of an epoch waits for the next; fewer images than one group are repeated until they fill it.
+    is left at the end of an epoch is left out, as the next has an order of its own; fewer images than one group are
+    repeated until they fill it.
 
     Args:
         num_images: Rows of the dataset.

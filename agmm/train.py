@@ -100,6 +100,11 @@ def train_network(
             )
         if not val_rows:
             log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.")
+        if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
+            log.say(
+                f"Warning: no training picture is scored, though gmm_images is {config.gmm_images}: it takes rows of "
+                f"split '{config.train_split}' with full mask and annotation, and a validation after which to do it."
+            )
         for epoch in range(info.epoch + 1, config.epochs + 1):
             scores = train_epoch(task, epoch, log)
             info = replace(info, epoch=epoch)
@@ -172,13 +177,17 @@ def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
 
 def score_training_pictures(task: Task, manifest: Manifest) -> dict[str, float | None]:
     """Training-set mIoU of the segmentation and of the mixture's own prediction (supplement, figure 2)."""
-    config = task.config
-    rows = [row for row in manifest.rows_of(config.train_split) if row.full_mask and row.annotation]
-    if not (rows := rows[: config.gmm_images]):
+    if not (rows := scored_training_rows(manifest, task.config)):
         return {}
     segmentation = evaluate_rows(task.judged, manifest, rows, **task.evaluation())
     mixture = evaluate_mixture(task.judged, manifest, rows, options=task.criterion.options, **task.evaluation())
     return {"train_miou": segmentation.miou, "gmm_miou": mixture.miou}
+
+
+def scored_training_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
+    """Rows of the training split that ``score_training_pictures`` takes: the first with full mask and annotation."""
+    rows = manifest.rows_of(config.train_split)
+    return [row for row in rows if row.full_mask and row.annotation][: config.gmm_images]
 
 
 def validation_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:

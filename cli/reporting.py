@@ -28,6 +28,13 @@ class ReportingGroup(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}.") from error
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for its name alone
+                raise
+            raise click.ClickException(
+                f"The GPU has too little memory ({str(error).partition('. ')[0]}). Train with a smaller --batch-size "
+                "or --crop-size, segment large pictures with --protocol sliding, or choose another --device."
+            ) from error
 
 
 @contextmanager

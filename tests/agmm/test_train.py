@@ -264,6 +264,24 @@ def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_p
     assert float(row["absence"]) >= 0
 
 
+@pytest.mark.parametrize("lacking", ["full masks", "validation"])
+def test_training_pictures_that_cannot_be_scored_are_told(
+    lacking: str, manifest: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = manifest
+    if lacking == "full masks":
+        rows = tuple(
+            replace(row, full_mask="", full_mask_sha256="") if row.split == "train" else row for row in manifest.rows
+        )
+        without = replace(manifest, path=manifest.path.with_name("bare.csv"), rows=rows)
+        write_manifest(without)
+    config = replace(CONFIG, epochs=1, gmm_images=2, val_split="val" if lacking == "full masks" else "none")
+    train_network(without, config, tmp_path / "run")
+    assert "Warning: no training picture is scored, though gmm_images is 2" in capsys.readouterr().err
+    train_network(manifest, replace(CONFIG, epochs=1, gmm_images=1), tmp_path / "other")
+    assert "Warning" not in capsys.readouterr().err
+
+
 def test_the_weight_of_the_mixture_rises(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights: list[float] = []
     forward = AGMMLoss.forward

@@ -3,8 +3,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
+from agmm import train as training
 from cli.agmm_cli import main
 from tests.agmm.conftest import tiny_manifest
 
@@ -136,6 +138,19 @@ def test_cuda_asked_for_and_absent(manifest: Path, tmp_path: Path, monkeypatch: 
     assert result.exit_code == 1
     assert "Error: Device 'cuda' was asked for" in result.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_too_little_memory_is_told_in_one_line(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total of 4 GiB")
+
+    monkeypatch.setattr(training, "train_network", fail)
+    result = CliRunner().invoke(main, ["train", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: The GPU has too little memory (CUDA out of memory). Train with a smaller")
+    monkeypatch.setattr(training, "train_network", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
+    other = CliRunner().invoke(main, ["train", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"])
+    assert type(other.exception) is RuntimeError  # what is no lack of memory is not called one
 
 
 def test_interrupted_before_there_is_anything_to_go_on_with(
