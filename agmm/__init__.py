@@ -5,8 +5,9 @@ The names below are loaded when they are first used: importing the package alone
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from data_manifests.lazy_names import load_when_used
 
 if TYPE_CHECKING:
     from agmm.checkpoint import CheckpointInfo, LoadedRun, load_run
@@ -65,13 +66,4 @@ _HOMES = {
     "transforms": ("Augmentation",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"agmm.{home}"), name)
-    raise AttributeError(f"module 'agmm' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = load_when_used(__name__, _HOMES)

@@ -29,12 +29,23 @@ class ReportingGroup(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}.") from error
         except RuntimeError as error:
-            if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for its name alone
+            if not (told := _told_of_torch(error)):
                 raise
-            raise click.ClickException(
-                f"The GPU has too little memory ({str(error).partition('. ')[0]}). Train with a smaller --batch-size "
-                "or --crop-size, segment large pictures with --protocol sliding, or choose another --device."
-            ) from error
+            raise click.ClickException(told) from error
+
+
+def _told_of_torch(error: RuntimeError) -> str:
+    """What to say of an error of torch's that users meet; nothing of others."""
+    if "torch.distributed" not in sys.modules:  # not imported to look at an error
+        return ""
+    from agmm.distributed import has_lost_a_rank
+
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            f"The GPU has too little memory ({str(error).partition('. ')[0]}). Train with a smaller --batch-size or "
+            "--crop-size, segment large pictures with --protocol sliding, or choose another --device."
+        )
+    return "Another of the processes started together has ended; it says why." if has_lost_a_rank(error) else ""
 
 
 @contextmanager

@@ -5,9 +5,9 @@ The names below are loaded when they are first used: the commands answer ``--hel
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from data_manifests.lazy_names import load_when_used
 from data_manifests.version import __version__
 
 if TYPE_CHECKING:
@@ -55,13 +55,4 @@ _HOMES = {
     "schema": ("MANIFEST_COLUMNS", "MARK_COLUMNS", "Manifest", "ManifestInfo", "ManifestRow", "Mark"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"data_manifests.{home}"), name)
-    raise AttributeError(f"module 'data_manifests' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = load_when_used(__name__, _HOMES)

@@ -48,17 +48,16 @@ class FolderLock:
             missing = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                if fcntl is not None and not self._lock():
-                    return False
+                is_ours = fcntl is None or self._lock()
             except (FileExistsError, FileNotFoundError):
                 # Another process, which had made it as well, has just taken it away again.
                 self.release()
                 if attempt == _ATTEMPTS - 1 or (self._folder.exists() and not self._folder.is_dir()):
                     raise
-                continue
-            self._made = missing
-            break
-        return True
+            else:
+                self._made = missing if is_ours else []
+                return is_ours
+        return False
 
     def _lock(self) -> bool:
         self._descriptor = os.open(self._folder, os.O_RDONLY)

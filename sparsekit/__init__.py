@@ -7,8 +7,9 @@ and are therefore imported from there.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from data_manifests.lazy_names import load_when_used
 
 if TYPE_CHECKING:
     from sparsekit.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
@@ -55,13 +56,4 @@ _HOMES = {
     "verify": ("verify_manifest",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"sparsekit.{home}"), name)
-    raise AttributeError(f"module 'sparsekit' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = load_when_used(__name__, _HOMES)

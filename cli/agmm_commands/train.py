@@ -51,7 +51,7 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         if not overwrite:
             require_no_training(run_dir)
     require_training_packages()
-    from agmm.distributed import has_lost_a_rank, launch_command
+    from agmm.distributed import launch_command
     from agmm.losses import resolve_options
     from agmm.train import resumed_config, train_network
 
@@ -70,10 +70,6 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])
         start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
         raise click.ClickException(f"Interrupted. Go on with: {start} {again}") from None
-    except RuntimeError as error:
-        if has_lost_a_rank(error):
-            raise click.ClickException("Another process of this training has ended; it says why.") from error
-        raise
     if not is_first:
         return
     info = result.info

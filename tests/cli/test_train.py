@@ -198,7 +198,7 @@ def test_the_end_of_another_process_is_one_line(
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     result = agmm("train", manifest, "--resume", run[0])
     assert result.exit_code == 1
-    assert result.stderr == "Error: Another process of this training has ended; it says why.\n"
+    assert result.stderr == "Error: Another of the processes started together has ended; it says why.\n"
 
 
 def test_predict_takes_one_process(run: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
