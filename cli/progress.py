@@ -11,6 +11,8 @@ from typing import Protocol
 
 import click
 
+from data_manifests.errors import counted
+
 #: Between two lines, where stderr is no terminal.
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -74,4 +76,4 @@ class _Lines:
         now = time.monotonic()
         if self._is_first and now - self._said >= SECONDS_BETWEEN_LINES:
             self._said = now
-            click.echo(f"{self._done} of {self._total} {self._unit}s, {now - self._started:.0f} s", err=True)
+            click.echo(f"{self._done} of {counted(self._total, self._unit)}, {now - self._started:.0f} s", err=True)

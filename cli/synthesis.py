@@ -105,7 +105,7 @@ def _print_summaries(dataset: Dataset, summaries: list[FolderSummary], shard: tu
     for summary in summaries:
         listed = f", {summary.num_evaluation_images} listed for evaluation" if summary.num_evaluation_images else ""
         if summary.missing_shards:
-            others = "1 other has" if summary.missing_shards == 1 else f"{summary.missing_shards} others have"
+            others = counted(summary.missing_shards, "other has", "others have")
             click.echo(
                 f"{summary.folder}: shard {shard[0]} of {shard[1]} is done, {others} still to finish. Of this one:"
             )
@@ -119,7 +119,7 @@ def _print_summaries(dataset: Dataset, summaries: list[FolderSummary], shard: tu
         missed = f" ({1 - reached / present:.0%} missed)" if present else ""
         click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")
         click.echo(f"  {counted(summary.num_marks, 'mark')} on {counted(summary.num_labelled, 'pixel')}")
-        click.echo(f"  {reached:,} of {present:,} classes of images reached{missed}")
+        click.echo(f"  {reached:,} of {counted(present, 'class', 'classes')} of images reached{missed}")
         if short := summary.num_short_images:
             click.echo(
                 f"  {counted(short, 'image has', 'images have')} fewer annotated pixels than clicks: all were taken"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data_manifests.errors import ManifestError, list_some
+from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.io import read_marks, write_manifest, write_marks
 from data_manifests.paths import name_from
 from data_manifests.schema import Manifest, ManifestInfo, ManifestRow, Mark
@@ -180,8 +180,8 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: Path, *, prefix: bool 
     if clashes:
         advice = "" if prefix else ", or give --prefix if they are different images"
         raise ManifestError(
-            f"{len(clashes)} images are in several manifests with different rows: {list_some(clashes)}. "
-            f"Leave some out (sparsekit subset){advice}."
+            f"{counted(len(clashes), 'image is', 'images are')} in several manifests with different rows: "
+            f"{list_some(clashes)}. Leave some out (sparsekit subset){advice}."
         )
     merged = Manifest(out_dir / "manifest.csv", tuple(rows.values()), _merged_info(sources, prefix))
     return Derived(merged, tuple(taken))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_manifests.errors import DataError, list_some
+from data_manifests.errors import DataError, counted, list_some
 from data_manifests.image_io import pixel_sha256, read_image, read_image_size, read_mask
 from data_manifests.label_space import LabelMap, LabelSpace
 from data_manifests.schema import Manifest, ManifestRow
@@ -98,13 +98,13 @@ def _check_full_mask(manifest: Manifest, row: ManifestRow, values: LabelMap) -> 
 def _check_annotation(space: LabelSpace, row: ManifestRow, values: LabelMap) -> Iterator[tuple[str, str]]:
     yield from _check_hash(row.annotation_sha256, values)
     if values.dtype != space.dtype:
-        yield "dtype", f"is {values.dtype}, but {space.num_classes} classes take {space.dtype}"
+        yield "dtype", f"is {values.dtype}; expected {space.dtype} for {counted(space.num_classes, 'class', 'classes')}"
     present = _present(values)
     if unknown := [v for v in present if v >= space.num_classes and v != space.unlabelled_value]:
         yield "ids", f"holds ids {listed(unknown)}; expected 0..{space.num_classes - 1} or {space.unlabelled_value}"
     num_labelled = int(np.count_nonzero(values != space.unlabelled_value))
     if num_labelled != row.num_labelled:
-        yield "count", f"has {num_labelled} labelled pixels, the row says {row.num_labelled}"
+        yield "count", f"has {counted(num_labelled, 'labelled pixel')}, the row says {row.num_labelled}"
     if (classes := tuple(v for v in present if v != space.unlabelled_value)) != row.classes_labelled:
         yield "count", f"has the classes {spaced(classes)}, the row says {spaced(row.classes_labelled)}"
 

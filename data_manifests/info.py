@@ -141,7 +141,7 @@ def _sizes(sizes: Iterable[str]) -> dict[str, int]:
     counts = Counter(sizes).most_common()
     shown = dict(counts[:_MAX_SIZES])
     if rest := counts[_MAX_SIZES:]:
-        shown[f"{len(rest)} other sizes"] = sum(count for _, count in rest)
+        shown[counted(len(rest), "other size")] = sum(count for _, count in rest)
     return shown
 
 
@@ -160,8 +160,8 @@ def _class_table(space: LabelSpace, pixels: np.ndarray[Any, np.dtype[np.int64]])
 
 
 def _first_problems(problems: list[str]) -> list[str]:
-    more = len(problems) - _MAX_PROBLEMS
-    return problems[:_MAX_PROBLEMS] + ([f"{more} more masks or pictures cannot be used."] if more > 0 else [])
+    more = counted(len(problems) - _MAX_PROBLEMS, "more mask or picture", "more masks or pictures")
+    return problems[:_MAX_PROBLEMS] + ([f"{more} cannot be used."] if len(problems) > _MAX_PROBLEMS else [])
 
 
 def _rotation_anomalies(ids: list[str]) -> list[str]:

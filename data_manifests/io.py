@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from data_manifests.csv_io import Cells, read_table, require_columns, write_table
-from data_manifests.errors import DataError, ManifestError
+from data_manifests.errors import DataError, ManifestError, counted
 from data_manifests.image_io import atomic_path, write_atomically
 from data_manifests.label_space import LabelSpace
 from data_manifests.paths import is_remote, reaching
@@ -227,7 +227,8 @@ def _cells_to_mark(cells: Cells) -> Mark:
     widths = tuple(int(w) for w in width.split(";")) if width else ()
     widths = widths * len(points) if len(widths) == 1 else widths
     if widths and len(widths) != len(points):
-        raise ValueError(f"{len(points)} points, but {len(widths)} widths; expected one width, or one for each point")
+        have = f"{counted(len(points), 'point')}, but {counted(len(widths), 'width')}"
+        raise ValueError(f"{have}; expected one width, or one for each point")
     return Mark(kind, int(class_id), int(row), int(col), points, widths, int(region) if region else -1)
 
 

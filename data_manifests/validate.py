@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from pathlib import PurePosixPath, PureWindowsPath
 
-from data_manifests.errors import DataError, list_some
+from data_manifests.errors import DataError, counted, list_some
 from data_manifests.file_checks import MINOR_KINDS, Problem, check_files, listed, spaced
 from data_manifests.image_io import pixel_sha256
 from data_manifests.io import read_marks
@@ -84,9 +84,8 @@ def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
 
 def _check_folder(manifest: Manifest) -> Iterator[Problem]:
     if outside := [row.annotation for row in manifest.rows if row.annotation and _leaves_folder(row.annotation)]:
-        text = (
-            f"{len(outside)} annotations lie outside of the manifest's folder, as in subsets: {list_some(outside, 3)}"
-        )
+        lie = counted(len(outside), "annotation lies", "annotations lie")
+        text = f"{lie} outside of the manifest's folder, as in subsets: {list_some(outside, 3)}"
         yield Problem("outside", "", text)
 
 
@@ -142,7 +141,8 @@ def _check_marks(manifest: Manifest, draw: Draw | None) -> Iterator[Problem]:
                     "marks", image_id, "marks stand in several places; those of an image must follow one another"
                 )
             elif image_id not in rows:
-                yield Problem("marks", image_id, f"{len(marks)} marks of an image that the manifest does not have")
+                found = counted(len(marks), "mark")
+                yield Problem("marks", image_id, f"{found} of an image that the manifest does not have")
             else:
                 yield from _check_marks_of(manifest, rows[image_id], marks, draw)
             seen.add(image_id)
@@ -150,7 +150,7 @@ def _check_marks(manifest: Manifest, draw: Draw | None) -> Iterator[Problem]:
         yield Problem("marks", "", str(error))
         return
     for image_id in sorted(waiting - seen):
-        yield Problem("marks", image_id, f"no marks, but {rows[image_id].num_labelled} labelled pixels")
+        yield Problem("marks", image_id, f"no marks, but {counted(rows[image_id].num_labelled, 'labelled pixel')}")
 
 
 def _check_marks_of(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestError, ManifestRow, Mark, read_marks
+from data_manifests.errors import counted
 from data_manifests.image_io import read_image, read_mask
 from data_manifests.label_space import Encoding
 from data_manifests.paths import named_by
@@ -101,7 +102,7 @@ def count_annotated(manifest: Manifest, split: str | None = None) -> int:
     count = sum(bool(row.annotation) for row in rows)
     if not count:
         of_split = "" if split is None else f" of split '{split}'"
-        raise ManifestError(f"{manifest.path}: none of the {len(rows)} rows{of_split} has an annotation.")
+        raise ManifestError(f"{manifest.path}: {counted(len(rows), 'row')}{of_split}, none with an annotation.")
     return count
 
 

@@ -280,7 +280,7 @@ def _percentiles(values: Sequence[float]) -> list[float] | None:
 def format_comparison(comparison: Comparison) -> str:
     """A table with a row for each measure, and whether both sides are of the same images."""
     ours, theirs = (len(ids) for ids in comparison.image_ids)
-    titles = [f"{n} ({c:,} images)" for n, c in zip(comparison.names, (ours, theirs), strict=True)]
+    titles = [f"{n} ({counted(c, 'image')})" for n, c in zip(comparison.names, (ours, theirs), strict=True)]
     table = format_table(
         [
             {

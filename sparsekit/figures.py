@@ -13,6 +13,7 @@ import numpy as np
 
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow, Mark
 from data_manifests.drawing import VOID_COLOR, Image, colorize
+from data_manifests.errors import counted
 from data_manifests.image_io import write_atomically
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
@@ -127,7 +128,8 @@ def plan_figures(
     """
     settings = settings or FigureSettings()
     if settings.captions and len(settings.captions) != len(manifests):
-        raise ValueError(f"Give one caption for each of {len(manifests)} manifests, got {len(settings.captions)}.")
+        expected = counted(len(manifests), "caption")
+        raise ValueError(f"Expected {expected}, one for each manifest, got {len(settings.captions)}.")
     rows = join_manifests(manifests, split=split, image_ids=image_ids, limit=limit)
     grid = Grid(*(settings.sheet or (1, 1)), len(manifests) + settings.full_mask, settings.max_width)
     digest = digest_of(manifests)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data_manifests import DataError, LabelMap, Manifest, ManifestRow, Mark, read_marks
 from data_manifests.drawing import Image, colorize
+from data_manifests.errors import counted
 from data_manifests.image_io import write_atomically
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, check_jinja, picture_uri
 from sparsekit.annotated import AnnotatedImage
@@ -170,11 +171,12 @@ def write_gallery(
         problems.extend(missing)
         on_image()
     first = choice.manifests[0]
-    part = f"{len(pictures)} of {len(choice.available)} images, spread evenly; the statistics count all of them."
+    available = counted(len(choice.available), "image")
+    part = f"{len(pictures)} of {available}, spread evenly; the statistics count all of them."
     page = build_viewer_page(
         Viewer(tuple(captions), _LAYERS, tuple(pictures), first.label_space),
         title=f"Annotations of {first.info.dataset or first.path.absolute().parent.name}",
-        subtitle=part if len(pictures) < len(choice.available) else f"{len(pictures)} images",
+        subtitle=part if len(pictures) < len(choice.available) else available,
         template=_TEMPLATE,
         # A page that lacks pictures is to be made again when they are there.
         note="" if problems else _note(choice, thumbnail_size, dot_size),

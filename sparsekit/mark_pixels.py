@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_manifests import Mark
+from data_manifests.errors import counted
 from sparsekit.errors import AnnotationError
 from sparsekit.polylines import Bools, Ints
 
@@ -48,11 +49,11 @@ def fault_of(mark: Mark, shape: tuple[int, int]) -> str:
     if not all(0 <= row < height and 0 <= col < width for row, col in mark.points or ((mark.row, mark.col),)):
         return f"lies outside of the image of {height}x{width} (height x width)"
     if len(mark.points) < {"click": 0, "box": 2}.get(mark.kind, 1):
-        return f"is a {mark.kind} of {len(mark.points)} points"
+        return f"is a {mark.kind} of {counted(len(mark.points), 'point')}"
     if mark.kind == "box" and (mark.points[0][0] > mark.points[1][0] or mark.points[0][1] > mark.points[1][1]):
         return "is a box whose first corner is not the upper left one"
     if mark.kind == "stroke" and len(mark.widths) != len(mark.points):
-        return f"is a stroke of {len(mark.points)} points and {len(mark.widths)} widths"
+        return f"is a stroke of {counted(len(mark.points), 'point')} and {counted(len(mark.widths), 'width')}"
     if mark.kind == "stroke" and not 1 <= min(mark.widths) <= max(mark.widths) <= height + width:
         return f"is a stroke {min(mark.widths)} to {max(mark.widths)} pixels wide"
     return ""

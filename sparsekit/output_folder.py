@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
+from data_manifests.errors import counted
 from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
 from data_manifests.io import info_to_json
@@ -211,7 +212,7 @@ class OutputFolder:
         rows = []
         summary = FolderSummary(self.folder, missing_shards=missing)
 
-        def counted() -> Iterator[ImageResult]:
+        def summed() -> Iterator[ImageResult]:
             nonlocal summary
             for result in self._results([self._shard[0]] if missing else range(1, self._shard[1] + 1)):
                 rows.append(result.row)
@@ -219,9 +220,9 @@ class OutputFolder:
                 yield result
 
         if missing:
-            deque(counted(), maxlen=0)
+            deque(summed(), maxlen=0)
         else:  # the marks of all images together can be more than memory holds
-            write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in counted()))
+            write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in summed()))
             self._put_in_place(rows)
         return summary
 
@@ -266,7 +267,8 @@ class OutputFolder:
             raise AnnotationError(f"{self.folder}: holds an annotation made with other settings{differing}. {advice}")
         if {row.image_id for row in manifest.rows} != set(self._image_ids):
             raise AnnotationError(
-                f"{self.folder}: holds {len(manifest.rows)} images, this run has {len(self._image_ids)}. {advice}"
+                f"{self.folder}: holds {counted(len(manifest.rows), 'image')}, this run has {len(self._image_ids)}. "
+                f"{advice}"
             )
         self.complete = True
 

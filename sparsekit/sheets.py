@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from data_manifests.drawing import Image, draw_dot, rim_width
+from data_manifests.errors import counted
 from data_manifests.figure_style import font_path
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
@@ -164,8 +165,8 @@ class Grid:
         width = min(widest, self.share_of(self.max_width, self.columns))
         if width < min(8, widest):
             raise ValueError(
-                f"max_width of {self.max_width} leaves {max(0, width)} pixels for each of {self.columns * self.panels} "
-                "pictures in a row. Give a larger --max-width or fewer columns."
+                f"max_width of {self.max_width} leaves {counted(max(0, width), 'pixel')} for each of "
+                f"{self.columns * self.panels} pictures in a row. Give a larger --max-width or fewer columns."
             )
         return width
 

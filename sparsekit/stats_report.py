@@ -8,6 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_manifests.errors import counted
 from data_manifests.figure_style import LINE, SERIES_COLORS, TEXT_WIDTH, save_figure, styled
 from sparsekit.errors import AnnotationError
 from sparsekit.stats import PERCENTILES, AnnotationStats
@@ -24,13 +25,15 @@ def format_stats(stats: AnnotationStats) -> str:
     """A summary in three lines and a table with a row for each class that occurs, and for their sum."""
     rows = stats.rows()
     total = rows[-1]
-    marks = f"{total['marks']:,} marks" if stats.has_marks else "no file of marks"
+    marks = counted(total["marks"], "mark") if stats.has_marks else "no file of marks"
+    labelled = counted(total["labelled_pixels"], "labelled pixel")
+    of_images, of_regions = counted(total["images"], "class", "classes"), counted(total["regions"], "region")
     summary = (
-        f"{stats.name}: {stats.num_images:,} images, {marks}, {total['labelled_pixels']:,} labelled "
-        f"pixels ({percent(total['share_of_image'], 4)} % of the images, "
+        f"{stats.name}: {counted(stats.num_images, 'image')}, {marks}, {labelled} "
+        f"({percent(total['share_of_image'], 4)} % of the images, "
         f"{percent(total['share_of_annotated'], 4)} % of their annotated pixels)\n"
-        f"reached: {total['images_reached']:,} of {total['images']:,} classes of images "
-        f"({percent(total['images_reached_share'])} %), {total['regions_reached']:,} of {total['regions']:,} regions "
+        f"reached: {total['images_reached']:,} of {of_images} of images "
+        f"({percent(total['images_reached_share'])} %), {total['regions_reached']:,} of {of_regions} "
         f"({percent(total['regions_reached_share'])} %)\n"
         f"off-class pixels: {total['off_class_pixels']:,}\n"
     )

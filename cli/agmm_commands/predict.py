@@ -11,6 +11,7 @@ import click
 from cli.prediction import prediction_options, run_argument
 from cli.progress import progress
 from cli.reporting import usage_errors
+from data_manifests.errors import counted
 
 
 @click.command()
@@ -46,9 +47,9 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
 
     with usage_errors(), progress(len(pictures)) as advance:
         summary = predict_pictures(run, pictures, out_dir, gmm_manifest=source, on_image=advance, **settings)
-    click.echo(f"Segmented {summary.num_images} images: {out_dir / 'label_maps'}")
+    click.echo(f"Segmented {counted(summary.num_images, 'image')}: {out_dir / 'label_maps'}")
     for kind in ("overlays", "probabilities"):
         if settings[kind]:
             click.echo(f"{kind.capitalize()}: {out_dir / kind}")
     if source is not None:
-        click.echo(f"Gaussian mixture of {summary.num_mixtures} annotated images: {out_dir / 'mixture'}")
+        click.echo(f"Gaussian mixture of {counted(summary.num_mixtures, 'annotated image')}: {out_dir / 'mixture'}")

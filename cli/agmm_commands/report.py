@@ -11,6 +11,7 @@ from cli.prediction import device_option
 from cli.progress import progress
 from cli.reporting import usage_errors
 from cli.reports import image_option, manifest_option, names_option, runs_argument, warn
+from data_manifests.errors import counted
 
 
 @click.command()
@@ -86,6 +87,6 @@ def report(
     if len(summary.problems) > 10:
         warn(f"and {len(summary.problems) - 10} more")
     click.echo(str(summary.page.path))
-    click.echo(f"  {summary.page.num_images} images, {summary.page.num_bytes / 1e6:.1f} MB")
+    click.echo(f"  {counted(summary.page.num_images, 'image')}, {summary.page.num_bytes / 1e6:.1f} MB")
     for path in summary.figures:
         click.echo(str(path))

@@ -12,6 +12,7 @@ import click
 from cli.options import manifest_argument, overwrite_option
 from cli.reporting import echo_next, usage_errors
 from cli.training import read_overrides, read_settings, training_options
+from data_manifests.errors import counted
 
 
 @click.command()
@@ -74,7 +75,7 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         return
     info = result.info
     if info.best_miou is None:
-        click.echo(f"Trained {info.epoch} epochs without validation; kept the last.")
+        click.echo(f"Trained {counted(info.epoch, 'epoch')} without validation; kept the last.")
     else:
         split = config.val_split
         click.echo(f"Best mIoU on {split}: {100 * info.best_miou:.1f} % after epoch {info.best_epoch} of {info.epoch}.")

@@ -9,6 +9,7 @@ import click
 
 from cli import options
 from cli.progress import progress
+from data_manifests.errors import counted
 
 
 def _width_and_height(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
@@ -59,4 +60,4 @@ def demo_data(
         echo_json({"folder": str(out), "images": counts, "width": size[0], "height": size[1], "seed": seed})
         return
     shares = ", ".join(f"{count} {split}" for split, count in counts.items())
-    click.echo(f"{out}: {num_images} images of {size[0]}x{size[1]} ({shares})")
+    click.echo(f"{out}: {counted(num_images, 'image')} of {size[0]}x{size[1]} ({shares})")

@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.progress import progress
+from data_manifests.errors import counted
 
 #: The names of ``sparsekit.export.EXPORTERS``, whose import takes long.
 TARGETS = (
@@ -53,5 +54,6 @@ def export(
     for loss in summary.losses:
         click.echo(f"Warning: lost: {loss}", err=True)
     click.echo(f"{summary.folder}")
-    evaluated = f", {summary.num_evaluated} with their full masks for evaluation" if summary.num_evaluated else ""
-    click.echo(f"  {target}: {summary.num_annotated} annotated images{evaluated}")
+    with_masks = counted(summary.num_evaluated, "with its full mask", "with their full masks")
+    evaluated = f", {with_masks} for evaluation" if summary.num_evaluated else ""
+    click.echo(f"  {target}: {counted(summary.num_annotated, 'annotated image')}{evaluated}")

@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.progress import progress
+from data_manifests.errors import counted
 
 
 @click.command()
@@ -70,5 +71,5 @@ def gallery(
     if len(summary.problems) > 10:
         click.echo(f"Warning: and {len(summary.problems) - 10} more", err=True)
     click.echo(f"{out_path}")
-    of_all = f" of {len(choice.available)}" if len(choice.shown) < len(choice.available) else ""
-    click.echo(f"  {summary.num_images}{of_all} images, {summary.num_bytes / 1e6:.1f} MB")
+    shown = f"{summary.num_images} of " if len(choice.shown) < len(choice.available) else ""
+    click.echo(f"  {shown}{counted(len(choice.available), 'image')}, {summary.num_bytes / 1e6:.1f} MB")

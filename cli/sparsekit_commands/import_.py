@@ -48,7 +48,7 @@ def import_(
     clicks, others stay label maps without marks.
     """
     from data_manifests import open_dataset, read_class_map, read_label_space
-    from data_manifests.errors import list_some
+    from data_manifests.errors import counted, list_some
     from sparsekit.imports import import_annotations
 
     label_space = read_label_space(classes_path) if classes_path else None
@@ -58,10 +58,10 @@ def import_(
             source, format_, dataset, out_dir, stroke_width=stroke_width, overwrite=overwrite, on_image=advance
         )
     if summary.unmatched:
-        names = list_some(list(summary.unmatched))
-        click.echo(f"Warning: {len(summary.unmatched)} annotations of no image of the data set: {names}", err=True)
+        names, annotations = list_some(list(summary.unmatched)), counted(len(summary.unmatched), "annotation")
+        click.echo(f"Warning: {annotations} of no image of the data set: {names}", err=True)
     click.echo(f"{summary.folder / 'manifest.csv'}")
     listed = f", {summary.num_evaluated} listed for evaluation" if summary.num_evaluated else ""
-    click.echo(f"  {summary.num_images} images annotated{listed}")
-    marks = "label maps without marks" if summary.num_marks is None else f"{summary.num_marks} marks"
-    click.echo(f"  {marks}, {summary.num_labelled} labelled pixels")
+    click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")
+    marks = "label maps without marks" if summary.num_marks is None else counted(summary.num_marks, "mark")
+    click.echo(f"  {marks}, {counted(summary.num_labelled, 'labelled pixel')}")

@@ -116,4 +116,4 @@ def render(
     for path in written[:10]:
         click.echo(path)
     if len(written) > 10:
-        click.echo(f"and {len(written) - 10} more figures in {out_dir}")
+        click.echo(f"and {counted(len(written) - 10, 'more figure')} in {out_dir}")

@@ -10,6 +10,7 @@ import click
 from cli import options
 from cli.progress import progress
 from cli.reporting import echo_json
+from data_manifests.errors import counted
 
 _SHOWN = 10
 
@@ -43,8 +44,9 @@ def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers
         num_images = len({problem.image_id for problem in problems})
         lines = [f"{problem.image_id}: {problem.message} [{problem.kind}]" for problem in problems[:_SHOWN]]
         more = [f"and {len(problems) - _SHOWN} more; --json lists all"] if len(problems) > _SHOWN else []
-        click.echo("\n".join([f"{read.path}: {num_images} of {total} images differ.", *lines, *more]))
+        differ = f"{num_images} of {counted(total, 'image')} {'differs' if num_images == 1 else 'differ'}"
+        click.echo("\n".join([f"{read.path}: {differ}.", *lines, *more]))
     else:
-        click.echo(f"{read.path}: all {total} annotations are the same when made again.")
+        click.echo(f"{read.path}: {counted(total, 'annotation')} made again, all the same.")
     if problems:
         ctx.exit(1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_manifests.errors import DataError, list_some
+from data_manifests.errors import DataError, counted, list_some
 from data_manifests.image_io import list_pictures
 from data_manifests.label_space import Encoding, LabelSpace
 
@@ -94,9 +94,9 @@ def pair_by_key(
     by_mask = _by_key(masks, mask_key)
     problems = []
     if lonely := sorted(str(by_image[k]) for k in by_image.keys() - by_mask.keys()):
-        problems.append(f"{len(lonely)} images without a mask: {list_some(lonely)}.")
+        problems.append(f"{counted(len(lonely), 'image')} without a mask: {list_some(lonely)}.")
     if lonely := sorted(str(by_mask[k]) for k in by_mask.keys() - by_image.keys()):
-        problems.append(f"{len(lonely)} masks without an image: {list_some(lonely)}.")
+        problems.append(f"{counted(len(lonely), 'mask')} without an image: {list_some(lonely)}.")
     if problems:
         raise DataError(" ".join(problems) + " Add the missing files or remove the lonely ones.")
     return [(key, by_image[key], by_mask[key]) for key in sorted(by_image)]

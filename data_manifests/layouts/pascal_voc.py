@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_manifests.class_tables import known_label_space
-from data_manifests.errors import DataError, list_some
+from data_manifests.errors import DataError, counted, list_some
 from data_manifests.image_io import IMAGE_SUFFIXES, list_pictures
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
@@ -38,8 +38,9 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     splits = _read_split_lists(devkit) or dict.fromkeys(masks, "train")
     if missing := sorted(i for i in splits if i not in images or i not in masks):
         raise DataError(
-            f"{devkit}: {len(missing)} images without a picture in JPEGImages or a mask in SegmentationClass(Aug): "
-            f"{list_some(missing)}. Add the files, or remove the names from ImageSets/Segmentation."
+            f"{devkit}: {counted(len(missing), 'image')} without a picture in JPEGImages or a mask in "
+            f"SegmentationClass(Aug): {list_some(missing)}. Add the files, or remove the names from "
+            "ImageSets/Segmentation."
         )
     instances = {p.stem: p for p in list_pictures(devkit / "SegmentationObject", (".png",))}
     items = []
@@ -48,7 +49,7 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     notes = []
     if unlisted := sorted(masks.keys() - splits.keys()):
         notes.append(
-            f"{len(unlisted)} masks stand in no list of ImageSets/Segmentation and are left out: "
+            f"{counted(len(unlisted), 'mask')} left out, in no list of ImageSets/Segmentation: "
             f"{list_some(unlisted)}. To train on them, "
             "name them in ImageSets/Segmentation/train_aug.txt (10,582 images with SBD's masks)."
         )

@@ -214,7 +214,7 @@
     near.disconnect();
     state.visible = ordered(data.pictures.filter(matches));
     grid.replaceChildren(...state.visible.map(card));
-    byId("viewer-count").textContent = `${state.visible.length} of ${data.pictures.length} images`;
+    byId("viewer-count").textContent = `${state.visible.length} of ${data.pictures.length} image${data.pictures.length === 1 ? "" : "s"}`;
     sync();
   }
 

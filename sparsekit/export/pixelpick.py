@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests import ManifestRow
+from data_manifests.errors import counted
 from data_manifests.row_files import read_row_annotation
 from sparsekit.export.job import ExportJob
 from sparsekit.export.label_maps import Places, write_label_maps
@@ -20,7 +21,7 @@ def losses(job: ExportJob) -> list[str]:
     if job.census is None:
         return ["without marks nothing tells strokes from clicks, so each labelled pixel would become a point"]
     other = {kind: n for kind, n in sorted(job.census.kinds.items()) if kind != "click"}
-    return [f"{n} marks of kind {kind} would fall into separate pixels" for kind, n in other.items()]
+    return [f"{counted(n, 'mark')} of kind {kind} would fall into separate pixels" for kind, n in other.items()]
 
 
 def write(job: ExportJob) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import Mark
+from data_manifests.errors import counted
 from data_manifests.image_io import encode_image
 from sparsekit.annotated import AnnotatedImage
 from sparsekit.errors import AnnotationError
@@ -24,7 +25,7 @@ def losses(job: ExportJob) -> list[str]:
     """The HDF5 file holds strokes alone."""
     kinds = job.census.kinds if job.census else {}
     return [
-        f"{n} marks of kind {kind} would be in the PNG only, not in the HDF5 file"
+        f"{counted(n, 'mark')} of kind {kind} would be in the PNG only, not in the HDF5 file"
         for kind, n in sorted(kinds.items())
         if kind != "stroke"
     ]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_manifests import Mark
+from data_manifests.errors import counted
 
 XY = tuple[float, float]
 
@@ -78,9 +79,9 @@ def make_mark(kind: str, class_id: int, pixels: Sequence[tuple[int, int]], width
     if least is None:
         raise ValueError(f"unknown kind of mark '{kind}'")
     if len(pixels) < least or (kind in ("click", "box") and len(pixels) > least):
-        raise ValueError(f"a {kind} cannot have {len(pixels)} points")
+        raise ValueError(f"a {kind} cannot have {counted(len(pixels), 'point')}")
     if kind == "stroke" and (len(widths) != len(pixels) or min(widths) < 1):
-        raise ValueError(f"a stroke of {len(pixels)} points cannot have the widths {list(widths)}")
+        raise ValueError(f"a stroke of {counted(len(pixels), 'point')} cannot have the widths {list(widths)}")
     row, col = pixels[0]
     return Mark(kind, class_id, row, col, () if kind == "click" else tuple(pixels), tuple(widths))
 

@@ -7,6 +7,7 @@ import zipfile
 from xml.etree import ElementTree
 
 from data_manifests import Mark
+from data_manifests.errors import counted
 from sparsekit.annotated import AnnotatedImage
 from sparsekit.export.job import ExportJob
 from sparsekit.export.label_maps import Places, write_label_maps
@@ -31,11 +32,11 @@ def losses(job: ExportJob) -> list[str]:
     if not _is_voc(job) or job.census is None:
         return []
     kinds, widths = job.census.kinds, job.census.stroke_widths
-    lost = [f"{n} marks of kind {kind} would be left out" for kind, n in kinds.items() if kind not in _KINDS]
+    lost = [f"{counted(n, 'mark')} of kind {kind} would be left out" for kind, n in kinds.items() if kind not in _KINDS]
     if both := min(kinds["click"], kinds["stroke"]):
         lost.append(f"the reader takes either clicks or strokes, never both, so at least {both} of them go unread")
     if other := kinds["stroke"] - widths[READER_WIDTH]:
-        lost.append(f"the width of {other} strokes: the reader draws each {READER_WIDTH} pixels wide")
+        lost.append(f"the width of {counted(other, 'stroke')}: the reader draws each {READER_WIDTH} pixels wide")
     return lost
 
 

@@ -20,7 +20,7 @@ FAR = 10**12
         ("stroke,0,1,1,,,1 1;2 2", "is a stroke of 2 points and 0 widths"),
         ("stroke,0,1,1,0,,1 1;2 2", "is a stroke 0 to 0 pixels wide"),
         (f"stroke,0,1,1,{FAR},,1 1;2 2", f"is a stroke {FAR} to {FAR} pixels wide"),
-        ("box,0,1,1,,,1 1", "is a box of 1 points"),
+        ("box,0,1,1,,,1 1", "is a box of 1 point"),
         ("box,0,4,4,,,4 4;1 1", "is a box whose first corner is not the upper left one"),
         ("polygon,0,1,1,,,", "is a polygon of 0 points"),
         ("star,0,1,1,,,", "is of the unknown kind 'star'"),

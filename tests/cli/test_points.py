@@ -201,7 +201,7 @@ def bare(root):
 @pytest.mark.parametrize(
     ("spoil", "messages"),
     [
-        (lonely_image, ["1 images without a mask", "c.png"]),
+        (lonely_image, ["1 image without a mask", "c.png"]),
         (lonely_mask, ["12 masks without an image", "c09.png", "and 2 more"]),
         (colour_coded, ["a.png", "RGB", "colour-coded"]),
         (wrong_size, ["a.png", "4x5", "8x10"]),

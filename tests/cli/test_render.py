@@ -78,7 +78,7 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
         (["--sheet", "4"], 2, "expected rows and columns such as 4x3, got '4'"),
         (["--sheet", "0x2"], 2, "expected rows and columns such as 4x3, got '0x2'"),
         (["--dot-size", "0"], 2, "0 is not in the range x>=1"),
-        (["--caption", "one", "--caption", "two"], 2, "one caption for each of 1 manifests, got 2"),
+        (["--caption", "one", "--caption", "two"], 2, "Expected 1 caption, one for each manifest, got 2"),
         (["--sheet", "1x90", "--max-width", "100"], 2, "Give a larger --max-width"),
         (["--format", "gif"], 2, "'gif' is not one of 'png', 'pdf'"),
         (["--image", "nothing"], 1, "Error: {manifest}: no image 'nothing'. There are: image_0, image_1."),

@@ -70,7 +70,7 @@ def test_report(town: Path, tmp_path: Path) -> None:
         == f"Error: {tmp_path}/index.html: is there already. Give --overwrite to replace it, or another --out.\n"
     )
     code, out, _ = run("report", town / "seg", *command[3:], "--overwrite", "--image", "a01")
-    assert code == 0 and "  1 images" in out
+    assert code == 0 and "  1 image," in out
 
 
 def test_report_counts_its_pictures_and_figures(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ class TestPairing:
         with pytest.raises(DataError) as caught:
             open_dataset(tmp_path)
         message = str(caught.value)
-        assert "1 images without a mask" in message and "lonely.png" in message
+        assert "1 image without a mask" in message and "lonely.png" in message
         assert "12 masks without an image" in message and "extra_09.png and 2 more" in message
         assert "extra_10" not in message and "Add the missing files or remove the lonely ones" in message
 
@@ -231,7 +231,7 @@ class TestPascalVoc:
     def test_masks_in_no_list_are_named_not_used(self, tmp_path):
         dataset = open_dataset(mini.make_voc(tmp_path, augmented=True))
         assert ids_of(dataset) == [("2007_000001", "train"), ("2007_000002", "val")]
-        assert len(dataset.notes) == 1 and "1 masks stand in no list" in dataset.notes[0]
+        assert len(dataset.notes) == 1 and "1 mask left out, in no list" in dataset.notes[0]
         assert "2008_000003" in dataset.notes[0] and "train_aug.txt" in dataset.notes[0]
         assert dataset.items[0].mask_path.parent.name == "SegmentationClassAug"
         assert dataset.items[1].mask_path.parent.name == "SegmentationClass"
@@ -275,13 +275,13 @@ class TestPascalVoc:
     def test_a_list_that_is_no_text(self, tmp_path):
         mini.make_voc(tmp_path)
         (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(DataError, match="1 images without a picture"):
+        with pytest.raises(DataError, match="1 image without a picture"):
             open_dataset(tmp_path)
 
     def test_a_listed_image_without_files(self, tmp_path):
         mini.make_voc(tmp_path)
         (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_text("2007_000001\n2007_000009\n")
-        with pytest.raises(DataError, match=r"1 images without a picture in JPEGImages or a mask.*2007_000009"):
+        with pytest.raises(DataError, match=r"1 image without a picture in JPEGImages or a mask.*2007_000009"):
             open_dataset(tmp_path)
 
     @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2012"])

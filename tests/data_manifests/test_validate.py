@@ -84,7 +84,7 @@ class TestRows:
     def test_an_annotation_outside_of_the_folder(self, manifest, path):
         missing, outside = problems_of(change_row(manifest, "image_0", annotation=path))
         assert missing[:2] == ("missing", "image_0") and outside[:2] == ("outside", "")
-        assert outside[2] == f"1 annotations lie outside of the manifest's folder, as in subsets: {path}"
+        assert outside[2] == f"1 annotation lies outside of the manifest's folder, as in subsets: {path}"
 
 
 class TestFiles:
@@ -228,7 +228,7 @@ class TestMarks:
         assert [(image_id, message) for _, image_id, message in problems_of(manifest)] == [
             ("image_0", "marks 2 lie outside of the image"),
             ("image_0", "marks 3 have a class outside 0..2"),
-            ("nobody", "1 marks of an image that the manifest does not have"),
+            ("nobody", "1 mark of an image that the manifest does not have"),
             ("image_0", "marks stand in several places; those of an image must follow one another"),
             ("image_1", "no marks, but 2 labelled pixels"),
         ]

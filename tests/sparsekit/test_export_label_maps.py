@@ -308,7 +308,7 @@ def test_split_and_unknown_names(tmp_path: Path) -> None:
     raises: list[tuple[Callable[[], object], type[Exception], str]] = [
         (lambda: export_manifest(manifest, "mmseg", tmp_path / "x", split="nowhere"), Exception, "has no rows"),
         (lambda: export_manifest(manifest, "word", tmp_path / "x"), ValueError, "Choose from: agmm"),
-        (lambda: export_manifest(manifest, "hf", tmp_path / "x", split="val"), Exception, "none of the 1 rows"),
+        (lambda: export_manifest(manifest, "hf", tmp_path / "x", split="val"), Exception, "1 row of split 'val', none"),
     ]
     for call, kind, message in raises:
         with pytest.raises(kind, match=message):

@@ -308,7 +308,7 @@ def test_settings_are_checked(changes: dict[str, object], message: str) -> None:
 
 
 def test_captions_must_match(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="one caption for each of 1 manifests, got 2"):
+    with pytest.raises(ValueError, match="Expected 1 caption, one for each manifest, got 2"):
         plan_figures([tiny_manifest(tmp_path)], tmp_path / "f", FigureSettings(captions=("a", "b")))
 
 

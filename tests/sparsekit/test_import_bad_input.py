@@ -157,7 +157,7 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1], [2, 2]],
                                      "description": "widths 1;1;1"}]), "a stroke of 2 points cannot have the widths"),
     ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1]],
-                                     "description": "width 0"}]), "a stroke of 1 points cannot have the widths"),
+                                     "description": "width 0"}]), "a stroke of 1 point cannot have the widths"),
     ("coco", edit_coco("category_id", 77), "not a list of masks: 77 is missing"),
     ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3, 1]]), "the segmentation is a polygon"),
     ("coco", edit_coco("segmentation", {"size": [HUGE, HUGE], "counts": [1]}), "a mask is .1000000000, 1000000000."),

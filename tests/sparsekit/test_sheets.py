@@ -82,7 +82,7 @@ def test_shrink_averages_areas() -> None:
 
 
 def test_no_room_says_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r"max_width of 100 leaves \d pixels for each of 20 pictures .* --max-width"):
+    with pytest.raises(ValueError, match=r"max_width of 100 leaves 1 pixel for each of 20 pictures .* --max-width"):
         Grid(1, 10, 2, 100).panel_width(500)
 
 
