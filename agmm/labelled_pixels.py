@@ -45,8 +45,8 @@ class LabelledPixels:
 def find_labelled(target: Tensor, valid: Tensor, *, num_classes: int, ignore_index: int = 255) -> LabelledPixels:
     """Find the labelled pixels of a batch.
 
-    On CUDA this is the step's only wait for the device: the number of labelled pixels is read first, which waits for
-    the queue to empty, then the pairs, at once.
+    On CUDA the step waits for the device here: the number of labelled pixels is read first, which waits for the queue
+    to empty, then the pairs, at once.
 
     Args:
         target: Class ids, int64, shape (N, H, W); ``ignore_index`` where there is no label.
@@ -80,11 +80,24 @@ def find_labelled(target: Tensor, valid: Tensor, *, num_classes: int, ignore_ind
         pair_image,
         pair_class,
         pair_pixels=counts,
-        pair_classes=torch.bincount(pair_image, minlength=target.shape[0])[pair_image],
+        pair_classes=count_each(pair_image, target.shape[0])[pair_image],
         pairs_per_image=pairs_per_image,
         num_comparisons=sum(count * per_image[n] for n, count in zip(images, pixels, strict=True)),
         target_size=(target.shape[1], target.shape[2]),
     )
+
+
+def count_each(values: Tensor, num_values: int) -> Tensor:
+    """How often 0, 1, ... occur; unlike ``torch.bincount`` without waiting for the device.
+
+    Args:
+        values: int64, shape (n,), below ``num_values``.
+        num_values: How many to count.
+
+    Returns:
+        int64, shape (num_values,).
+    """
+    return values.new_zeros(num_values).index_add_(0, values, torch.ones_like(values))
 
 
 def with_classes_of_batch(labelled: LabelledPixels) -> LabelledPixels:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agmm.bilinear import resize_map
 from agmm.distances import Distance
-from agmm.labelled_pixels import LabelledPixels, find_labelled
+from agmm.labelled_pixels import LabelledPixels, count_each, find_labelled
 from agmm.mixture import EPSILON, Mixture, MixtureOptions, fit_mixture
 from agmm.pixel_terms import pixel_terms
 
@@ -217,7 +217,7 @@ class AGMMLoss(nn.Module):
 def _comparisons(labelled: LabelledPixels) -> tuple[Tensor, Tensor]:
     """Each labelled pixel beside each pair of its image: both indices, shape (num_comparisons,)."""
     device = labelled.row.device
-    per_image = torch.bincount(labelled.pair_image, minlength=len(labelled.pairs_per_image))
+    per_image = count_each(labelled.pair_image, len(labelled.pairs_per_image))
     first_pair = per_image.cumsum(0) - per_image
     repeats = per_image[labelled.image]
     pixel = torch.repeat_interleave(
@@ -233,7 +233,7 @@ def _absent_classes(labelled: LabelledPixels, logits: Tensor, image_classes: Ten
     here = torch.zeros(logits.shape[:2], dtype=torch.bool, device=logits.device)
     here[labelled.pair_image, labelled.pair_class] = True
     absent = ~(here | image_classes) if image_classes is not None else ~here & here.any(1, keepdim=True)
-    return [of_image.nonzero()[:, 0] for of_image in absent]
+    return list(torch.split(absent.nonzero()[:, 1], absent.sum(1).tolist()))
 
 
 def _check_shapes(

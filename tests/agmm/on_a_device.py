@@ -1,0 +1,111 @@
+"""Run by test_other_device.py in a process of its own: all that agmm computes, on a device that is not the CPU.
+
+Usage: python -m tests.agmm.on_a_device MANIFEST OUT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+SETTINGS: dict[str, Any] = {
+    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "decoder_channels": 32, "crop_size": [48, 48],
+    "batch_size": 2, "accumulate": 2, "epochs": 2, "clip_norm": 1.0, "ema_decay": 0.5, "gmm_images": 1, "workers": 0,
+}  # fmt: skip
+
+#: Trainings that between them take every path through the loss, and both decoders.
+TRAININGS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "released": {"preset": "released", "optimizer": "sgd"},
+    "batch": {
+        "loss": {"self_target": "responsibility", "prototypes": "batch", "classes": "batch", "absence_weight": 1.0}
+    },
+    "fused": {"encoder": "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "supervision": "full", "ema_decay": 0.0},
+}
+
+
+def run_everything(manifest_path: Path, out: Path, device: torch.device) -> None:
+    """Train, resume, train in stages, evaluate by every protocol, predict, and do what figures need."""
+    # Not above: modules look up torch.inference_mode as they are imported, and a pretended device replaces it.
+    from agmm.config import TrainConfig
+    from agmm.evaluate_run import evaluate_run
+    from agmm.given_files import find_pictures
+    from agmm.inference import PROTOCOL_NAMES, Protocol
+    from agmm.predict import predict_pictures
+    from agmm.report.predictions import predict_rows
+    from agmm.report.runs import read_runs
+    from agmm.report.tsne import sample_pixels
+    from agmm.stages import run_stages
+    from agmm.train import train_network
+    from data_manifests import read_manifest
+
+    manifest = read_manifest(manifest_path)
+    rows = manifest.rows_of("train")[:1]
+    with ExitStack() as patched:
+        for module in ("agmm.distributed", "agmm.predict"):
+            patched.enter_context(patch(f"{module}.choose_device", lambda name: device))
+        for name, changes in TRAININGS.items():
+            config = TrainConfig.from_dict(SETTINGS | changes)
+            train_network(manifest, replace(config, epochs=1), out / name, quiet=True)
+            train_network(manifest, config, out / name, resume=True, quiet=True)
+        short = TrainConfig.from_dict(SETTINGS | {"epochs": 1})
+        scales = Protocol("multi-scale", scales=(0.5, 1.0))
+        run_stages(manifest, short, out / "stages", protocol=scales, soft=True, start="warm", quiet=True)
+        for protocol in PROTOCOL_NAMES:
+            tile_size = None if protocol == "whole" else 40
+            evaluate_run(
+                out / "paper", manifest, split="train", protocol=protocol, tile_size=tile_size, boundary=True, gmm=True,
+                limit=1,
+            )  # fmt: skip
+        pictures = find_pictures([manifest_path.parent / "images"], out / "predicted")
+        predict_pictures(
+            out / "paper", pictures, out / "predicted", overlays=True, probabilities=True, gmm_manifest=manifest
+        )
+        pixels = {row.image_id: places for row, places in sample_pixels(manifest, rows)[0]}
+        ((prediction,),) = (
+            row.predictions for row in predict_rows(read_runs([out / "paper"]), manifest, rows, device, pixels=pixels)
+        )
+        np.save(out / "features.npy", prediction.features)  # type: ignore[union-attr, arg-type]
+
+
+def count_waits(device: torch.device) -> dict[str, int]:
+    """How often one step of the loss, forward and backward, waits for the device, by loss."""
+    from agmm.losses import AGMMLoss
+    from tests.agmm.pretended_device import waits
+
+    target = torch.full((3, 32, 32), 255)
+    target[0, 3, 4:9] = torch.arange(5)
+    target[1, 20, 20] = 2
+    target, valid = target.to(device), torch.ones(3, 32, 32, dtype=torch.bool).to(device)
+    counts = {}
+    for name, loss in {
+        "paper": AGMMLoss("paper"),
+        "released": AGMMLoss("released"),
+        "batch": AGMMLoss("paper", prototypes="batch", classes="batch"),
+    }.items():
+        features = torch.rand(3, 8, 8, 8).to(device).requires_grad_()
+        logits = torch.randn(3, 5, 32, 32).to(device).requires_grad_()
+        for _ in range(2):  # the first step makes what later ones find in caches
+            waits.clear()
+            total, _ = loss(features, logits, target, valid)
+            total.backward()
+        counts[name] = waits.total()
+    return counts
+
+
+if __name__ == "__main__":
+    from tests.agmm.pretended_device import pretend
+
+    torch.set_num_threads(1)
+    manifest, out = map(Path, sys.argv[1:])
+    device = pretend()
+    run_everything(manifest, out, device)
+    (out / "waits.json").write_text(json.dumps(count_waits(device)))
