@@ -187,9 +187,9 @@ def check_per_cents(name: str, shares: tuple[float, ...]) -> None:
     Raises:
         ValueError: If there is none, one occurs twice, or one is not 0.01, 0.02, ... or 1.
     """
-    per_cents = [round(100 * share) for share in shares]
-    for share, per_cent in zip(shares, per_cents, strict=True):
-        if not 1 <= per_cent <= 100 or abs(share - per_cent / 100) > 1e-9:
+    for share in shares:
+        if not 0.01 <= share <= 1 or abs(share - round(100 * share) / 100) > 1e-9:
             raise ValueError(f"A {name} must lie between 0.01 and 1, in steps of 0.01, got {share}.")
+    per_cents = [round(100 * share) for share in shares]
     if not per_cents or len(set(per_cents)) != len(per_cents):
         raise ValueError(f"Give one {name} or several different ones, got {', '.join(map(str, shares)) or 'none'}.")

@@ -49,12 +49,11 @@ class ScribbleSettings:
     def __post_init__(self) -> None:
         if self.per not in get_args(ScribbleUnit):
             raise ValueError(f"Unknown unit '{self.per}'. Choose from: {', '.join(get_args(ScribbleUnit))}.")
-        for name in ("strokes", "width", "min_area"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name, highest in (("wobble", 2), ("tolerance", 10)):
-            if not 0 <= getattr(self, name) <= highest:
-                raise ValueError(f"{name} must lie between 0 and {highest}, got {getattr(self, name)}.")
+        if self.min_area < 1:
+            raise ValueError(f"min_area must be at least 1, got {self.min_area}.")
+        for name, lowest, highest in (("strokes", 1, 99), ("width", 1, 99), ("wobble", 0, 2), ("tolerance", 0, 10)):
+            if not lowest <= getattr(self, name) <= highest:
+                raise ValueError(f"{name} must lie between {lowest} and {highest}, got {getattr(self, name)}.")
 
 
 #: Length and settings fitted to human scribbles; how, is in docs/annotations.md.

@@ -24,6 +24,8 @@ from sparsekit.scribbles import ScribbleSettings
 
 S = TypeVar("S")
 
+_IN_WORDS = {int: "a whole number", float: "a number", str: "a word"}
+
 #: Settings that say which images are annotated, not how.
 _NOT_THE_ANNOTATORS = ("seed", "splits", HISTORY)
 
@@ -105,7 +107,9 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
     try:
         annotator = _ANNOTATORS[command](recorded)
         ((_, again),) = annotator.variants()
-    except (KeyError, TypeError, ValueError) as error:
+        if "seed" in settings:
+            _recorded(settings, "seed", 0)
+    except ValueError as error:
         raise AnnotationError(f"The settings {recorded} of '{command}' cannot be understood ({error}).") from error
     # Settings that are newer than the manifest have defaults that change nothing.
     if not recorded.items() <= (again := json.loads(json.dumps(again))).items():
@@ -118,16 +122,16 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
 
 def _clicks(recorded: dict[str, Any]) -> Annotator:
     settings = _recorded_fields(ClickSettings, recorded)
-    return ClickAnnotator((recorded[settings.budget_name],), settings)
+    return ClickAnnotator((_recorded(recorded, settings.budget_name, 1),), settings)
 
 
 def _scribbles(recorded: dict[str, Any]) -> Annotator:
-    return ScribbleAnnotator((recorded["length"],), _recorded_fields(ScribbleSettings, recorded))
+    return ScribbleAnnotator((_recorded(recorded, "length", 1.0),), _recorded_fields(ScribbleSettings, recorded))
 
 
 def _region_marks(recorded: dict[str, Any]) -> Annotator:
     settings = _recorded_fields(RegionMarkSettings, recorded)
-    return RegionMarkAnnotator(settings, (recorded["share"],) if settings.kind == "block" else ())
+    return RegionMarkAnnotator(settings, (_recorded(recorded, "share", 1.0),) if settings.kind == "block" else ())
 
 
 #: Command -> the annotator of what it recorded.
@@ -140,7 +144,16 @@ _ANNOTATORS: dict[str, Callable[[dict[str, Any]], Annotator]] = {
 
 def _recorded_fields(kind: type[S], recorded: dict[str, Any]) -> S:
     """Settings of this kind as they were recorded; those that were not have their defaults."""
-    return kind(**{f.name: recorded[f.name] for f in fields(kind) if f.name in recorded})  # type: ignore[arg-type]
+    named = fields(kind)  # type: ignore[arg-type]
+    return kind(**{f.name: _recorded(recorded, f.name, f.default) for f in named if f.name in recorded})
+
+
+def _recorded(recorded: dict[str, Any], name: str, example: object) -> Any:
+    """A setting as it was recorded, which must be of the type of the example: anybody may have edited the file."""
+    value = recorded.get(name)
+    if type(value) is not type(example) and not (type(example) is float and type(value) is int):
+        raise ValueError(f"{name} must be {_IN_WORDS[type(example)]}, got {value!r}")
+    return value
 
 
 def _tasks(

@@ -181,8 +181,8 @@ GOLDEN = [
     ("wrong", "message"),
     [
         ({"per": "object"}, "Unknown unit 'object'. Choose from: region, instance, class"),
-        ({"width": 0}, "width must be at least 1, got 0"),
-        ({"strokes": 0}, "strokes must be at least 1"),
+        ({"width": 100}, "width must lie between 1 and 99, got 100"),
+        ({"strokes": 0}, "strokes must lie between 1 and 99"),
         ({"min_area": -1}, "min_area must be at least 1"),
         ({"wobble": 3.0}, "wobble must lie between 0 and 2"),
         ({"tolerance": -0.1}, "tolerance must lie between 0 and 10"),

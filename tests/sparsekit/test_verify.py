@@ -196,6 +196,34 @@ class TestSettings:
         with pytest.raises(AnnotationError, match=message):
             annotator_from_settings(command, settings)
 
+    @pytest.mark.parametrize("value", [5.0, -3, "5", None, True, [5], {}, 1e300, float("nan"), float("inf"), 10**400])
+    @pytest.mark.parametrize(
+        ("command", "arguments", "names"),
+        [
+            ("points", ("--clicks", 5), ("clicks_per_image", "margin", "jitter", "min_distance", "wrong", "strategy")),
+            ("scribbles", (), ("length", "per", "strokes", "width", "wobble", "tolerance")),
+            ("marks", ("--kind", "block", "--share", 0.5), ("share", "kind", "per")),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_edited_settings_are_one_error(self, street, tmp_path, command, arguments, names, value):
+        made = annotate(street, tmp_path / "sparse", *arguments, command=command)
+        path = made.path.with_suffix(".json")
+        info = json.loads(path.read_text())
+        for name in names:
+            if (name, value) in (("clicks_per_image", 10**400), ("tolerance", 5.0)):
+                continue  # as good as any other
+            path.write_text(json.dumps({**info, "settings": {**info["settings"], name: value}}))
+            result = sparsekit("verify", made.path)
+            assert result.exit_code == 1 and isinstance(result.exception, SystemExit), name
+            assert result.stdout == "" and len(result.stderr.splitlines()) == 1, name
+            assert "cannot be understood" in result.stderr and name in result.stderr, name
+
+    @pytest.mark.parametrize("seed", [3.0, "3", None, True, [3]])
+    def test_a_seed_is_a_whole_number(self, seed):
+        with pytest.raises(AnnotationError, match="seed must be a whole number, got"):
+            annotator_from_settings("points", {"seed": seed, "clicks_per_image": 5})
+
 
 class TestCommand:
     def test_green_and_red(self, made):
