@@ -11,6 +11,7 @@ try:
 except ImportError:  # Windows: nothing is locked
     fcntl = None  # type: ignore[assignment]
 
+from data_manifests.errors import DataError
 from data_manifests.paths import is_remote
 
 # A folder can be made and taken away by others while it is opened.
@@ -39,6 +40,17 @@ class FolderLock:
         self._folder = folder
         self._made: list[Path] = []
         self._descriptor: int | None = None
+
+    def acquire(self, result: Path) -> None:
+        """Take the lock, or say that the result which is made in the folder is another process's.
+
+        Raises:
+            DataError: If another process holds the lock.
+        """
+        if not self.try_acquire():
+            raise DataError(
+                f"{result}: another process is at work on it. Wait until that ends, or give another folder."
+            )
 
     def try_acquire(self) -> bool:
         """Take the lock, unless another process holds it; on object stores, which have none, it is always free."""

@@ -141,7 +141,7 @@ class OutputFolder:
         """Find out what is there already: a whole result, a part of one, or something that is in the way."""
         run = self._partial / _RUN
         if (claimed := self._partial / _CLAIMED).is_file():
-            self._acquire()  # or else its process is still at work
+            self._lock.acquire(self._partial)  # or else its process is still at work
             claimed.rename(run)
         if (self.folder / "manifest.csv").is_file():
             if not overwrite:
@@ -173,13 +173,7 @@ class OutputFolder:
         """Keep other processes off, unless they are shards, which share the folder."""
         self.release()
         if self._shard[1] == 1:
-            self._acquire()
-
-    def _acquire(self) -> None:
-        if not self._lock.try_acquire():
-            raise AnnotationError(
-                f"{self._partial}: another process is at work on it. Wait until that ends, or give another --out."
-            )
+            self._lock.acquire(self._partial)
 
     def release(self) -> None:
         """Let other processes have the folder."""

@@ -78,9 +78,9 @@ def synthesize(
         A summary for each variant.
 
     Raises:
-        AnnotationError: If a folder is in the way, another process is at work on it, or a mask and its picture differ
-            in size.
-        DataError: If a picture or mask cannot be used. What was finished is kept; the same call goes on from there.
+        AnnotationError: If a folder is in the way, or a mask and its picture differ in size.
+        DataError: If another process is at work on a folder, or a picture or mask cannot be used. What was finished is
+            kept; the same call goes on from there.
         ValueError: If a split is not of this dataset, or the shard is not between 1 and the number of shards.
     """
     if not 1 <= shard[0] <= shard[1]:

@@ -92,16 +92,14 @@ def write_demo_data(
         Number of images of each split.
 
     Raises:
-        AnnotationError: If the folder holds scenes and ``overwrite`` is not given, if it holds something else than
-            scenes drawn here, or if another process is at work on it.
+        AnnotationError: If the folder holds scenes and ``overwrite`` is not given, or something else than scenes drawn
+            here.
+        DataError: If another process is at work on it.
     """
     _check_place(out_dir, overwrite)
     partial = out_dir / PARTIAL
     lock = FolderLock(partial)
-    if not lock.try_acquire():
-        raise AnnotationError(
-            f"{out_dir}: another process is at work on it. Wait until that ends, or give another folder."
-        )
+    lock.acquire(out_dir)
     try:
         _check_place(out_dir, overwrite)  # again, as the other process may have just ended
         note = {"tool": "sparsekit demo-data", "tool_version": __version__, **vars(settings)}

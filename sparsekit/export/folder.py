@@ -23,16 +23,13 @@ def whole_folder(folder: Path, is_ours: Callable[[Path], bool], *, overwrite: bo
         overwrite: Whether the user wants it replaced.
 
     Raises:
-        AnnotationError: If something is in the place that is not ours, or is to be kept, or another process is making
-            the same folder.
+        AnnotationError: If something is in the place that is not ours, or is to be kept.
+        DataError: If another process is making the same folder.
     """
     _check_place(folder, is_ours, overwrite)
     partial = partial_dir(folder)
     lock = FolderLock(partial)
-    if not lock.try_acquire():
-        raise AnnotationError(
-            f"{folder}: another process is at work on it. Wait until that ends, or give another --out."
-        )
+    lock.acquire(folder)
     try:
         _check_place(folder, is_ours, overwrite)  # again, as the other process may have just ended
         for path in partial.iterdir():  # left by a run that was killed

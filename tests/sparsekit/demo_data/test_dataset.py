@@ -185,7 +185,7 @@ def test_a_second_process_is_kept_off_and_does_not_say_that_all_is_there(tmp_pat
 
     def meanwhile():
         for overwrite in (False, True):
-            with pytest.raises(AnnotationError) as caught:
+            with pytest.raises(DataError) as caught:
                 write_demo_data(tmp_path / "town", TINY, overwrite=overwrite)
             errors.append(str(caught.value))
 
