@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,37 @@ LAYOUTS = (
 )  # fmt: skip
 
 
+#: Widest dot or stroke, in pixels: far beyond any of use, and far from what would fill the memory.
+WIDEST_MARK = 1000
+
+
+class FloatRange(click.FloatRange):
+    """A range of numbers, in which "nan" is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See ``click.ParamType``."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 class ShardType(click.ParamType[tuple[int, int]]):
     """Reads ``3/16`` as (3, 16)."""
 
     name = "i/n"
+    most = 100_000  # each part looks for the journals of all
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """See ``click.ParamType``."""
         try:
             number, count = (int(part) for part in value.split("/"))
-            if 1 <= number <= count:
+            if 1 <= number <= count <= self.most:
                 return number, count
         except ValueError:
             pass
-        self.fail(f"{value!r} is not of the form i/n such as 3/16; parts count from 1.", param, ctx)
+        expected = f"the form i/n such as 3/16; parts count from 1 to {self.most} at most"
+        self.fail(f"{value!r} is not of {expected}.", param, ctx)
 
 
 class PathType(click.Path):
@@ -67,7 +85,12 @@ seed_option = click.option(
 )
 split_option = click.option("--split", help="Only this split.")
 workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; the result is the same."
+    "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, help="Processes; the result is the same."
+)
+dot_size_option = click.option(
+    "--dot-size",
+    type=click.IntRange(1, WIDEST_MARK),
+    help="Diameter of a click, in pixels of the full picture.  [default: 2 % of the picture's longer side]",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace results that are already there.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -20,7 +20,7 @@ def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for f in reversed(fields(CostModel)):
         default = known if f.default is None else f"{f.default:g}"
         text = f"Seconds {f.metadata['help']}.  [default: {default}]"
-        command = click.option(f"--{f.name.replace('_', '-')}", type=click.FloatRange(min=0), help=text)(command)
+        command = click.option(f"--{f.name.replace('_', '-')}", type=options.FloatRange(min=0), help=text)(command)
     return command
 
 

@@ -13,7 +13,7 @@ from data_manifests.errors import counted
 
 
 def _width_and_height(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)[xX](\d+)", value)
+    match = re.fullmatch(r"(\d{1,99})[xX](\d{1,99})", value)
     if match is None:
         raise click.BadParameter(f"expected width and height such as 512x256, got '{value}'.")
     return int(match[1]), int(match[2])
@@ -35,7 +35,7 @@ def _width_and_height(context: click.Context, parameter: click.Parameter, value:
     default="512x256",
     show_default=True,
     callback=_width_and_height,
-    help="Size of the pictures in pixels.",
+    help="Size of the pictures in pixels, 4096x4096 at most.",
 )
 @options.seed_option
 @options.workers_option

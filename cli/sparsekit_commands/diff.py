@@ -16,7 +16,7 @@ from cli.reporting import echo_json
 @click.argument("second", type=options.PathType())
 @click.option(
     "--max-move",
-    type=click.FloatRange(min=0),
+    type=options.FloatRange(min=0),
     default=10.0,
     show_default=True,
     help="Up to this distance in pixels a lost and a new mark of one class count as one that moved.",

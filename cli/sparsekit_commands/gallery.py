@@ -31,16 +31,12 @@ from data_manifests.errors import counted
 )
 @click.option(
     "--thumbnail-size",
-    type=click.IntRange(min=16),
+    type=click.IntRange(16, 16383),  # what WebP can hold
     default=640,
     show_default=True,
     help="Longer side of the pictures in the page, in pixels.",
 )
-@click.option(
-    "--dot-size",
-    type=click.IntRange(min=1),
-    help="Diameter of a click, in pixels of the full picture.  [default: 2 % of the picture's longer side]",
-)
+@options.dot_size_option
 @options.overwrite_option
 def gallery(
     manifests: tuple[Path, ...],

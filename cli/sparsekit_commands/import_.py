@@ -22,7 +22,7 @@ FORMATS = ("tel", "urss", "agmm", "labelme", "cvat", "label-studio", "coco")
 @click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="The annotation folder to make.")
 @click.option(
     "--stroke-width",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, options.WIDEST_MARK),
     default=3,
     show_default=True,
     help="Width of strokes whose file says none, in pixels.",

@@ -21,7 +21,7 @@ from cli.synthesis import run_synthesis
 @click.option(
     "--share",
     "shares",
-    type=click.FloatRange(0.01, 1),
+    type=options.FloatRange(0.01, 1),
     multiple=True,
     help="Part of each region that a block covers; may be given several times, each becomes a folder.  "
     "[default: 0.1, 0.2 and 0.5]",

@@ -50,7 +50,7 @@ STRATEGIES = ("uniform", "class-balanced", "per-class", "per-instance", "center"
 )
 @click.option(
     "--wrong",
-    type=click.FloatRange(0, 1),
+    type=options.FloatRange(0, 1),
     default=0.0,
     show_default=True,
     help="Share of clicks with the label of another class of the image.",

@@ -15,9 +15,9 @@ from data_manifests.errors import counted
 def _rows_and_columns(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
     if value is None:
         return None
-    match = re.fullmatch(r"([1-9]\d*)[xX]([1-9]\d*)", value)
+    match = re.fullmatch(r"([1-9]\d?|100)[xX]([1-9]\d?|100)", value)
     if match is None:
-        raise click.BadParameter(f"expected rows and columns such as 4x3, got '{value}'.")
+        raise click.BadParameter(f"expected rows and columns such as 4x3, each at most 100, got '{value}'.")
     return int(match[1]), int(match[2])
 
 
@@ -31,15 +31,11 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
     show_default=True,
     help="Folder for the figures.",
 )
-@click.option(
-    "--dot-size",
-    type=click.IntRange(min=1),
-    help="Diameter of a click, in pixels of the full picture.  [default: 2 % of the picture's longer side]",
-)
+@options.dot_size_option
 @click.option("--full-mask", is_flag=True, help="Put the full mask beside the annotations.")
 @click.option(
     "--mask-opacity",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=options.FloatRange(min=0, max=1, min_open=True),
     default=1.0,
     show_default=True,
     help="Opacity of the full mask over the picture; 1 shows the mask alone.",
@@ -48,7 +44,7 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
     "--sheet",
     metavar="ROWSxCOLS",
     callback=_rows_and_columns,
-    help="Contact sheets of so many rows and columns, such as 4x3.",
+    help="Contact sheets of so many rows and columns, such as 4x3; 100 of each at most.",
 )
 @click.option("--names", is_flag=True, help="Write the image ids below the pictures.")
 @click.option(
@@ -59,7 +55,7 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
 )
 @click.option(
     "--max-width",
-    type=click.IntRange(min=8),
+    type=click.IntRange(8, 65535),
     default=2048,
     show_default=True,
     help="Widest figure in pixels; wider ones are made smaller after drawing.",

@@ -15,7 +15,7 @@ from cli.synthesis import run_synthesis
 @click.option(
     "--length",
     "shares",
-    type=click.FloatRange(0.01, 1),
+    type=options.FloatRange(0.01, 1),
     multiple=True,
     help="Part of each stroke's whole length; may be given several times, each becomes a folder.  [default: 0.8]",
 )
@@ -33,11 +33,11 @@ from cli.synthesis import run_synthesis
     type=click.IntRange(min=1),
     help="Regions of fewer pixels get no stroke, unless their class would have none.  [default: 50]",
 )
-@click.option("--wobble", type=click.FloatRange(0, 2), help="How unsteady the hand is.  [default: 1]")
+@click.option("--wobble", type=options.FloatRange(0, 2), help="How unsteady the hand is.  [default: 1]")
 @click.option(
     "--simplify",
     "tolerance",
-    type=click.FloatRange(0, 10),
+    type=options.FloatRange(0, 10),
     help="Leave out points that change a stroke by no more than this many pixels.  [default: 0.7]",
 )
 @click.option(

@@ -13,8 +13,8 @@ from cli.reporting import usage_errors
 @click.command()
 @options.manifest_argument
 @click.option("--out", "out_dir", type=options.PathType(), required=True, help="Folder of the new manifest.")
-@click.option("--val", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of images for val.")
-@click.option("--test", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of images for test.")
+@click.option("--val", type=options.FloatRange(0, 1), default=0.2, show_default=True, help="Share of images for val.")
+@click.option("--test", type=options.FloatRange(0, 1), default=0.0, show_default=True, help="Share of images for test.")
 @click.option(
     "--by",
     type=click.Choice(["image", "group", "class"]),

@@ -16,7 +16,7 @@ from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import encode_image, write_atomically
 from data_manifests.paths import remove_tree
 from data_manifests.version import __version__
-from sparsekit.demo_data.scene import SMALLEST, draw_scene
+from sparsekit.demo_data.scene import check_size, draw_scene
 from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
 
@@ -54,8 +54,7 @@ class DemoSettings:
     def __post_init__(self) -> None:
         if self.num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {self.num_images}.")
-        if min(self.width, self.height) < SMALLEST:
-            raise ValueError(f"size must be at least {SMALLEST}x{SMALLEST}, got {self.width}x{self.height}.")
+        check_size(self.width, self.height)
 
 
 def scene_name(number: int) -> tuple[str, str]:

@@ -17,8 +17,8 @@ from sparsekit.demo_data.light import draw_light
 from sparsekit.demo_data.placement import place_all
 from sparsekit.demo_data.shapes import ellipse
 
-#: Smallest side of a picture, in pixels.
-SMALLEST = 16
+#: Shortest and longest side of a picture, in pixels; the largest take minutes and gigabytes.
+SMALLEST, LARGEST = 16, 4096
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,18 @@ class Scene:
     instance_ids: NDArray[np.uint16]
 
 
+def check_size(width: int, height: int) -> None:
+    """Refuse pictures that are too small for a scene, or too large to be drawn.
+
+    Raises:
+        ValueError: If a side is below ``SMALLEST`` or above ``LARGEST``.
+    """
+    if not SMALLEST <= min(width, height) <= max(width, height) <= LARGEST:
+        raise ValueError(
+            f"size must be at least {SMALLEST}x{SMALLEST} and at most {LARGEST}x{LARGEST}, got {width}x{height}."
+        )
+
+
 def draw_scene(width: int, height: int, seed: int, image_id: str) -> Scene:
     """Draw a street scene; equal arguments give equal pixels on every machine, and any size shows the same scene.
 
@@ -46,10 +58,9 @@ def draw_scene(width: int, height: int, seed: int, image_id: str) -> Scene:
         image_id: Names the scene's own random stream.
 
     Raises:
-        ValueError: If a side is below ``SMALLEST``.
+        ValueError: If the picture is too small or too large; see ``check_size``.
     """
-    if min(width, height) < SMALLEST:
-        raise ValueError(f"size must be at least {SMALLEST}x{SMALLEST}, got {width}x{height}.")
+    check_size(width, height)
     dice = Dice(seed, image_id, "demo scene")
     light, street = draw_light(dice), draw_plan(dice)
     camera = Camera(

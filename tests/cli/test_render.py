@@ -75,9 +75,13 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--sheet", "4"], 2, "expected rows and columns such as 4x3, got '4'"),
-        (["--sheet", "0x2"], 2, "expected rows and columns such as 4x3, got '0x2'"),
-        (["--dot-size", "0"], 2, "0 is not in the range x>=1"),
+        (["--sheet", "4"], 2, "expected rows and columns such as 4x3, each at most 100, got '4'"),
+        (["--sheet", "0x2"], 2, "each at most 100, got '0x2'"),
+        (["--sheet", "101x2"], 2, "each at most 100, got '101x2'"),
+        (["--dot-size", "0"], 2, "0 is not in the range 1<=x<=1000"),
+        (["--dot-size", "1001"], 2, "1001 is not in the range 1<=x<=1000"),
+        (["--max-width", "65536"], 2, "65536 is not in the range 8<=x<=65535"),
+        (["--mask-opacity", "nan"], 2, "nan is not in the range 0<x<=1"),
         (["--caption", "one", "--caption", "two"], 2, "Expected 1 caption, one for each manifest, got 2"),
         (["--sheet", "1x90", "--max-width", "100"], 2, "Give a larger --max-width"),
         (["--format", "gif"], 2, "'gif' is not one of 'png', 'pdf'"),

@@ -1,0 +1,45 @@
+"""Numbers far beyond any of use, and "nan", are wrong usage: none fills the memory, hangs or is passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.sparsekit_cli import main
+
+_BILLION = str(10**9)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "allowed"),
+    [
+        ("render m --out o", "--dot-size", _BILLION, "1<=x<=1000"),
+        ("render m --out o", "--max-width", _BILLION, "8<=x<=65535"),
+        ("render m --out o", "--sheet", f"{_BILLION}x1", "each at most 100"),
+        ("render m --out o", "--sheet", "9" * 5000 + "x1", "each at most 100"),
+        ("gallery m --out o", "--dot-size", _BILLION, "1<=x<=1000"),
+        ("gallery m --out o", "--thumbnail-size", _BILLION, "16<=x<=16383"),
+        ("import s --from coco --dataset d --out o", "--stroke-width", _BILLION, "1<=x<=1000"),
+        ("demo-data o --images 1", "--size", f"{_BILLION}x16", "at most 4096x4096"),
+        ("demo-data o --images 1", "--size", "16x4097", "at most 4096x4096"),
+        ("demo-data o --images 1", "--workers", _BILLION, "1<=x<=1024"),
+        ("points d --out o", "--workers", _BILLION, "1<=x<=1024"),
+        ("points d --out o", "--shard", f"1/{_BILLION}", "100000 at most"),
+        ("points d --out o", "--wrong", "nan", "0<=x<=1"),
+        ("scribbles d --out o", "--width", _BILLION, "1<=x<=99"),
+        ("scribbles d --out o", "--length", "nan", "0.01<=x<=1"),
+        ("marks d --kind block --out o", "--share", "nan", "0.01<=x<=1"),
+        ("split m --out o", "--test", "nan", "0<=x<=1"),
+        ("diff m m", "--max-move", "nan", "x>=0"),
+        ("cost m", "--seconds-per-click", "nan", "x>=0"),
+    ],
+)
+def test_are_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, option: str, value: str, allowed: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [*command.split(), option, value])
+    assert result.exit_code == 2 and allowed in result.stderr, result.output
+    assert result.stderr.splitlines()[-1].startswith("Error: ") and not list(tmp_path.iterdir())
