@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from click.testing import CliRunner
+from PIL import Image
 
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands.export import TARGETS
 from data_manifests.folder_lock import FolderLock
 from sparsekit.export import EXPORTERS
+from tests.sparsekit.annotation_folders import camvid
 from tests.sparsekit.conftest import tiny_manifest
 
 
@@ -39,6 +42,21 @@ def test_bad_input(tmp_path: Path) -> None:
     assert code == 1 and "no such manifest" in err
     code, _, err = run(tiny_manifest(tmp_path / "m").path, "--to", "word", "--out", tmp_path / "out")
     assert code == 2 and "'word' is not one of" in err
+
+
+def test_a_full_mask_that_changed_goes_along_with_no_export(tmp_path: Path) -> None:
+    """Formats with a place for full masks refuse it, the others do not look at it."""
+    manifest = camvid(tmp_path)
+    mask = manifest.resolve(manifest.rows_of("val")[0].full_mask)
+    values = np.asarray(Image.open(mask)).copy()
+    values[0, 0] = values[0, 0] == 0
+    Image.fromarray(values).save(mask)
+    with_masks = {"agmm", "tel", "urss", "spml", "pixelpick", "nnunet", "mmseg", "hf"}
+    for target in {*TARGETS} - {"s4a"}:  # which needs h5py
+        code, _, err = run(manifest.path, "--to", target, "--out", tmp_path / target)
+        assert code == (target in with_masks), target
+        assert ("pixels have changed since the manifest was written" in err) == (target in with_masks), target
+        assert (tmp_path / target).exists() == (target not in with_masks), target
 
 
 def test_two_exports_never_share_a_folder(tmp_path: Path) -> None:
