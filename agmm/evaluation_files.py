@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from agmm.errors import TrainingError
+from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
 
 JSON_NAME = "evaluation.json"
@@ -27,7 +30,8 @@ def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
     """Add scores to those already in a folder; equal dataset, split, protocol and images replace the old.
 
     ``evaluation.json`` holds all records under ``results``, newest last; ``evaluation.csv`` one line for each record
-    and class, ``confusion.csv`` one for each record and true class, with a column for each predicted class.
+    and class, ``confusion.csv`` one for each record and true class, with a column for each predicted class. Processes
+    that do so at the same time wait for each other.
 
     Args:
         folder: Usually the run's.
@@ -40,17 +44,18 @@ def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
         TrainingError: If the ``evaluation.json`` that is there cannot be read.
     """
     new = {_identity(record) for record in records}
-    kept = [record for record in read_records(folder) if _identity(record) not in new]
-    everything = [*kept, *records]
-    contents = {
-        JSON_NAME: json.dumps({"results": everything}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        CSV_NAME: _csv([*_KEY, "class", "iou", "accuracy", "boundary_iou"], map(_class_lines, everything)),
-        CONFUSION_NAME: _csv(
-            [*_KEY, "true_class", *(c["name"] for c in everything[0]["classes"])], map(_confusion_lines, everything)
-        ),
-    }
-    for name, text in contents.items():
-        write_atomically(folder / name, text.encode())
+    with _alone(folder):
+        kept = [record for record in read_records(folder) if _identity(record) not in new]
+        everything = [*kept, *records]
+        contents = {
+            JSON_NAME: json.dumps({"results": everything}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            CSV_NAME: _csv([*_KEY, "class", "iou", "accuracy", "boundary_iou"], map(_class_lines, everything)),
+            CONFUSION_NAME: _csv(
+                [*_KEY, "true_class", *(c["name"] for c in everything[0]["classes"])], map(_confusion_lines, everything)
+            ),
+        }
+        for name, text in contents.items():
+            write_atomically(folder / name, text.encode())
     return [folder / name for name in contents]
 
 
@@ -93,6 +98,23 @@ def format_table(record: dict[str, Any]) -> str:
         lines.append(f"{'boundary mIoU':{width}}  {_percent(record['boundary_miou']):>12}")
     lines.append(f"{'pixel accuracy':{width}}  {_percent(record['pixel_accuracy']):>12}")
     return "\n".join(lines)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from the scores of a folder, so that none is lost between reading and writing them.
+
+    The lock is on a folder of its own, which is there only meanwhile: a training holds that of the run until it ends.
+    """
+    lock = FolderLock(own := folder / ".evaluation")
+    while not lock.try_acquire():
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # before it is free: who waits for it then makes a new one
+            own.rmdir()
+        lock.release()
 
 
 def _check(record: dict[str, Any]) -> None:

@@ -4,7 +4,11 @@ import csv
 import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +22,7 @@ from agmm.evaluation_files import format_table, read_records, save_records
 from agmm.losses import resolve_options
 from cli.agmm_cli import main
 from data_manifests import Manifest, read_manifest, write_manifest
+from data_manifests.folder_lock import FolderLock
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.tiny_run import tiny_run
 
@@ -210,3 +215,47 @@ def test_command_names_a_missing_run_or_mask(run: Path, manifest: Manifest, tmp_
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
     assert result.stderr == f"Error: {manifest.path}: image 'a02' has no full mask to be compared with.\n"
+
+
+#: Adds thirty records of its own to the scores in a folder, one after the other, once it is told to begin.
+_ADD_MANY = """
+import json, sys
+from pathlib import Path
+from agmm.evaluation_files import save_records
+folder, who = Path(sys.argv[1]), sys.argv[2]
+record = json.loads((folder / "evaluation.json").read_bytes())["results"][0]
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(30):
+    save_records(folder, [record | {"split": f"{who}-{number}"}])
+"""
+
+
+def test_scores_written_at_the_same_time_are_all_kept(run: Path, manifest: Manifest) -> None:
+    evaluate_run(run, manifest, device="cpu")
+    files = sorted(path.name for path in run.iterdir())
+    names = ["a", "b"]
+    with ExitStack() as stack:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        commands = [[sys.executable, "-c", _ADD_MANY, str(run), name] for name in names]
+        started = [stack.enter_context(subprocess.Popen(command, **pipes)) for command in commands]
+        for process in started:
+            assert process.stdout.readline() == "ready\n"
+        for process in started:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+    assert [process.returncode for process in started] == [0, 0]
+    splits = {record["split"] for record in read_records(run)}
+    assert splits == {"val"} | {f"{name}-{number}" for name in names for number in range(30)}
+    assert {line["split"] for line in rows_of(run / "confusion.csv")} == splits
+    assert sorted(path.name for path in run.iterdir()) == files
+
+
+def test_scores_are_written_while_the_run_is_still_training(run: Path, manifest: Manifest) -> None:
+    training = FolderLock(run)
+    assert training.try_acquire()
+    try:
+        evaluate_run(run, manifest, device="cpu")
+    finally:
+        training.release()
+    assert [record["split"] for record in read_records(run)] == ["val"]
