@@ -207,7 +207,8 @@ def _merged_info(sources: Sequence[Manifest], prefix: bool) -> ManifestInfo:
 
 
 def _with_step(info: ManifestInfo, step: Mapping[str, Any]) -> dict[str, Any]:
-    return {**info.settings, HISTORY: [*info.settings.get(HISTORY, ()), dict(step)]}
+    before = info.settings.get(HISTORY, [])
+    return {**info.settings, HISTORY: [*(before if isinstance(before, list) else [before]), dict(step)]}
 
 
 def rebase_row(source: Manifest, row: ManifestRow, folder: Path) -> ManifestRow:

@@ -67,6 +67,8 @@ def _fault(manifest: Manifest, row: ManifestRow) -> str:
     """What keeps the images of a row from being worked with, whatever its files hold; empty if nothing does."""
     if row.height < 1 or row.width < 1:
         return f"height and width must be at least 1, got {row.height} and {row.width}"
+    if "\0" in row.image_id + row.split:
+        return "image_id and split name files and must not hold the character NUL"
     num_classes = manifest.label_space.num_classes
     if row.classes_labelled and not 0 <= min(row.classes_labelled) <= max(row.classes_labelled) < num_classes:
         return (
@@ -122,7 +124,11 @@ def info_to_json(info: ManifestInfo) -> str:
         "unlabelled_value": info.label_space.unlabelled_value,
         "label_space": info.label_space.to_dict(),
     }
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _to_json(data) + "\n"
+
+
+def _to_json(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _read_info(path: Path) -> ManifestInfo:
@@ -132,6 +138,7 @@ def _read_info(path: Path) -> ManifestInfo:
         )
     try:
         data: dict[str, Any] = json.loads(path.read_bytes())
+        _to_json(data).encode()  # fails on text and numbers that no file could hold again
         version = int(data["schema_version"])
         if version > SCHEMA_VERSION:
             raise ManifestError(

@@ -118,6 +118,11 @@ class TestSubset:
         assert [(s["count"], s["seed"]) for s in second.info.settings["history"]] == [(6, 1), (1, 0)]
         assert same_files(second, manifest)
 
+    def test_a_history_that_was_edited_is_kept_as_it_is(self, manifest, tmp_path):
+        edited = replace(manifest, info=replace(manifest.info, settings={"history": "by hand"}))
+        first, second = written(subset_manifest(edited, tmp_path / "new", count=3)).info.settings["history"]
+        assert first == "by hand" and second["command"] == "subset"
+
     def test_without_marks(self, manifest, tmp_path):
         manifest.marks_path.unlink()
         written(subset_manifest(manifest, tmp_path / "new"))

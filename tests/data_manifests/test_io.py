@@ -286,6 +286,12 @@ class TestDamagedManifest:
             read_manifest(manifest)
         assert not load_manifest(manifest)[1]  # `validate` tells of them with all the others
 
+    @pytest.mark.parametrize("cells", ["d\0,train", "d,tr\0in"], ids=["id", "split"])
+    def test_names_that_no_file_could_have(self, manifest, cells):
+        manifest.write_text(manifest.read_text() + f"{cells},d.png,,,4,6,0,,,\n")
+        with pytest.raises(ManifestError, match="must not hold the character NUL"):
+            read_manifest(manifest)
+
     def test_empty_lines_are_passed_over(self, manifest):
         expected = read_manifest(manifest).rows
         manifest.write_text(manifest.read_text().replace("\n", "\n\n"))
@@ -336,6 +342,8 @@ class TestDamagedManifest:
             {"label_space": {"classes": []}},
             {"label_space": None},
             {"settings": 3},
+            {"settings": {"seed": float("nan")}},
+            {"dataset": "half a letter: \ud800"},
         ],
         ids=str,
     )
