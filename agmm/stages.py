@@ -128,7 +128,9 @@ def run_stages(
         if number < stages:
             num_images = -(-len(manifest.rows_of(config.train_split)) // ranks.num_ranks)
             amp = config.amp and ranks.device.type == "cuda"
-            say(f"stage {number}/{stages}: labels the training pictures by its network")
+            is_labelled = not overwrite and (out_dir / f"pseudo-labels-{number}" / "manifest.csv").is_file()
+            verb = "has labelled" if is_labelled else "labels"
+            say(f"stage {number}/{stages}: {verb} the training pictures by its network")
             hidden = quiet or not ranks.is_first or not sys.stderr.isatty()
             with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
                 source = write_pseudo_labels(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from torch import nn
 
 from agmm.board import draw_predictions
 from agmm.checkpoint import CheckpointInfo, read_checkpoint_info, save_checkpoint
-from agmm.config import TrainConfig
+from agmm.config import TrainConfig, read_toml
 from agmm.dataset import batches, to_network_input
 from agmm.distributed import join_ranks
 from agmm.evaluate import evaluate_mixture, evaluate_rows
-from agmm.given_files import STATE_NAME, WEIGHTS_NAME
+from agmm.given_files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
 from agmm.inference import Protocol
 from agmm.run_folder import RunLog, claim, describe_run, manifest_sha256
 from agmm.schedule import learning_rate_factor, ramp_factor
@@ -93,13 +93,18 @@ def train_network(
     ):
         if ranks.is_first:
             describe_run(run_dir, manifest, checksum, config, ranks)
-        if config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
+        if info.epoch >= config.epochs:
+            log.say(f"All {config.epochs} epochs are trained already; a larger --epochs trains longer.")
+        elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
             log.say(
                 f"Warning: warmup_steps is {config.warmup_steps}, but the training has {num_steps} steps: the learning "
                 "rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
             )
         if not val_rows:
-            log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.")
+            log.say(
+                f"No row of split '{config.val_split}' has a full mask: the last epoch is kept. "
+                "`sparsekit split` makes a manifest that holds pictures back."
+            )
         if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
             log.say(
                 f"Warning: no training picture is scored, though gmm_images is {config.gmm_images}: it takes rows of "
@@ -203,6 +208,8 @@ def epoch_seed(seed: int, epoch: int, rank: int) -> int:
 def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     """Settings of an interrupted training, with those changed that may change.
 
+    Those may also be changed in its ``config.toml``, where an earlier call has left them too.
+
     Args:
         run_dir: Its folder.
         overrides: New values by name.
@@ -211,12 +218,14 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
         TrainingError: If the folder holds no training that can go on.
         ValueError: If another setting than epochs, device, workers, val_every or compile would change.
     """
-    config = read_checkpoint_info(run_dir / STATE_NAME).config
-    changed = TrainConfig.from_dict({**config.to_dict(), **overrides})
-    fixed = [name for name in overrides if name not in _RESUMABLE and getattr(config, name) != getattr(changed, name)]
-    if fixed:
+    config, path = read_checkpoint_info(run_dir / STATE_NAME).config, run_dir / CONFIG_NAME
+    written = TrainConfig.from_dict({**config.to_dict(), **read_toml(path)}, path) if path.is_file() else config
+    changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
+    fixed = [f.name for f in fields(config) if f.name not in _RESUMABLE]
+    if differ := [name for name in fixed if getattr(config, name) != getattr(changed, name)]:
+        by = f" (by {path}, edited since)" if any(getattr(config, n) != getattr(written, n) for n in differ) else ""
         raise ValueError(
-            f"A resumed training keeps its settings, but {', '.join(fixed)} would change. Start a new run for that; "
-            f"only {', '.join(_RESUMABLE)} may change."
+            f"A resumed training keeps its settings, but {', '.join(differ)} would change{by}. Start a new run for "
+            f"that; only {', '.join(_RESUMABLE)} may change."
         )
     return changed

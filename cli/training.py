@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.reporting import usage_errors
+from cli.reporting import echo_next, usage_errors
 
 if TYPE_CHECKING:
     from agmm.config import TrainConfig
+    from data_manifests import Manifest
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -111,6 +112,17 @@ def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
         config = load_config(flags["recipe"] or DEFAULT_RECIPE, flags["config_path"], read_overrides(flags))
     require_encoder_weights(config.encoder_weights)
     return config
+
+
+def echo_next_score(run_dir: Path, manifest_path: Path, manifest: Manifest, train_split: str) -> None:
+    """Tell the command that scores a network, or the one that holds pictures back, where there are none to score on."""
+    splits = dict.fromkeys(row.split for row in manifest.rows if row.full_mask)
+    if held_back := sorted((split for split in splits if split != train_split), key=lambda split: split != "val"):
+        on_split = () if held_back[0] == "val" else ("--split", held_back[0])
+        echo_next("agmm", "evaluate", run_dir, manifest_path, *on_split)
+    elif splits:
+        folder = manifest.path.parent
+        echo_next("sparsekit", "split", manifest_path, "--val", 0.2, "--out", folder.with_name(f"{folder.name}-split"))
 
 
 def read_overrides(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from cli.options import manifest_argument, overwrite_option
-from cli.reporting import echo_next, usage_errors
-from cli.training import read_settings, refine_option, threshold_option, training_options
+from cli.reporting import usage_errors
+from cli.training import echo_next_score, read_settings, refine_option, threshold_option, training_options
 
 
 @click.command()
@@ -113,7 +113,7 @@ def stages(
         return
     for number, result in enumerate(results, start=1):
         info = result.info
-        score = "not validated" if info.best_miou is None else f"mIoU {100 * info.best_miou:.1f} %"
-        click.echo(f"Stage {number}: {score} on {info.config.val_split} after epoch {info.best_epoch} of {info.epoch}.")
+        best = "" if info.best_miou is None else f"mIoU {100 * info.best_miou:.1f} % on {info.config.val_split}"
+        click.echo(f"Stage {number}: {best or 'not validated'} after epoch {info.best_epoch} of {info.epoch}.")
     click.echo(f"Networks and pseudo-labels are in {folder}.")
-    echo_next("agmm", "evaluate", results[-1].run_dir, manifest)
+    echo_next_score(results[-1].run_dir, manifest, source, config.train_split)

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from cli.options import manifest_argument, overwrite_option
-from cli.reporting import echo_next, usage_errors
-from cli.training import read_overrides, read_settings, training_options
+from cli.reporting import usage_errors
+from cli.training import echo_next_score, read_overrides, read_settings, training_options
 from data_manifests.errors import counted
 
 
@@ -80,4 +80,4 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         split = config.val_split
         click.echo(f"Best mIoU on {split}: {100 * info.best_miou:.1f} % after epoch {info.best_epoch} of {info.epoch}.")
     click.echo(f"Weights, settings and log are in {run_dir}.")
-    echo_next("agmm", "evaluate", run_dir, manifest)
+    echo_next_score(run_dir, manifest, source, config.train_split)

@@ -179,6 +179,7 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     assert told[3] == f"stage 2/2: {out_dir}/stage-2 learns from pseudo-labels-1" and told[4].startswith("epoch 1/1")
     again = CliRunner().invoke(main, [*arguments, "--protocol", "whole"])
     assert f"stage 1/2: {out_dir}/stage-1 is trained already\n" in again.stderr and "epoch" not in again.stderr
+    assert "stage 1/2: has labelled the training pictures by its network\n" in again.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("Stage 1: mIoU ") and lines[1].startswith("Stage 2: mIoU ")
     assert lines[-1] == f"Next: agmm evaluate {out_dir / 'stage-2'} {manifest.path}"

@@ -129,6 +129,49 @@ def test_what_a_resumed_training_refuses(manifest: Manifest, undisturbed: Path, 
         train_network(other, CONFIG, undisturbed, resume=True, quiet=True)
 
 
+def test_a_resumed_training_goes_by_its_edited_settings(undisturbed: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    path = run_dir / "config.toml"
+    assert resumed_config(run_dir, {}) == CONFIG
+    path.write_text(CONFIG.to_toml().replace("epochs = 3", "epochs = 5"))
+    assert resumed_config(run_dir, {}) == replace(CONFIG, epochs=5)
+    assert resumed_config(run_dir, {"epochs": 4}) == replace(CONFIG, epochs=4)
+    path.write_text(replace(CONFIG, lambda_=0.25, epochs=5).to_toml())
+    with pytest.raises(ValueError, match=r"but lambda_ would change \(by .*config.toml, edited since\)"):
+        resumed_config(run_dir, {})
+    path.write_text("epoch = 5\n")
+    with pytest.raises(ValueError, match="config.toml: unknown setting 'epoch'"):
+        resumed_config(run_dir, {})
+    path.unlink()
+    assert resumed_config(run_dir, {}) == CONFIG
+
+
+def test_a_training_made_longer_stays_so_when_it_is_killed_at_once(
+    manifest: Manifest, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    monkeypatch.setattr(agmm.train, "train_epoch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_network(manifest, resumed_config(run_dir, {"epochs": 4}), run_dir, resume=True, quiet=True)
+    assert resumed_config(run_dir, {}).epochs == 4
+
+
+def test_a_finished_training_says_that_there_is_nothing_to_do(
+    manifest: Manifest, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    before = (run_dir / "weights.safetensors").read_bytes()
+    train_network(manifest, resumed_config(run_dir, {}), run_dir, resume=True)
+    assert capsys.readouterr().err == "All 3 epochs are trained already; a larger --epochs trains longer.\n"
+    assert (run_dir / "weights.safetensors").read_bytes() == before
+
+
 def test_a_folder_in_use_is_kept(manifest: Manifest, undisturbed: Path) -> None:
     before = (undisturbed / "weights.safetensors").read_bytes()
     with pytest.raises(TrainingError, match="already holds a training"):

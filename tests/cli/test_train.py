@@ -8,6 +8,8 @@ from click.testing import CliRunner, Result
 
 from agmm import train as training
 from cli.agmm_cli import main
+from cli.sparsekit_cli import main as sparsekit
+from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_manifest
 
 FAST = [
@@ -74,6 +76,27 @@ def test_each_command_names_one_that_can_follow(manifest: Path, run: tuple[Path,
     # A report reads the scores in the run's folder.
     elsewhere = agmm("evaluate", run_dir, manifest, "--limit", 1, "--out", tmp_path / "scores")
     assert elsewhere.exit_code == 0 and "Next:" not in elsewhere.stdout
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (("train", "test"), "agmm evaluate {run} {manifest} --split test"),
+        (("train",), "sparsekit split {manifest} --val 0.2 --out {folder}-split"),
+    ],
+    ids=["test", "none"],
+)
+def test_without_validation_it_names_what_can_be_scored(tmp_path: Path, splits: tuple[str, ...], expected: str) -> None:
+    manifest = tiny_manifest(tmp_path / "data", splits=splits)
+    run_dir = tmp_path / "run"
+    result = agmm("train", manifest, "--out", run_dir, *FAST)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0] == "Trained 1 epoch without validation; kept the last."
+    follows = expected.format(run=run_dir, manifest=manifest, folder=manifest.parent)
+    assert result.stdout.splitlines()[-1] == f"Next: {follows}"
+    if len(splits) == 1:
+        done = CliRunner().invoke(sparsekit, shlex.split(follows.removeprefix("sparsekit ")))
+        assert done.exit_code == 0 and read_manifest(Path(f"{manifest.parent}-split")).rows_of("val")
 
 
 def test_the_command_in_the_run_folder_gives_the_same_network(
