@@ -76,7 +76,8 @@ class Study:
         settings: The rows.
         manifests: What to train on, where the study says so itself.
         seeds: Each setting is trained once for each, where the study says so itself.
-        base: TOML file of the settings that the rows change, where the study names one.
+        recipe: Recipe that the settings start from, where the study names one.
+        base: TOML file of settings on top of it that the rows change, likewise.
         split: Split to score, where the study says so itself.
         protocol: How pictures are segmented to be scored, likewise.
         pseudo_protocol: How training pictures are segmented between stages, likewise.
@@ -89,6 +90,7 @@ class Study:
     settings: tuple[Setting, ...]
     manifests: tuple[Path, ...] = ()
     seeds: tuple[int, ...] = ()
+    recipe: str = ""
     base: Path | None = None
     split: str = ""
     protocol: str = ""
@@ -192,17 +194,17 @@ TABLES: dict[int, Study] = {
 
 _ROW_KEYS = ("name", "stages", "manifests", "pseudo_classes", "soft")
 _PROTOCOL_KEYS = ("protocol", "pseudo_protocol")
-_WORDS = ("base", "split", *_PROTOCOL_KEYS, "baseline", "ceiling")
+_WORDS = ("recipe", "base", "split", *_PROTOCOL_KEYS, "baseline", "ceiling")
 _KEYS = ("title", "manifests", "seeds", *_WORDS)
 
 
 def read_study(path: Path) -> Study:
     """Read a study from a TOML file.
 
-    Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; ``base``, likewise a path, a TOML file of
-    settings; ``split``, ``protocol`` and ``pseudo_protocol``; ``baseline`` and ``ceiling``, names of rows to compare
-    with; and a table ``[[setting]]`` for each row with its ``name``, optionally ``stages``, ``manifests`` (some of
-    the study's), ``pseudo_classes`` and ``soft``, and any setting of a recipe to change.
+    Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; ``recipe``, by its name; ``base``, the path
+    of a TOML file of settings; ``split``, ``protocol`` and ``pseudo_protocol``; ``baseline`` and ``ceiling``, names
+    of rows to compare with; and a table ``[[setting]]`` for each row with its ``name``, optionally ``stages``,
+    ``manifests`` (some of the study's), ``pseudo_classes`` and ``soft``, and any setting of a recipe to change.
 
     Args:
         path: The file.
@@ -262,6 +264,7 @@ def read_study(path: Path) -> Study:
         settings,
         manifests,
         tuple(seeds),
+        data.get("recipe", ""),
         base,
         data.get("split", ""),
         data.get("protocol", ""),

@@ -118,7 +118,8 @@ def format_report(
         lines += ["", "MT: multi-stage training."]
     lines += ["", "What each row changes:", "", _line(["setting", "changes"]), _line(["---", "---"])]
     lines += [_line([setting.name, setting.changes_in_words or "nothing"]) for setting in study.settings]
-    lines += ["", "Settings that all rows share but for these changes:", "", "```toml", base.to_toml() + "```", ""]
+    shared = "".join(line for line in base.to_toml().splitlines(keepends=True) if not line.startswith("seed ="))
+    lines += ["", "Settings that all rows share but for these changes and the seed:", "", "```toml", shared + "```", ""]
     return "\n".join(lines)
 
 
@@ -188,4 +189,5 @@ def _scored(rows: Sequence[dict[str, str]]) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"

@@ -109,7 +109,8 @@ def ablate(
         if not paths:
             raise click.UsageError("Give the manifests to train on.")
         manifests = [read_manifest(path) for path in paths]
-        config = read_settings({**flags, "config_path": flags["config_path"] or study.base})
+        own = {"recipe": flags["recipe"] or study.recipe, "config_path": flags["config_path"] or study.base}
+        config = read_settings(flags | own)
         require_training_packages(crf=refine == "crf")
         from agmm.ablate import run_study
         from agmm.inference import make_protocol

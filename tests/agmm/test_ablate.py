@@ -2,6 +2,7 @@ import csv
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 import agmm.ablate
 import agmm.stages
 from agmm.ablate import Plan, plan_runs, run_study
-from agmm.config import TrainConfig
+from agmm.config import TrainConfig, load_config
 from agmm.errors import TrainingError
 from agmm.inference import Protocol
 from agmm.studies import TABLES, Setting, Study
@@ -268,11 +269,16 @@ def test_the_report_says_what_each_row_changes() -> None:
         ),
     )  # fmt: skip
     report = format_report(study, [tiny_info(clicks_per_image=20)], [], TrainConfig(epochs=7))
-    changes, found, shared = report.partition("Settings that all rows share but for these changes:")
+    changes, found, shared = report.partition("Settings that all rows share but for these changes and the seed:")
     assert "| base | nothing |" in changes
     assert "| stopped | lambda = 0.5, crop_size = [9, 8], loss.stop_gradient = true |" in changes
     assert '| MT | stages = 2, pseudo_classes = "all", soft = true |' in changes
-    assert found and "epochs = 7" in shared and "stopped" not in shared
+    assert found and "epochs = 7" in shared and "stopped" not in shared and "seed =" not in shared
+
+
+def test_names_do_not_break_the_report() -> None:
+    report = format_report(Study("t", (Setting("a | b"),)), [tiny_info(clicks_per_image=20)], [], TrainConfig())
+    assert "| a \\| b | nothing |" in report
 
 
 def test_published_numbers_stand_beside() -> None:
@@ -360,6 +366,21 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     assert "| setting | tiny |" in result.stdout and result.stdout.splitlines()[-2].startswith("Written: ")
     run = tmp_path / "out/runs/tiny/a/seed-3/stage-1"
     assert result.stdout.splitlines()[-1] == f"Next: agmm report {run} --manifest {manifest.path} --split train"
+
+
+def test_a_study_names_its_recipe(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[TrainConfig] = []
+
+    def note(_: Study, __: Sequence[Manifest], config: TrainConfig, *___: object, **____: object) -> None:
+        begun.append(config)
+        raise TrainingError("enough")
+
+    monkeypatch.setattr(agmm.ablate, "run_study", note)
+    study = tmp_path / "study.toml"
+    study.write_text(f'recipe = "small-data"\nmanifests = ["{manifest.path}"]\n[[setting]]\nname = "a"\n')
+    for options in ([], ["--recipe", "voc-r101"]):
+        assert invoke(study, "--out", tmp_path / "out", *options).stderr == "Error: enough\n"
+    assert begun == [load_config("small-data"), load_config("voc-r101")]
 
 
 def test_the_next_command_compares_the_best_setting_with_the_baseline(

@@ -93,7 +93,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
     path = tmp_path / "studies" / "study.toml"
     path.parent.mkdir()
     path.write_text(
-        'base = "base.toml"\nsplit = "test"\nprotocol = "sliding"\npseudo_protocol = "whole"\n'
+        'recipe = "small-data"\nbase = "base.toml"\nsplit = "test"\nprotocol = "sliding"\npseudo_protocol = "whole"\n'
         'manifests = ["../a", "../b/manifest.csv"]\n'
         '[[setting]]\nname = "everywhere"\n[[setting]]\nname = "on b"\nmanifests = ["../b"]\n'
     )
@@ -101,7 +101,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         read_study(path)
     (path.parent / "base.toml").touch()
     study = read_study(path)
-    assert study.base == path.parent / "base.toml"
+    assert (study.recipe, study.base) == ("small-data", path.parent / "base.toml")
     assert (study.split, study.protocol, study.pseudo_protocol) == ("test", "sliding", "whole")
     info = ManifestInfo(known_label_space("camvid"))
     a, b = (Manifest(tmp_path / name / "manifest.csv", (), info) for name in "ab")
