@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Settings that tell no network from another: where it was trained, and what was watched.
 SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
 
+#: What a run learnt from that no person annotated sparsely, in words.
+FULL_MASKS = "full masks"
+
 #: Before the names of what was set for the pseudo-labels.
 LABELS_PREFIX = "pseudo-labels "
 
@@ -98,7 +101,7 @@ class Run:
     def annotation(self) -> str:
         """What people annotated for it, in words."""
         if self.is_full:
-            return "full masks"
+            return FULL_MASKS
         if (clicks := self._annotation.settings.get("clicks_per_image")) is not None:
             return f"{clicks} clicks"
         return self._annotation.command or self.manifest_path.parent.name

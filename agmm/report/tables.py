@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agmm.errors import TrainingError
 from agmm.report.published import official_images, published_iou, published_source
-from agmm.report.run import LABELS_PREFIX, SILENT_SETTINGS, Run
+from agmm.report.run import FULL_MASKS, LABELS_PREFIX, SILENT_SETTINGS, Run
 from agmm.report.run_names import setting_words, settings_apart
 from agmm.report.runs import choose_records, describe_scores
 from agmm.report.table_format import Cell, Difference, Scores, Table
@@ -16,6 +17,7 @@ from agmm.studies import LABELS_AS_PUBLISHED, TABLES, Study, labels_as_published
 
 # Runs of one cell may differ in these.
 _MAY_DIFFER = ("seed", *SILENT_SETTINGS)
+_SPREAD = "± standard deviation over runs (their number)."
 _NOT_THE_SAME = "Published numbers hold for the whole official split and very likely for multi-scale evaluation."
 
 
@@ -96,6 +98,7 @@ def budget_table(
 
     Args:
         runs: Best with one among them that was trained with ``supervision = "full"``; the best such counts as 100 %.
+            Those that differ in their seed alone share a row.
         work_of: What a run's annotation took; None where that is not known.
         split: Whose scores to show.
         protocol: Start of the protocol's name; any if not given.
@@ -104,29 +107,52 @@ def budget_table(
         TrainingError: If the runs have no scores that can be compared.
     """
     records = choose_records(runs, split, protocol)
-    scores = {run.name: _percent(record["miou"]) for run, record in zip(runs, records, strict=True)}
-    full = max((s for run in runs if run.is_full and (s := scores[run.name]) is not None), default=None)
-    lines: list[tuple[tuple[float, float], tuple[Cell, ...]]] = []
-    for run in runs:
-        work, score = work_of(run), scores[run.name]
+    score_of = {run.name: _percent(record["miou"]) for run, record in zip(runs, records, strict=True)}
+    lines: list[tuple[tuple[float, float], tuple[Cell, ...], Scores | None]] = []
+    for name, group in _but_for_the_seed(runs):
+        run, work = group[0], work_of(group[0])
+        values = tuple(score for run in group if (score := score_of[run.name]) is not None)
+        scores = Scores(values) if values else None
         minutes = None if work is None else work.minutes_per_image
         marks = None if work is None else work.marks_per_image
         hours = None if work is None or minutes is None else work.num_images * minutes / 60
-        share = None if full is None or score is None else 100 * score / full
-        cells = (
-            run.name, run.annotation, run.loss, marks, None if minutes is None else f"{minutes:.2f}", hours, score,
-            share,
-        )  # fmt: skip
-        lines.append(((float("inf") if minutes is None else minutes, score or 0.0), cells))
+        cells = (name, run.annotation, run.loss, marks, *(None if x is None else f"{x:.2f}" for x in (minutes, hours)))
+        order = (float("inf") if minutes is None else minutes, 0.0 if scores is None else scores.mean)
+        lines.append((order, cells, scores))
+    means = [scores.mean for _, cells, scores in lines if scores is not None and cells[1] == FULL_MASKS]
+    full = max(means, default=None)
+    rows = [
+        (*cells, scores, None if full is None or scores is None else 100 * scores.mean / full)
+        for _, cells, scores in sorted(lines, key=lambda line: line[0])
+    ]
     notes = ["Minutes are estimated from times measured in the literature, as `sparsekit cost` does."]
     if full is None:
         notes.append("For the share of full supervision, add a run trained with --supervision full.")
+    notes += [_SPREAD] if _has_spread(rows) else []
     return Table(
         f"What each budget gives; {describe_scores(records[0])}",
         ("run", "annotation", "loss", "marks/image", "minutes/image", "hours", "mIoU (%)", "% of full supervision"),
-        tuple(cells for _, cells in sorted(lines, key=lambda line: line[0])),
+        tuple(rows),
         tuple(notes),
     )
+
+
+def _but_for_the_seed(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs that differ in their seed alone together, and what their names have in common."""
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        settings = {key: value for key, value in run.settings.items() if key not in _MAY_DIFFER}
+        made_of = (run.annotation, run.loss, json.dumps(settings, sort_keys=True))
+        groups.setdefault(made_of, []).append(run)
+    found = []
+    for group in groups.values():
+        if len({run.info.config.seed for run in group}) < len(group):  # told apart by something that is not a setting
+            found += [(run.name, [run]) for run in group]
+            continue
+        parts = [run.name.split(", ") for run in group]
+        name = ", ".join(part for part in parts[0] if all(part in others for others in parts))
+        found.append((name or group[0].annotation, group))
+    return found
 
 
 def _weight(run: Run) -> str:
@@ -169,7 +195,7 @@ def _study_table(
             gaps = [_difference(None if (s := ours[n]) is None else s.mean, theirs[n]) for n in names]
             columns.append(("difference", list(gaps)))
     rows = [(name, *(cells[i] for _, cells in columns)) for i, name in enumerate(names)]
-    notes = ["± standard deviation over runs (their number)."] if _has_spread(rows) else []
+    notes = [_SPREAD] if _has_spread(rows) else []
     if has_published:
         notes.append(f"Published: {published_source()}, on {study.published_in} val. {_NOT_THE_SAME}")
         notes += [LABELS_AS_PUBLISHED] if left_out else []

@@ -200,7 +200,7 @@ def test_budget_counts_the_work_as_sparsekit_cost_does(town: Path, tmp_path: Pat
     assert agmm["marks/image"] == "12.0" and full["marks/image"] == "" and full["% of full supervision"] == "100.0"
     # 3 first clicks of 2.4 s, 9 further ones of 0.9 s, and 1 s to see that the fourth class is absent
     assert agmm["minutes/image"] == f"{(3 * 2.4 + 9 * 0.9 + 1) / 60:.2f}" and full["minutes/image"] == "10.00"
-    assert full["hours"] == "0.5"  # of three pictures
+    assert full["hours"] == "0.50"  # of three pictures
 
 
 def test_budget_without_the_manifest_warns(tmp_path: Path) -> None:

@@ -196,10 +196,28 @@ def test_budget_shares_of_full_supervision(tmp_path: Path) -> None:
     table = budget_table(runs, lambda run: work[run.name])
     assert [row[0] for row in table.rows] == ["some", "full", "lost"]
     some = table.rows[0]
-    assert some[1] == "50 clicks" and some[3:6] == (50.0, "1.50", 0.25)
-    assert some[6:] == pytest.approx((iou(0.6), 100 * iou(0.6) / iou(0.9)))
-    assert table.rows[1][3:6] == (None, "90.00", 15.0) and table.rows[1][7] == 100
+    assert some[1] == "50 clicks" and some[3:6] == (50.0, "1.50", "0.25")
+    assert isinstance(some[6], Scores) and some[6].values == pytest.approx((iou(0.6),))
+    assert some[7] == pytest.approx(100 * iou(0.6) / iou(0.9))
+    assert table.rows[1][3:6] == (None, "90.00", "15.00") and table.rows[1][7] == 100
     assert table.rows[2][3:6] == (None, None, None)
     assert len(table.notes) == 1
     alone = budget_table(runs[1:], lambda run: work[run.name])
     assert alone.rows[0][7] is None and "--supervision full" in alone.notes[1]
+
+
+def test_seeds_share_a_row_of_the_budget(tmp_path: Path) -> None:
+    for clicks, right in ((20, 0.4), (50, 0.6)):
+        manifest = empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=clicks)
+        for seed in (0, 1):
+            write_run(tmp_path / f"{clicks}-{seed}", manifest, scores=right + seed / 10, seed=seed)
+    for seed in (0, 1):
+        write_run(tmp_path / f"full-{seed}", manifest, scores=0.8 + seed / 10, supervision="full", seed=seed)
+    runs = read_runs(sorted(path for path in tmp_path.iterdir() if (path / "run.json").is_file()))
+    table = budget_table(runs, lambda run: Work(10, None, 90.0 if run.is_full else 1.0))
+    full = (iou(0.8) + iou(0.9)) / 2
+    for row, name, right in zip(table.rows, ("20 clicks", "50 clicks", "full masks"), (0.4, 0.6, 0.8), strict=True):
+        assert (row[0], row[1]) == (name, name) and isinstance(row[6], Scores)
+        assert row[6].values == pytest.approx((iou(right), iou(right + 0.1)))
+        assert row[7] == pytest.approx(100 * row[6].mean / full)
+    assert any(note.startswith("±") for note in table.notes)
