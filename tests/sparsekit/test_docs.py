@@ -16,9 +16,9 @@ from tests import miniature_datasets as mini
 DOCS = Path(__file__).parents[2] / "docs"
 
 #: Pages whose code needs folders of annotations and nothing else. Those of layouts and scale have tests of their own;
-#: those of training and reports train a network.
+#: those of networks are in tests/agmm/test_docs.py.
 PAGES = ["audit", "figures", "manifest"]
-TESTED_ELSEWHERE = {"layouts", "scale", "training", "reports"}
+TESTED_ELSEWHERE = {"layouts", "scale", "training", "reports", "evaluation"}
 
 
 def code_of(page: str) -> str:
