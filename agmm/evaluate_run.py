@@ -11,6 +11,7 @@ from agmm.checkpoint import load_run
 from agmm.distributed import join_ranks
 from agmm.evaluate import evaluate_mixture, evaluate_rows, require_annotations
 from agmm.evaluation_files import read_records, save_records
+from agmm.given_files import require_writable
 from agmm.inference import Protocol, ProtocolName, make_protocol
 from agmm.losses import resolve_options
 from data_manifests import Manifest
@@ -60,8 +61,8 @@ def evaluate_run(
         One record of scores, and a second one for the Gaussians; see ``agmm.evaluation_files.save_records``.
 
     Raises:
-        DataError: If the run cannot be loaded, its classes differ, or a file cannot be read, such as the scores that
-            the new ones join.
+        DataError: If the run cannot be loaded, its classes differ, a file cannot be read, such as the scores that the
+            new ones join, or nothing can be written into the folder of the scores.
         ValueError: If the protocol's values are out of range.
     """
     ranks = join_ranks(device)
@@ -71,6 +72,8 @@ def evaluate_run(
     folder = out_dir or loaded.path.parent
     # What would be told at the end else, when the pictures have been segmented for nothing.
     read_records(folder)
+    if ranks.is_first:
+        require_writable(folder)
     if gmm:
         require_annotations(manifest, rows)
     config = loaded.info.config

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agmm.checkpoint import load_run
 from agmm.errors import TrainingError
-from agmm.given_files import require_utf8
+from agmm.given_files import require_utf8, require_writable
 from agmm.models.network import SegmentationModel
 from data_manifests.image_io import atomic_path, write_atomically
 
@@ -69,8 +69,8 @@ def export_run(
         size: Height and width to trace with; None takes the training crop's.
 
     Raises:
-        DataError: If the run cannot be loaded, the format cannot express it, the file's results differ, or its path is
-            not UTF-8.
+        DataError: If the run cannot be loaded, the format cannot express it, the file's results differ, its path is
+            not UTF-8, or its folder cannot be written to.
         ValueError: If the format is unknown or the size is not positive.
     """
     if format_ not in SUFFIXES:
@@ -81,6 +81,7 @@ def export_run(
         raise ValueError(f"size must be a height and a width of at least 1, got {height} {width}.")
     path = path or loaded.path.with_name(f"model{SUFFIXES[format_]}")
     require_utf8(path, "PyTorch")
+    require_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     network, any_size = _LogitsOnly(loaded.model).eval(), loaded.model.encoder.dilated
     example = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))

@@ -6,6 +6,7 @@ Nothing here needs torch, whose import takes seconds: a wrong path is told befor
 from __future__ import annotations
 
 import csv
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,17 @@ def require_utf8(path: Path, needed_by: str) -> None:
         raise TrainingError(
             f"{str(path)!a}: the path is not UTF-8, as {needed_by} needs it. Choose another name."
         ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Check that results can be written into a folder, which may still have to be made.
+
+    Raises:
+        TrainingError: If it, or the folder that it would be made in, cannot be written to.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        raise TrainingError(f"{there}: nothing can be written there. Choose another place with --out.")
 
 
 def require_no_training(run_dir: Path) -> None:

@@ -100,6 +100,11 @@ def train_network(
                 f"Warning: warmup_steps is {config.warmup_steps}, but the training has {num_steps} steps: the learning "
                 "rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
             )
+        if manifest.label_space.num_classes == 1:
+            log.say(
+                f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so that nothing can be wrong. In "
+                "masks of 0 and 255 the value 255 means void, unless a classes.csv makes it a class."
+            )
         if not val_rows:
             log.say(
                 f"No row of split '{config.val_split}' has a full mask: the last epoch is kept. "

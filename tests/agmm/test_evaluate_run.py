@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -259,3 +260,17 @@ def test_scores_are_written_while_the_run_is_still_training(run: Path, manifest:
     finally:
         training.release()
     assert [record["split"] for record in read_records(run)] == ["val"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_picture(
+    run: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == run and mode == os.W_OK))
+    seen: list[None] = []
+    with pytest.raises(TrainingError, match="run: nothing can be written there. Choose another place with --out"):
+        evaluate_run(run, manifest, device="cpu", on_image=lambda: seen.append(None))
+    with pytest.raises(TrainingError, match="nothing can be written there"):  # nor can the folder be made
+        evaluate_run(run, manifest, device="cpu", out_dir=run / "new/scores", on_image=lambda: seen.append(None))
+    assert not seen
+    evaluate_run(run, manifest, device="cpu", out_dir=tmp_path / "new/scores")
+    assert read_records(tmp_path / "new/scores")

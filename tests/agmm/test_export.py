@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,15 @@ def test_refuses(tmp_path: Path) -> None:
         export_run(run, "torchscript", size=(0, 5))
     with pytest.raises(TrainingError, match="the path is not UTF-8, as PyTorch needs it"):
         export_run(run, "torchscript", path=tmp_path / "\udcff.pt")  # a byte that is no UTF-8
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == run and mode == os.W_OK))
+    with pytest.raises(TrainingError, match="run: nothing can be written there. Choose another place with --out"):
+        export_run(run, "torchscript")
+    export_run(run, "torchscript", path=tmp_path / "new/net.pt")
+    assert (tmp_path / "new/net.pt").is_file()
 
 
 def test_command(tmp_path: Path) -> None:

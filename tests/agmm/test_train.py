@@ -449,6 +449,15 @@ def test_a_false_start_with_overwrite_keeps_the_earlier_training(undisturbed: Pa
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(("num_classes", "warned"), [(1, True), (2, False)])
+def test_a_single_class_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], num_classes: int, warned: bool
+) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=2, num_classes=num_classes))
+    train_network(manifest, replace(CONFIG, accumulate=1, epochs=1), tmp_path / "run")
+    assert ("Warning: 'c0' is the only class" in capsys.readouterr().err) == warned
+
+
 @pytest.mark.parametrize(("warmup_steps", "warned"), [(1, False), (2, True), (500, True)])
 def test_a_warmup_that_outlasts_the_training_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], warmup_steps: int, warned: bool
