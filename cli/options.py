@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from data_manifests.paths import as_path
+from data_manifests.paths import as_path, is_remote
 
 #: The names of ``data_manifests.LAYOUTS``, whose import takes long.
 LAYOUTS = (
@@ -55,7 +55,20 @@ class PathType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See ``click.ParamType``."""
+        if value == "":  # would be the working folder, which nobody means who quotes a variable
+            self.fail("the path is empty; is a variable not set?", param, ctx)
         return as_path(value) if isinstance(value, str) else value
+
+
+class LocalPathType(PathType):
+    """Reads a path of this machine, for what no object store can hold or hand out."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See ``click.ParamType``."""
+        path = super().convert(value, param, ctx)
+        if is_remote(path):
+            self.fail(f"{value} is a URL; only a path of this machine will do here.", param, ctx)
+        return path
 
 
 # Existence is checked by the library, whose errors say what to do; click would only say that a path does not exist.

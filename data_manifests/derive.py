@@ -124,7 +124,7 @@ def subset_manifest(
     names = source.label_space.class_names
     if unknown := [name for name in classes if name not in names]:
         raise ManifestError(f"{source.path}: no class {list_some(unknown)}. Classes: {list_some([*names], limit=40)}.")
-    rows = source.rows_of(split) if split else source.rows
+    rows = source.rows if split is None else source.rows_of(split)
     if unknown := sorted(set(image_ids or ()) - {row.image_id for row in rows}):
         raise ManifestError(f"{source.path}: no image {list_some(unknown)}.")
     wanted = {names.index(name) for name in classes}
@@ -135,7 +135,7 @@ def subset_manifest(
     ]
     if count is not None:
         kept = sorted(kept, key=lambda row: hash_order(seed, row.image_id))[:count]
-    others = [row for row in source.rows if split and row.split != split]
+    others = [row for row in source.rows if split not in (None, row.split)]
     settings = {"classes": sorted(classes), "count": count, "seed": seed, "split": split}
     listed = None if image_ids is None else len(image_ids)
     return derive_manifest(

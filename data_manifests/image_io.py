@@ -138,11 +138,17 @@ def encode_image(image: LabelMap, format_: str = "PNG") -> bytes:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path to write to, and move the file to ``path``, making its folder, when the block ends well."""
+    """Give a path to write to, and move the file to ``path``, making its folder, when the block ends well.
+
+    Pipes and devices, such as ``/dev/stdout``, are written to themselves.
+    """
     if is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder, path.name)
             upload(Path(folder, path.name), path)
+        return
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # The file's own name may be as long as the system allows: not a letter could be added to it.

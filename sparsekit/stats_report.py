@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _FIGURE_SUFFIXES = (".png", ".pdf")
 _LONGEST_NAME = 32
+#: First columns of the table of statistics.
+_TABLE_BEGIN = b"annotation,class,"
 
 
 def format_stats(stats: AnnotationStats) -> str:
@@ -62,6 +64,20 @@ def _cells(row: dict[str, Any], *, strokes: bool) -> dict[str, str]:
         cells["length px"] = number(row["stroke_length_median"])
         cells["width px"] = number(row["stroke_width_median"])
     return cells
+
+
+def check_csv_path(path: Path) -> None:
+    """Refuse early to replace a file that is no table of statistics, such as a manifest.
+
+    Raises:
+        AnnotationError: If such a file is there.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        begin = file.read(len(_TABLE_BEGIN))
+    if begin not in (b"", _TABLE_BEGIN):
+        raise AnnotationError(f"{path}: is there already, and is no table of statistics. Give another name.")
 
 
 def check_figure_path(path: Path) -> None:

@@ -12,8 +12,8 @@ from cli.reporting import echo_json, usage_errors
 
 
 @click.command()
-@click.argument("ours", type=click.Path(path_type=Path))
-@click.argument("human", type=click.Path(path_type=Path))
+@click.argument("ours", type=options.LocalPathType())
+@click.argument("human", type=options.LocalPathType())
 @click.option(
     "--unlabelled",
     type=click.IntRange(0, 65535),
@@ -24,7 +24,7 @@ from cli.reporting import echo_json, usage_errors
 @click.option(
     "--masks",
     "masks_dir",
-    type=click.Path(path_type=Path),
+    type=options.LocalPathType(),
     help="Folder of full masks for HUMAN, if that is a folder of label maps, of the same file names; 255 is void.",
 )
 @options.workers_option

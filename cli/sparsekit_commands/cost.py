@@ -30,7 +30,7 @@ def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--model",
     "model_path",
-    type=click.Path(path_type=Path),
+    type=options.LocalPathType(),
     help="TOML file with any of the numbers below (seconds_per_click = 3.0); options go before it.",
 )
 @_model_options

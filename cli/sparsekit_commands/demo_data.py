@@ -20,7 +20,7 @@ def _width_and_height(context: click.Context, parameter: click.Parameter, value:
 
 
 @click.command("demo-data")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=options.LocalPathType())
 @click.option(
     "--images",
     "num_images",

@@ -20,7 +20,7 @@ TARGETS = (
 @click.command()
 @options.manifest_argument
 @click.option("--to", "target", type=click.Choice([*TARGETS, "croissant"]), required=True, help="The format.")
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), help="The folder to make.")
+@click.option("--out", "out_dir", type=options.LocalPathType(), help="The folder to make.")
 @options.split_option
 @click.option("--lossy", is_flag=True, help="Export what the format cannot hold as far as it goes.")
 @click.option("--link", is_flag=True, help="Link pictures instead of copying them.")

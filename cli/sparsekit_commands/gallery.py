@@ -16,7 +16,7 @@ from data_manifests.errors import counted
 @click.option(
     "--out",
     "out_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.LocalPathType(),
     default=Path("gallery.html"),
     show_default=True,
     help="The page.",

@@ -14,12 +14,10 @@ FORMATS = ("tel", "urss", "agmm", "labelme", "cvat", "label-studio", "coco")
 
 
 @click.command("import")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=options.LocalPathType())
 @click.option("--from", "format_", type=click.Choice(FORMATS), required=True, help="The format.")
-@click.option(
-    "--dataset", "dataset_dir", type=click.Path(path_type=Path), required=True, help="Pictures and full masks."
-)
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="The annotation folder to make.")
+@click.option("--dataset", "dataset_dir", type=options.LocalPathType(), required=True, help="Pictures and full masks.")
+@click.option("--out", "out_dir", type=options.LocalPathType(), required=True, help="The annotation folder to make.")
 @click.option(
     "--stroke-width",
     type=click.IntRange(1, options.WIDEST_MARK),

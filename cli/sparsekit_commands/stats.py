@@ -23,9 +23,9 @@ from cli.reporting import echo_json, usage_errors
 )
 @options.workers_option
 @options.json_option
-@click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Write a row for each class to this file.")
+@click.option("--csv", "csv_path", type=options.LocalPathType(), help="Write a row for each class to this file.")
 @click.option(
-    "--figure", "figure_path", type=click.Path(path_type=Path), help="Draw one figure of all: a .png or .pdf file."
+    "--figure", "figure_path", type=options.LocalPathType(), help="Draw one figure of all: a .png or .pdf file."
 )
 def stats(
     manifests: tuple[Path, ...],
@@ -44,9 +44,11 @@ def stats(
     from data_manifests import read_manifest
     from sparsekit.annotated import count_annotated
     from sparsekit.stats import annotation_stats
-    from sparsekit.stats_report import check_figure_path, draw_stats, format_stats
+    from sparsekit.stats_report import check_csv_path, check_figure_path, draw_stats, format_stats
     from sparsekit.tables import write_csv
 
+    if csv_path:
+        check_csv_path(csv_path)
     if figure_path:
         with usage_errors():
             check_figure_path(figure_path)

@@ -1,6 +1,8 @@
 import csv
 import json
 import math
+import os
+import subprocess
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -252,6 +254,28 @@ class TestCommand:
         printed = json.loads(self.run(first.path, second.path, "--json").stdout)
         assert [one["num_images"] for one in printed] == [2, 1]
         assert ["" if v is None else str(v) for v in printed[0]["classes"][0].values()] == list(rows[0].values())
+
+    def test_only_a_table_of_statistics_is_replaced(self, tmp_path: Path):
+        manifest = tiny_manifest(tmp_path / "m")
+        table = tmp_path / "stats.csv"
+        table.touch()  # as mktemp does
+        for _ in range(2):
+            assert self.run(manifest.path, "--csv", table).exit_code == 0
+        for path in (manifest.path, manifest.marks_path):
+            before = path.read_bytes()
+            result = self.run(manifest.path, "--csv", path)
+            assert result.exit_code == 1 and "is there already, and is no table of statistics" in result.stderr
+            assert path.read_bytes() == before
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+    def test_a_table_goes_through_a_pipe(self, tmp_path: Path):
+        manifest = tiny_manifest(tmp_path / "m")
+        pipe, table = tmp_path / "pipe", tmp_path / "stats.csv"
+        os.mkfifo(pipe)
+        reading = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+        assert self.run(manifest.path, "--csv", pipe).exit_code == 0
+        assert self.run(manifest.path, "--csv", table).exit_code == 0
+        assert reading.communicate()[0] == table.read_bytes() and pipe.is_fifo()
 
     def test_annotations_without_marks_have_all_but_the_columns_of_marks(self, tmp_path: Path):
         with_marks = tiny_manifest(tmp_path / "a")
