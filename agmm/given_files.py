@@ -20,6 +20,8 @@ STATE_NAME = "state.safetensors"
 CONFIG_NAME = "config.toml"
 RUN_NAME = "run.json"
 LOG_NAME = "log.csv"
+#: What predictions are written into.
+RESULT_FOLDERS = ("label_maps", "overlays", "probabilities", "mixture")
 
 
 def require_checkpoint(path: Path) -> Path:
@@ -118,23 +120,25 @@ def find_pictures(sources: Sequence[Path], out_dir: Path) -> dict[Path, Path]:
 
     Args:
         sources: Pictures, and folders that are searched at any depth; names keep the place within the folder.
-        out_dir: Passed over, so that results beside the pictures are not taken for pictures.
+        out_dir: What earlier predictions have left in it is not taken for pictures.
 
     Raises:
         TrainingError: If there is none, a source does not exist, or two would get one name.
     """
+    results = {(out_dir / name).resolve() for name in RESULT_FOLDERS}
     found: dict[Path, Path] = {}
     for source in sources:
         if not source.exists():
             raise TrainingError(f"{source}: no such picture or folder.")
         inside = list_pictures(source) if source.is_dir() else [source]
         for path in inside:
-            if out_dir.resolve() in path.resolve().parents:
+            if results.intersection(path.resolve().parents):
                 continue
             name = (path.relative_to(source) if source.is_dir() else Path(path.name)).with_suffix("")
             if name in found:
                 raise TrainingError(
-                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Predict them one by one."
+                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Give each an --out of its "
+                    "own."
                 )
             found[name] = path
     if not found:

@@ -85,6 +85,18 @@ def test_pictures_keep_their_place_and_results_are_not_taken_for_pictures(tmp_pa
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("out", [".", "pictures"], ids=["above", "the same"])
+def test_results_may_go_where_the_pictures_are(run: Path, tmp_path: Path, out: str) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    shutil.copy(tmp_path / "data/images/a00.png", folder)
+    for _ in range(2):  # the second time all results are there
+        found = find_pictures([folder], tmp_path / out)
+        assert found == {Path("a00"): folder / "a00.png"}
+        predict_pictures(run, found, tmp_path / out, overlays=True, probabilities=True, device="cpu")
+    assert {path.name for path in (tmp_path / out).iterdir() if path.is_dir()} >= {"label_maps", "overlays"}
+
+
 def test_names_with_dots_stay_whole(run: Path, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "data/images/a00.png", tmp_path / "frame.0001.v2.png")
     out = tmp_path / "out"
