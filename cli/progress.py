@@ -38,7 +38,7 @@ def progress(total: int, unit: str = "image") -> Iterator[Callable[[], None]]:
 @contextmanager
 def counting(unit: str = "image") -> Iterator[Counter]:
     """Show how many images are done of a number that is known later on; see ``Counter``."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr and sys.stderr.isatty()):  # none at all where it is closed
         yield _Lines(unit)
         return
     from tqdm import tqdm

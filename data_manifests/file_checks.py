@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -61,12 +63,20 @@ def check_files(manifest: Manifest, row: ManifestRow, *, pixels: bool) -> Checke
                 found = _check_file(manifest, row, name, pixels)
                 checked.problems.extend(Problem(kind, row.image_id, f"{name} {path}: {text}") for kind, text in found)
             except (DataError, OSError) as error:
-                kind = "unreadable" if manifest.resolve(path).is_file() else "missing"
+                kind = "missing" if _is_missing(manifest.resolve(path)) else "unreadable"
                 checked.problems.append(Problem(kind, row.image_id, f"{name}: {error}"))
     picture = manifest.resolve(row.image)
-    if pixels and row.image and picture.is_file():
-        return CheckedFiles(checked.problems, hashlib.sha256(picture.read_bytes()).hexdigest())
+    with suppress(OSError):  # told above
+        if pixels and row.image and picture.is_file():
+            return CheckedFiles(checked.problems, hashlib.sha256(picture.read_bytes()).hexdigest())
     return checked
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.is_file()
+    except OSError:  # in a folder that may not be looked into
+        return False
 
 
 def _check_file(manifest: Manifest, row: ManifestRow, name: str, pixels: bool) -> Iterator[tuple[str, str]]:

@@ -174,7 +174,11 @@ def remove_tree(folder: Path) -> None:
     elif folder.is_symlink():
         folder.unlink()
     else:
-        shutil.rmtree(folder)
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            error.filename = str(folder)  # names a file without its folder
+            raise
 
 
 def upload(source: Path, target: Path) -> None:

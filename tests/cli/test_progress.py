@@ -36,6 +36,12 @@ def test_short_runs_are_silent(clock: list[float], capsys: pytest.CaptureFixture
     assert capsys.readouterr() == ("", "")
 
 
+def test_nothing_where_stderr_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress(1) as advance:
+        advance()
+
+
 def test_work_done_before_counts(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with counting("figure") as counter:
         counter.start(50, 40)

@@ -104,6 +104,13 @@ class TestFiles:
         kind, image_id, message = the_problem(manifest)
         assert (kind, image_id) == ("unreadable", "image_0") and column in message and "damaged" in message
 
+    @pytest.mark.parametrize("column", ["image", "full_mask", "annotation"])
+    @pytest.mark.parametrize("pixels", [True, False])
+    def test_a_path_that_the_system_does_not_even_look_up(self, manifest, column, pixels):
+        """As in a folder that may not be looked into, which root may always."""
+        problems = problems_of(change_row(manifest, "image_0", **{column: "x" * 300 + ".png"}), pixels=pixels)
+        assert [(kind, image_id) for kind, image_id, _ in problems] == [("unreadable", "image_0")]
+
     @pytest.mark.parametrize("pixels", [True, False])
     def test_size(self, manifest, pixels):
         Image.new("RGB", (9, 7)).save(manifest.resolve(manifest.rows[0].image))
