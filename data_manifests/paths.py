@@ -181,6 +181,21 @@ def remove_tree(folder: Path) -> None:
             raise
 
 
+def replace_tree(new: Path, folder: Path) -> None:
+    """Move a folder of this machine to a place, where another may be; whenever it is killed, one of them is whole.
+
+    What is replaced is hidden before it is removed, which can take long; what a killed call left of it goes as well.
+    """
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    if replaced.exists():
+        remove_tree(replaced)
+    if folder.exists():
+        folder.rename(replaced)
+    new.rename(folder)
+    if replaced.exists():
+        remove_tree(replaced)
+
+
 def upload(source: Path, target: Path) -> None:
     """Copy a local file to an object store, where it appears whole or not at all."""
     store, key = _store(target)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_manifests.folder_lock import FolderLock
-from data_manifests.paths import remove_tree
+from data_manifests.paths import remove_tree, replace_tree
 from sparsekit.errors import AnnotationError
 from sparsekit.output_folder import partial_dir
 
@@ -35,9 +35,7 @@ def whole_folder(folder: Path, is_ours: Callable[[Path], bool], *, overwrite: bo
         for path in partial.iterdir():  # left by a run that was killed
             remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         yield partial
-        if folder.exists():
-            remove_tree(folder)
-        partial.rename(folder)
+        replace_tree(partial, folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

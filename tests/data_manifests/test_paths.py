@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,6 +28,7 @@ from data_manifests.paths import (
     named_by,
     reaching,
     remove_tree,
+    replace_tree,
 )
 from data_manifests.row_files import read_row_annotation, read_row_image
 from data_manifests.validate import check_manifest
@@ -154,6 +156,25 @@ class TestFiles:
         write_atomically(store / "d.txt", b"x")
         remove_tree(store / "a")
         assert [str(path) for path in files_below(store)] == ["memory://store/d.txt"]
+
+    def test_replace_tree(self, tmp_path, monkeypatch):
+        def make(name):
+            write_atomically(tmp_path / name / "file", name.encode())
+            return tmp_path / name
+
+        def be_killed(folder):
+            raise KeyboardInterrupt
+
+        replace_tree(make("first"), tmp_path / "place")
+        assert (tmp_path / "place/file").read_text() == "first"
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", be_killed)
+            with pytest.raises(KeyboardInterrupt):
+                replace_tree(make("second"), tmp_path / "place")
+        assert (tmp_path / "place/file").read_text() == "second"
+        replace_tree(make("third"), tmp_path / "place")
+        assert (tmp_path / "place/file").read_text() == "third"
+        assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
     def test_a_table_that_breaks_off_leaves_nothing(self, store):
         def rows():

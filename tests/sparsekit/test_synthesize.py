@@ -153,6 +153,7 @@ def test_journal_line_that_was_cut_off_is_done_again(dataset_dir, tmp_path, monk
     bad.write_bytes(mask)
     journal = tmp_path / "out/.town-3clicks.partial/journal-1-of-1.jsonl"
     journal.write_bytes(journal.read_bytes()[:-30])
+    (journal.parent / "annotations/train/.1.png.0123456789abcdef.99.partial").touch()  # of a killed writer
     run(dataset_dir, tmp_path / "out")
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
