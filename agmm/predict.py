@@ -108,8 +108,8 @@ def _annotated(manifest: Manifest, pictures: dict[Path, Path]) -> dict[Path, Man
     if not rows:
         first = next(iter(pictures.values()))
         raise TrainingError(
-            f"{manifest.path}: annotates none of the {len(pictures)} pictures, such as {first}; the mixture is made "
-            "from a picture's own annotation."
+            f"{manifest.path}: annotates none of the pictures, such as {first}; the mixture is made from a picture's "
+            "own annotation."
         )
     return rows
 

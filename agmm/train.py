@@ -106,10 +106,9 @@ def train_network(
                 "masks of 0 and 255 the value 255 means void, unless a classes.csv makes it a class."
             )
         if not val_rows:
-            log.say(
-                f"No row of split '{config.val_split}' has a full mask: the last epoch is kept. "
-                "`sparsekit split` makes a manifest that holds pictures back."
-            )
+            could = any(row.full_mask for row in manifest.rows)
+            hint = " `sparsekit split` makes a manifest that holds pictures back." if could else ""
+            log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.{hint}")
         if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
             log.say(
                 f"Warning: no training picture is scored, though gmm_images is {config.gmm_images}: it takes rows of "

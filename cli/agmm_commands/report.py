@@ -73,8 +73,11 @@ def report(
     from agmm.report.folder import NUM_FIGURES, write_report
     from agmm.report.pictures import choose_rows
 
-    split = split or scored_split(found)
     trained_on = found[0].info.config.train_split
+    if split is None:
+        split = scored_split(found)
+        if split not in manifest.splits and trained_on in manifest.splits:  # nothing was held back to score on
+            split = trained_on
     splits = [split, *([trained_on] if trained_on != split and trained_on in manifest.splits else [])]
     rows = choose_rows(manifest, splits, limit or None, image_ids)
     with progress(len(rows) * len(found)) as on_image, progress(NUM_FIGURES, "figure") as on_figure:

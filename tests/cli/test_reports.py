@@ -169,6 +169,17 @@ def test_names_are_shared_by_figure_table_and_page(town: Path, tmp_path: Path) -
         assert code == 2 and "a name for each of the 2 runs" in err
 
 
+def test_a_report_of_training_pictures_where_there_are_no_others(tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data", splits=("train",)))
+    write_run(tmp_path / "a", manifest, scores=None)
+    out_dir = tmp_path / "report"
+    command = ("report", tmp_path / "a", "--manifest", manifest.path, "--out", out_dir, "--limit", 2, "--device", "cpu")
+    code, out, err = run(*command)
+    assert code == 0 and out.splitlines()[1].startswith("  2 images, ") and "has no scores of split 'train'" in err
+    code, _, err = run(*command, "--overwrite", "--split", "val")
+    assert code == 1 and "split 'val' has no rows" in err
+
+
 def test_tables_show_the_split_that_was_scored(town: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "a", empty_manifest(tmp_path, tiny_label_space()), scores=None)
     add_scores(tmp_path / "a", tiny_label_space(), 0.5, split="test")
