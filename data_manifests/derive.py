@@ -91,7 +91,7 @@ def derive_manifest(source: Manifest, rows: Iterable[ManifestRow], out_dir: Path
     """
     kept = tuple(rebase_row(source, row, out_dir) for row in rows)
     if not kept:
-        raise ManifestError(f"{source.path}: no row is left; its splits: {source.splits}.")
+        raise ManifestError(f"{source.path}: no row is left. {source.splits_in_words()}")
     info = replace(source.info, settings=_with_step(source.info, step))
     manifest = Manifest(out_dir / "manifest.csv", kept, info)
     return Derived(manifest, ((source, {row.image_id: row.image_id for row in kept}),))

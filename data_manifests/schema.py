@@ -155,9 +155,12 @@ class Manifest:
         """
         rows = tuple(row for row in self.rows if row.split == split)
         if not rows:
-            there = ", ".join(f"{name} ({count})" for name, count in self.splits.items()) or "none"
-            raise ManifestError(f"{self.path}: split '{split}' has no rows. Splits of this manifest: {there}.")
+            raise ManifestError(f"{self.path}: split '{split}' has no rows. {self.splits_in_words()}")
         return rows
+
+    def splits_in_words(self) -> str:
+        """A sentence that names the splits and counts their rows."""
+        return f"Splits of this manifest: {', '.join(f'{name} ({n})' for name, n in self.splits.items()) or 'none'}."
 
     def resolve(self, relative: str) -> Path:
         """Path of a file named in a row."""

@@ -33,16 +33,16 @@ def subset(
     Pictures and annotations stay where they are. Without a seed of their own, counts nest: the 100 images are among the
     200.
     """
-    from data_manifests import read_manifest
+    from data_manifests import DataError, read_manifest
     from data_manifests.derive import subset_manifest
 
     image_ids = None
     if ids_path:
-        image_ids = [
-            line.strip()
-            for line in ids_path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            if line.strip()
-        ]
+        try:
+            lines = ids_path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{ids_path}: is no text; expected image ids in UTF-8, one on each line.") from error
+        image_ids = [line.strip() for line in lines if line.strip()]
     derived = subset_manifest(
         read_manifest(manifest), out_dir, image_ids=image_ids, classes=classes, split=split, count=count, seed=seed
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.image_io import list_pictures
@@ -93,10 +94,13 @@ def pair_by_key(
     by_image = _by_key(images, image_key)
     by_mask = _by_key(masks, mask_key)
     problems = []
-    if lonely := sorted(str(by_image[k]) for k in by_image.keys() - by_mask.keys()):
+    images_only, masks_only = by_image.keys() - by_mask.keys(), by_mask.keys() - by_image.keys()
+    if lonely := sorted(str(by_image[k]) for k in images_only):
         problems.append(f"{counted(len(lonely), 'image')} without a mask: {list_some(lonely)}.")
-    if lonely := sorted(str(by_mask[k]) for k in by_mask.keys() - by_image.keys()):
+    if lonely := sorted(str(by_mask[k]) for k in masks_only):
         problems.append(f"{counted(len(lonely), 'mask')} without an image: {list_some(lonely)}.")
+    if {normalize("NFC", k) for k in images_only} & {normalize("NFC", k) for k in masks_only}:
+        problems.append("Some of these names look the same but write accents in two ways, NFC and NFD; rename them.")
     if problems:
         raise DataError(" ".join(problems) + " Add the missing files or remove the lonely ones.")
     return [(key, by_image[key], by_mask[key]) for key in sorted(by_image)]

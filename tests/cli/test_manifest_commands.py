@@ -85,7 +85,7 @@ def test_diff_tells_and_lists(folder):
         (["subset", "made", "--count", 0, "--out", "x"], 2, "--count"),
         (["subset", "made", "--with-class", "car", "--out", "x"], 1, "no class car"),
         (["subset", "made", "--ids", "none.txt", "--out", "x"], 1, "none.txt: No such file"),
-        (["subset", "made", "--ids", "made/data/images/image_0.png", "--out", "x"], 1, "no image"),
+        (["subset", "made", "--ids", "made/data/images/image_0.png", "--out", "x"], 1, "image_0.png: is no text"),
         (["subset", "made", "--out", "made/manifest.csv/x"], 1, "Not a directory"),
         (["merge", "made", "--out", "made/manifest.csv/x"], 1, "Not a directory"),
         (["subset", "made", "--out", "made"], 1, "exists. Give --overwrite"),

@@ -168,6 +168,14 @@ class TestPairing:
         assert "1 image without a mask" in message and "lonely.png" in message
         assert "12 masks without an image" in message and "extra_09.png and 2 more" in message
         assert "extra_10" not in message and "Add the missing files or remove the lonely ones" in message
+        assert "NFC" not in message
+
+    def test_names_that_only_look_the_same(self, tmp_path):
+        """As when one of two archives was packed on a Mac."""
+        mini.save_picture(tmp_path / "images" / "caf\N{LATIN SMALL LETTER E WITH ACUTE}.png")
+        mini.save_mask(tmp_path / "masks" / "cafe\N{COMBINING ACUTE ACCENT}.png", [[0]])
+        with pytest.raises(DataError, match=r"look the same but write accents in two ways, NFC and NFD; rename them\."):
+            open_dataset(tmp_path)
 
     def test_two_formats_of_one_image(self, tmp_path):
         mini.make_generic(tmp_path)
