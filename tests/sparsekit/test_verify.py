@@ -196,7 +196,7 @@ class TestSettings:
         with pytest.raises(AnnotationError, match=message):
             annotator_from_settings(command, settings)
 
-    @pytest.mark.parametrize("value", [5.0, -3, "5", None, True, [5], {}, 1e300, float("nan"), float("inf"), 10**400])
+    @pytest.mark.parametrize("value", [5.0, -3, "5", None, True, [5], {}, 1e300, 10**400])
     @pytest.mark.parametrize(
         ("command", "arguments", "names"),
         [
