@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,6 +60,19 @@ def usage_errors() -> Iterator[None]:
 def echo_next(*words: object) -> None:
     """Tell the command that a user most likely wants next, ready to be copied."""
     click.echo(f"Next: {shlex.join(map(str, words))}")
+
+
+def warn(text: str) -> None:
+    """Tell on stderr what is left out."""
+    click.echo(f"Warning: {text}", err=True)
+
+
+def warn_of_some(problems: Sequence[str]) -> None:
+    """Tell the first ten of many, and how many more there are."""
+    for problem in problems[:10]:
+        warn(problem)
+    if len(problems) > 10:
+        warn(f"and {len(problems) - 10} more")
 
 
 def echo_json(data: Any) -> None:

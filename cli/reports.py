@@ -31,8 +31,3 @@ def image_option(command: _F) -> _F:
     return click.option("--image", "image_ids", multiple=True, help="Show this image; may be given several times.")(
         command
     )
-
-
-def warn(text: str) -> None:
-    """Tell on stderr what is left out."""
-    click.echo(f"Warning: {text}", err=True)

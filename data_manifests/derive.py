@@ -124,7 +124,7 @@ def subset_manifest(
     names = source.label_space.class_names
     if unknown := [name for name in classes if name not in names]:
         raise ManifestError(f"{source.path}: no class {list_some(unknown)}. Classes: {list_some([*names], limit=40)}.")
-    rows = source.rows if split is None else source.rows_of(split)
+    rows = source.rows_of(split)
     if unknown := sorted(set(image_ids or ()) - {row.image_id for row in rows}):
         raise ManifestError(f"{source.path}: no image {list_some(unknown)}.")
     wanted = {names.index(name) for name in classes}

@@ -165,6 +165,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes were writing by ``atomic_path``, at any depth of a folder of this machine."""
+    for path in folder.rglob(".*.partial"):
+        path.unlink()
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, making its folder; readers never see a part of it."""
     if is_remote(path):

@@ -147,12 +147,14 @@ class Manifest:
             counts[row.split] = counts.get(row.split, 0) + 1
         return dict(sorted(counts.items()))
 
-    def rows_of(self, split: str) -> tuple[ManifestRow, ...]:
-        """Rows of one split.
+    def rows_of(self, split: str | None) -> tuple[ManifestRow, ...]:
+        """Rows of one split, or all of them where it is None.
 
         Raises:
             ManifestError: If the split has none.
         """
+        if split is None:
+            return self.rows
         rows = tuple(row for row in self.rows if row.split == split)
         if not rows:
             raise ManifestError(f"{self.path}: split '{split}' has no rows. {self.splits_in_words()}")

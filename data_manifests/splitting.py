@@ -56,7 +56,7 @@ def split_manifest(
         ValueError: If shares are not between 0 and 1, or no regular expression is given.
     """
     targets = _targets(shares)
-    rows = source.rows if split is None else source.rows_of(split)
+    rows = source.rows_of(split)
     if by == "class":
         chosen = _by_class(source, rows, targets, seed, workers)
     elif by == "group":

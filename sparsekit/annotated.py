@@ -98,7 +98,7 @@ def count_annotated(manifest: Manifest, split: str | None = None) -> int:
     Raises:
         ManifestError: If the split has no rows, or none of the rows has an annotation.
     """
-    rows = manifest.rows if split is None else manifest.rows_of(split)
+    rows = manifest.rows_of(split)
     count = sum(bool(row.annotation) for row in rows)
     if not count:
         of_split = "" if split is None else f" of split '{split}'"

@@ -40,7 +40,7 @@ def join_manifests(
                 f"classes, but {first.path} has '{first.label_space.name}' with {first.label_space.num_classes}. "
                 "Side by side need manifests of the same classes."
             )
-    tables = [{row.image_id: row for row in (m.rows if split is None else m.rows_of(split))} for m in manifests]
+    tables = [{row.image_id: row for row in m.rows_of(split)} for m in manifests]
     common = [image_id for image_id in tables[0] if all(image_id in table for table in tables)]
     if not common:
         raise AnnotationError(_nothing_in_common(manifests, split))

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
 from data_manifests.errors import counted
 from data_manifests.folder_lock import FolderLock
-from data_manifests.image_io import write_atomically
+from data_manifests.image_io import remove_unfinished, write_atomically
 from data_manifests.io import info_to_json
 from data_manifests.paths import is_remote, remove_tree, replace_tree
 from sparsekit.errors import AnnotationError
@@ -233,8 +233,7 @@ class OutputFolder:
     def _put_in_place(self, rows: list[ManifestRow]) -> None:
         write_manifest(Manifest(self._partial / "manifest.csv", tuple(rows), self._info))
         if self._partial != self.folder:
-            for path in self._partial.rglob(".*.partial"):  # files that a killed process was writing
-                path.unlink()
+            remove_unfinished(self._partial)
             replace_tree(self._partial, self.folder)
         for number in range(1, self._shard[1] + 1):
             self._journal(number, self.folder).remove()

@@ -9,8 +9,8 @@ import click
 from cli.options import overwrite_option
 from cli.prediction import device_option
 from cli.progress import progress
-from cli.reporting import usage_errors
-from cli.reports import image_option, manifest_option, names_option, runs_argument, warn
+from cli.reporting import usage_errors, warn, warn_of_some
+from cli.reports import image_option, manifest_option, names_option, runs_argument
 from data_manifests.errors import counted
 
 
@@ -85,10 +85,7 @@ def report(
             found, manifest, rows, out_dir, split=split, protocol=protocol, thumbnail_size=thumbnail_size,
             device=choose_device(device), on_image=on_image, on_figure=on_figure,
         )  # fmt: skip
-    for problem in summary.problems[:10]:
-        warn(problem)
-    if len(summary.problems) > 10:
-        warn(f"and {len(summary.problems) - 10} more")
+    warn_of_some(summary.problems)
     click.echo(str(summary.page.path))
     click.echo(f"  {counted(summary.page.num_images, 'image')}, {summary.page.num_bytes / 1e6:.1f} MB")
     for path in summary.figures:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.reporting import usage_errors
+from cli.reporting import usage_errors, warn
 from cli.reports import names_option, runs_argument
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _work_of(run: Run, model: CostModel | None) -> Work | None:
     try:
         cost = annotation_cost(read_manifest(manifest_path), model, split=split)
     except DataError as error:
-        click.echo(f"Warning: {run.folder}: what its annotation took is not known: {error}", err=True)
+        warn(f"{run.folder}: what its annotation took is not known: {error}")
         return None
     if run.is_full:
         minutes = None if cost.full_mask_seconds is None else cost.full_mask_seconds / 60

@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.progress import progress
+from cli.reporting import warn
 from data_manifests.errors import counted
 
 #: The names of ``sparsekit.export.EXPORTERS``, whose import takes long.
@@ -52,7 +53,7 @@ def export(
             read, target, out_dir, split=split, lossy=lossy, link=link, overwrite=overwrite, on_image=advance
         )
     for loss in summary.losses:
-        click.echo(f"Warning: lost: {loss}", err=True)
+        warn(f"lost: {loss}")
     click.echo(f"{summary.folder}")
     with_masks = counted(summary.num_evaluated, "with its full mask", "with their full masks")
     evaluated = f", {with_masks} for evaluation" if summary.num_evaluated else ""

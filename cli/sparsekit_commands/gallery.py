@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.progress import progress
+from cli.reporting import warn_of_some
 from data_manifests.errors import counted
 
 
@@ -62,10 +63,7 @@ def gallery(
         return
     with progress(len(choice.shown)) as advance:
         summary = write_gallery(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size, on_image=advance)
-    for problem in summary.problems[:10]:
-        click.echo(f"Warning: {problem}", err=True)
-    if len(summary.problems) > 10:
-        click.echo(f"Warning: and {len(summary.problems) - 10} more", err=True)
+    warn_of_some(summary.problems)
     click.echo(f"{out_path}")
     shown = f"{summary.num_images} of " if len(choice.shown) < len(choice.available) else ""
     click.echo(f"  {shown}{counted(len(choice.available), 'image')}, {summary.num_bytes / 1e6:.1f} MB")

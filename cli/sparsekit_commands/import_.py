@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.progress import progress
+from cli.reporting import warn
 
 #: The names of ``sparsekit.imports.IMPORTERS``, whose import takes long.
 FORMATS = ("tel", "urss", "agmm", "labelme", "cvat", "label-studio", "coco")
@@ -57,7 +58,7 @@ def import_(
         )
     if summary.unmatched:
         names, annotations = list_some(list(summary.unmatched)), counted(len(summary.unmatched), "annotation")
-        click.echo(f"Warning: {annotations} of no image of the data set: {names}", err=True)
+        warn(f"{annotations} of no image of the data set: {names}")
     click.echo(f"{summary.folder / 'manifest.csv'}")
     listed = f", {summary.num_evaluated} listed for evaluation" if summary.num_evaluated else ""
     click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from data_manifests.folder_lock import FolderLock
-from data_manifests.image_io import encode_image, write_atomically
+from data_manifests.image_io import encode_image, remove_unfinished, write_atomically
 from data_manifests.paths import remove_tree
 from data_manifests.version import __version__
 from sparsekit.demo_data.scene import check_size, draw_scene
@@ -132,8 +132,7 @@ def _keep_or_empty(partial: Path, note: bytes) -> None:
         for path in partial.iterdir():
             remove_tree(path) if path.is_dir() else path.unlink()
         write_atomically(partial / NOTE, note)
-    for path in partial.rglob(".*.partial"):  # files that a killed process was writing
-        path.unlink()
+    remove_unfinished(partial)
 
 
 def _put_in_place(partial: Path, out_dir: Path) -> None:
