@@ -59,15 +59,22 @@ class Sample(NamedTuple):
 
 
 def to_network_input(batch: Sample, device: torch.device) -> Sample:
-    """Move a batch to the device.
+    """Move a batch's pictures to the device, and its labels where they are soft.
+
+    Other labels stay: ``AGMMLoss`` looks for labelled pixels on the CPU while the device computes the network.
 
     Returns:
-        Image float32 in 0..1 of shape (N, 3, H, W), target int64 of shape (N, H, W), classes of soft labels int64 and
-        their shares float32 in 0..1, both of shape (N, K, H, W).
+        Image float32 in 0..1 of shape (N, 3, H, W), classes of soft labels int64 and their shares float32 in 0..1, both
+        of shape (N, K, H, W); the rest as it was.
     """
-    image, target, valid, image_classes, classes, shares = (part.to(device, non_blocking=True) for part in batch)
-    image = image.permute(0, 3, 1, 2).float().div_(255)
-    return Sample(image, target.long(), valid, image_classes, classes.long(), shares.float().div_(255))
+    image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+    batch = batch._replace(image=image)
+    if not batch.is_soft:
+        return batch
+    soft = (batch.target, batch.valid, batch.soft_classes, batch.soft_shares)
+    target, valid, classes, shares = (part.to(device, non_blocking=True) for part in soft)
+    shares = shares.float().div_(255)
+    return batch._replace(target=target, valid=valid, soft_classes=classes.long(), soft_shares=shares)
 
 
 @dataclass

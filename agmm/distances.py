@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from agmm.bilinear import resize_map
-from agmm.labelled_pixels import LabelledPixels
+from agmm.labelled_pixels import LabelledPixels, send
 
 Distance = Literal["l2", "l1_mean"]
 Prototypes = Literal["image", "batch"]
@@ -177,18 +177,20 @@ def _feature_blocks(
 def _touched_positions(features: Tensor, labelled: LabelledPixels) -> tuple[Tensor, Tensor, Tensor]:
     """Positions (row * w + col) that the labelled pixels of each pair read, the pair, the weight; shape (E,) each.
 
-    The weights of a pair sum to 1.
+    The weights of a pair sum to 1. Found on the CPU, as their number depends on the labels.
     """
+    found, dtype, on_host = labelled.on_host, loss_dtype(features), torch.device("cpu")
     height, width = features.shape[2:]
-    rows = resize_map(height, labelled.target_size[0], features.device, loss_dtype(features))
-    columns = resize_map(width, labelled.target_size[1], features.device, loss_dtype(features))
-    index = rows.index[labelled.row][:, :, None] * width + columns.index[labelled.col][:, None, :]
-    weight = rows.weight[labelled.row][:, :, None] * columns.weight[labelled.col][:, None, :]
-    weight = weight / labelled.pair_pixels[labelled.pair][:, None, None]
-    grid = weight.new_zeros(len(labelled.pair_image) * height * width)
-    grid.index_add_(0, (labelled.pair[:, None, None] * (height * width) + index).flatten(), weight.flatten())
+    rows = resize_map(height, found.target_size[0], on_host, dtype)
+    columns = resize_map(width, found.target_size[1], on_host, dtype)
+    index = (rows.index[found.row] * width)[:, :, None] + columns.index[found.col][:, None, :]
+    weight = rows.weight[found.row][:, :, None] * columns.weight[found.col][:, None, :]
+    weight = weight / found.pair_pixels[found.pair][:, None, None]
+    grid = weight.new_zeros(len(found.pair_image) * height * width)
+    grid.index_add_(0, (found.pair[:, None, None] * (height * width) + index).flatten(), weight.flatten())
     touched = grid.nonzero()[:, 0]
-    return touched % (height * width), touched // (height * width), grid[touched]
+    position, pair = touched % (height * width), touched // (height * width)
+    return send(position, features.device), send(pair, features.device), send(grid[touched], features.device)
 
 
 def _read_prototypes(

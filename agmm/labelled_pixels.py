@@ -1,9 +1,13 @@
-"""The labelled pixels of a batch, and the pairs of image and class that occur among them."""
+"""The labelled pixels of a batch, and the pairs of image and class that occur among them.
+
+They are found on the CPU: how many there are decides the shapes of nearly everything that follows, and a device would
+have to be waited for each time one is read. What is found goes to the device in one direction only.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,110 +18,137 @@ class LabelledPixels:
     """The labelled pixels of a batch, L in all, and the M pairs (image, class) that occur among them.
 
     Args:
-        image: Image of each labelled pixel, shape (L,); ascending.
-        row: Row of each labelled pixel in the target, shape (L,).
-        col: Column likewise.
+        position: Place of each labelled pixel in the flattened target of the batch, shape (L,); ascending.
         class_id: Class likewise.
-        pair: Pair each pixel belongs to, shape (L,).
         pair_image: Image of each pair, shape (M,); ascending.
-        pair_class: Class of each pair, shape (M,).
+        pair_class: Class of each pair, shape (M,); ascending within an image.
         pair_pixels: Number of labelled pixels of each pair, shape (M,); 0 only after :func:`with_classes_of_batch`.
         pair_classes: Number of pairs of the pair's image, shape (M,).
-        pairs_per_image: Number of pairs of each image, on the host.
-        num_comparisons: Sum over labelled pixels of the number of classes labelled in their image, on the host.
+        pair_of: Pair of each image and class, shape (N, C); -1 where there is none.
+        pairs_per_image: Number of pairs of each image.
+        num_comparisons: Sum over labelled pixels of the number of pairs of their image.
         target_size: Height and width of the target.
+        found: The same on the CPU, where this is its copy on a device.
     """
 
-    image: Tensor
-    row: Tensor
-    col: Tensor
+    position: Tensor
     class_id: Tensor
-    pair: Tensor
     pair_image: Tensor
     pair_class: Tensor
     pair_pixels: Tensor
     pair_classes: Tensor
+    pair_of: Tensor
     pairs_per_image: tuple[int, ...]
     num_comparisons: int
     target_size: tuple[int, int]
+    found: LabelledPixels | None = None
+
+    @cached_property
+    def image(self) -> Tensor:
+        """Image of each labelled pixel, shape (L,); ascending."""
+        height, width = self.target_size
+        return self.position // (height * width)
+
+    @cached_property
+    def row(self) -> Tensor:
+        """Row of each labelled pixel in the target, shape (L,)."""
+        height, width = self.target_size
+        return self.position // width % height
+
+    @cached_property
+    def col(self) -> Tensor:
+        """Column of each labelled pixel in the target, shape (L,)."""
+        return self.position % self.target_size[1]
+
+    @cached_property
+    def pair(self) -> Tensor:
+        """Pair that each labelled pixel belongs to, shape (L,)."""
+        return self.pair_of[self.image, self.class_id]
+
+    @property
+    def on_host(self) -> LabelledPixels:
+        """The same on the CPU, where sizes that depend on values cost no wait."""
+        return self if self.found is None else self.found
+
+    def to(self, device: torch.device) -> LabelledPixels:
+        """A copy on a device, which is not waited for; itself where it lies there."""
+        if self.position.device == device:
+            return self
+        tensors = {name: value for name, value in vars(self.on_host).items() if name in _TENSORS}
+        return replace(self, found=self.on_host, **{name: send(value, device) for name, value in tensors.items()})
 
 
-def find_labelled(target: Tensor, valid: Tensor, *, num_classes: int, ignore_index: int = 255) -> LabelledPixels:
+_TENSORS = ("position", "class_id", "pair_image", "pair_class", "pair_pixels", "pair_classes", "pair_of")
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """Copy from the CPU to a device without waiting for it; CUDA reads along only from pinned memory."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def find_labelled(
+    target: Tensor, valid: Tensor, *, num_classes: int, ignore_index: int = 255, device: torch.device | None = None
+) -> LabelledPixels:
     """Find the labelled pixels of a batch.
 
-    On CUDA the step waits for the device here: the number of labelled pixels is read first, which waits for the queue
-    to empty, then the pairs, at once.
+    With ``target`` on the CPU no device is waited for. On a device it is waited for, until all that it was given to do
+    is done.
 
     Args:
-        target: Class ids, int64, shape (N, H, W); ``ignore_index`` where there is no label.
+        target: Class ids, an integer type, shape (N, H, W); ``ignore_index`` where there is no label.
         valid: False on padding, bool, shape (N, H, W).
         num_classes: Number of classes.
         ignore_index: The value that marks pixels without a label.
+        device: Where the result is wanted; where ``target`` is if not given.
 
     Raises:
         ValueError: If a label is not a class, the usual sign of another value for unlabelled pixels.
     """
-    image, row, col = ((target != ignore_index) & valid).nonzero(as_tuple=True)
-    class_id = target[image, row, col]
-    # Labels are int64 but must be classes: 2^31 keeps every wrong one apart too, so that the message can name it.
-    key, pair, counts = torch.unique((image << 32) + class_id + (1 << 31), return_inverse=True, return_counts=True)
-    pair_image, pair_class = key >> 32, (key & 0xFFFFFFFF) - (1 << 31)
-    images, classes, pixels = torch.stack([pair_image, pair_class, counts]).tolist()
-    wrong = sorted({c for c in classes if not 0 <= c < num_classes})
-    if wrong:
+    mask = (target != ignore_index) & valid.to(target.device)
+    position = mask.flatten().nonzero()[:, 0]
+    position, class_id = position.cpu(), target.flatten()[position].cpu().long()
+    if len(class_id) and (class_id.min() < 0 or class_id.max() >= num_classes):
+        wrong = [c for c in class_id.unique().tolist() if not 0 <= c < num_classes]
         raise ValueError(
             f"target holds {wrong[:5]}, but the logits have classes 0 to {num_classes - 1} and ignore_index is "
             f"{ignore_index}. Unlabelled pixels and padding must hold ignore_index."
         )
-    per_image = Counter(images)
-    pairs_per_image = tuple(per_image[n] for n in range(target.shape[0]))
-    return LabelledPixels(
-        image,
-        row,
-        col,
-        class_id,
-        pair,
-        pair_image,
-        pair_class,
-        pair_pixels=counts,
-        pair_classes=count_each(pair_image, target.shape[0])[pair_image],
-        pairs_per_image=pairs_per_image,
-        num_comparisons=sum(count * per_image[n] for n, count in zip(images, pixels, strict=True)),
-        target_size=(target.shape[1], target.shape[2]),
-    )
-
-
-def count_each(values: Tensor, num_values: int) -> Tensor:
-    """How often 0, 1, ... occur; unlike ``torch.bincount`` without waiting for the device.
-
-    Args:
-        values: int64, shape (n,), below ``num_values``.
-        num_values: How many to count.
-
-    Returns:
-        int64, shape (num_values,).
-    """
-    return values.new_zeros(num_values).index_add_(0, values, torch.ones_like(values))
+    num_images, height, width = target.shape
+    key = position // (height * width) * num_classes + class_id
+    pixels = torch.bincount(key, minlength=num_images * num_classes).view(num_images, num_classes)
+    found = _with_pairs(position, class_id, pixels, pixels > 0, (height, width))
+    return found.to(target.device if device is None else device)
 
 
 def with_classes_of_batch(labelled: LabelledPixels) -> LabelledPixels:
-    """The same labelled pixels, with a pair for every image and every class that is labelled anywhere in the batch.
+    """The same labelled pixels, with a pair for every image and every class that is labelled anywhere in the batch."""
+    found = labelled.on_host
+    pixels = torch.zeros_like(found.pair_of)
+    pixels[found.pair_image, found.pair_class] = found.pair_pixels
+    pairs = (pixels > 0).any(0).expand_as(pixels)
+    wider = _with_pairs(found.position, found.class_id, pixels, pairs, found.target_size)
+    return wider.to(labelled.position.device)
 
-    Sizes follow from what is on the host already but for the number of classes, one more wait on CUDA.
-    """
-    num_images = len(labelled.pairs_per_image)
-    classes, slot = torch.unique(labelled.pair_class, return_inverse=True)
-    new_pair = labelled.pair_image * len(classes) + slot
-    pixels = labelled.pair_pixels.new_zeros(num_images * len(classes))
-    pixels[new_pair] = labelled.pair_pixels
-    images = torch.arange(num_images, device=classes.device)
-    return replace(
-        labelled,
-        pair=new_pair[labelled.pair],
-        pair_image=images.repeat_interleave(len(classes)),
-        pair_class=classes.repeat(num_images),
-        pair_pixels=pixels,
-        pair_classes=torch.full_like(pixels, len(classes)),
-        pairs_per_image=(len(classes),) * num_images,
-        num_comparisons=len(labelled.row) * len(classes),
+
+def _with_pairs(
+    position: Tensor, class_id: Tensor, pixels: Tensor, pairs: Tensor, target_size: tuple[int, int]
+) -> LabelledPixels:
+    """Number the pairs, given as bool (N, C), beside their numbers of labelled pixels (N, C)."""
+    pair_image, pair_class = pairs.nonzero(as_tuple=True)
+    pair_of = torch.full_like(pixels, -1)
+    pair_of[pair_image, pair_class] = torch.arange(len(pair_image))
+    per_image = pairs.sum(1)
+    return LabelledPixels(
+        position,
+        class_id,
+        pair_image,
+        pair_class,
+        pair_pixels=pixels[pair_image, pair_class],
+        pair_classes=per_image[pair_image],
+        pair_of=pair_of,
+        pairs_per_image=tuple(per_image.tolist()),
+        num_comparisons=int((pixels.sum(1) * per_image).sum()),
+        target_size=target_size,
     )

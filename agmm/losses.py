@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agmm.bilinear import resize_map
 from agmm.distances import Distance
-from agmm.labelled_pixels import LabelledPixels, count_each, find_labelled
+from agmm.labelled_pixels import LabelledPixels, find_labelled, send
 from agmm.mixture import EPSILON, Mixture, MixtureOptions, fit_mixture
 from agmm.pixel_terms import pixel_terms
 
@@ -57,6 +57,8 @@ class LossOptions(MixtureOptions):
         if not self.absence_weight >= 0:
             raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
 
+
+_INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
 #: ``paper`` follows the formulas of the paper and its supplement, ``released`` the authors' public code.
 PRESETS: dict[str, LossOptions] = {
@@ -126,7 +128,9 @@ def contrastive_loss(
     Returns:
         A scalar; 0 with fewer than two classes.
     """
-    classes, slot, images = torch.unique(labelled.pair_class, return_inverse=True, return_counts=True)
+    of_host = labelled.on_host.pair_class
+    classes, slot, images = torch.unique(of_host, return_inverse=True, return_counts=True)
+    slot, images = send(slot, prototypes.device), send(images, prototypes.device)
     centres = prototypes.new_zeros((len(classes), prototypes.shape[1])).index_add(0, slot, prototypes)
     if contrastive == "mean":
         centres = centres / images[:, None]
@@ -173,10 +177,13 @@ class AGMMLoss(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of a batch.
 
+        Labels are looked for on the CPU. ``target``, ``valid`` and ``image_classes`` may stay there while features and
+        logits lie on another device, which then is never waited for; labels on the device are waited for.
+
         Args:
             features: What the classifier sees, after ReLU, shape (N, D, h, w).
             logits: Raw scores at the image's size, shape (N, C, H, W).
-            target: Class ids, int64, shape (N, H, W); ``ignore_index`` where no class is given.
+            target: Class ids, an integer type, shape (N, H, W); ``ignore_index`` where no class is given.
             valid: False on padding, bool, shape (N, H, W).
             image_classes: Classes of the whole image, bool, shape (N, C), for the absence term. If not given, the
                 classes labelled in the crop; an image without any then takes no part in that term.
@@ -190,7 +197,10 @@ class AGMMLoss(nn.Module):
         """
         _check_shapes(features, logits, target, valid, image_classes)
         options = self.options
-        labelled = find_labelled(target, valid, num_classes=logits.shape[1], ignore_index=self.ignore_index)
+        labelled = find_labelled(
+            target, valid, num_classes=logits.shape[1], ignore_index=self.ignore_index, device=logits.device
+        )
+        valid = valid.to(logits.device, non_blocking=True)
         terms = {name: features.new_zeros(()) for name in ("seg", "self", "spar", "con", "absence")}
         with torch.autocast(features.device.type, enabled=False):
             mixture = None
@@ -201,7 +211,7 @@ class AGMMLoss(nn.Module):
                 by_share = options.self_target == "responsibility"
                 density, pairs = mixture.responsibilities() if by_share else mixture.density, mixture.labelled
                 density = density.detach() if options.stop_gradient else density
-            absent = _absent_classes(labelled, logits, image_classes) if options.absence_weight else None
+            absent = _absent_classes(labelled, image_classes) if options.absence_weight else None
             terms["seg"], terms["self"], terms["absence"] = pixel_terms(logits, density, pairs, valid, absent)
             if mixture and options.use_spar:
                 terms["spar"] = sparse_supervision_loss(mixture)
@@ -216,24 +226,20 @@ class AGMMLoss(nn.Module):
 
 def _comparisons(labelled: LabelledPixels) -> tuple[Tensor, Tensor]:
     """Each labelled pixel beside each pair of its image: both indices, shape (num_comparisons,)."""
-    device = labelled.row.device
-    per_image = count_each(labelled.pair_image, len(labelled.pairs_per_image))
-    first_pair = per_image.cumsum(0) - per_image
-    repeats = per_image[labelled.image]
-    pixel = torch.repeat_interleave(
-        torch.arange(len(repeats), device=device), repeats, output_size=labelled.num_comparisons
-    )
-    start = repeats.cumsum(0) - repeats
-    within = torch.arange(labelled.num_comparisons, device=device) - start[pixel]
-    return pixel, first_pair[labelled.image[pixel]] + within
+    num_pairs = labelled.pair_classes[labelled.pair]
+    device, num = num_pairs.device, labelled.num_comparisons
+    pixel = torch.repeat_interleave(torch.arange(len(num_pairs), device=device), num_pairs, output_size=num)
+    first = num_pairs.cumsum(0) - num_pairs
+    first_pair = torch.searchsorted(labelled.pair_image, labelled.image)
+    return pixel, first_pair[pixel] + torch.arange(num, device=device) - first[pixel]
 
 
-def _absent_classes(labelled: LabelledPixels, logits: Tensor, image_classes: Tensor | None) -> list[Tensor]:
+def _absent_classes(labelled: LabelledPixels, image_classes: Tensor | None) -> list[Tensor]:
     """For each image the classes known not to be in it."""
-    here = torch.zeros(logits.shape[:2], dtype=torch.bool, device=logits.device)
-    here[labelled.pair_image, labelled.pair_class] = True
-    absent = ~(here | image_classes) if image_classes is not None else ~here & here.any(1, keepdim=True)
-    return list(torch.split(absent.nonzero()[:, 1], absent.sum(1).tolist()))
+    here = labelled.on_host.pair_of >= 0
+    absent = ~(here | image_classes.cpu()) if image_classes is not None else ~here & here.any(1, keepdim=True)
+    classes = send(absent.nonzero()[:, 1], labelled.position.device)
+    return list(torch.split(classes, absent.sum(1).tolist()))
 
 
 def _check_shapes(
@@ -245,11 +251,11 @@ def _check_shapes(
             f"{tuple(logits.shape)}."
         )
     num_images, num_classes, height, width = logits.shape
-    for name, tensor, dtype in (("target", target, torch.int64), ("valid", valid, torch.bool)):
-        if tensor.shape != (num_images, height, width) or tensor.dtype != dtype:
+    for name, tensor, dtypes in (("target", target, _INTEGERS), ("valid", valid, (torch.bool,))):
+        if tensor.shape != (num_images, height, width) or tensor.dtype not in dtypes:
             raise ValueError(
-                f"Expected {name} of shape {(num_images, height, width)} and type {dtype} beside logits of shape "
-                f"{tuple(logits.shape)}, got {tuple(tensor.shape)} and {tensor.dtype}."
+                f"Expected {name} of shape {(num_images, height, width)} and type {' or '.join(map(str, dtypes))} "
+                f"beside logits of shape {tuple(logits.shape)}, got {tuple(tensor.shape)} and {tensor.dtype}."
             )
     if image_classes is not None and (
         image_classes.shape != (num_images, num_classes) or image_classes.dtype != torch.bool

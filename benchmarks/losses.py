@@ -215,7 +215,7 @@ def training_steps(arguments: argparse.Namespace) -> None:
     model = build_model(config).cuda().to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     x = make_inputs(arguments, arguments.crop)
-    rest = (x.target, x.valid, x.image_classes)
+    rest = [part.cpu().pin_memory() for part in (x.target, x.valid, x.image_classes)]  # as the loader leaves them
     images = torch.rand(arguments.batch, 3, arguments.crop, arguments.crop, device="cuda")
     images = images.to(memory_format=torch.channels_last)
     del x

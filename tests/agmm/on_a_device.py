@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ def run_everything(manifest_path: Path, out: Path, device: torch.device) -> None
         np.save(out / "features.npy", prediction.features)  # type: ignore[union-attr, arg-type]
 
 
-def count_waits(device: torch.device) -> dict[str, int]:
+def count_waits(device: torch.device, labels_on: torch.device) -> dict[str, int]:
     """How often one step of the loss, forward and backward, waits for the device, by loss."""
     from agmm.losses import AGMMLoss
     from tests.agmm.pretended_device import waits
@@ -84,7 +84,8 @@ def count_waits(device: torch.device) -> dict[str, int]:
     target = torch.full((3, 32, 32), 255)
     target[0, 3, 4:9] = torch.arange(5)
     target[1, 20, 20] = 2
-    target, valid = target.to(device), torch.ones(3, 32, 32, dtype=torch.bool).to(device)
+    target, valid = target.to(labels_on), torch.ones(3, 32, 32, dtype=torch.bool).to(labels_on)
+    image_classes = torch.ones(3, 5, dtype=torch.bool).to(labels_on)
     counts = {}
     for name, loss in {
         "paper": AGMMLoss("paper"),
@@ -95,9 +96,28 @@ def count_waits(device: torch.device) -> dict[str, int]:
         logits = torch.randn(3, 5, 32, 32).to(device).requires_grad_()
         for _ in range(2):  # the first step makes what later ones find in caches
             waits.clear()
-            total, _ = loss(features, logits, target, valid)
+            total, _ = loss(features, logits, target, valid, image_classes)
             total.backward()
         counts[name] = waits.total()
+    return counts
+
+
+def count_waits_of_training(manifest_path: Path, device: torch.device) -> dict[int, int]:
+    """How often a step of a training waits for the device, by the number of batches in a step."""
+    from agmm.config import TrainConfig
+    from agmm.distributed import Ranks
+    from agmm.task import prepare
+    from agmm.train import train_epoch
+    from data_manifests import read_manifest
+    from tests.agmm.pretended_device import waits
+
+    counts = {}
+    for accumulate in (1, 1, 4):  # the first makes what later ones find in caches
+        config = TrainConfig.from_dict(SETTINGS | {"epochs": 1, "accumulate": accumulate})
+        task = prepare(read_manifest(manifest_path), config, Ranks(0, 1, device))
+        waits.clear()
+        train_epoch(task, 1, Mock())
+        counts[accumulate] = waits.total()
     return counts
 
 
@@ -108,4 +128,6 @@ if __name__ == "__main__":
     manifest, out = map(Path, sys.argv[1:])
     device = pretend()
     run_everything(manifest, out, device)
-    (out / "waits.json").write_text(json.dumps(count_waits(device)))
+    waited = {"host": count_waits(device, torch.device("cpu")), "device": count_waits(device, device)}
+    waited["training"] = count_waits_of_training(manifest, device)
+    (out / "waits.json").write_text(json.dumps(waited))

@@ -144,5 +144,4 @@ def test_network_input(tmp_path: Path) -> None:
     assert batch.image.shape == (3, 3, 64, 96)
     assert batch.image.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(batch.image, raw.image.permute(0, 3, 1, 2) / 255)
-    assert batch.target.dtype == torch.int64
-    assert batch.valid.dtype == batch.image_classes.dtype == torch.bool
+    assert batch.target is raw.target and batch.valid is raw.valid

@@ -162,6 +162,13 @@ def test_gradient_of_pixel_terms() -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_target_of_any_integer_type(dtype: torch.dtype) -> None:
+    batch = make_batch()
+    expected, _ = AGMMLoss("released")(*batch)
+    assert torch.equal(AGMMLoss("released")(*batch._replace(target=batch.target.to(dtype)))[0], expected)
+
+
 def test_total_joins_the_terms() -> None:
     total, terms = AGMMLoss("released", lambda_=0.3, absence_weight=0.7)(*make_batch())
     expected = terms["seg"] + 0.3 * (terms["self"] + terms["spar"] + terms["con"]) + 0.7 * terms["absence"]
@@ -355,7 +362,7 @@ def test_shapes_that_do_not_fit_are_refused(wrong: str) -> None:
         "target": lambda: batch._replace(target=batch.target[:, 1:]),
         "valid": lambda: batch._replace(valid=batch.valid.long()),
         "image_classes": lambda: batch._replace(image_classes=batch.image_classes[:, 1:]),
-        "dtype": lambda: batch._replace(target=batch.target.int()),
+        "dtype": lambda: batch._replace(target=batch.target.float()),
     }[wrong]()
     with pytest.raises(ValueError, match="Expected .* got"):
         AGMMLoss()(*changed)
