@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,8 +75,9 @@ class LabelledPixels:
         """A copy on a device, which is not waited for; itself where it lies there."""
         if self.position.device == device:
             return self
-        tensors = {name: value for name, value in vars(self.on_host).items() if name in _TENSORS}
-        return replace(self, found=self.on_host, **{name: send(value, device) for name, value in tensors.items()})
+        found = self.on_host
+        moved: dict[str, Any] = {name: send(getattr(found, name), device) for name in _TENSORS}
+        return replace(found, found=found, **moved)
 
 
 _TENSORS = ("position", "class_id", "pair_image", "pair_class", "pair_pixels", "pair_classes", "pair_of")
@@ -110,7 +112,7 @@ def find_labelled(
     position = mask.flatten().nonzero()[:, 0]
     position, class_id = position.cpu(), target.flatten()[position].cpu().long()
     if len(class_id) and (class_id.min() < 0 or class_id.max() >= num_classes):
-        wrong = [c for c in class_id.unique().tolist() if not 0 <= c < num_classes]
+        wrong = [c for c in torch.unique(class_id).tolist() if not 0 <= c < num_classes]
         raise ValueError(
             f"target holds {wrong[:5]}, but the logits have classes 0 to {num_classes - 1} and ignore_index is "
             f"{ignore_index}. Unlabelled pixels and padding must hold ignore_index."
