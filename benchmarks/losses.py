@@ -2,7 +2,7 @@
 
     python benchmarks/losses.py                                     # on the CPU
     python benchmarks/losses.py --released /path/to/export          # also the released code (see below)
-    python benchmarks/losses.py --device cuda --released ...        # also whole training steps
+    python benchmarks/losses.py --device cuda --network             # also whole training steps
 
 To time the released code, clone https://github.com/Luffy03/AGMM-SASS (it needs matplotlib) and give the clone's path.
 All forms run in turn in one process, on equal inputs, forward and backward; memory is the peak above the inputs, on the
@@ -208,17 +208,21 @@ def where_time_goes(arguments: argparse.Namespace) -> None:
 
 
 def training_steps(arguments: argparse.Namespace) -> None:
-    """A whole step of DeepLabV3+ (ResNet-50, output stride 8) with L_seg alone and with AGMM, bf16, channels last."""
+    """A whole step of DeepLabV3+ (ResNet-50, output stride 8) with L_seg alone and with AGMM, channels last.
+
+    On CUDA in bfloat16, with memory and the number of times that a step waits for the device.
+    """
     from agmm.models import ModelConfig, build_model
 
+    device, on_cuda = torch.device(arguments.device), arguments.device == "cuda"
     config = ModelConfig(arguments.classes, encoder="resnet50c.gluon_in1k", output_stride=8, aspp_rates=(12, 24, 36))
-    model = build_model(config).cuda().to(memory_format=torch.channels_last).train()
+    model = build_model(config).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    x = make_inputs(arguments, arguments.crop)
-    rest = [part.cpu().pin_memory() for part in (x.target, x.valid, x.image_classes)]  # as the loader leaves them
-    images = torch.rand(arguments.batch, 3, arguments.crop, arguments.crop, device="cuda")
+    _, _, *labels = (part.cpu() for part in make_inputs(arguments, arguments.crop))
+    if on_cuda:
+        labels = [part.pin_memory() for part in labels]  # as the loader leaves them
+    images = torch.rand(arguments.batch, 3, arguments.crop, arguments.crop, device=device)
     images = images.to(memory_format=torch.channels_last)
-    del x
     losses = {
         "L_seg alone": AGMMLoss("paper", use_self=False, use_spar=False, use_con=False),
         "paper": AGMMLoss("paper"),
@@ -226,37 +230,39 @@ def training_steps(arguments: argparse.Namespace) -> None:
     }
 
     def train(loss: AGMMLoss) -> None:
-        with torch.autocast("cuda", dtype=torch.bfloat16):
-            logits, features = model(images)
-            total, _ = loss(features, logits, *rest)
+        with torch.autocast(device.type, torch.bfloat16, enabled=on_cuda):
+            out = model(images)
+            total, _ = loss(out.features, out.logits, *labels)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
 
     taken: dict[str, list[float]] = {name: [] for name in losses}
-    memory: dict[str, float] = {}
+    memory = dict.fromkeys(losses, "")
     for name, loss in losses.items():
-        for _ in range(3):
+        for _ in range(3 if on_cuda else 1):
             train(loss)
-        torch.cuda.reset_peak_memory_stats()
-        train(loss)
-        memory[name] = torch.cuda.max_memory_allocated() / 2**20
-    for _ in range(max(10, arguments.repeats)):
+        if on_cuda:
+            torch.cuda.reset_peak_memory_stats()
+            train(loss)
+            memory[name] = f"{torch.cuda.max_memory_allocated() / 2**20:.0f}"
+    for _ in range(max(10, arguments.repeats) if on_cuda else arguments.repeats):
         for name, loss in losses.items():
             taken[name].append(seconds(lambda loss=loss: train(loss), arguments))  # type: ignore[misc]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
-        train(losses["paper"])
-        torch.cuda.set_sync_debug_mode("default")
-    print("\n| training step | median ms | times L_seg alone | peak MB |\n| --- | --- | --- | --- |")
-    for name in losses:
-        median = statistics.median(taken[name])
+    print("\n| training step | median s | min-max s | times L_seg alone | peak MB |\n| --- | --- | --- | --- | --- |")
+    for name, times in taken.items():
+        ratio = statistics.median(a / b for a, b in zip(times, taken["L_seg alone"], strict=True))
         print(
-            f"| {name} | {1000 * median:.1f} | {median / statistics.median(taken['L_seg alone']):.3f} | "
-            f"{memory[name]:.0f} |"
+            f"| {name} | {statistics.median(times):.3f} | {min(times):.3f}-{max(times):.3f} | {ratio:.3f} | "
+            f"{memory[name]} |"
         )
-    print(f"\nOne step with preset paper waits for the device {len(caught)} times.")
+    if on_cuda:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            train(losses["paper"])
+            torch.cuda.set_sync_debug_mode("default")
+        print(f"\nOne step with preset paper waits for the device {len(caught)} times.")
 
 
 def main() -> None:
@@ -271,6 +277,7 @@ def main() -> None:
         "crop": 721, "batch": 4, "classes": 19, "present": 12, "channels": 256, "clicks": 50, "repeats": 5,
     }.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--network", action="store_true", help="also whole training steps of the paper's network")
     parser.add_argument("--only-memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -284,7 +291,7 @@ def main() -> None:
     )
     compare(arguments)
     where_time_goes(arguments)
-    if arguments.device == "cuda":
+    if arguments.network:
         training_steps(arguments)
 
 
