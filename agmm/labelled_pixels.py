@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: What :meth:`LabelledPixels.to` copies.
+_TENSORS = ("position", "class_id", "pair_image", "pair_class", "pair_pixels", "pair_classes", "pair_of")
+
 
 @dataclass(frozen=True)
 class LabelledPixels:
@@ -80,13 +83,10 @@ class LabelledPixels:
         return replace(found, found=found, **moved)
 
 
-_TENSORS = ("position", "class_id", "pair_image", "pair_class", "pair_pixels", "pair_classes", "pair_of")
-
-
 def send(values: Tensor, device: torch.device) -> Tensor:
-    """Copy from the CPU to a device without waiting for it; CUDA reads along only from pinned memory."""
-    if device.type == "cuda" and values.device.type == "cpu":
-        values = values.pin_memory()
+    """Copy from the CPU to a device without waiting for it."""
+    if device.type == "cuda":
+        values = values.pin_memory()  # from other memory CUDA would finish its work before it copies
     return values.to(device, non_blocking=True)
 
 
