@@ -27,15 +27,17 @@ class Encoder(nn.Module):
 
     Args:
         backbone: Made by timm with ``features_only=True``.
-        dilated: Whether its output stride could be set; others get pictures padded to whole steps of their coarsest
-            level.
+        dilated: Whether its output stride could be set.
+        pads: Whether it gets pictures padded to whole steps of its coarsest level, because it takes no others, or
+            passes over the pixels of a step that is not whole.
         freeze_batchnorm: Leave its BatchNorm as it is in training too.
     """
 
-    def __init__(self, backbone: nn.Module, dilated: bool, freeze_batchnorm: bool = False) -> None:
+    def __init__(self, backbone: nn.Module, dilated: bool, pads: bool, freeze_batchnorm: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.dilated = dilated
+        self.pads = pads
         info: Any = backbone.feature_info
         self.channels: list[int] = info.channels()
         self.strides: list[int] = info.reduction()
@@ -62,7 +64,7 @@ class Encoder(nn.Module):
         Args:
             images: Normalised, float32, shape (N, 3, H, W).
         """
-        if self.dilated:
+        if not self.pads:
             return list(self.backbone(images))
         bottom, right = (padded - side for padded, side in zip(self._padded(images), images.shape[-2:], strict=True))
         levels = self.backbone(F.pad(images, (0, right, 0, bottom)))
@@ -75,7 +77,7 @@ class Encoder(nn.Module):
             features: Made from this encoder's features of ``images``, shape (N, D, h, w).
             images: As given to the encoder.
         """
-        if self.dilated:
+        if not self.pads:
             return features
         sides = zip(features.shape[-2:], images.shape[-2:], self._padded(images), strict=True)
         height, width = (-(-steps * side // padded) for steps, side, padded in sides)  # rounded up
@@ -116,13 +118,13 @@ def image_statistics(config: ModelConfig) -> tuple[tuple[float, ...], tuple[floa
 
 
 def _check_name(name: str) -> None:
-    architecture, _, tag = name.partition(".")
+    architecture, dot, tag = name.partition(".")
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=5, cutoff=0.5)
         hint = f"Did you mean {', '.join(near)}?" if near else "`timm.list_models()` lists them all."
         raise TrainingError(f"Unknown encoder '{name}'. {hint}")
     tags = [known.split(".")[1] for known in timm.list_pretrained(f"{architecture}.*")]
-    if tag and tag not in tags:
+    if dot and tag not in tags:
         raise TrainingError(f"Encoder '{architecture}' has no weights '{tag}'. Known: {', '.join(tags) or 'none'}.")
 
 
@@ -147,8 +149,12 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
             ) from error
         except RuntimeError as error:
             raise TrainingError(f"Encoder '{config.encoder}' cannot be used ({error}).") from error
-        encoder = Encoder(backbone, "output_stride" in options, config.freeze_batchnorm)
-        if encoder.dilated or _takes_any_size(encoder):
+        dilated = "output_stride" in options
+        if dilated and _reads_every_pixel(encoder := Encoder(backbone, dilated, False, config.freeze_batchnorm)):
+            return encoder
+        encoder = Encoder(backbone, dilated, True, config.freeze_batchnorm)
+        step = max(encoder.strides)
+        if _sizes_of_levels(encoder, (3 * step, 5 * step)) is not None:
             return encoder
     raise TrainingError(
         f"Encoder '{config.encoder}' takes pictures of one size only. Choose one without a fixed window grid, such as "
@@ -156,17 +162,23 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
     )
 
 
+def _reads_every_pixel(encoder: Encoder) -> bool:
+    """Whether the levels cover pictures whose sides are no whole steps; patches without padding leave out the edge."""
+    side = max(encoder.strides) + 1
+    covered = [(-(-side // stride), -(-side // stride)) for stride in encoder.strides]
+    return _sizes_of_levels(encoder, (side, side)) == covered
+
+
 @torch.no_grad()
-def _takes_any_size(encoder: Encoder) -> bool:
+def _sizes_of_levels(encoder: Encoder, size: tuple[int, int]) -> list[tuple[int, ...]] | None:
+    """Height and width of the levels of a picture of a size; None if it is not taken."""
     was_training = encoder.training
-    step = max(encoder.strides)
     try:
-        encoder.eval()(torch.zeros(1, 3, 3 * step, 5 * step))
+        return [tuple(level.shape[-2:]) for level in encoder.eval()(torch.zeros(1, 3, *size))]
     except (RuntimeError, AssertionError, ValueError):
-        return False
+        return None
     finally:
         encoder.train(was_training)
-    return True
 
 
 def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
@@ -183,7 +195,7 @@ def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
             reason = str(error)
         raise TrainingError(f"{path}: not a file of weights that can be read ({reason}).") from error
     # timm flattens the names of a feature extractor: blocks.0 may become blocks_0, or model.blocks.0.
-    found = {key.replace(".", "_"): value for key, value in loaded.items()}
+    found = {key.replace(".", "_"): value for key, value in loaded.items() if isinstance(value, Tensor)}
     wanted = {key: key.replace(".", "_").removeprefix("model_") for key in backbone.state_dict()}
     missing = [key for key, flat in wanted.items() if flat not in found and not key.endswith("num_batches_tracked")]
     if missing:
@@ -191,23 +203,31 @@ def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
             f"{path}: lacks {len(missing)} of the {len(wanted)} weights of encoder '{name}' ({list_some(missing, 3)}); "
             "is it for another encoder, or not under timm's names?"
         )
-    try:
-        backbone.load_state_dict({key: found[flat] for key, flat in wanted.items() if flat in found}, strict=False)
-    except RuntimeError as error:
-        raise TrainingError(f"{path}: the weights do not fit encoder '{name}' ({error}).") from error
+    fitting = {key: found[flat] for key, flat in wanted.items() if flat in found}
+    own = backbone.state_dict()
+    if other := [
+        f"{key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}"
+        for key, value in fitting.items()
+        if value.shape != own[key].shape
+    ]:
+        raise TrainingError(f"{path}: the weights do not fit encoder '{name}' ({list_some(other, 3)}).")
+    backbone.load_state_dict(fitting, strict=False)
 
 
 def _apply_multi_grid(backbone: nn.Module, config: ModelConfig) -> None:
     info: Any = backbone.feature_info
-    stage = backbone.get_submodule(info.module_name(-1).replace(".", "_"))
-    blocks = list(stage.children())
-    if len(blocks) != len(config.multi_grid):
+    stage = dict(backbone.named_modules()).get(info.module_name(-1).replace(".", "_"))
+    blocks = [
+        [m for m in block.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+        for block in (stage.children() if stage is not None else ())
+    ]
+    if len(blocks) != len(config.multi_grid) or not all(blocks):
         raise TrainingError(
-            f"multi_grid {config.multi_grid} needs {len(config.multi_grid)} blocks in the last stage; that of "
-            f"'{config.encoder}' has {len(blocks)}. It is meant for ResNets."
+            f"multi_grid {list(config.multi_grid)} needs {len(config.multi_grid)} blocks of 3x3 convolutions in the "
+            f"last stage; that of '{config.encoder}' has {sum(map(bool, blocks)) or 'none'}. It is meant for ResNets; "
+            "others do without it: --set multi_grid=[]."
         )
-    for block, factor in zip(blocks, config.multi_grid, strict=True):
-        for module in block.modules():
-            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
-                module.dilation = (module.dilation[0] * factor, module.dilation[1] * factor)
-                module.padding = module.dilation
+    for convs, factor in zip(blocks, config.multi_grid, strict=True):
+        for conv in convs:
+            conv.dilation = (conv.dilation[0] * factor, conv.dilation[1] * factor)
+            conv.padding = conv.dilation

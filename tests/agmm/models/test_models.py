@@ -49,20 +49,47 @@ def test_takes_pictures_of_any_size_and_trains_every_part(encoder: str, decoder:
 
 
 @pytest.mark.parametrize(
-    "encoder", ["vit_tiny_patch16_224.augreg_in21k_ft_in1k", "swin_tiny_patch4_window7_224.ms_in1k"]
+    "encoder",
+    [
+        "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+        "swin_tiny_patch4_window7_224.ms_in1k",
+        "convnext_atto.d2_in1k",
+    ],
 )
 def test_features_of_padded_encoders_keep_their_place(encoder: str) -> None:
     config = dataclasses.replace(TINY, encoder=encoder, image_mean=(0.0,) * 3, image_std=(1.0,) * 3)
     model = build_model(config).eval()
     images = torch.rand(1, 3, 97, 130)
+    step = max(model.encoder.strides)
+    height, width = 97 + -97 % step, 130 + -130 % step
     with torch.no_grad():
         features = model(images).features
-        padded = model(F.pad(images, (0, 160 - 130, 0, 128 - 97))).features
-    assert padded.shape[2:] == (128 // 4, 160 // 4)
+        padded = model(F.pad(images, (0, width - 130, 0, height - 97))).features
+    assert padded.shape[2:] == (height // 4, width // 4)
     assert features.shape[2:] == (25, 33)
     if "vit" in encoder:  # pads to 112x144 itself, which is another picture to its attention
         padded = model(F.pad(images, (0, 144 - 130, 0, 112 - 97))).features
     torch.testing.assert_close(features, padded[..., :25, :33])
+
+
+@pytest.mark.parametrize("encoder", ["resnet10t", "mobilenetv3_small_050", "convnext_atto", "resnetblur18"])
+def test_the_last_row_and_column_of_a_picture_are_seen(encoder: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(dataclasses.replace(TINY, encoder=encoder)).eval()
+    images = torch.rand(1, 3, 65, 33)
+    for edge in ((..., -1, slice(None)), (..., slice(None), -1)):
+        changed = images.clone()
+        changed[edge] = 1 - changed[edge]
+        with torch.no_grad():
+            before, after = model.encoder(images), model.encoder(changed)
+        assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050", "convnext_atto"])
+def test_a_picture_of_one_pixel(encoder: str) -> None:
+    model = build_model(dataclasses.replace(TINY, encoder=encoder)).eval()
+    with torch.no_grad():
+        assert model(torch.rand(1, 3, 1, 1)).logits.shape == (1, 3, 1, 1)
 
 
 def test_logits_are_the_classifier_of_the_features_brought_to_the_image_size() -> None:
@@ -223,7 +250,11 @@ def test_config_from_dict_refuses(data: dict[str, object], message: str) -> None
             {"encoder": "resnet18", "encoder_weights": "imagenet"},
             "say which of its weights is to be loaded: --encoder resnet18.a1_in1k or --encoder resnet18.",
         ),
+        ({"encoder": "resnet18."}, "'resnet18' has no weights ''. Known: a1_in1k"),
         ({"encoder": "resnet18.a1_in1k", "multi_grid": (2, 2, 4)}, "needs 3 blocks .* has 2"),
+        ({"multi_grid": (2, 2, 4)}, "needs 3 blocks .* has none. .*--set multi_grid=\\[\\]"),
+        ({"encoder": "convnext_atto", "multi_grid": (2, 4)}, "blocks of 3x3 convolutions .* has none"),
+        ({"encoder": "botnet26t_256"}, "pictures of one size only"),
         ({"encoder": "beit_base_patch16_224.in22k_ft_in22k_in1k"}, "pictures of one size only"),
         ({"encoder_weights": "absent.safetensors"}, "absent.safetensors: no such file"),
     ],
@@ -271,6 +302,13 @@ def test_refuses_a_file_of_another_encoder(tmp_path: Path) -> None:
     path = tmp_path / "resnet.pth"
     torch.save(timm.create_model("resnet10t").state_dict(), path)
     with pytest.raises(TrainingError, match=r"lacks \d+ of the \d+ weights of encoder 'mobilenetv3"):
+        build_model(dataclasses.replace(TINY, encoder_weights=str(path)))
+    torch.save(dict.fromkeys(build_model(TINY).encoder.backbone.state_dict(), 1), path)  # names, but no weights
+    with pytest.raises(TrainingError, match=r"lacks \d+ of the \d+ weights of encoder 'mobilenetv3"):
+        build_model(dataclasses.replace(TINY, encoder_weights=str(path)))
+    weights = build_model(TINY).encoder.backbone.state_dict()
+    torch.save({name: torch.zeros(7) if tensor.ndim == 4 else tensor for name, tensor in weights.items()}, path)
+    with pytest.raises(TrainingError, match=r"\(conv_stem.weight is \(7,\), expected \(16, 3, 3, 3\), .* and \d+ more"):
         build_model(dataclasses.replace(TINY, encoder_weights=str(path)))
     path.write_bytes(b"nonsense")
     with pytest.raises(TrainingError, match="not a file of weights"):
