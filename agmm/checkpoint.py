@@ -29,6 +29,7 @@ from agmm.given_files import weights_path as weights_path
 from agmm.models import build_model
 from agmm.models.network import SegmentationModel
 from data_manifests import LabelSpace
+from data_manifests.errors import list_some
 from data_manifests.image_io import atomic_path
 
 
@@ -113,6 +114,11 @@ def load_run(run: Path, device: torch.device | str = "cpu") -> LoadedRun:
     """
     path = weights_path(run)
     tensors, info = load_checkpoint(path)
+    if without_prefix("model", tensors):
+        raise TrainingError(
+            f"{path}: the state of a training, which `agmm train MANIFEST --resume {path.parent}` goes on from. Give "
+            f"the folder, or its {WEIGHTS_NAME}."
+        )
     model = build_model(info.model, load_encoder_weights=False)
     load_tensors(model, tensors, path)
     # As in training: on a CPU pictures take a third less time than in the usual order of memory.
@@ -126,10 +132,16 @@ def load_tensors(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Pa
     Raises:
         TrainingError: If names or shapes differ.
     """
-    try:
-        model.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        raise TrainingError(f"{path}: the weights do not fit the network ({error}).") from error
+    own = model.state_dict()
+    wrong = {
+        "missing": [name for name in own if name not in tensors],
+        "unknown": [name for name in tensors if name not in own],
+        "of another shape": [name for name in own if name in tensors and own[name].shape != tensors[name].shape],
+    }
+    if any(wrong.values()):  # torch would list all of them, which can be a thousand
+        told = "; ".join(f"{len(names)} {what}: {list_some(names, 3)}" for what, names in wrong.items() if names)
+        raise TrainingError(f"{path}: the weights do not fit the network ({told}).")
+    model.load_state_dict(dict(tensors))
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -70,14 +70,16 @@ class CheckpointInfo:
                     f"{path}: checkpoint version {version} is newer than {CHECKPOINT_VERSION}, the newest that this "
                     f"version of agmm reads. Upgrade it (the file was written by version {data['tool_version']})."
                 )
+            label_space = LabelSpace.from_dict(data["label_space"])
+            best_miou = data["best_miou"]
             return cls(
-                ModelConfig.from_dict(data["model"]), LabelSpace.from_dict(data["label_space"]),
-                TrainConfig.from_dict(data["config"], path), str(data["manifest_sha256"]), int(data["epoch"]),
-                data["best_miou"], int(data["best_epoch"]), int(data.get("num_ranks", 1)),
+                _model(data["model"], label_space.num_classes), label_space, TrainConfig.from_dict(data["config"]),
+                str(data["manifest_sha256"]), int(data["epoch"]), None if best_miou is None else float(best_miou),
+                int(data["best_epoch"]), int(data.get("num_ranks", 1)),
             )  # fmt: skip
         except TrainingError:
             raise
-        except (DataError, ValueError, KeyError, TypeError) as error:
+        except (DataError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise TrainingError(f"{path}: the checkpoint's header is damaged ({error}).") from error
 
     def require_classes(self, label_space: LabelSpace, where: object) -> None:
@@ -94,6 +96,14 @@ class CheckpointInfo:
                 f"{where}: label space '{label_space.name}' with {len(theirs)} classes does not fit a network trained "
                 f"on '{self.label_space.name}' with {len(ours)} classes{detail}. Use data with the same classes."
             )
+
+
+def _model(data: Mapping[str, Any], num_classes: int) -> ModelConfig:
+    """A header's network, whose settings are of the kinds that the settings of a training of the same names are."""
+    settings = {name: value for name, value in data.items() if name != "num_classes"}
+    if data["num_classes"] != num_classes:
+        raise ValueError(f"the network has {data['num_classes']} classes, the label space {num_classes}")
+    return TrainConfig.from_dict(settings, "model").model(num_classes)
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:

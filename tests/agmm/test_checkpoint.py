@@ -155,10 +155,47 @@ def test_headers_of_other_versions(tmp_path: Path) -> None:
         read_checkpoint_info(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("config",), []), (("model",), None), (("model", "encoder"), 5), (("model", "decoder_channels"), True),
+        (("model", "num_classes"), 5), (("model", "multi_grid"), [1.5]), (("best_miou",), "high"), (("epoch",), 1e999),
+        (("label_space",), "tiny"), (("version",), None), ((), [1]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_damaged_headers(tmp_path: Path, place: tuple[str, ...], value: object) -> None:
+    data = json.loads(INFO.to_json())
+    holder = data
+    for key in place[:-1]:
+        holder = holder[key]
+    if place:
+        holder[place[-1]] = value
+    save_file({"a": torch.zeros(2)}, tmp_path / "x", metadata={"agmm": json.dumps(data if place else value)})
+    with pytest.raises(TrainingError, match="x: the checkpoint's header is damaged"):
+        read_checkpoint_info(tmp_path / "x")
+
+
 def test_weights_of_another_network(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / WEIGHTS_NAME, {"a": torch.zeros(2)}, INFO)
-    with pytest.raises(TrainingError, match="do not fit the network"):
+    weights = build_model(MODEL).state_dict()
+    weights["classifier.bias"] = torch.zeros(9)
+    for name in [name for name in weights if "conv1" in name]:
+        weights[name.replace("conv1", "conv9")] = weights.pop(name)
+    save_checkpoint(tmp_path / WEIGHTS_NAME, weights, INFO)
+    with pytest.raises(TrainingError) as error:
         load_run(tmp_path)
+    count = sum("conv9" in name for name in weights)
+    first = "encoder.backbone.conv1.0.weight, encoder.backbone.conv1.1.weight, encoder.backbone.conv1.1.bias"
+    for part in (f"{count} missing: {first} and {count - 3} more", f"{count} unknown: encoder.backbone.conv9",
+                 "1 of another shape: classifier.bias"):  # fmt: skip
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_state_is_no_network_to_use(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "state.safetensors", {"model.a": torch.zeros(2), "optimizer.0.b": torch.zeros(2)}, INFO)
+    with pytest.raises(TrainingError, match=r"the state of a training.*--resume .*Give the folder, or its weights"):
+        load_run(tmp_path / "state.safetensors")
 
 
 def test_other_classes_are_rejected() -> None:
