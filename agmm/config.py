@@ -219,7 +219,7 @@ class TrainConfig:
         return "\n".join(lines) + "\n"
 
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d\d?)?")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "preset": PRESETS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULE_NAMES,
     "val_protocol": PROTOCOLS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -87,12 +87,11 @@ def train_network(
     elif ranks.is_first:
         task.read_a_sample()  # files that cannot be read are told before an earlier training is replaced
     steps_per_epoch = task.sampler.steps_per_epoch
-    with (
-        claim(run_dir, resume=resume, overwrite=overwrite) if ranks.is_first else nullcontext(),
-        RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet) as log,
-    ):
+    with ExitStack() as stack:
         if ranks.is_first:
+            stack.enter_context(claim(run_dir, resume=resume, overwrite=overwrite))
             describe_run(run_dir, manifest, checksum, config, ranks)
+        log = stack.enter_context(RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet))
         if info.epoch >= config.epochs:
             log.say(f"All {config.epochs} epochs are trained already; a larger --epochs trains longer.")
         elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):

@@ -28,6 +28,8 @@ class ReportingGroup(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}.") from error
+        except MemoryError as error:
+            raise click.ClickException(_too_little_memory("This machine", str(error))) from error
         except RuntimeError as error:
             if not (told := _told_of_torch(error)):
                 raise
@@ -40,12 +42,25 @@ def _told_of_torch(error: RuntimeError) -> str:
         return ""
     from agmm.distributed import has_lost_a_rank
 
+    text = str(error)
     if type(error).__name__ == "OutOfMemoryError":
+        return _too_little_memory("The GPU", text.partition(". ")[0])
+    if "DefaultCPUAllocator" in text:
+        return _too_little_memory("This machine", text.partition("DefaultCPUAllocator: ")[2].partition(". ")[0])
+    if "DataLoader worker" in text:
         return (
-            f"The GPU has too little memory ({str(error).partition('. ')[0]}). Train with a smaller --batch-size or "
-            "--crop-size, segment large pictures with --protocol sliding, or choose another --device."
+            f"A process that loads pictures has ended ({text.splitlines()[0].partition('. ')[0]}). Most often memory "
+            "is too little: load in fewer processes (--workers 0), or give a container more shared memory (docker run "
+            "--shm-size 8g)."
         )
     return "Another of the processes started together has ended; it says why." if has_lost_a_rank(error) else ""
+
+
+def _too_little_memory(what: str, why: str) -> str:
+    return (
+        f"{what} has too little memory ({why}). Train with a smaller --batch-size or --crop-size, segment large "
+        "pictures with --protocol sliding, or choose another --device."
+    )
 
 
 @contextmanager

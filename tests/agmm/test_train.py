@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import shutil
@@ -296,6 +297,20 @@ def test_a_damaged_log_is_told(manifest: Manifest, undisturbed: Path, tmp_path: 
     (run / "log.csv").write_bytes(log)
     with pytest.raises(TrainingError, match=r"log.csv: damaged .* delete it to go on without"):
         train_network(manifest, replace(CONFIG, epochs=4), run, resume=True, quiet=True)
+
+
+def test_a_full_disk_is_told_before_tensorboard_meets_it(
+    manifest: Manifest, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    before = sorted(run.rglob("*"))
+    monkeypatch.setattr("agmm.run_folder.write_atomically", no_space)
+    with pytest.raises(OSError, match="No space left on device: .*config.toml"):
+        train_network(manifest, replace(CONFIG, epochs=4), run, resume=True, quiet=True)
+    assert sorted(run.rglob("*")) == before  # its own thread would print a traceback
 
 
 def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 import os
+import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 
 from agmm import train as training
+from agmm.dataset import ManifestDataset
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import read_manifest
@@ -139,6 +143,7 @@ def test_a_run_gets_a_folder_by_default(manifest: Path, tmp_path: Path, monkeypa
         (["--encoder-weights", "none.pth"], 1, "none.pth: no such file of encoder weights"),
         (["--train-split", "test"], 1, "split 'test' has no rows"),
         (["--batch-size", "1"], 1, "A batch of one picture"),
+        (["--device", "cuda:200"], 2, "Unknown device 'cuda:200'. Choose from: auto, cpu, cuda"),  # torch counts to 127
         (["--resume", "somewhere", "--out", "x"], 2, "--resume goes on in its own folder"),
         (["--resume", "somewhere"], 1, "no such checkpoint"),
     ],
@@ -174,6 +179,34 @@ def test_too_little_memory_is_told_in_one_line(manifest: Path, tmp_path: Path, m
     monkeypatch.setattr(training, "train_network", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
     other = CliRunner().invoke(main, ["train", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"])
     assert type(other.exception) is RuntimeError  # what is no lack of memory is not called one
+
+
+@pytest.mark.parametrize("allocate", [lambda size: torch.empty(size, dtype=torch.uint8), lambda size: np.empty(size)])
+def test_too_little_memory_without_a_gpu(
+    allocate: Callable[[int], object], manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "train_network", lambda *_, **__: allocate(1 << 50))
+    result = agmm("train", manifest, "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        r"Error: This machine has too little memory \(.*allocate.*\)\. Train with a smaller .*\n", result.stderr
+    )
+
+
+def test_the_end_of_a_loading_process_is_one_line(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = os.getpid()
+    real = ManifestDataset.__getitem__
+
+    def die_in_a_worker(self: ManifestDataset, key: object) -> object:
+        return real(self, key) if os.getpid() == parent else os._exit(1)
+
+    monkeypatch.setattr(ManifestDataset, "__getitem__", die_in_a_worker)
+    result = agmm("train", manifest, "--out", tmp_path / "run", *FAST, "--workers", 1)
+    assert result.exit_code == 1
+    assert re.search(r"Error: A process that loads pictures has ended \(DataLoader worker.*--workers 0", result.stderr)
+    assert not (tmp_path / "run").exists()
 
 
 def test_interrupted_before_there_is_anything_to_go_on_with(
