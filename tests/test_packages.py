@@ -38,7 +38,7 @@ def imports(path, top_level_only=False):
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_point_one_way(package):
     for path in (ROOT / package).rglob("*.py"):
-        if path.name == "__main__.py":  # `python -m agmm` is the command
+        if path.name == "__main__.py":  # `python -m` of a package is its command
             continue
         crossing = imports(path) & (set(ALLOWED) - ALLOWED[package])
         assert not crossing, f"{path.relative_to(ROOT)} imports {crossing}"
@@ -96,6 +96,15 @@ def test_help_works_without_torch(command, tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
     )
     assert "Commands:" in result.stdout and result.stderr == ""
+
+
+@pytest.mark.parametrize("package", ["sparsekit", "agmm"])
+def test_a_package_run_as_a_module_is_its_command(package):
+    command = [sys.executable, "-m", package]
+    help_text = subprocess.run([*command, "--help"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert help_text.startswith(f"Usage: {package} [OPTIONS] COMMAND")
+    wrong = subprocess.run([*command, "nothing"], capture_output=True, text=True, cwd=ROOT)
+    assert wrong.returncode == 2 and "No such command 'nothing'" in wrong.stderr
 
 
 def test_every_file_that_is_not_code_is_in_the_wheel():
