@@ -77,7 +77,10 @@ class ChosenScores:
 
 
 def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) -> ChosenScores:
-    """The scores that most of the runs have of the same pictures, segmented in the same way; the newest of several.
+    """The scores that most of the runs have of the same pictures, segmented in the same way.
+
+    Of several, those of the most pictures, as a quick look at a few (``--limit``) is no score of the split; then the
+    newest.
 
     Args:
         runs: At least one.
@@ -86,7 +89,7 @@ def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) 
     """
     by_key = [_scores(run, split, protocol) for run in runs]
     keys = dict.fromkeys(key for scores in by_key for key in reversed(scores))
-    chosen = max(keys, key=lambda key: sum(key in scores for scores in by_key), default=None)
+    chosen = max(keys, key=lambda key: (sum(key in scores for scores in by_key), key[_NUM_IMAGES]), default=None)
     records = tuple(None if chosen is None else scores.get(chosen) for scores in by_key)
     like = next(((run, record) for run, record in zip(runs, records, strict=True) if record is not None), None)
     missing = []
@@ -106,7 +109,7 @@ def scored_split(runs: Sequence[Run]) -> str:
 
 
 def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None) -> list[dict[str, Any]]:
-    """The newest scores that all runs have of the same pictures, segmented in the same way.
+    """The scores that all runs have of the same pictures, segmented in the same way; chosen as by ``choose_scores``.
 
     Arguments are those of ``choose_scores``.
 
@@ -156,6 +159,10 @@ def _protocol_options(protocol: str) -> list[str]:
     if tiles := re.search(r"tile (\d+), overlap ([\d.]+)", protocol):
         options += ["--tile", tiles[1], *([] if tiles[2] == "0.67" else ["--overlap", tiles[2]])]
     return [*options, *(["--crf"] if protocol.endswith("dense CRF") else [])]
+
+
+#: Where the keys of ``_scores`` have the number of pictures.
+_NUM_IMAGES = 2
 
 
 def _scores(run: Run, split: str, protocol: str | None) -> dict[tuple[Any, ...], dict[str, Any]]:

@@ -27,7 +27,7 @@ from data_manifests.errors import counted
 )
 @click.option(
     "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="Which of the scores to show.  [default: the newest that all runs have]",
+    help="Which of the scores to show.  [default: those of the most pictures, then the newest]",
 )  # fmt: skip
 @click.option(
     "--limit", type=click.IntRange(min=0), default=50, show_default=True,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--split", help="Whose scores to show.  [default: the split that most runs have scores of]")
 @click.option(
     "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="Which of the scores to show.  [default: the newest that all runs have]",
+    help="Which of the scores to show.  [default: those of the most pictures, then the newest]",
 )  # fmt: skip
 @click.option(
     "--cost-model", type=click.Path(path_type=Path), help="TOML of seconds for the budget, as for `sparsekit cost`."

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from agmm.errors import TrainingError
 from agmm.evaluate_run import evaluate_run
 from agmm.given_files import LOG_NAME, RUN_NAME
 from agmm.inference import Protocol, make_protocol
 from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, scored_split
+from cli.agmm_cli import main
 from data_manifests import read_manifest
 from data_manifests.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
@@ -169,6 +171,20 @@ def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
         choose_records([a, b], "val", "multi-scale")
 
 
+def test_a_quick_look_at_a_few_pictures_does_not_hide_the_scores_of_all(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path, SPACE)
+    for name in ("a", "b"):
+        write_run(tmp_path / name, manifest, scores=0.5)
+        add_scores(tmp_path / name, SPACE, 0.9, num_images=2)
+    runs = read_runs([tmp_path / "a", tmp_path / "b"])
+    assert [record["num_images"] for record in choose_records(runs, "val")] == [6, 6]
+    assert choose_records(runs[:1], "val")[0]["num_images"] == 6
+    add_scores(tmp_path / "a", SPACE, 0.7, protocol="multi-scale (scales 1)")  # of as many, and newer
+    assert choose_records(read_runs([tmp_path / "a"]), "val")[0]["protocol"].startswith("multi-scale")
+    table = CliRunner().invoke(main, ["table", "per-class", str(tmp_path / "b")])
+    assert table.exit_code == 0 and "6 images" in table.stdout
+
+
 def test_scores_that_are_missing_or_cannot_be_compared(tmp_path: Path) -> None:
     manifest = empty_manifest(tmp_path, SPACE)
     write_run(tmp_path / "a", manifest, scores=None)
@@ -180,7 +196,7 @@ def test_scores_that_are_missing_or_cannot_be_compared(tmp_path: Path) -> None:
     write_run(tmp_path / "c", manifest, scores=None)
     runs = read_runs([tmp_path / name for name in "abc"])
     with pytest.raises(
-        TrainingError, match="b: has no scores .* like those of .*/a. .* --split val .1 more run likewise"
+        TrainingError, match="a: has no scores .* like those of .*/b. .* --split val .1 more run likewise"
     ):
         choose_records(runs, "val")
 
