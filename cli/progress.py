@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Protocol
 
 import click
 
+from cli.processes import is_first_process
 from data_manifests.errors import counted
 
 #: Between two lines, where stderr is no terminal.
@@ -66,7 +66,7 @@ class _Lines:
         self._unit = unit
         self._total = self._done = 0
         self._started = self._said = time.monotonic()
-        self._is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun
+        self._is_first = is_first_process()
 
     def start(self, total: int, done: int = 0) -> None:
         self._total, self._done = total, done

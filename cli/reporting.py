@@ -53,6 +53,13 @@ def _told_of_torch(error: RuntimeError) -> str:
             "is too little: load in fewer processes (--workers 0), or give a container more shared memory (docker run "
             "--shm-size 8g)."
         )
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        cause = getattr(error, "inner_exception", error)
+        why = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
+        return (
+            f"torch.compile cannot compile the network here ({why}). Train without --compile, which "
+            "changes the speed alone, or install what it needs: a C++ compiler, and on a GPU Triton."
+        )
     return "Another of the processes started together has ended; it says why." if has_lost_a_rank(error) else ""
 
 

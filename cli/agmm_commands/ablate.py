@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import overwrite_option
+from cli.processes import is_first_process
 from cli.reporting import echo_next, usage_errors
 from cli.training import read_settings, refine_option, threshold_option, training_options
 
@@ -126,7 +126,7 @@ def ablate(
             )  # fmt: skip
         except KeyboardInterrupt:
             raise click.ClickException("Interrupted. Repeat the command to go on.") from None
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     report = (out / REPORT_NAME).read_text(encoding="utf-8")
     click.echo(report.partition("\nWhat each row changes")[0].rstrip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from cli.options import json_option, manifest_argument
 from cli.prediction import prediction_options, run_argument
+from cli.processes import is_first_process
 from cli.progress import progress
 from cli.reporting import echo_json, echo_next, usage_errors
 
@@ -49,7 +49,7 @@ def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
 
     with usage_errors(), progress(num_images * (2 if settings["gmm"] else 1)) as advance:
         records = evaluate_run(run, source, on_image=advance, **settings)
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     if as_json:
         echo_json({"results": records})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from cli.options import manifest_argument, overwrite_option
+from cli.processes import is_first_process
 from cli.reporting import usage_errors
 from cli.training import echo_next_score, read_settings, refine_option, threshold_option, training_options
 
@@ -109,7 +109,7 @@ def stages(
             )  # fmt: skip
         except KeyboardInterrupt:
             raise click.ClickException("Interrupted. Repeat the command to go on.") from None
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first_process():
         return
     for number, result in enumerate(results, start=1):
         info = result.info

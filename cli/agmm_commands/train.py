@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cli.options import manifest_argument, overwrite_option
+from cli.processes import is_first_process
 from cli.reporting import usage_errors
 from cli.training import echo_next_score, read_overrides, read_settings, training_options
 from data_manifests.errors import counted
@@ -60,7 +61,7 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         if resume:
             config = resumed_config(resume, read_overrides(flags))
         resolve_options(config.preset, **config.loss)
-    is_first = os.environ.get("RANK", "0") == "0"
+    is_first = is_first_process()
     try:
         result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)
     except KeyboardInterrupt:

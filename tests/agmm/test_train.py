@@ -322,6 +322,25 @@ def test_training_pictures_are_scored_with_the_mixture(manifest: Manifest, tmp_p
     assert float(row["absence"]) >= 0
 
 
+def test_a_compiled_network_is_trained_and_kept_as_any_other(
+    manifest: Manifest, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = torch.compile
+    compiled = []
+
+    def compile_(model: torch.nn.Module) -> object:
+        compiled.append(model)
+        return real(model, backend="eager")  # the graph as it is: another backend may round otherwise, and takes long
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    train_network(manifest, replace(CONFIG, compile=True), tmp_path / "run", quiet=True)
+    assert compiled
+    for name in ("state.safetensors", "weights.safetensors"):
+        ours, usual = load_checkpoint(tmp_path / "run" / name)[0], load_checkpoint(undisturbed / name)[0]
+        assert ours.keys() == usual.keys()
+        assert all(torch.equal(ours[key], usual[key]) for key in usual)
+
+
 @pytest.mark.parametrize("lacking", ["full masks", "validation"])
 def test_training_pictures_that_cannot_be_scored_are_told(
     lacking: str, manifest: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]

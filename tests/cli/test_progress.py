@@ -53,6 +53,7 @@ def test_work_done_before_counts(clock: list[float], capsys: pytest.CaptureFixtu
 def test_of_several_processes_the_first_one_speaks(
     clock: list[float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     with progress(2) as advance:
         clock[0] += 99

@@ -193,6 +193,29 @@ def test_too_little_memory_without_a_gpu(
     )
 
 
+def test_a_network_that_cannot_be_compiled_is_one_line(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = torch.compile
+
+    def without_compiler(*_: object) -> None:
+        raise FileNotFoundError("g++")
+
+    monkeypatch.setattr(torch, "compile", lambda network: real(network, backend=without_compiler))
+    result = agmm("train", manifest, "--out", tmp_path / "run", *FAST, "--compile")
+    assert result.exit_code == 1
+    assert re.search(r"^Error: torch.compile cannot .*g\+\+.* without --compile", result.stderr, re.MULTILINE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_number_of_a_process_among_one_is_passed_over(
+    manifest: Path, run: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")  # as some clusters set it, with no WORLD_SIZE
+    assert "Best mIoU on val" in agmm("train", manifest, "--out", tmp_path / "run", *FAST).stdout
+    assert "mIoU" in agmm("evaluate", run[0], manifest, "--out", tmp_path).stdout
+
+
 def test_the_end_of_a_loading_process_is_one_line(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
