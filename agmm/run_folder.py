@@ -44,9 +44,8 @@ VALIDATION_NAME = "validation.json"
 TENSORBOARD_NAME = "tensorboard"
 
 #: All that a training and its evaluation leave, and that a new training in the same folder clears away.
-_FILES = (
-    STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME, JSON_NAME, CSV_NAME, CONFUSION_NAME,
-)  # fmt: skip
+_WRITTEN_BY_TRAINING = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
+_FILES = (*_WRITTEN_BY_TRAINING, JSON_NAME, CSV_NAME, CONFUSION_NAME)
 
 
 def manifest_sha256(manifest: Manifest) -> str:
@@ -75,7 +74,9 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
         raise TrainingError(f"{run_dir}: another process is training here. Wait for it, or choose another --out.")
     is_free = resume
     try:
-        if not resume:
+        if resume:
+            _clear_unfinished(run_dir)
+        else:
             require_free(run_dir, overwrite)
             is_free = True
         yield
@@ -111,6 +112,19 @@ def _clear(run_dir: Path) -> None:
         path.unlink(missing_ok=True)
     with suppress(OSError):  # missing, or holds files of someone else
         (run_dir / TENSORBOARD_NAME).rmdir()
+    _clear_unfinished(run_dir)
+
+
+def _clear_unfinished(run_dir: Path) -> None:
+    """Remove what a killed training was writing, as large as a checkpoint; no other process trains here now.
+
+    What others may be writing at this moment, such as scores, stays.
+    """
+    for name in _WRITTEN_BY_TRAINING:
+        for path in run_dir.glob(f".{name}.*partial"):
+            path.unlink(missing_ok=True)
+    for path in run_dir.glob(".tmp??????"):  # of safetensors, beside the file it writes
+        path.unlink(missing_ok=True)
 
 
 def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: TrainConfig, ranks: Ranks) -> None:

@@ -219,9 +219,11 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
 
     Raises:
         TrainingError: If the folder holds no training that can go on.
-        ValueError: If another setting than epochs, device, workers, val_every or compile would change.
+        ValueError: If another setting than epochs, device, workers, val_every or compile would change, or if more
+            epochs are trained already than there should be.
     """
-    config, path = read_checkpoint_info(run_dir / STATE_NAME).config, run_dir / CONFIG_NAME
+    info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
+    config = info.config
     written = TrainConfig.from_dict({**config.to_dict(), **read_toml(path)}, path) if path.is_file() else config
     changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
     fixed = [f.name for f in fields(config) if f.name not in _RESUMABLE]
@@ -230,5 +232,10 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
         raise ValueError(
             f"A resumed training keeps its settings, but {', '.join(differ)} would change{by}. Start a new run for "
             f"that; only {', '.join(_RESUMABLE)} may change."
+        )
+    if changed.epochs < info.epoch:
+        raise ValueError(
+            f"{run_dir}: {info.epoch} epochs are trained already, more than the {changed.epochs} asked for. A larger "
+            "--epochs trains longer; for a shorter training start a new run."
         )
     return changed
