@@ -18,7 +18,7 @@ from agmm.evaluate import evaluating, predict_mixture
 from agmm.inference import Protocol, ProtocolName, make_protocol
 from agmm.losses import resolve_options
 from agmm.samples import image_tensor, to_network
-from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
 from data_manifests.image_io import encode_image, encode_label_map, read_image, write_atomically
 
 
@@ -50,6 +50,7 @@ def predict_pictures(
     device: str = "auto",
     amp: bool = False,
     on_image: Callable[[], None] | None = None,
+    on_problem: Callable[[str], None] | None = None,
 ) -> PredictionSummary:
     """Segment pictures.
 
@@ -68,6 +69,7 @@ def predict_pictures(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         on_image: Called after each picture.
+        on_problem: Told of each picture that cannot be read, which is left out; if not given, it is an error.
 
     Raises:
         DataError: If the run cannot be loaded, a picture cannot be read, or none of the pictures is annotated in the
@@ -83,9 +85,17 @@ def predict_pictures(
         loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)
         rows = _annotated(gmm_manifest, pictures)
     options = resolve_options(config.preset, **config.loss)
+    num_images = num_mixtures = 0
     with evaluating(loaded.model, where, amp):
         for name, path in pictures.items():
-            image = read_image(path)
+            try:
+                image = read_image(path)
+            except DataError as error:
+                if on_problem is None:
+                    raise
+                on_problem(str(error))
+                continue
+            num_images += 1
             probs = settings.predict(loaded.model, to_network(image_tensor(image), where))
             label_map = _label_map(probs, space)
             _write(out_dir / "label_maps" / name, ".png", encode_label_map(label_map, space))
@@ -96,9 +106,10 @@ def predict_pictures(
             if gmm_manifest is not None and name in rows:
                 mixture = predict_mixture(loaded.model, gmm_manifest, rows[name], image_tensor(image), options, where)
                 _write(out_dir / "mixture" / name, ".png", encode_label_map(_label_map(mixture, space), space))
+                num_mixtures += 1
             if on_image is not None:
                 on_image()
-    return PredictionSummary(len(pictures), len(rows))
+    return PredictionSummary(num_images, num_mixtures)
 
 
 def _annotated(manifest: Manifest, pictures: dict[Path, Path]) -> dict[Path, ManifestRow]:

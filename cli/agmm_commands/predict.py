@@ -10,7 +10,7 @@ import click
 
 from cli.prediction import prediction_options, run_argument
 from cli.progress import progress
-from cli.reporting import usage_errors
+from cli.reporting import usage_errors, warn, warn_of_some
 from data_manifests.errors import counted
 
 
@@ -31,7 +31,8 @@ from data_manifests.errors import counted
 def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, **settings: Any) -> None:
     """Segment IMAGES (files or folders) with the network of RUN.
 
-    Writes label maps of train ids as PNG in the class colours.
+    Writes label maps of train ids as PNG in the class colours. A picture that cannot be read keeps no other from being
+    segmented, but the exit code is 1.
     """
     from agmm.given_files import find_pictures, weights_path
     from agmm.requirements import require_training_packages
@@ -40,16 +41,24 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise click.UsageError("Prediction takes one process: start it without torchrun.")
     weights_path(run)
-    pictures = find_pictures(images, out_dir)
+    pictures = find_pictures(images, out_dir, warn)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)
     require_training_packages(crf=settings["crf"])
     from agmm.predict import predict_pictures
 
+    problems: list[str] = []
     with usage_errors(), progress(len(pictures)) as advance:
-        summary = predict_pictures(run, pictures, out_dir, gmm_manifest=source, on_image=advance, **settings)
+        summary = predict_pictures(
+            run, pictures, out_dir, gmm_manifest=source, on_image=advance, on_problem=problems.append, **settings
+        )
+    if len(problems) == len(pictures) == 1:
+        raise click.ClickException(problems[0])
+    warn_of_some(problems)
     click.echo(f"Segmented {counted(summary.num_images, 'image')}: {out_dir / 'label_maps'}")
     for kind in ("overlays", "probabilities"):
         if settings[kind]:
             click.echo(f"{kind.capitalize()}: {out_dir / kind}")
     if source is not None:
         click.echo(f"Gaussian mixture of {counted(summary.num_mixtures, 'annotated image')}: {out_dir / 'mixture'}")
+    if problems:
+        raise click.ClickException(f"{len(problems):,} of {counted(len(pictures), 'picture')} could not be read.")

@@ -18,7 +18,7 @@ from agmm.losses import resolve_options
 from agmm.predict import predict_pictures
 from agmm.samples import image_tensor, to_network
 from cli.agmm_cli import main
-from data_manifests import Manifest, read_manifest
+from data_manifests import DataError, Manifest, read_manifest
 from data_manifests.image_io import read_image, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.tiny_run import tiny_run
@@ -145,3 +145,42 @@ def test_command_names_a_damaged_picture(run: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["predict", str(run), str(tmp_path / "bad.png"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "bad.png: the picture is damaged" in result.stderr
+
+
+def test_command_goes_on_past_damaged_pictures(run: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "mixed", tmp_path / "out"
+    shutil.copytree(tmp_path / "data/images", folder)
+    (folder / "a01.png").write_bytes((folder / "a01.png").read_bytes()[:100])
+    (folder / "a00b.jpg").write_bytes(b"no picture")
+    arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [f"Segmented 3 images: {out}/label_maps"]
+    assert {path.stem for path in (out / "label_maps").iterdir()} == {"a00", "a02", "a03"}
+    first, second, last = result.stderr.splitlines()
+    assert first.startswith(f"Warning: {folder}/a00b.jpg: ") and second.startswith(f"Warning: {folder}/a01.png: ")
+    assert last == "Error: 2 of 5 pictures could not be read."
+    with pytest.raises(DataError, match="a00b.jpg"):
+        predict_pictures(run, find_pictures([folder], out), out, device="cpu")
+
+
+def test_files_in_a_folder_that_are_not_taken_for_pictures_are_told(run: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "mixed", tmp_path / "mixed/out"
+    folder.mkdir()
+    picture = Image.open(tmp_path / "data/images/a00.png")
+    for name in ("a.PNG", "b.gif", "c.GIF", "d.jp2"):
+        picture.save(folder / name)
+    for name in ("notes", ".hidden.txt", "out/probabilities/a.npy"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    told = f"{folder}: passed over 4 files (2 .gif, 1 .jp2, 1 no ending). In folders, pictures are files that end in"
+    assert result.stderr.startswith(f"Warning: {told}") and len(result.stderr.splitlines()) == 1
+    assert result.stdout.startswith("Segmented 1 image:")
+    (folder / "a.PNG").unlink()
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1 and f"there are no pictures. {told}" in result.stderr
+    result = CliRunner().invoke(main, [*arguments, str(folder / "b.gif")])  # one that is named is read
+    assert result.exit_code == 0 and (out / "label_maps/b.png").is_file()
