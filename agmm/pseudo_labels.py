@@ -26,7 +26,8 @@ from agmm.samples import image_tensor, to_network
 from agmm.soft_labels import SOFT, soft_labels_path, soften, write_soft_labels
 from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
 from data_manifests.derive import rebase_row
-from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.folder_lock import FolderLock
+from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, remove_unfinished, write_atomically
 from data_manifests.paths import name_from
 from data_manifests.row_files import read_row_annotation, read_row_image
 from data_manifests.schema import PSEUDO_LABELS
@@ -135,8 +136,8 @@ def write_pseudo_labels(
         on_image: Called after each picture of this process.
 
     Raises:
-        DataError: If the run cannot be loaded, its classes differ, a file cannot be read, or the folder holds something
-            else.
+        DataError: If the run cannot be loaded, its classes differ, a file cannot be read, the folder holds something
+            else, or another process is making these pseudo-labels.
         ValueError: If the threshold is out of range, or ``pseudo_classes`` unknown.
     """
     if pseudo_classes not in get_args(PseudoClasses):
@@ -169,29 +170,34 @@ def write_pseudo_labels(
         return found
     ranks.wait()
     partial = out_dir.with_name(f".{out_dir.name}.partial")
-    if ranks.is_first:
-        _begin(partial, settings)
-    ranks.wait()
-    rows = [row for row in manifest.rows_of(split) if row.annotation]
-    unlabelled_value = manifest.label_space.unlabelled_value
-    with evaluating(loaded.model, ranks.device, amp):
-        for row in rows[ranks.rank :: ranks.num_ranks]:
-            path = partial / _annotation_name(row)
-            if not path.exists():
-                sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
-                picture = to_network(image_tensor(image), ranks.device)
-                probs = replace(protocol, crf=False).predict(loaded.model, picture)[0]
-                candidates = candidate_classes(sparse, unlabelled_value, len(probs), pseudo_classes)
-                if protocol.crf:
-                    probs = refine_among(picture[0], probs, candidates)
-                if soft:
-                    write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value, candidates))
-                labels = label_by_network(probs, sparse, unlabelled_value, threshold, candidates)
-                write_atomically(path, encode_label_map(labels, manifest.label_space))
-            on_image()
-    ranks.wait()
-    if ranks.is_first:
-        _finish(manifest, info, {row.image_id for row in rows}, partial, out_dir)
+    lock = FolderLock(partial)
+    try:
+        if ranks.is_first:
+            lock.acquire(out_dir)
+            _begin(partial, settings)
+        ranks.wait()
+        rows = [row for row in manifest.rows_of(split) if row.annotation]
+        unlabelled_value = manifest.label_space.unlabelled_value
+        with evaluating(loaded.model, ranks.device, amp):
+            for row in rows[ranks.rank :: ranks.num_ranks]:
+                path = partial / _annotation_name(row)
+                if not path.exists():
+                    sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
+                    picture = to_network(image_tensor(image), ranks.device)
+                    probs = replace(protocol, crf=False).predict(loaded.model, picture)[0]
+                    candidates = candidate_classes(sparse, unlabelled_value, len(probs), pseudo_classes)
+                    if protocol.crf:
+                        probs = refine_among(picture[0], probs, candidates)
+                    if soft:
+                        write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value, candidates))
+                    labels = label_by_network(probs, sparse, unlabelled_value, threshold, candidates)
+                    write_atomically(path, encode_label_map(labels, manifest.label_space))
+                on_image()
+        ranks.wait()
+        if ranks.is_first:
+            _finish(manifest, info, {row.image_id for row in rows}, partial, out_dir)
+    finally:
+        lock.release()
     ranks.wait()
     return read_manifest(out_dir)
 
@@ -218,8 +224,9 @@ def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Ma
 def _begin(partial: Path, settings: Mapping[str, Any]) -> None:
     """Keep what an interrupted run with the same settings has written, and nothing else."""
     note = partial / "settings.txt"
-    if partial.exists() and not (note.is_file() and note.read_text(encoding="utf-8") == repr(settings)):
-        shutil.rmtree(partial)
+    if not (note.is_file() and note.read_text(encoding="utf-8") == repr(settings)):
+        for path in partial.iterdir():  # the folder itself stays: it is locked
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_atomically(note, repr(settings).encode())
 
 
@@ -232,6 +239,7 @@ def _finish(manifest: Manifest, info: ManifestInfo, labelled: set[str], partial:
     )
     write_manifest(Manifest(partial / "manifest.csv", rows, info))
     (partial / "settings.txt").unlink()
+    remove_unfinished(partial)
     if out_dir.exists():
         shutil.rmtree(out_dir)
     partial.rename(out_dir)

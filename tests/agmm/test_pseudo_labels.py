@@ -17,6 +17,7 @@ from agmm.soft_labels import has_soft_labels, read_row_soft_labels, soft_labels_
 from agmm.train import train_network
 from data_manifests import DataError, Manifest, read_manifest
 from data_manifests.file_checks import MINOR_KINDS
+from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_image, read_mask
 from data_manifests.validate import check_manifest
 from tests.agmm.conftest import tiny_manifest
@@ -256,12 +257,25 @@ def test_an_interrupted_folder_is_gone_on_with(trained: tuple[Path, Manifest], t
         call(stop)
     assert not (tmp_path / "again").exists()
     half_done = next((tmp_path / ".again.partial/annotations").iterdir())
+    half_done.with_name(".a01.png.0123.99.partial").touch()  # as a kill leaves it
     made = half_done.stat().st_mtime_ns
     again = call(lambda: seen.append(1))
     assert len(seen) == 2
     assert (again.path.parent / "annotations" / half_done.name).stat().st_mtime_ns == made
     assert again.path.read_bytes() == whole.path.read_bytes()
+    names = [sorted(path.name for path in made.path.parent.rglob("*")) for made in (again, whole)]
+    assert names[0] == names[1]
     assert json.loads(again.path.with_suffix(".json").read_text())["command"] == "pseudo-labels"
+
+
+def test_two_processes_do_not_write_one_folder(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    other = FolderLock(tmp_path / ".labels.partial")
+    assert other.try_acquire()
+    with pytest.raises(DataError, match="labels: another process is at work on it"):
+        write(trained, tmp_path / "labels")
+    other.release()
+    assert len(write(trained, tmp_path / "labels").rows) == len(trained[1].rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels"]
 
 
 def test_wrong_threshold_and_foreign_folder_are_refused(trained: tuple[Path, Manifest], tmp_path: Path) -> None:

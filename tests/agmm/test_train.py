@@ -196,8 +196,10 @@ def test_what_a_training_left_that_was_killed_in_its_first_epoch_is_no_obstacle(
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert {"config.toml", "run.json"} <= {path.name for path in run_dir.iterdir()}
+    (run_dir / ".state.safetensors.0123456789abcdef.99.partial").write_bytes(b"half")  # as a kill would leave it
     assert train_network(manifest, config, run_dir, quiet=True).info.epoch == 1
     assert len(list((run_dir / "tensorboard").glob("events.*"))) == 1
+    assert not list(run_dir.glob(".*"))
 
 
 def test_first_weights_without_a_state_are_no_obstacle_but_finished_ones_are(
