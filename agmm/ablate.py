@@ -88,7 +88,8 @@ def plan_runs(
         for setting in study.settings:
             if not setting.trains_on(manifest):
                 continue
-            what = json.dumps([setting.changes, setting.pseudo_classes, setting.soft], sort_keys=True)
+            # TOML knows dates, which JSON does not; no option takes one, which is told below.
+            what = json.dumps([setting.changes, setting.pseudo_classes, setting.soft], sort_keys=True, default=str)
             folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
             for seed in seeds:
                 config = setting.apply(base, seed)
@@ -259,6 +260,6 @@ def _record(
 
 
 def _slug(name: str, taken: set[str]) -> str:
-    """A folder's name."""
-    slug = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "setting"
+    """A folder's name, short enough for any disk."""
+    slug = re.sub(r"[^a-z0-9.]+", "-", name.lower())[:100].strip("-.") or "setting"
     return slug if slug not in taken else next(s for n in range(2, 10**6) if (s := f"{slug}-{n}") not in taken)

@@ -56,10 +56,13 @@ def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
         return {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
     except UnicodeDecodeError as error:
         raise TrainingError(f"{path}: not the results of a study ({error}). Choose another --out.") from error
-    if any(set(row) != set(_COLUMNS) or None in row.values() for row in rows):
+    if set(reader.fieldnames or _COLUMNS) != set(_COLUMNS) or any(
+        set(row) != set(_COLUMNS) or None in row.values() for row in rows
+    ):
         raise TrainingError(f"{path}: expected the columns {', '.join(_COLUMNS)}. Choose another --out.")
     for row in rows:
         if not _is_share(row["miou"]):

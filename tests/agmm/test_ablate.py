@@ -1,4 +1,5 @@
 import csv
+import datetime
 import shlex
 import sys
 import time
@@ -208,6 +209,9 @@ def test_folders_of_like_names_stay_apart(tmp_path: Path) -> None:
     ]
     plans = plan_runs(Study("", (Setting("one"),)), manifests, fast_config(), (0,), tmp_path)
     assert [plan.run_dir.parts[-3] for plan in plans] == ["x-y", "x-y-2"]
+    long = Study("", tuple(Setting("a" * 300 + end, {"epochs": n}) for n, end in enumerate("xy", start=1)))
+    folders = [plan.run_dir.parent.name for plan in plan_runs(long, manifests[:1], fast_config(), (0,), tmp_path)]
+    assert len(set(folders)) == 2 and max(map(len, folders)) < 110  # disks take 255 letters
 
 
 @pytest.mark.parametrize(("miou", "message"), [("5.2", "is '5.2'"), ("nan", "is 'nan'"), ("abc", "is 'abc'")])
@@ -217,9 +221,10 @@ def test_an_impossible_score_is_not_believed(
     write_results(tmp_path / "results.csv", [done[1][0], {**done[1][1], "miou": miou}])
     with pytest.raises(TrainingError, match=rf"the miou of one, seed 1, {message}, but should lie in \[0, 1\]"):
         read_results(tmp_path / "results.csv")
-    (tmp_path / "results.csv").write_bytes(b"\xff")
-    with pytest.raises(TrainingError, match=r"results.csv: not the results of a study"):
-        read_results(tmp_path / "results.csv")
+    for damaged in (b"\xff", b"a,b\n"):
+        (tmp_path / "results.csv").write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"results.csv: (not the results of a study|expected the columns)"):
+            read_results(tmp_path / "results.csv")
 
 
 def test_a_row_may_keep_to_some_manifests(manifest: Manifest, tmp_path: Path) -> None:
@@ -344,6 +349,9 @@ def test_plans_refuse_a_wrong_loss_option_before_anything_is_trained(manifest: M
     study = Study("", (Setting("wrong", {"loss": {"use_cons": False}}),))
     with pytest.raises(ValueError, match="Did you mean 'use_con'"):
         plan_runs(study, [manifest], fast_config(), (0,), tmp_path)
+    dated = Study("", (Setting("dated", {"loss": {"use_con": datetime.date(1979, 5, 27)}}),))  # as TOML has them
+    with pytest.raises(ValueError, match="use_con must be true or false, got .*1979"):
+        plan_runs(dated, [manifest], fast_config(), (0,), tmp_path)
     with pytest.raises(ValueError, match="at least one manifest and one seed"):
         plan_runs(STUDY, [manifest], fast_config(), (), tmp_path)
 
