@@ -52,6 +52,6 @@ def require_crf() -> None:
     except ImportError as error:
         raise TrainingError(
             f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
-            "pip install pydensecrf2"
+            "pip install 'sparsekit[crf]', which is the same as pip install pydensecrf2"
         ) from error
     del pydensecrf

@@ -25,6 +25,7 @@ from agmm.run_folder import RunLog, claim, describe_run, manifest_sha256
 from agmm.schedule import learning_rate_factor, ramp_factor
 from agmm.task import Task, prepare, restore
 from data_manifests import Manifest, ManifestRow
+from data_manifests.errors import counted
 
 # How many steps may pass before a loss that is no longer a number is noticed; each look waits for the device.
 _CHECK_EVERY = 20
@@ -96,8 +97,8 @@ def train_network(
             log.say(f"All {config.epochs} epochs are trained already; a larger --epochs trains longer.")
         elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
             log.say(
-                f"Warning: warmup_steps is {config.warmup_steps}, but the training has {num_steps} steps: the learning "
-                "rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
+                f"Warning: warmup_steps is {config.warmup_steps}, but the training has "
+                f"{counted(num_steps, 'step')}: the learning rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
             )
         if manifest.label_space.num_classes == 1:
             log.say(

@@ -174,7 +174,8 @@
   function facts(picture) {
     const shown = sides(picture);
     const tell = (name) => {
-      const values = shown.map((series) => series.numbers[name]?.toLocaleString("en") ?? "no");
+      const digits = { minimumFractionDigits: data.scores.includes(name) ? 1 : 0 };
+      const values = shown.map((series) => series.numbers[name]?.toLocaleString("en", digits) ?? "no");
       return `${values.join(" | ")} ${name}`;
     };
     return [picture.split, ...numberNames.filter((n) => shown.some((s) => n in s.numbers)).map(tell)].join(" · ");

@@ -81,7 +81,7 @@ def test_equal_input_gives_equal_pages() -> None:
 
 
 def test_orders_of_scores_and_counts(tmp_path: Path) -> None:
-    numbers = {"a": (10, 30), "b": (20, 15), "c": (15, None), "d": (None, 90), "e": (25, 25)}
+    numbers = {"a": (10.5, 30), "b": (20, 15), "c": (15, None), "d": (None, 90), "e": (25, 25)}
 
     def series(score: float | None) -> PictureSeries:
         return PictureSeries(numbers={"marks": 3} | ({} if score is None else {"IoU": score}))
@@ -102,7 +102,12 @@ def test_orders_of_scores_and_counts(tmp_path: Path) -> None:
             )
             found = tab.run("[...document.querySelectorAll('.grid figcaption')].map((c) => c.firstChild.textContent)")
             names[words] = "".join(found)
+        order = "document.querySelector('[aria-label=Order]')"
+        tab.run(f"(() => {{ {order}.selectedIndex = 0; {order}.dispatchEvent(new Event('change')); }})()")
+        facts = tab.run("[...document.querySelectorAll('.grid figcaption span')].map((s) => s.textContent)")
         assert tab.errors == []
+    # scores have one digit after the point, whole ones too; counts have none
+    assert facts[:2] == ["val · 3 | 3 marks · 10.5 | 30.0 IoU", "val · 3 | 3 marks · 20.0 | 15.0 IoU"]
     # what has no number comes last, in the order given
     assert names == {
         "As listed": "abcde", "marks, most first": "abcde", "marks, fewest first": "abcde",

@@ -27,7 +27,7 @@ from agmm.report.runs import read_runs
 from agmm.report.tsne import draw_tsne
 from data_manifests import LabelSpace, Manifest, ManifestRow, known_label_space, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
-from tests.agmm.report.written_runs import LOG, SEG, add_scores, write_run
+from tests.agmm.report.written_runs import LOG, SEG, add_scores, empty_manifest, write_run
 from tests.browser import Page, browser
 
 Town = tuple[Manifest, list[Run]]
@@ -144,6 +144,15 @@ def test_a_run_without_scores_or_curves_still_has_a_page(town: Town, tmp_path: P
     text = words(summary.path)
     assert "agmm evaluate" in text and "No run has scores yet" in text
     assert "Confusion" not in text and "Validation mIoU" not in text and "Loss" in text
+
+
+def test_settings_of_the_annotation_are_words(tmp_path: Path) -> None:
+    manifest = empty_manifest(
+        tmp_path, tiny_label_space(), clicks_per_image=20, splits=["train", "val"], strategy="mine"
+    )
+    write_run(tmp_path / "a", manifest)
+    summary = make_page(read_runs([tmp_path / "a"]), manifest, [], tmp_path / "p.html")
+    assert "Annotation: points, clicks_per_image 20, splits train val, strategy mine." in words(summary.path)
 
 
 def test_missing_pictures_leave_a_note(town: Town, tmp_path: Path) -> None:
