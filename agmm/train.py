@@ -98,7 +98,8 @@ def train_network(
         elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
             log.say(
                 f"Warning: warmup_steps is {config.warmup_steps}, but the training has "
-                f"{counted(num_steps, 'step')}: the learning rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
+                f"{counted(num_steps, 'step')}: the learning rate never reaches its value. Lower "
+                "--warmup-steps, or train for more --epochs."
             )
         if manifest.label_space.num_classes == 1:
             log.say(
