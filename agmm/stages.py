@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,10 +13,10 @@ import torch
 from tqdm import tqdm
 
 from agmm.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
-from agmm.config import PseudoClasses, TrainConfig
+from agmm.config import PseudoClasses, TrainConfig, read_toml
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
-from agmm.given_files import STATE_NAME, weights_path
+from agmm.given_files import CONFIG_NAME, STATE_NAME, weights_path
 from agmm.inference import Protocol
 from agmm.pseudo_labels import write_pseudo_labels
 from agmm.requirements import require_crf
@@ -32,6 +32,9 @@ Start = Literal["fresh", "warm"]
 SEG_ONLY = {"use_self": False, "use_spar": False, "use_con": False, "absence_weight": 0.0}
 
 SUMMARY_NAME = "stages.json"
+
+# Settings that decide where a training runs, and nothing of what comes out of it.
+_MAY_CHANGE = ("device", "workers", "compile")
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def run_stages(
         is_finished = not overwrite and _is_finished(run_dir, settings)
         what = "is trained already" if is_finished else f"learns from {source.path.parent.name}"
         say(f"stage {number}/{stages}: {run_dir} {what}")
-        info = _train_stage(source, settings, run_dir, before, overwrite, quiet)
+        info = _train_stage(source, settings, run_dir, before, overwrite, quiet, say)
         results.append(StageResult(run_dir, source.path, info))
         if ranks.is_first:
             _write_summary(out_dir, start, results)
@@ -148,7 +151,13 @@ def _is_finished(run_dir: Path, config: TrainConfig) -> bool:
 
 
 def _train_stage(
-    manifest: Manifest, config: TrainConfig, run_dir: Path, before: Path | None, overwrite: bool, quiet: bool
+    manifest: Manifest,
+    config: TrainConfig,
+    run_dir: Path,
+    before: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    say: Callable[[str], None],
 ) -> CheckpointInfo:
     """Train one stage, go on with it, or find it finished; ``before`` is the run whose network it starts from."""
     state = run_dir / STATE_NAME
@@ -157,6 +166,7 @@ def _train_stage(
     ranks.wait()  # all look before the first one writes
     if begun:
         _require_same_length(run_dir, config)
+        _require_not_edited(run_dir, config, say)
         config = resumed_config(run_dir, {f.name: getattr(config, f.name) for f in fields(config)})
         info = read_checkpoint_info(state)
         if info.manifest_sha256 != manifest_sha256(manifest):
@@ -186,6 +196,29 @@ def _require_same_length(run_dir: Path, config: TrainConfig) -> None:
                 f"{run_dir}: was begun with {name} = {was}, but {asked} is asked for. Choose another --out, or begin "
                 "again with --overwrite."
             )
+
+
+def _require_not_edited(run_dir: Path, config: TrainConfig, say: Callable[[str], None]) -> None:
+    """All stages go by the settings of the call, so that an edit of the ``config.toml`` of one would come to nothing.
+
+    Settings that only decide where it runs are told to ``say``: a training that was killed may have left them too.
+    """
+    trained, path = read_checkpoint_info(run_dir / STATE_NAME).config, run_dir / CONFIG_NAME
+    if not path.is_file():
+        return
+    written = TrainConfig.from_dict({**trained.to_dict(), **read_toml(path)}, path)
+    edited = {
+        field.name: f"{field.name.rstrip('_')} = {getattr(written, field.name)}"
+        for field in fields(config)
+        if getattr(written, field.name) not in (getattr(trained, field.name), getattr(config, field.name))
+    }
+    if fixed := [words for name, words in edited.items() if name not in _MAY_CHANGE]:
+        raise ValueError(
+            f"{path}: was edited since ({', '.join(fixed)}), but stages go by the settings of the command. Undo the "
+            "edit, or give these settings to the command with another --out."
+        )
+    if edited:
+        say(f"Warning: {path}: {', '.join(edited.values())} is not taken: stages go by the settings of the command.")
 
 
 def _require_same_start(out_dir: Path, start: Start) -> None:

@@ -95,6 +95,27 @@ def test_other_settings_or_data_are_refused(
         stages(other, out_dir)
 
 
+def test_edited_settings_of_a_stage_do_not_give_way_in_silence(
+    manifest: Manifest, done: tuple[Path, list[StageResult]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out_dir, results = done
+    path = out_dir / "stage-2/config.toml"
+    as_trained = path.read_text()
+    try:
+        for was, now in (("epochs = 1", "epochs = 5"), ("learning_rate = 0.001", "learning_rate = 0.5")):
+            assert was in as_trained
+            path.write_text(as_trained.replace(was, now))
+            with pytest.raises(ValueError, match=rf"stage-2/config.toml: was edited since \({now}\), but stages go by"):
+                stages(manifest, out_dir, stages=3)
+        path.write_text(as_trained.replace("workers = 0", "workers = 3"))
+        assert run_stages(manifest, fast_config(), out_dir, stages=3, protocol=Protocol()) == results
+        assert f"Warning: {path}: workers = 3 is not taken" in capsys.readouterr().err
+        assert run_stages(manifest, replace(fast_config(), workers=3), out_dir, stages=3, protocol=Protocol())
+        assert "Warning" not in capsys.readouterr().err  # what was edited is what is asked for
+    finally:
+        path.write_text(as_trained)
+
+
 def test_a_fresh_network_begins_as_stage_1_and_a_warm_one_from_it(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
