@@ -103,7 +103,7 @@ def draw_gmm_predictions(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> None:
-    """A grid of picture with its labels, segmentation, class of the highest Gaussian, and truth (figure 1).
+    """A grid of picture with its labels, segmentation, class of the highest Gaussian, and truth if any (figure 1).
 
     Args:
         runs: Each gives two columns.
@@ -136,8 +136,8 @@ def plot_gmm_predictions(
     grid: list[list[_Content | None]] = []
     for row in predicted:
         maps = [m for prediction in _complete(row) for m in (prediction.segmentation, prediction.by_mixture)]
-        grid.append([_labelled(row.pictures), *maps, row.pictures.truth])
-    _draw_grid(grid, [*titles, "truth"], label_space, paths)
+        grid.append([_labelled(row.pictures), *maps, *_truth(row, predicted)])
+    _draw_grid(grid, titles + _truth_title(predicted), label_space, paths)
 
 
 def draw_qualitative(
@@ -170,9 +170,18 @@ def plot_qualitative(
     for row in predicted:
         labelled = [_labelled(row.pictures)] if annotated else []
         maps = [prediction.segmentation for prediction in _complete(row)]
-        grid.append([row.pictures.image, *labelled, *maps, row.pictures.truth])
-    titles = ["image", *(["labels"] if annotated else []), *(run.name for run in runs), "truth"]
-    _draw_grid(grid, titles, label_space, paths)
+        grid.append([row.pictures.image, *labelled, *maps, *_truth(row, predicted)])
+    titles = ["image", *(["labels"] if annotated else []), *(run.name for run in runs)]
+    _draw_grid(grid, titles + _truth_title(predicted), label_space, paths)
+
+
+def _truth_title(predicted: Sequence[PredictedRow]) -> list[str]:
+    """Title of the last column, which is left out where no picture has a full mask."""
+    return ["truth"] if any(row.pictures.truth is not None for row in predicted) else []
+
+
+def _truth(row: PredictedRow, predicted: Sequence[PredictedRow]) -> list[LabelMap | None]:
+    return [row.pictures.truth] if _truth_title(predicted) else []
 
 
 def _with_predictions(runs: Sequence[Run], predicted: Sequence[PredictedRow]) -> tuple[list[Run], list[PredictedRow]]:

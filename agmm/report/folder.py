@@ -80,10 +80,20 @@ def write_report(
     space = manifest.label_space
     masked = [row for row in rows if row.full_mask]
     scored = [row for row in masked if row.split == split] or masked
-    annotated, shown = _few([row for row in masked if row.annotation]), _few(scored)
+    with_labels = [row for row in rows if row.annotation]
+    annotated = _few([row for row in with_labels if row.full_mask] or with_labels)
+    shown = _few(scored or [row for row in rows if row.split == split] or rows)
     problems: list[str] = []
+    if not annotated:
+        problems.append(
+            "figure gmm-predictions: none of the pictures is annotated, and the Gaussians start from labels."
+        )
     pixels: list[tuple[ManifestRow, NDArray[np.int64]]] = []
-    if scored and len(runs) <= MAX_RUNS:
+    if not scored:
+        problems.append("figure tsne: none of the pictures has a full mask, which says the class of each pixel.")
+    elif len(runs) > MAX_RUNS:
+        problems.append(f"figure tsne: shows {MAX_RUNS} runs at most; `agmm figure tsne` draws those that you choose.")
+    else:
         try:
             pixels, classes = sample_pixels(manifest, _few(scored, _NUM_SAMPLED))
         except DataError as error:

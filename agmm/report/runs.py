@@ -64,7 +64,7 @@ class ChosenScores:
 
     Args:
         records: A record for each run, as ``agmm.evaluation_files`` describes it; None for runs without such scores.
-        missing: For each run without, a sentence that names the command which makes them.
+        missing: For each run without, a sentence that names the command which makes them, if any can.
     """
 
     records: tuple[dict[str, Any] | None, ...]
@@ -97,8 +97,11 @@ def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) 
         if record is None:
             what = f" by protocol {protocol}" if protocol else ""
             what += "" if like is None else f" like those of {like[0].folder}"
-            command = _scoring_command(run, split, protocol, like)
-            missing.append(f"{run.folder}: has no scores of split '{split}'{what}. Make them with: {command}")
+            if like is None and _has_no_full_masks(run.manifest_path, split):
+                advice = f"No picture of it has a full mask to compare with, by {run.manifest_path}."
+            else:
+                advice = f"Make them with: {_scoring_command(run, split, protocol, like)}"
+            missing.append(f"{run.folder}: has no scores of split '{split}'{what}. {advice}")
     return ChosenScores(records, tuple(missing))
 
 
@@ -146,6 +149,14 @@ def _scoring_command(run: Run, split: str, protocol: str | None, like: tuple[Run
         return _command_line(run, manifest.path, split, options)
     except DataError:  # moved since; the run's own is the best guess
         return _command_line(run, run.manifest_path, split, options)
+
+
+def _has_no_full_masks(manifest_path: Path, split: str) -> bool:
+    try:
+        rows = read_manifest(manifest_path).rows_of(split)
+    except DataError:  # moved since, or another split was asked for
+        return False
+    return not any(row.full_mask for row in rows)
 
 
 def _command_line(run: Run, manifest_path: Path, split: str, options: Sequence[str]) -> str:

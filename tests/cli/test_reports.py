@@ -180,6 +180,36 @@ def test_a_report_of_training_pictures_where_there_are_no_others(tmp_path: Path)
     assert code == 1 and "split 'val' has no rows" in err
 
 
+def test_a_report_without_full_masks_says_what_it_leaves_out(tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data", splits=("train",)))
+    manifest = replace(manifest, rows=tuple(replace(r, full_mask="", full_mask_sha256="") for r in manifest.rows))
+    write_manifest(manifest)
+    write_run(tmp_path / "a", manifest, scores=None)
+    out_dir = tmp_path / "report"
+    code, out, err = run(
+        *("report", tmp_path / "a", "--manifest", manifest.path, "--out", out_dir, "--limit", 2, "--device", "cpu")
+    )
+    assert code == 0 and out.splitlines()[1].startswith("  2 images, ")
+    drawn = {path.stem for path in (out_dir / "figures").iterdir()}
+    assert drawn == {"training-curves", "gmm-predictions", "qualitative"}
+    none, tsne = err.splitlines()
+    assert none.startswith(f"Warning: {tmp_path}/a: has no scores of split 'train'. No picture of it has a full mask")
+    assert tsne.startswith("Warning: figure tsne: none of the pictures has a full mask")
+    assert "agmm evaluate" not in (out_dir / "index.html").read_text(encoding="utf-8").split("How to run")[0]
+
+
+def test_figures_that_a_report_leaves_out_are_told(tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data"))
+    runs = [write_run(tmp_path / name, manifest) for name in "abcd"]
+    command = ("report", *runs, "--manifest", manifest.path, "--out", tmp_path / "report", "--device", "cpu")
+    code, out, err = run(*command, "--image", "a03")  # of split val, which nobody annotated
+    assert code == 0
+    assert {Path(line).stem for line in out.splitlines()[2:]} == {"training-curves", "qualitative"}
+    gmm, tsne = err.splitlines()
+    assert gmm.startswith("Warning: figure gmm-predictions: none of the pictures is annotated")
+    assert tsne.startswith("Warning: figure tsne: shows 3 runs at most")
+
+
 def test_tables_show_the_split_that_was_scored(town: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "a", empty_manifest(tmp_path, tiny_label_space()), scores=None)
     add_scores(tmp_path / "a", tiny_label_space(), 0.5, split="test")
