@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from agmm.run_folder import RunLog, claim, describe_run, manifest_sha256
 from agmm.schedule import learning_rate_factor, ramp_factor
 from agmm.task import Task, prepare, restore
 from data_manifests import Manifest, ManifestRow
-from data_manifests.errors import counted
+from data_manifests.errors import counted, list_some
 
 # How many steps may pass before a loss that is no longer a number is noticed; each look waits for the device.
 _CHECK_EVERY = 20
@@ -93,28 +93,8 @@ def train_network(
             stack.enter_context(claim(run_dir, resume=resume, overwrite=overwrite))
             describe_run(run_dir, manifest, checksum, config, ranks)
         log = stack.enter_context(RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet))
-        if info.epoch >= config.epochs:
-            log.say(f"All {config.epochs} epochs are trained already; a larger --epochs trains longer.")
-        elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
-            log.say(
-                f"Warning: warmup_steps is {config.warmup_steps}, but the training has "
-                f"{counted(num_steps, 'step')}: the learning rate never reaches its value. Lower "
-                "--warmup-steps, or train for more --epochs."
-            )
-        if manifest.label_space.num_classes == 1:
-            log.say(
-                f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so that nothing can be wrong. In "
-                "masks of 0 and 255 the value 255 means void, unless a classes.csv makes it a class."
-            )
-        if not val_rows:
-            could = any(row.full_mask for row in manifest.rows)
-            hint = " `sparsekit split` makes a manifest that holds pictures back." if could else ""
-            log.say(f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.{hint}")
-        if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
-            log.say(
-                f"Warning: no training picture is scored, though gmm_images is {config.gmm_images}: it takes rows of "
-                f"split '{config.train_split}' with full mask and annotation, and a validation after which to do it."
-            )
+        for notice in notices(manifest, config, info.epoch, steps_per_epoch):
+            log.say(notice)
         for epoch in range(info.epoch + 1, config.epochs + 1):
             scores = train_epoch(task, epoch, log)
             info = replace(info, epoch=epoch)
@@ -140,6 +120,36 @@ def train_network(
                     save_checkpoint(run_dir / WEIGHTS_NAME, task.judged.state_dict(), info)
                 save_checkpoint(run_dir / STATE_NAME, task.tensors(), info)
     return TrainResult(run_dir, info)
+
+
+def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per_epoch: int) -> Iterator[str]:
+    """What a user may want to know before a training, and often did not mean: one line for each."""
+    if epochs_done >= config.epochs:
+        yield f"All {config.epochs} epochs are trained already; a larger --epochs trains longer."
+    elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
+        yield (
+            f"Warning: warmup_steps is {config.warmup_steps}, but the training has {counted(num_steps, 'step')}: the "
+            "learning rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
+        )
+    if manifest.label_space.num_classes == 1:
+        yield (
+            f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so that nothing can be wrong. In "
+            "masks of 0 and 255 the value 255 means void, unless a classes.csv makes it a class."
+        )
+    if unseen := classes_without_a_label(manifest, config):
+        yield (
+            f"Warning: no pixel of split '{config.train_split}' is labelled {list_some(unseen)}: the network cannot "
+            "learn what it is never shown."
+        )
+    if not (val_rows := validation_rows(manifest, config)):
+        could = any(row.full_mask for row in manifest.rows)
+        hint = " `sparsekit split` makes a manifest that holds pictures back." if could else ""
+        yield f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.{hint}"
+    if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
+        yield (
+            f"Warning: no training picture is scored, though gmm_images is {config.gmm_images}: it takes rows of "
+            f"split '{config.train_split}' with full mask and annotation, and a validation after which to do it."
+        )
 
 
 def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
@@ -203,6 +213,14 @@ def scored_training_rows(manifest: Manifest, config: TrainConfig) -> list[Manife
 def validation_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
     """Rows of the validation split that have a full mask to compare with; none is allowed."""
     return [row for row in manifest.rows if row.split == config.val_split and row.full_mask]
+
+
+def classes_without_a_label(manifest: Manifest, config: TrainConfig) -> list[str]:
+    """Names of the classes that no annotation of the training split holds; full masks are not looked into."""
+    if config.supervision != "sparse":
+        return []
+    labelled = {class_id for row in manifest.rows_of(config.train_split) for class_id in row.classes_labelled}
+    return [name for class_id, name in enumerate(manifest.label_space.class_names) if class_id not in labelled]
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:

@@ -1,6 +1,7 @@
 import csv
 import errno
 import json
+import math
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,6 +27,7 @@ from agmm.losses import AGMMLoss
 from agmm.train import resumed_config, train_network
 from data_manifests import DataError, Manifest, ManifestInfo, read_manifest, write_manifest
 from data_manifests.folder_lock import FolderLock
+from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.two_ranks import train_both
 
@@ -492,6 +495,39 @@ def test_a_single_class_is_told(
     manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=2, num_classes=num_classes))
     train_network(manifest, replace(CONFIG, accumulate=1, epochs=1), tmp_path / "run")
     assert ("Warning: 'c0' is the only class" in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize(
+    ("labelled", "supervision", "told"),
+    [
+        ((0, 1, 2, 3), "sparse", ""),
+        ((0, 3), "sparse", "Warning: no pixel of split 'train' is labelled c1, c2: the network cannot learn"),
+        ((), "sparse", "Warning: no pixel of split 'train' is labelled c0, c1, c2, c3: the network cannot learn"),
+        ((), "full", ""),
+    ],
+)
+def test_classes_that_are_never_labelled_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], labelled: tuple[int, ...], supervision: Any, told: str
+) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=3, splits=("train", "train", "val")))
+    rows = []
+    for row in manifest.rows:
+        if row.annotation:
+            sparse = read_mask(manifest.resolve(row.annotation)).copy()
+            sparse[~np.isin(sparse, labelled)] = 255
+            write_atomically(manifest.resolve(row.annotation), encode_label_map(sparse, manifest.label_space))
+            present = tuple(np.unique(sparse[sparse != 255]).tolist())
+            row = replace(
+                row, num_labelled=int((sparse != 255).sum()), classes_labelled=present,
+                annotation_sha256=pixel_sha256(sparse),
+            )  # fmt: skip
+        rows.append(row)
+    write_manifest(replace(manifest, rows=tuple(rows)))
+    config = replace(CONFIG, accumulate=1, epochs=1, supervision=supervision)
+    train_network(read_manifest(manifest.path), config, tmp_path / "run")
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "is labelled" in line]
+    assert [line[: len(told)] for line in warnings] == ([told] if told else [])
+    assert math.isfinite(float(log_of(tmp_path / "run")[0]["loss"]))
 
 
 @pytest.mark.parametrize(("warmup_steps", "warned"), [(1, False), (2, True), (500, True)])
