@@ -145,7 +145,8 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
         except OSError as error:
             raise TrainingError(
                 f"The weights of '{config.encoder}' could not be downloaded ({type(error).__name__}). Check the "
-                f"connection, or give a file of weights, or train from random weights ('none')."
+                "connection, or give a file of weights (--encoder-weights FILE), or train from random weights "
+                "(--encoder-weights none)."
             ) from error
         except RuntimeError as error:
             raise TrainingError(f"Encoder '{config.encoder}' cannot be used ({error}).") from error
