@@ -41,11 +41,14 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise click.UsageError("Prediction takes one process: start it without torchrun.")
     weights_path(run)
-    pictures = find_pictures(images, out_dir, warn)
+    passed_over: list[str] = []
+    pictures = find_pictures(images, out_dir, passed_over.append)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)
     require_training_packages(crf=settings["crf"])
     from agmm.predict import predict_pictures
 
+    for text in passed_over:
+        warn(text)
     problems: list[str] = []
     with usage_errors(), progress(len(pictures)) as advance:
         summary = predict_pictures(
