@@ -80,12 +80,13 @@ class Encoder(nn.Module):
         if not self.pads:
             return features
         sides = zip(features.shape[-2:], images.shape[-2:], self._padded(images), strict=True)
-        height, width = (-(-steps * side // padded) for steps, side, padded in sides)  # rounded up
+        # Rounded up, by positive numbers alone: in ONNX, negative ones are divided towards 0.
+        height, width = ((steps * side + padded - 1) // padded for steps, side, padded in sides)
         return features[..., :height, :width]
 
     def _padded(self, images: Tensor) -> list[int]:
         step = max(self.strides)
-        return [side + -side % step for side in images.shape[-2:]]
+        return [(side + step - 1) // step * step for side in images.shape[-2:]]
 
 
 def build_encoder(config: ModelConfig, *, load_weights: bool = True) -> Encoder:

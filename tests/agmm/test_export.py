@@ -61,10 +61,11 @@ def test_transformers_are_exported_for_one_size(tmp_path: Path) -> None:
         torch.testing.assert_close(torch.jit.load(report.path)(images), load_run(run).model(images).logits)
 
 
-def test_onnx_gives_the_logits_of_the_original(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", ["resnet10t.c3_in1k", "convnext_atto.d2_in1k"])
+def test_onnx_gives_the_logits_of_the_original(tmp_path: Path, encoder: str) -> None:
     pytest.importorskip("onnx", reason="writing ONNX needs the package onnx")
     onnxruntime = pytest.importorskip("onnxruntime", reason="running ONNX needs the package onnxruntime")
-    run = run_of(tmp_path)
+    run = run_of(tmp_path, encoder)
     report = export_run(run, "onnx")
     assert report.max_difference is not None
     assert report.max_difference < 1e-4
