@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -110,7 +112,7 @@ def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportForm
     if format_ == "onnx":
         _require_onnx()
     # Both exporters trace; torch announces their successors, which take half a minute and refuse transformers here.
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _without_printed_graphs():
         warnings.simplefilter("ignore")
         try:
             if format_ == "torchscript":
@@ -124,6 +126,20 @@ def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportForm
         except RuntimeError as error:
             first_line = str(error).strip().splitlines()[0][:200]
             raise TrainingError(f"This network cannot be written as {format_} ({first_line}).") from error
+
+
+@contextmanager
+def _without_printed_graphs() -> Iterator[None]:
+    """Keep torch from printing on stdout all of a network that ONNX cannot express, hundreds of lines."""
+    name = "_jit_onnx_log"  # its switch is not looked at in torch 2.11
+    log = getattr(torch._C, name, None)
+    if log is not None:
+        setattr(torch._C, name, lambda *_: None)
+    try:
+        yield
+    finally:
+        if log is not None:
+            setattr(torch._C, name, log)
 
 
 def _require_onnx() -> None:

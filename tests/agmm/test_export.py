@@ -76,6 +76,18 @@ def test_onnx_gives_the_logits_of_the_original(tmp_path: Path, encoder: str) -> 
     np.testing.assert_allclose(session.run(["logits"], {"images": images.numpy()})[0], expected, atol=1e-4)
 
 
+def test_what_onnx_cannot_express_is_told_in_a_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx", reason="writing ONNX needs the package onnx")
+    run = run_of(tmp_path, "vit_tiny_patch16_224.augreg_in21k_ft_in1k")
+    # Position embeddings are resized by an operation that ONNX lacks.
+    result = CliRunner().invoke(main, ["export", str(run), "--format", "onnx", "--size", "33", "47"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: This network cannot be written as onnx (")
+    assert len(result.stderr.splitlines()) == 1
+    assert capfd.readouterr().out == ""
+    assert sorted(p.name for p in run.iterdir()) == ["weights.safetensors"]
+
+
 def test_without_onnx_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     run = run_of(tmp_path)
