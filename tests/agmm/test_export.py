@@ -83,6 +83,7 @@ def test_what_onnx_cannot_express_is_told_in_a_line(tmp_path: Path, capfd: pytes
     result = CliRunner().invoke(main, ["export", str(run), "--format", "onnx", "--size", "33", "47"])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: This network cannot be written as onnx (")
+    assert result.stderr.endswith("). Try the other format.\n")
     assert len(result.stderr.splitlines()) == 1
     assert capfd.readouterr().out == ""
     assert sorted(p.name for p in run.iterdir()) == ["weights.safetensors"]
