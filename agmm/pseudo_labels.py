@@ -216,8 +216,9 @@ def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Ma
     there = manifest.info.settings
     differing = sorted(k for k in {*settings, *there} if there.get(k) != settings.get(k))
     raise TrainingError(
-        f"{out_dir}: holds other pseudo-labels ({', '.join(differing)} differ). Replace them with --overwrite, or "
-        "choose another --out."
+        f"{out_dir}: holds other pseudo-labels ("
+        + "; ".join(f"{k}: {there.get(k, 'unset')} there, {settings.get(k, 'unset')} asked for" for k in differing)
+        + "). Delete them and the stages after them to make them again, or choose another --out."
     )
 
 

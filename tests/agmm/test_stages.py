@@ -207,9 +207,9 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     assert read_checkpoint_info(out_dir / "stage-1/weights.safetensors").config.loss == SEG_ONLY
     changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--threshold", "0.5"])
     assert changed.exit_code == 1
-    assert "holds other pseudo-labels (threshold differ)" in changed.stderr
+    assert "holds other pseudo-labels (threshold: 0.0 there, 0.5 asked for)" in changed.stderr
     changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--pseudo-classes", "all"])
-    assert "holds other pseudo-labels (pseudo_classes differ)" in changed.stderr
+    assert "holds other pseudo-labels (pseudo_classes: unset there, all asked for)" in changed.stderr
     wrong = CliRunner().invoke(main, [*arguments[:-2], "--loss", "use_slef=false"])
     assert wrong.exit_code == 2
     assert "Did you mean 'use_self'?" in wrong.stderr
@@ -241,7 +241,7 @@ def test_soft_labels_are_learned_and_their_run_can_be_run_again(
     assert "soft pseudo-labels, which train with cross-entropy alone. Add --loss use_self=false" in more.stderr
     assert not (tmp_path / "more").exists()
     hard = CliRunner().invoke(main, start)
-    assert hard.exit_code == 1 and "holds other pseudo-labels (soft differ)" in hard.stderr
+    assert hard.exit_code == 1 and "holds other pseudo-labels (soft: True there, unset asked for)" in hard.stderr
 
 
 def test_the_loss_of_soft_labels_is_that_of_the_log(manifest: Manifest, tmp_path: Path) -> None:
