@@ -58,6 +58,9 @@ class LossOptions(MixtureOptions):
             raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
 
 
+#: Names of the terms; a term that is switched off is 0.
+TERMS = ("seg", "self", "spar", "con", "absence")
+
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
 #: ``paper`` follows the formulas of the paper and its supplement, ``released`` the authors' public code.
@@ -201,7 +204,7 @@ class AGMMLoss(nn.Module):
             target, valid, num_classes=logits.shape[1], ignore_index=self.ignore_index, device=logits.device
         )
         valid = valid.to(logits.device, non_blocking=True)
-        terms = {name: features.new_zeros(()) for name in ("seg", "self", "spar", "con", "absence")}
+        terms = {name: features.new_zeros(()) for name in TERMS}
         with torch.autocast(features.device.type, enabled=False):
             mixture = None
             if options.use_self or options.use_spar or options.use_con:

@@ -35,6 +35,7 @@ from agmm.given_files import (
     require_no_training,
     require_utf8,
 )
+from agmm.losses import TERMS
 from data_manifests import Manifest, __version__
 from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import write_atomically
@@ -229,7 +230,7 @@ class RunLog:
         seconds, self._epoch_started = now - self._epoch_started, now
         left = (now - self._started) / (epoch - self._first_epoch) * (self._epochs - epoch)
         known = {name: value for name, value in values.items() if value is not None and value == value}
-        parts = [f"{name} {_show(name, value)}" for name, value in known.items()]
+        parts = [f"{name} {_show(name, value)}" for name, value in known.items() if value or name not in TERMS]
         self.say(f"epoch {epoch}/{self._epochs}  {'  '.join(parts)}  {seconds:.1f} s, {_duration(left)} left")
         if self._board is None:
             return
