@@ -187,6 +187,7 @@ TABLES: dict[int, Study] = {
                 ("L_seg + L_self + L_spar + L_con, MT", _ALL, 2, (66.5, 71.7, 73.4)),
             )
         ),
+        baseline="L_seg",
         published_in="cityscapes",
     ),
 }  # fmt: skip

@@ -288,7 +288,8 @@ def test_names_do_not_break_the_report() -> None:
 
 def test_published_numbers_stand_beside() -> None:
     info = tiny_info(clicks_per_image=20)
-    row = {"annotation": "20 clicks", "setting": "L_seg", "miou": "0.5", "split": "val", "protocol": "whole"}
+    row = {"annotation": "20 clicks", "setting": "L_seg", "seed": "0", "miou": "0.5"}
+    row |= {"split": "val", "protocol": "whole"}
     report = format_report(TABLES[2], [info], [row], TrainConfig())
     assert "| setting | 20 clicks | published, cityscapes |" in report
     assert "| L_seg | 50.0 | 53.5 |" in report
