@@ -179,7 +179,7 @@ def run_study(
                     overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
                 )  # fmt: skip
                 run = stages[-1].run_dir
-                amp = plan.config.amp and ranks.device.type == "cuda"
+                amp = ranks.uses_bfloat16(plan.config.amp)
                 record = evaluate_run(
                     run, plan.manifest, split=split, protocol=protocol, device=plan.config.device, amp=amp
                 )[0]

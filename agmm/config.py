@@ -80,7 +80,7 @@ class TrainConfig:
         ema_decay: Decay of a moving average of the weights, which is then the network that is kept; 0 for none.
         seed: Decides the weights at the start, the order and all augmentation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        amp: Compute in bfloat16 on CUDA.
+        amp: Compute in bfloat16 on CUDA, from Ampere on.
         compile: Compile the network with torch.compile.
         workers: Processes that load data; the result is the same.
         val_every: Epochs between two validations; the last epoch is always validated.

@@ -58,6 +58,11 @@ class Ranks:
         """Whether this process writes the files."""
         return self.rank == 0
 
+    def uses_bfloat16(self, wanted: bool) -> bool:
+        """Whether to compute in bfloat16: if it is wanted, on GPUs that do not merely emulate it (from Ampere on)."""
+        on_cuda = self.device.type == "cuda"
+        return wanted and on_cuda and torch.cuda.get_device_capability(self.device) >= (8, 0)
+
     def wait(self) -> None:
         """Let all processes come to the same point; every rank must call it."""
         if self.num_ranks > 1:

@@ -130,7 +130,7 @@ def run_stages(
             _write_summary(out_dir, start, results)
         if number < stages:
             num_images = -(-len(manifest.rows_of(config.train_split)) // ranks.num_ranks)
-            amp = config.amp and ranks.device.type == "cuda"
+            amp = ranks.uses_bfloat16(config.amp)
             is_labelled = not overwrite and (out_dir / f"pseudo-labels-{number}" / "manifest.csv").is_file()
             verb = "has labelled" if is_labelled else "labels"
             say(f"stage {number}/{stages}: {verb} the training pictures by its network")

@@ -71,7 +71,7 @@ class Task:
     @property
     def uses_amp(self) -> bool:
         """Whether to compute in bfloat16."""
-        return self.config.amp and self.ranks.device.type == "cuda"
+        return self.ranks.uses_bfloat16(self.config.amp)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Where the forward pass runs."""
@@ -120,8 +120,14 @@ class Task:
         return tensors | (with_prefix("ema", self.ema.state_dict()) if self.ema is not None else {})
 
 
-def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks) -> Task:
+def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encoder_weights: bool = True) -> Task:
     """Build everything that takes part in a training.
+
+    Args:
+        manifest: What to train on.
+        config: All settings.
+        ranks: This process among those that train together.
+        load_encoder_weights: False leaves the encoder at random, for :func:`restore`, which needs no such file.
 
     Raises:
         TrainingError: If the split has no rows or lacks files, the encoder or its weights cannot be had, or batch
@@ -152,7 +158,7 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks) -> Task:
             "use_self=false --loss use_spar=false --loss use_con=false --loss absence_weight=0.0."
         )
     torch.manual_seed(config.seed)
-    model = build_model(config.model(manifest.label_space.num_classes))
+    model = build_model(config.model(manifest.label_space.num_classes), load_encoder_weights=load_encoder_weights)
     if on_cuda and ranks.num_ranks > 1:
         model = sync_batchnorm(model)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

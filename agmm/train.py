@@ -81,7 +81,7 @@ def train_network(
     val_rows = validation_rows(manifest, config)
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
-    task = prepare(manifest, config, ranks)
+    task = prepare(manifest, config, ranks, load_encoder_weights=not resume)
     info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks)
     if resume:
         info = restore(task, info, run_dir / STATE_NAME)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from agmm.distributed import choose_device, join_ranks
+from agmm.distributed import Ranks, choose_device, join_ranks
 from agmm.errors import TrainingError
 
 
@@ -11,6 +11,16 @@ def test_cuda_asked_for_and_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("auto") == torch.device("cpu")
     with pytest.raises(TrainingError, match=r"'cuda' was asked for.* sees 0 CUDA devices.*--device cpu"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True)], ids=str)
+def test_gpus_that_emulate_bfloat16_compute_without(
+    capability: tuple[int, int], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    gpu, cpu = (Ranks(0, 1, torch.device(name)) for name in ("cuda:0", "cpu"))
+    assert gpu.uses_bfloat16(True) == expected
+    assert not gpu.uses_bfloat16(False) and not cpu.uses_bfloat16(True)
 
 
 def test_an_unknown_device_is_named() -> None:

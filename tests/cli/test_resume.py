@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import timm
+from safetensors.torch import save_file
 
 from tests.agmm.conftest import tiny_manifest
 from tests.cli.test_train import FAST, agmm
@@ -47,3 +49,14 @@ def test_what_a_killed_training_was_writing_is_removed(
     assert not [name for name in left if (run_dir / name).exists()]
     assert all((run_dir / name).read_bytes() == b"half" for name in kept)
     assert (run_dir / "state.safetensors").exists() and (run_dir / "weights.safetensors").exists()
+
+
+def test_a_training_goes_on_without_the_weights_it_started_from(manifest: Path, tmp_path: Path) -> None:
+    weights, run_dir = tmp_path / "encoder.safetensors", tmp_path / "run"
+    save_file(timm.create_model("resnet10t", pretrained=False).state_dict(), weights)
+    begun = agmm("train", manifest, "--out", run_dir, *FAST, "--epochs", 1, "--encoder-weights", weights)
+    assert begun.exit_code == 0, begun.output
+    weights.unlink()
+    result = agmm("train", manifest, "--resume", run_dir, "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert "epoch 2/2" in result.stderr
