@@ -1,4 +1,4 @@
-"""A tiny data set with its manifest, which all tests of agmm share."""
+"""A tiny data set with its manifest, and a training on it, which tests of agmm share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from data_manifests import LabelClass, LabelSpace, Manifest, ManifestInfo, ManifestRow, write_manifest
+from data_manifests import LabelClass, LabelSpace, Manifest, ManifestInfo, ManifestRow, read_manifest, write_manifest
 from data_manifests.image_io import encode_image, encode_label_map, pixel_sha256, write_atomically
 from data_manifests.label_space import voc_color
 
@@ -85,3 +85,20 @@ def tiny_manifest(
         rows.append(row)
     write_manifest(Manifest(folder / "manifest.csv", tuple(rows), ManifestInfo(space, dataset="tiny")))
     return folder / "manifest.csv"
+
+
+@pytest.fixture(scope="session")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Seven pictures, of which one in four is held back."""
+    return read_manifest(tiny_manifest(tmp_path_factory.mktemp("seven"), num_images=7))
+
+
+@pytest.fixture(scope="session")
+def undisturbed(seven: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training on them from the first to the last epoch."""
+    from agmm.train import train_network  # imports torch and timm, which few tests need
+    from tests.agmm.trainings import CONFIG
+
+    run_dir = tmp_path_factory.mktemp("run") / "first"
+    train_network(seven, CONFIG, run_dir, quiet=True)
+    return run_dir

@@ -15,8 +15,8 @@ from agmm.samples import read_masked_images, to_network
 from agmm.train import train_network
 from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_manifest
-from tests.agmm.test_train import CONFIG
 from tests.agmm.tiny_run import tiny_run
+from tests.agmm.trainings import CONFIG
 
 
 def test_picture_prediction_and_truth_side_by_side(tmp_path: Path) -> None:

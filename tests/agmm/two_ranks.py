@@ -29,9 +29,9 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def without_batch_norm(config: ModelConfig) -> SegmentationModel:
+def without_batch_norm(config: ModelConfig, *, load_encoder_weights: bool) -> SegmentationModel:
     """Batch normalisation is what two ranks cannot share on a CPU; the test leaves it out."""
-    model = build_model(config)
+    model = build_model(config, load_encoder_weights=load_encoder_weights)
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
