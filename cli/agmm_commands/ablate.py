@@ -101,7 +101,9 @@ def ablate(
         raise click.UsageError("A study takes --seeds, not --seed.")
 
     def announce(number: int, total: int, plan: Plan) -> None:
-        click.echo(f"run {number}/{total}: {plan.annotation}, {plan.setting.name}, seed {plan.config.seed}", err=True)
+        if is_first_process():
+            what = f"{plan.annotation}, {plan.setting.name}, seed {plan.config.seed}"
+            click.echo(f"run {number}/{total}: {what}", err=True)
 
     with usage_errors():
         study = TABLES[int(table)] if table else read_study(files[0])

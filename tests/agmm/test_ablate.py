@@ -377,6 +377,21 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == f"Next: agmm report {run} --manifest {manifest.path} --split train"
 
 
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0)])
+def test_the_first_process_alone_announces_a_run(
+    rank: str, lines: int, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_study(study: Study, manifests: Sequence[Manifest], config: TrainConfig, out: Path, **more: Any) -> None:
+        more["on_run"](1, 6, plan_runs(study, manifests, config, (0,), out)[0])
+        raise TrainingError("enough")
+
+    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
+    for name, value in {"RANK": rank, "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    result = invoke(manifest.path, "--table", 2, "--out", tmp_path)
+    assert "enough" in result.stderr and result.stderr.count("run 1/6: ") == lines
+
+
 def test_a_study_names_its_recipe(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[TrainConfig] = []
 
