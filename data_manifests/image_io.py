@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -151,9 +152,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The file's own name may be as long as the system allows: not a letter could be added to it.
+    # The file's own name may be as long as the system allows: not a letter could be added to it. Threads have numbers
+    # that no process of the machine shares, so that two can write the same file.
     digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    partial = path.with_name(f".{path.name[:32]}.{digest}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name[:32]}.{digest}.{threading.get_native_id()}.partial")
     try:
         yield partial
         partial.replace(path)

@@ -60,7 +60,11 @@ class Journal:
     def lines(self) -> Iterator[str]:
         """The whole lines, in the order they were written."""
         for part in self._parts():
-            with part.open(encoding="utf-8", newline="\n") as file:
+            try:
+                file = part.open(encoding="utf-8", newline="\n")
+            except FileNotFoundError:  # another shard has put the folder in its place since
+                return
+            with file:
                 yield from (line for line in file if line.endswith("\n"))
 
     def remove(self) -> None:

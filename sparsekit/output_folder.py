@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,9 @@ T = TypeVar("T")
 
 #: Says what is being made in the folder. Whichever process has renamed it to the second puts the folder in its place.
 _RUN, _CLAIMED = "run.json", "run-finishing.json"
+
+# How often, and after how many seconds each, a shard looks for what one that began at the same moment is writing.
+_LOOKS, _BETWEEN_LOOKS = 20, 0.05
 
 
 def partial_dir(folder: Path) -> Path:
@@ -151,6 +155,10 @@ class OutputFolder:
                 remove_tree(self.folder)
         elif _is_there(self.folder) and not (self._partial == self.folder and run.is_file()):
             raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
+        for _ in range(_LOOKS if self._shard[1] > 1 else 0):  # another shard may just be writing it
+            if run.is_file() or not _is_there(self._partial):
+                break
+            time.sleep(_BETWEEN_LOOKS)
         if _is_there(self._partial) and not (run.is_file() and run.read_bytes() == self._run):
             if self._shard[1] > 1:  # other shards may be at work on it
                 raise AnnotationError(
@@ -215,6 +223,8 @@ class OutputFolder:
 
         if missing:
             deque(summed(), maxlen=0)
+            if not self._is_whole(self._shard[0]):  # taken away meanwhile
+                return self._summary_of_existing()
         else:  # the marks of all images together can be more than memory holds
             write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in summed()))
             self._put_in_place(rows)

@@ -328,6 +328,34 @@ def test_shards_that_are_done_at_the_same_time(dataset_dir, tmp_path, monkeypatc
     assert other.already_there == (second == "after it") and other.missing_shards == (second != "after it")
 
 
+def test_shards_that_begin_at_the_same_time(dataset_dir, tmp_path, monkeypatch):
+    run(dataset_dir, tmp_path / "whole")
+    (first,) = run(dataset_dir, tmp_path / "out", shard=(1, 2))
+    written = first.folder.with_name(f".{first.folder.name}.partial") / "run.json"
+    half_written = written.rename(written.with_name(".run.json.0.1.partial"))
+    monkeypatch.setattr(output_folder.time, "sleep", lambda _: half_written.exists() and half_written.rename(written))
+    run(dataset_dir, tmp_path / "out", shard=(2, 2))
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_shard_whose_journal_is_taken_away_as_it_counts(dataset_dir, tmp_path, monkeypatch):
+    run(dataset_dir, tmp_path / "out", shard=(1, 2))
+    results = OutputFolder._results
+
+    def finished_by_another(plan, numbers):
+        monkeypatch.setattr(OutputFolder, "_results", results)
+        monkeypatch.setattr(OutputFolder, "_claim", claim)
+        plan.release()
+        run(dataset_dir, tmp_path / "out", shard=(1, 2))
+        return results(plan, numbers)
+
+    claim = OutputFolder._claim
+    monkeypatch.setattr(OutputFolder, "_claim", lambda plan: False)
+    monkeypatch.setattr(OutputFolder, "_results", finished_by_another)
+    (second,) = run(dataset_dir, tmp_path / "out", shard=(2, 2))
+    assert second.already_there and second.num_images == 3
+
+
 def test_a_shard_killed_as_it_puts_the_folder_in_its_place(dataset_dir, tmp_path, monkeypatch):
     run(dataset_dir, tmp_path / "whole")
     run(dataset_dir, tmp_path / "out", shard=(1, 2))
