@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from agmm.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
-from agmm.config import PseudoClasses, TrainConfig, read_toml
+from agmm.config import PseudoClasses, TrainConfig
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.given_files import CONFIG_NAME, STATE_NAME, weights_path
@@ -21,7 +21,7 @@ from agmm.inference import Protocol
 from agmm.pseudo_labels import write_pseudo_labels
 from agmm.requirements import require_crf
 from agmm.run_folder import manifest_sha256, require_free
-from agmm.train import resumed_config, train_network
+from agmm.train import resumed_config, train_network, written_config
 from data_manifests import Manifest
 from data_manifests.image_io import write_atomically
 from data_manifests.paths import name_from
@@ -204,9 +204,7 @@ def _require_not_edited(run_dir: Path, config: TrainConfig, say: Callable[[str],
     Settings that only decide where it runs are told to ``say``: a training that was killed may have left them too.
     """
     trained, path = read_checkpoint_info(run_dir / STATE_NAME).config, run_dir / CONFIG_NAME
-    if not path.is_file():
-        return
-    written = TrainConfig.from_dict({**trained.to_dict(), **read_toml(path)}, path)
+    written = written_config(run_dir, trained)
     edited = {
         field.name: f"{field.name.rstrip('_')} = {getattr(written, field.name)}"
         for field in fields(config)

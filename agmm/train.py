@@ -228,6 +228,12 @@ def epoch_seed(seed: int, epoch: int, rank: int) -> int:
     return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
+def written_config(run_dir: Path, trained: TrainConfig) -> TrainConfig:
+    """The settings that a run's ``config.toml`` has now; those it was trained with where it says nothing."""
+    path = run_dir / CONFIG_NAME
+    return TrainConfig.from_dict({**trained.to_dict(), **read_toml(path)}, path) if path.is_file() else trained
+
+
 def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     """Settings of an interrupted training, with those changed that may change.
 
@@ -243,8 +249,7 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
             epochs are trained already than there should be.
     """
     info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
-    config = info.config
-    written = TrainConfig.from_dict({**config.to_dict(), **read_toml(path)}, path) if path.is_file() else config
+    config, written = info.config, written_config(run_dir, info.config)
     changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
     fixed = [f.name for f in fields(config) if f.name not in _RESUMABLE]
     if differ := [name for name in fixed if getattr(config, name) != getattr(changed, name)]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,9 +28,6 @@ T = TypeVar("T")
 
 #: Says what is being made in the folder. Whichever process has renamed it to the second puts the folder in its place.
 _RUN, _CLAIMED = "run.json", "run-finishing.json"
-
-# How often, and after how many seconds each, a shard looks for what one that began at the same moment is writing.
-_LOOKS, _BETWEEN_LOOKS = 20, 0.05
 
 
 def partial_dir(folder: Path) -> Path:
@@ -155,10 +151,6 @@ class OutputFolder:
                 remove_tree(self.folder)
         elif _is_there(self.folder) and not (self._partial == self.folder and run.is_file()):
             raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
-        for _ in range(_LOOKS if self._shard[1] > 1 else 0):  # another shard may just be writing it
-            if run.is_file() or not _is_there(self._partial):
-                break
-            time.sleep(_BETWEEN_LOOKS)
         if _is_there(self._partial) and not (run.is_file() and run.read_bytes() == self._run):
             if self._shard[1] > 1:  # other shards may be at work on it
                 raise AnnotationError(
@@ -295,8 +287,11 @@ def _differing_settings(there: ManifestInfo, here: ManifestInfo) -> str:
 
 
 def _is_there(folder: Path) -> bool:
-    """Whether there is something of this name; an empty folder is nothing, as object stores have none."""
-    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    """Whether there is something of this name; an empty folder is nothing, as object stores have none.
+
+    Nor is one in which nothing is finished: a shard that began at the same moment may just be writing its first file.
+    """
+    return folder.is_file() or (folder.is_dir() and any(path.suffix != ".partial" for path in folder.iterdir()))
 
 
 def _add(summary: FolderSummary, result: ImageResult, wanted: int) -> FolderSummary:
