@@ -1,9 +1,6 @@
 import csv
 import datetime
-import shlex
-import sys
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +8,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 import agmm.ablate
 import agmm.stages
 from agmm.ablate import Plan, plan_runs, run_study
-from agmm.config import TrainConfig, load_config
+from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.inference import Protocol
-from agmm.studies import TABLES, Setting, Study
-from agmm.study_results import annotation_names, format_report, read_results, write_results
-from cli.agmm_cli import main
-from data_manifests import DataError, Manifest, ManifestInfo, known_label_space, read_manifest
-from data_manifests.image_io import write_atomically
+from agmm.studies import Setting, Study
+from agmm.study_results import read_results, write_results
+from data_manifests import DataError, Manifest, read_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.test_stages import fast_config
 
@@ -236,67 +230,6 @@ def test_a_row_may_keep_to_some_manifests(manifest: Manifest, tmp_path: Path) ->
     ]  # fmt: skip
 
 
-def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
-    scores = {
-        "base": (0.40, 0.42, 0.41), "better": (0.45, 0.47, 0.46), "pair": (0.45, 0.47), "luck": (0.43, 0.40, 0.42),
-        "top": (0.50, 0.52),
-    }  # fmt: skip
-    study = Study("", tuple(map(Setting, scores)), baseline="base", ceiling="top")
-    rows = [
-        {
-            "annotation": "20 clicks",
-            "setting": name,
-            "miou": str(v),
-            "seed": str(seed),
-            "split": "test",
-            "protocol": "w",
-        }
-        for name, values in scores.items()
-        for seed, v in enumerate(values)
-    ]
-    report = format_report(
-        study, [tiny_info(clicks_per_image=20), tiny_info("b", clicks_per_image=5)], rows, TrainConfig()
-    )
-    compared = report.split("Points of mIoU above base")[1].split("What each row changes")[0]
-    gains, shares = compared.split("Share of the gap between base and top")
-    assert "| better | +5.0 ± 0.0 |  |" in gains and "| luck | (+0.7 ± 2.5) |  |" in gains
-    assert "| pair | (+5.0 ± 0.0) |  |" in gains  # two seeds are too few to say so
-    assert "| better | 50 |  |" in shares and "| luck | 7 |  |" in shares
-    assert "| top |" not in gains + shares
-
-
-def test_the_report_says_what_each_row_changes() -> None:
-    study = Study(
-        "t",
-        (
-            Setting("base"), Setting("stopped", {"loss": {"stop_gradient": True}, "lambda": 0.5, "crop_size": [9, 8]}),
-            Setting("MT", stages=2, pseudo_classes="all", soft=True),
-        ),
-    )  # fmt: skip
-    report = format_report(study, [tiny_info(clicks_per_image=20)], [], TrainConfig(epochs=7))
-    changes, found, shared = report.partition("Settings that all rows share but for these changes and the seed:")
-    assert "| base | nothing |" in changes
-    assert "| stopped | lambda = 0.5, crop_size = [9, 8], loss.stop_gradient = true |" in changes
-    assert '| MT | stages = 2, pseudo_classes = "all", soft = true |' in changes
-    assert found and "epochs = 7" in shared and "stopped" not in shared and "seed =" not in shared
-
-
-def test_names_do_not_break_the_report() -> None:
-    report = format_report(Study("t", (Setting("a | b"),)), [tiny_info(clicks_per_image=20)], [], TrainConfig())
-    assert "| a \\| b | nothing |" in report
-
-
-def test_published_numbers_stand_beside() -> None:
-    info = tiny_info(clicks_per_image=20)
-    row = {"annotation": "20 clicks", "setting": "L_seg", "seed": "0", "miou": "0.5"}
-    row |= {"split": "val", "protocol": "whole"}
-    report = format_report(TABLES[2], [info], [row], TrainConfig())
-    assert "| setting | 20 clicks | published, cityscapes |" in report
-    assert "| L_seg | 50.0 | 53.5 |" in report
-    assert "| L_seg + L_self + L_spar + L_con, MT |  | 66.5 |" in report
-    assert "on cityscapes val" in report
-
-
 @pytest.mark.parametrize(
     ("options", "made_as_published"),
     [
@@ -329,23 +262,6 @@ def test_no_number_stands_beside_stages_whose_labels_are_made_in_another_way(
     assert ("Nothing is published for MT whose pseudo-labels" in report) != made_as_published
 
 
-def tiny_info(folder: str = "m", command: str = "", **settings: Any) -> Manifest:
-    info = ManifestInfo(known_label_space("cityscapes"), command=command, settings=settings)
-    return Manifest(Path(folder) / "manifest.csv", (), info)
-
-
-def test_annotations_are_called_by_budget_or_folder() -> None:
-    twenty, fifty = tiny_info("a", clicks_per_image=20), tiny_info("b", clicks_per_image=50)
-    assert annotation_names([twenty, fifty]) == ["20 clicks", "50 clicks"]
-    assert annotation_names([twenty, tiny_info("c", clicks_per_image=20)]) == ["a", "c"]
-    assert annotation_names([twenty, tiny_info("strokes", length=0.8)]) == ["20 clicks", "strokes"]
-    scribbles = [tiny_info(name, command="scribbles") for name in ("long", "short")]
-    assert annotation_names([twenty, scribbles[0]]) == ["20 clicks", "scribbles"]
-    assert annotation_names([twenty, *scribbles]) == ["20 clicks", "long", "short"]
-    with pytest.raises(ValueError, match="folders called 'a'; rename one"):
-        annotation_names([tiny_info("x/a"), tiny_info("y/a")])
-
-
 def test_plans_refuse_a_wrong_loss_option_before_anything_is_trained(manifest: Manifest, tmp_path: Path) -> None:
     study = Study("", (Setting("wrong", {"loss": {"use_cons": False}}),))
     with pytest.raises(ValueError, match="Did you mean 'use_con'"):
@@ -355,129 +271,3 @@ def test_plans_refuse_a_wrong_loss_option_before_anything_is_trained(manifest: M
         plan_runs(dated, [manifest], fast_config(), (0,), tmp_path)
     with pytest.raises(ValueError, match="at least one manifest and one seed"):
         plan_runs(STUDY, [manifest], fast_config(), (), tmp_path)
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["ablate", *map(str, arguments)])
-
-
-def test_command(manifest: Manifest, tmp_path: Path) -> None:
-    study, config = tmp_path / "study.toml", tmp_path / "fast.toml"
-    study.write_text(
-        f'title = "T"\nbase = "fast.toml"\nsplit = "train"\nmanifests = ["{manifest.path}"]\n'
-        '[[setting]]\nname = "a"\nepochs = 1\n'
-    )
-    config.write_text(fast_config().to_toml())
-    result = invoke(study, "--out", tmp_path / "out", "--seeds", "3")
-    assert result.exit_code == 0, result.output
-    assert "run 1/1: tiny, a, seed 3" in result.stderr
-    assert "; train split, whole image" in result.stdout
-    assert "| setting | tiny |" in result.stdout and result.stdout.splitlines()[-2].startswith("Written: ")
-    run = tmp_path / "out/runs/tiny/a/seed-3/stage-1"
-    assert result.stdout.splitlines()[-1] == f"Next: agmm report {run} --manifest {manifest.path} --split train"
-
-
-@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0)])
-def test_the_first_process_alone_announces_a_run(
-    rank: str, lines: int, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run_study(study: Study, manifests: Sequence[Manifest], config: TrainConfig, out: Path, **more: Any) -> None:
-        more["on_run"](1, 6, plan_runs(study, manifests, config, (0,), out)[0])
-        raise TrainingError("enough")
-
-    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
-    for name, value in {"RANK": rank, "WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(name, value)
-    result = invoke(manifest.path, "--table", 2, "--out", tmp_path)
-    assert "enough" in result.stderr and result.stderr.count("run 1/6: ") == lines
-
-
-def test_a_study_names_its_recipe(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[TrainConfig] = []
-
-    def note(_: Study, __: Sequence[Manifest], config: TrainConfig, *___: object, **____: object) -> None:
-        begun.append(config)
-        raise TrainingError("enough")
-
-    monkeypatch.setattr(agmm.ablate, "run_study", note)
-    study = tmp_path / "study.toml"
-    study.write_text(f'recipe = "small-data"\nmanifests = ["{manifest.path}"]\n[[setting]]\nname = "a"\n')
-    for options in ([], ["--recipe", "voc-r101"]):
-        assert invoke(study, "--out", tmp_path / "out", *options).stderr == "Error: enough\n"
-    assert begun == [load_config("small-data"), load_config("voc-r101")]
-
-
-def test_the_next_command_compares_the_best_setting_with_the_baseline(
-    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = {"a": 0.3, "b": 0.5, "c": 0.4}
-
-    def run_study(*_: Any, **__: Any) -> list[dict[str, str]]:
-        write_atomically(tmp_path / "my out/report.md", b"text")
-        return [
-            {"annotation": "tiny", "setting": name, "seed": seed, "miou": str(miou), "run": f"runs/{name}/{seed}"}
-            for name, miou in scores.items()
-            for seed in ("0", "1")
-        ]
-
-    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
-    text = "".join(f'[[setting]]\nname = "{name}"\n' for name in scores)
-    (tmp_path / "s.toml").write_text('title = "T"\n' + text)
-    words = [manifest.path, tmp_path / "s.toml", "--device", "cpu", "--out", tmp_path / "my out"]
-    result = invoke(*words)
-    assert result.exit_code == 0, result.output
-    a, b, c = (shlex.quote(str(tmp_path / f"my out/runs/{name}/0")) for name in "abc")
-    assert result.stdout.splitlines()[-1] == f"Next: agmm report {a} {b} --manifest {manifest.path}"
-    scores["a"] = 0.6  # best itself
-    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {a} {b} --manifest {manifest.path}"
-    (tmp_path / "s.toml").write_text('title = "T"\nbaseline = "b"\nceiling = "a"\n' + text)
-    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} {c} --manifest {manifest.path}"
-    scores["c"] = 0.55
-    assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} {c} --manifest {manifest.path}"
-
-
-def test_a_study_of_one_row_leads_to_its_report(
-    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = {"annotation": "tiny", "setting": "a", "seed": "0", "miou": "0.5", "run": "runs/a/0"}
-    monkeypatch.setattr(agmm.ablate, "run_study", lambda *_, **__: [row])
-    write_atomically(tmp_path / "out/report.md", b"text")
-    (tmp_path / "s.toml").write_text('ceiling = "a"\n[[setting]]\nname = "a"\n')
-    result = invoke(manifest.path, tmp_path / "s.toml", "--device", "cpu", "--out", tmp_path / "out")
-    assert result.stdout.splitlines()[-1] == f"Next: agmm report {tmp_path}/out/runs/a/0 --manifest {manifest.path}"
-
-
-def test_a_missing_crf_is_told_at_once(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
-    arguments = [manifest.path, "--table", "2", "--device", "cpu", "--out", tmp_path / "out"]
-    result = invoke(*arguments, "--refine", "crf")
-    assert result.exit_code == 1
-    assert "pip install pydensecrf2" in result.stderr
-    assert not (tmp_path / "out").exists()
-    seen: list[str] = []
-
-    def run_study(*_: Any, pseudo_protocol: Protocol, **__: Any) -> list[dict[str, str]]:
-        seen.append(str(pseudo_protocol))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
-    monkeypatch.setattr("agmm.requirements.require_crf", lambda: None)
-    for refine in ("crf", "none"):
-        invoke(*arguments, "--refine", refine)
-    assert [text.endswith(", dense CRF") for text in seen] == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "Give either --table 1, --table 2 or one STUDY.toml"),
-        (["m", "--table", "2", "--seed", "1"], "takes --seeds, not --seed"),
-        (["--table", "2"], "Give the manifests to train on"),
-        (["m", "--table", "2", "--seeds", "0,x"], "whole numbers with commas"),
-        (["m", "--table", "2", "--seeds", "0,0"], "different numbers"),
-    ],
-)
-def test_wrong_usage(arguments: list[str], message: str) -> None:
-    result = invoke(*arguments)
-    assert result.exit_code == 2
-    assert message in result.stderr
