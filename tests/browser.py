@@ -45,6 +45,7 @@ def browser(width: int = 1400, height: int = 900) -> Iterator[Page]:
         process = subprocess.Popen(
             [sys.executable, "-c", _LAUNCH, str(commands_out), str(answers_in), program, *options.split()],
             pass_fds=(commands_out, answers_in), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": profile}, # where it would leave folders, as it is ended with its work undone
         )  # fmt: skip
         os.close(commands_out)
         os.close(answers_in)

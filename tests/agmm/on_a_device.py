@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 SETTINGS: dict[str, Any] = {
-    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "decoder_channels": 32, "crop_size": [48, 48],
+    "encoder": "mobilenetv3_small_050.lamb_in1k", "aspp_rates": [1], "decoder_channels": 32, "crop_size": [48, 48],
     "batch_size": 2, "accumulate": 2, "epochs": 2, "clip_norm": 1.0, "ema_decay": 0.5, "gmm_images": 1, "workers": 0,
 }  # fmt: skip
 

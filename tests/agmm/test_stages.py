@@ -24,8 +24,8 @@ from tests.agmm.conftest import tiny_manifest
 
 def fast_config(**changes: Any) -> TrainConfig:
     return TrainConfig(
-        encoder="resnet10t.c3_in1k", output_stride=16, aspp_rates=(1,), decoder_channels=32, crop_size=(32, 32),
-        batch_size=2, epochs=1, optimizer="adamw", device="cpu", workers=0, **changes,
+        encoder="mobilenetv3_small_050.lamb_in1k", output_stride=16, aspp_rates=(1,), decoder_channels=32,
+        crop_size=(32, 32), batch_size=2, epochs=1, optimizer="adamw", device="cpu", workers=0, **changes,
     )  # fmt: skip
 
 
@@ -280,9 +280,9 @@ def test_refined_labels_through_the_command(
 
 def test_two_processes_share_the_work(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "fast.toml").write_text(fast_config().to_toml())
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "agmm"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     settings = ["--config", "fast.toml", "--out", "mt", "--init", "warm", "--protocol", "whole", "--soft"]
-    command = [*torchrun, "stages", str(manifest.path), *settings]
+    command = [*torchrun, "--log-dir", str(tmp_path), "-m", "agmm", "stages", str(manifest.path), *settings]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

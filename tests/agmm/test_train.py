@@ -28,9 +28,9 @@ from tests.agmm.two_ranks import train_both
 def test_two_images_can_be_overfitted(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path, num_images=2, splits=("train",)))
     config = replace(
-        CONFIG, crop_size=(64, 96), scale=(1.0, 1.0), flip=False, photometric=False, dropout=0.0, accumulate=1,
-        epochs=20, optimizer="adamw", learning_rate=2e-3, new_layers_factor=1.0, ema_decay=0.0, val_split="train",
-        val_every=10, supervision="full",
+        CONFIG, encoder="resnet10t.c3_in1k", crop_size=(64, 96), scale=(1.0, 1.0), flip=False, photometric=False,
+        dropout=0.0, accumulate=1, epochs=20, optimizer="adamw", learning_rate=2e-3, new_layers_factor=1.0,
+        ema_decay=0.0, val_split="train", val_every=10, supervision="full",
     )  # fmt: skip
     result = train_network(manifest, config, tmp_path / "run", quiet=True)
     assert result.info.best_miou is not None and result.info.best_miou > 0.9
@@ -199,7 +199,7 @@ def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
     script = str(Path(__file__).with_name("two_ranks.py"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, script, manifest, other, tmp_path / "two"]
+    command = [*torchrun, "--log-dir", tmp_path, script, manifest, other, tmp_path / "two"]
     subprocess.run(list(map(str, command)), check=True, env=environment, capture_output=True)
     train_both(manifest, tmp_path / "accumulated", batch_size=2, accumulate=2)
     train_both(manifest, tmp_path / "doubled", batch_size=4, accumulate=1)

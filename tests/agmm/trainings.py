@@ -14,7 +14,7 @@ from agmm.config import TrainConfig
 
 #: Small, and with everything in it that a resumed training could forget.
 SETTINGS: dict[str, Any] = {
-    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "decoder_channels": 32,
+    "encoder": "mobilenetv3_small_050.lamb_in1k", "aspp_rates": [1], "decoder_channels": 32,
     "dropout": 0.3, "crop_size": [48, 48], "photometric": True,
     "batch_size": 2, "accumulate": 2, "epochs": 3, "clip_norm": 1.0, "ema_decay": 0.5, "device": "cpu", "workers": 0,
 }  # fmt: skip

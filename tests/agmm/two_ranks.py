@@ -23,7 +23,7 @@ from data_manifests import read_manifest
 
 # What each term of these losses is for a batch is the mean of what it is for the halves of the batch.
 SETTINGS = {
-    "encoder": "resnet10t.c3_in1k", "aspp_rates": [1], "decoder_channels": 32,
+    "encoder": "mobilenetv3_small_050.lamb_in1k", "aspp_rates": [1], "decoder_channels": 32,
     "dropout": 0.0, "crop_size": [64, 96], "scale": [1.0, 1.0],
     "loss": {"use_con": False, "variance": "fixed"}, "learning_rate": 0.01, "epochs": 2, "device": "cpu", "workers": 0,
 }  # fmt: skip

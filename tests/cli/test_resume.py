@@ -53,7 +53,7 @@ def test_what_a_killed_training_was_writing_is_removed(
 
 def test_a_training_goes_on_without_the_weights_it_started_from(manifest: Path, tmp_path: Path) -> None:
     weights, run_dir = tmp_path / "encoder.safetensors", tmp_path / "run"
-    save_file(timm.create_model("resnet10t", pretrained=False).state_dict(), weights)
+    save_file(timm.create_model("mobilenetv3_small_050", pretrained=False).state_dict(), weights)
     begun = agmm("train", manifest, "--out", run_dir, *FAST, "--epochs", 1, "--encoder-weights", weights)
     assert begun.exit_code == 0, begun.output
     weights.unlink()

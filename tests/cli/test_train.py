@@ -17,7 +17,7 @@ from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_manifest
 
 FAST = [
-    *("--encoder", "resnet10t.c3_in1k", "--crop-size", "32", "32", "--batch-size", "2", "--epochs", "1"),
+    *("--encoder", "mobilenetv3_small_050.lamb_in1k", "--crop-size", "32", "32", "--batch-size", "2", "--epochs", "1"),
     *(
         "--device",
         "cpu",
