@@ -9,7 +9,7 @@ from typing import Any
 
 from data_manifests.errors import ManifestError
 from data_manifests.label_space import Encoding, LabelSpace
-from data_manifests.paths import named_by
+from data_manifests.paths import absolute, named_by
 
 SCHEMA_VERSION = 1
 
@@ -132,6 +132,11 @@ class Manifest:
     def label_space(self) -> LabelSpace:
         """Classes of the annotations."""
         return self.info.label_space
+
+    @property
+    def name(self) -> str:
+        """Name of its folder, by which tables and figures call it."""
+        return absolute(self.path).parent.name  # of "../manifest.csv" too
 
     @property
     def marks_path(self) -> Path:

@@ -88,8 +88,7 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     per_piece = {f.name.removeprefix("seconds_per_"): getattr(model, f.name) for f in fields(model)}
     counted = {name: counts[name] for name in per_piece if counts[name]}
     seconds = {name: count * per_piece[name] for name, count in counted.items()}
-    name = manifest.path.absolute().parent.name
-    return AnnotationCost(name, counts["image"], counted, seconds, model.seconds_per_full_mask)
+    return AnnotationCost(manifest.name, counts["image"], counted, seconds, model.seconds_per_full_mask)
 
 
 def format_costs(costs: Sequence[AnnotationCost]) -> str:

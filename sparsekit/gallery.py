@@ -175,7 +175,7 @@ def write_gallery(
     part = f"{len(pictures)} of {available}, spread evenly; the statistics count all of them."
     page = build_viewer_page(
         Viewer(tuple(captions), _LAYERS, tuple(pictures), first.label_space),
-        title=f"Annotations of {first.info.dataset or first.path.absolute().parent.name}",
+        title=f"Annotations of {first.info.dataset or first.name}",
         subtitle=part if len(pictures) < len(choice.available) else available,
         template=_TEMPLATE,
         # A page that lacks pictures is to be made again when they are there.

@@ -71,15 +71,14 @@ def manifest_captions(manifests: Sequence[Manifest]) -> list[str]:
     captions = [_caption(manifest) for manifest in manifests]
     if len(set(captions)) == len(captions):
         return captions
-    return [manifest.path.absolute().parent.name for manifest in manifests]
+    return [manifest.name for manifest in manifests]
 
 
 def _caption(manifest: Manifest) -> str:
     budget = manifest.info.settings.get("clicks_per_image")
     if isinstance(budget, int):
         return f"{budget} click{'s' if budget != 1 else ''}"
-    folder = manifest.path.absolute().parent.name
-    return folder.removeprefix(f"{manifest.info.dataset}-") or folder
+    return manifest.name.removeprefix(f"{manifest.info.dataset}-") or manifest.name
 
 
 def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[str, list[Mark]]:

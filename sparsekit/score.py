@@ -199,8 +199,7 @@ def annotation_score(
         confusion += of_image
         num_images += 1
         on_image()
-    name = manifest.path.absolute().parent.name
-    return AnnotationScore(name, method, num_images, manifest.label_space.class_names, confusion)
+    return AnnotationScore(manifest.name, method, num_images, manifest.label_space.class_names, confusion)
 
 
 def _score_files(image: AnnotatedImage, method: str, max_size: int) -> NDArray[np.int64]:

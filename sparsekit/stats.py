@@ -150,7 +150,7 @@ def annotation_stats(
         num_images += 1
         image_pixels += num_pixels
         on_image()
-    return AnnotationStats(manifest.path.absolute().parent.name, num_images, image_pixels, classes, has_marks)
+    return AnnotationStats(manifest.name, num_images, image_pixels, classes, has_marks)
 
 
 def _measure_files(image: AnnotatedImage, min_area: int) -> tuple[int, dict[int, ClassStats]]:

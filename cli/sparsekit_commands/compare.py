@@ -9,6 +9,7 @@ import click
 from cli import options
 from cli.progress import progress
 from cli.reporting import echo_json, usage_errors
+from data_manifests.paths import absolute
 
 
 @click.command()
@@ -53,4 +54,4 @@ def compare(ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, wo
 
 def _name(path: Path) -> str:
     """Of a manifest the name of its folder, which says how it was made."""
-    return (path.absolute().parent if path.suffix == ".csv" else path.absolute()).name
+    return (absolute(path).parent if path.suffix == ".csv" else absolute(path)).name

@@ -108,3 +108,12 @@ def test_real_sequences_stay_together(tmp_path):
     for row in read_manifest(tmp_path / "new").rows:
         sequences.setdefault(row.image_id.split("_")[0], set()).add(row.split)
     assert all(len(splits) == 1 for splits in sequences.values()) and len(sequences) > 1
+
+
+@pytest.mark.parametrize("command", ["stats", "cost", "score", "compare"])
+def test_a_manifest_is_called_by_its_folder_however_the_path_is_written(folder, command, monkeypatch):
+    (folder / "made" / "below").mkdir()
+    for place, path in ((folder, "made"), (folder / "made" / "below", ".."), (folder / "made", "manifest.csv")):
+        monkeypatch.chdir(place)
+        out = sparsekit(command, *[path] * (2 if command == "compare" else 1))
+        assert "made" in out, out
