@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from agmm.config import PROTOCOLS, PseudoClasses, TrainConfig, read_toml
 from agmm.errors import TrainingError
-from data_manifests import Manifest
+from data_manifests import LabelSpace, Manifest
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class Study:
         baseline: Name of the row that the others are compared with; empty for no comparison.
         ceiling: Name of the row that bounds what any annotation can reach, usually full masks; empty for none.
         published_in: What the published numbers were measured on; a label space's name, empty for none.
+        published_images: How many pictures they were measured on.
     """
 
     title: str
@@ -98,6 +99,7 @@ class Study:
     baseline: str = ""
     ceiling: str = ""
     published_in: str = ""
+    published_images: int = 0
 
     def labelled_by(self, threshold: float, protocol: str) -> Study:
         """The same study, without published numbers beside stages whose pseudo-labels are made in another way.
@@ -116,11 +118,9 @@ class Study:
             ),
         )
 
-    def published(self, setting: Setting, manifest: Manifest) -> float | None:
-        """The published mIoU of a setting in per cent, if there is one for such data."""
-        if manifest.label_space.name != self.published_in:
-            return None
-        return setting.published.get(published_as(manifest))
+    def is_published_for(self, label_space: LabelSpace, num_images: int) -> bool:
+        """Whether published numbers may stand beside scores of so many pictures: those of the whole official split."""
+        return (label_space.name, num_images) == (self.published_in, self.published_images)
 
 
 def published_as(manifest: Manifest) -> str:
@@ -173,6 +173,7 @@ TABLES: dict[int, Study] = {
             )
         ),
         published_in="pascal_voc",
+        published_images=1449,
     ),
     2: Study(
         "What each term is worth (supplement, table 2)",
@@ -189,6 +190,7 @@ TABLES: dict[int, Study] = {
         ),
         baseline="L_seg",
         published_in="cityscapes",
+        published_images=500,
     ),
 }  # fmt: skip
 

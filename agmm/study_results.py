@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
-from agmm.studies import LABELS_AS_PUBLISHED, Study
+from agmm.studies import LABELS_AS_PUBLISHED, Study, published_as
 from data_manifests import Manifest
 from data_manifests.image_io import write_atomically
 
@@ -94,19 +94,20 @@ def format_report(
 ) -> str:
     """A Markdown page: mean mIoU and spread over the seeds, the published numbers beside, and all settings."""
     columns = list(zip(annotation_names(manifests), manifests, strict=True))
+    published = {name: _published(study, manifest, rows) for name, manifest in columns}
     header = ["setting"]
-    for name, manifest in columns:
+    for name, _ in columns:
         header.append(name)
-        if any(study.published(setting, manifest) for setting in study.settings):
+        if published[name]:
             header.append(f"published, {study.published_in}")
     lines = [f"# {study.title}", "", _scored(rows), "", _line(header), _line(["---"] * len(header))]
     for setting in study.settings:
         cells = [setting.name]
-        for name, manifest in columns:
+        for name, _ in columns:
             scores = [100 * float(r["miou"]) for r in rows if (r["annotation"], r["setting"]) == (name, setting.name)]
             cells.append(format_scores(scores))
-            if any(study.published(s, manifest) for s in study.settings):
-                cells.append(str(study.published(setting, manifest) or ""))
+            if published[name]:
+                cells.append(str(published[name].get(setting.name, "")))
         lines.append(_line(cells))
     if study.baseline:
         lines += _compare(study, [name for name, _ in columns], rows)
@@ -124,6 +125,15 @@ def format_report(
     shared = "".join(line for line in base.to_toml().splitlines(keepends=True) if not line.startswith("seed ="))
     lines += ["", "Settings that all rows share but for these changes and the seed:", "", "```toml", shared + "```", ""]
     return "\n".join(lines)
+
+
+def _published(study: Study, manifest: Manifest, rows: Sequence[dict[str, str]]) -> dict[str, float]:
+    """The published mIoU of each setting in per cent; empty unless the rows are scores of the same pictures."""
+    num_images = sum(manifest.splits.get(split, 0) for split in {row["split"] for row in rows})
+    if not study.is_published_for(manifest.label_space, num_images):
+        return {}
+    called = published_as(manifest)
+    return {setting.name: setting.published[called] for setting in study.settings if called in setting.published}
 
 
 def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str]:

@@ -254,7 +254,7 @@ def test_no_number_stands_beside_stages_whose_labels_are_made_in_another_way(
     monkeypatch.setattr(agmm.ablate, "evaluate_run", lambda *_, **__: [score])
     clicks = replace(manifest, info=replace(manifest.info, settings={"clicks_per_image": 20}))
     rows = (Setting("one", published={"20": 60.5}), Setting("MT", stages=2, published={"20": 66.5}))
-    study = Study("", rows, published_in="tiny")
+    study = Study("", rows, published_in="tiny", published_images=manifest.splits["val"])
     run_study(study, [clicks], fast_config(), tmp_path, quiet=True, **options)
     report = (tmp_path / "report.md").read_text()
     assert "| one | 50.0 | 60.5 |" in report

@@ -5,7 +5,7 @@ import pytest
 from agmm.config import TrainConfig
 from agmm.errors import TrainingError
 from agmm.losses import LossOptions, resolve_options
-from agmm.studies import TABLES, published_as, read_study
+from agmm.studies import TABLES, Study, published_as, read_study
 from data_manifests import Manifest, ManifestInfo, known_label_space
 
 
@@ -47,13 +47,14 @@ def test_table_1_varies_lambda() -> None:
 
 
 def test_published_numbers_stand_only_beside_such_data() -> None:
-    terms, best = TABLES[2], TABLES[2].settings[-1]
-    assert terms.published(best, manifest("cityscapes", clicks_per_image=20)) == 66.5
-    assert terms.published(best, manifest("cityscapes", clicks_per_image=30)) is None
-    assert terms.published(best, manifest("camvid", clicks_per_image=20)) is None
-    weights, one = TABLES[1], TABLES[1].settings[4]
-    assert weights.published(one, manifest("pascal_voc", "scribbles")) == 76.4
-    assert weights.published(one, manifest("pascal_voc", clicks_per_instance=1)) == 69.6
+    cityscapes, camvid, voc = (known_label_space(name) for name in ("cityscapes", "camvid", "pascal_voc"))
+    assert TABLES[2].is_published_for(cityscapes, 500) and TABLES[1].is_published_for(voc, 1449)
+    others = [(cityscapes, 499), (cityscapes, 2975), (camvid, 500), (voc, 500), (voc, 1449)]
+    assert not [other for other in others if TABLES[2].is_published_for(*other)]
+    assert not Study("", ()).is_published_for(cityscapes, 0)
+    assert published_as(manifest("cityscapes", clicks_per_image=20)) == "20"
+    assert published_as(manifest("pascal_voc", "scribbles")) == "scribble"
+    assert published_as(manifest("pascal_voc", clicks_per_instance=1)) == "point"
     assert published_as(manifest("pascal_voc", "merge")) == ""
 
 

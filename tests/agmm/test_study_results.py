@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import pytest
 from agmm.config import TrainConfig
 from agmm.studies import TABLES, Setting, Study
 from agmm.study_results import annotation_names, format_report
-from data_manifests import Manifest, ManifestInfo, known_label_space
+from data_manifests import Manifest, ManifestInfo, ManifestRow, known_label_space
 
 
 def tiny_info(folder: str = "m", command: str = "", **settings: Any) -> Manifest:
@@ -64,8 +65,15 @@ def test_names_do_not_break_the_report() -> None:
     assert "| a \\| b | nothing |" in report
 
 
-def test_published_numbers_stand_beside() -> None:
-    info = tiny_info(clicks_per_image=20)
+def official_val(**settings: Any) -> Manifest:
+    """A manifest with as many val images as Cityscapes has, and some of another split."""
+    splits = ["train"] * 3 + ["val"] * 500
+    rows = (ManifestRow(str(i), split, f"{i}.png", "", "", 4, 6) for i, split in enumerate(splits))
+    return replace(tiny_info(**settings), rows=tuple(rows))
+
+
+def test_published_numbers_stand_beside_scores_of_the_official_split_alone() -> None:
+    info = official_val(clicks_per_image=20)
     row = {"annotation": "20 clicks", "setting": "L_seg", "seed": "0", "miou": "0.5"}
     row |= {"split": "val", "protocol": "whole"}
     report = format_report(TABLES[2], [info], [row], TrainConfig())
@@ -73,6 +81,10 @@ def test_published_numbers_stand_beside() -> None:
     assert "| L_seg | 50.0 | 53.5 |" in report
     assert "| L_seg + L_self + L_spar + L_con, MT |  | 66.5 |" in report
     assert "on cityscapes val" in report
+    others = [replace(info, rows=info.rows[1:-1]), official_val(clicks_per_image=30), tiny_info(clicks_per_image=20)]
+    reports = [format_report(TABLES[2], [other], [row], TrainConfig()) for other in others]
+    reports.append(format_report(TABLES[2], [info], [row | {"split": "train"}], TrainConfig()))
+    assert not [report for report in reports if "published" in report.lower()]
 
 
 def test_annotations_are_called_by_budget_or_folder() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agmm.report.published import published_iou
+from agmm.report.published import official_images, published_iou
 from agmm.studies import TABLES
 from data_manifests import LabelSpace, known_label_space
 
@@ -28,6 +28,7 @@ def test_the_means_are_those_of_the_other_tables(space: str, annotation: str) ->
     table, name = (2, "L_seg + L_self + L_spar + L_con") if space == "cityscapes" else (1, "lambda = 1.0")
     setting = next(s for s in TABLES[table].settings if s.name == name)
     assert published_iou(known_label_space(space), annotation)["mIoU"] == setting.published[annotation]
+    assert TABLES[table].is_published_for(known_label_space(space), official_images(known_label_space(space)) or 0)
 
 
 def test_nothing_is_published_for_other_data() -> None:

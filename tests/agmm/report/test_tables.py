@@ -36,9 +36,13 @@ def test_per_class_beside_the_published(tmp_path: Path) -> None:
 
 
 def test_nothing_is_published_for_a_part_of_the_split(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=50), scores=0.9)
-    table = per_class_table(read_runs([tmp_path / "a"]))
-    assert table.header == ("class", "AGMM, 50 clicks") and table.notes == ()
+    for name, clicks in (("a", 20), ("b", 50)):
+        write_run(tmp_path / name, empty_manifest(tmp_path, CITYSCAPES, clicks_per_image=clicks), scores=None)
+        add_scores(tmp_path / name, CITYSCAPES, 0.9, num_images=499)
+    runs = read_runs([tmp_path / "a", tmp_path / "b"])
+    table = per_class_table(runs)
+    assert table.header == ("class", "20 clicks", "50 clicks") and table.notes == ()
+    assert ablation_table(runs).header == ("loss", "20 clicks", "50 clicks")
 
 
 def test_per_class_of_absent_classes_and_without_published(tmp_path: Path) -> None:

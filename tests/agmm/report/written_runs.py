@@ -16,6 +16,7 @@ from agmm.evaluate import EvalResult
 from agmm.evaluation_files import save_records
 from agmm.given_files import LOG_NAME
 from agmm.metrics import ConfusionMatrix
+from agmm.report.published import official_images
 from agmm.run_folder import describe_run
 from data_manifests import LabelSpace, Manifest, ManifestInfo
 from tests.agmm.tiny_run import tiny_run
@@ -42,7 +43,8 @@ def write_run(
         folder: The run's.
         manifest: What it says it was trained on.
         log: Lines of log.csv.
-        scores: Share of right pixels of each class on split ``val``; None for a run without evaluation.
+        scores: Share of right pixels of each class on split ``val``, said to be of as many images as the official one
+            has; None for a run without evaluation.
         more: Settings of the run.
     """
     tiny_run(folder, manifest, **{"preset": "paper", **more})
@@ -53,7 +55,7 @@ def write_run(
         writer.writeheader()
         writer.writerows(log)
     if scores is not None:
-        add_scores(folder, manifest.label_space, scores)
+        add_scores(folder, manifest.label_space, scores, num_images=official_images(manifest.label_space) or 6)
     return folder
 
 
