@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from cli.prediction import run_argument
+from cli.processes import require_one_process
 from cli.reporting import usage_errors
 
 
@@ -29,6 +30,7 @@ def export(run: Path, format_: Literal["onnx", "torchscript"], out: Path | None,
     from agmm.given_files import weights_path
     from agmm.requirements import require_training_packages
 
+    require_one_process("Export")
     weights_path(run)
     require_training_packages()
     from agmm.export import export_run

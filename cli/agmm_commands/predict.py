@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cli.prediction import prediction_options, run_argument
+from cli.processes import require_one_process
 from cli.progress import progress
 from cli.reporting import usage_errors, warn, warn_of_some
 from data_manifests.errors import counted
@@ -38,8 +38,7 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     from agmm.requirements import require_training_packages
     from data_manifests import read_manifest
 
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise click.UsageError("Prediction takes one process: start it without torchrun.")
+    require_one_process("Prediction")
     weights_path(run)
     passed_over: list[str] = []
     pictures = find_pictures(images, out_dir, passed_over.append)

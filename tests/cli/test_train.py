@@ -280,10 +280,16 @@ def test_the_end_of_another_process_is_one_line(
     assert result.stderr == "Error: Another of the processes started together has ended; it says why.\n"
 
 
-def test_predict_takes_one_process(run: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "command", [("predict", "{run}", "{out}", "--out"), ("export", "{run}", "--format", "onnx", "--out")]
+)
+def test_what_takes_one_process_says_so(
+    run: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    result = agmm("predict", run[0], tmp_path, "--out", tmp_path / "out")
+    result = agmm(*(word.format(run=run[0], out=tmp_path) for word in command), tmp_path / "out")
     assert result.exit_code == 2 and "start it without torchrun" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_recipes() -> None:
