@@ -19,8 +19,9 @@ def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
     Raises:
         DataError: If it cannot be read, or has another size than the row says.
     """
-    image = read_image(manifest.resolve(row.image))
-    _check_size(manifest, row, row.image, image.shape)
+    path = manifest.resolve(row.image)
+    image = read_image(path)
+    check_size(manifest, row, path, image.shape)
     return image
 
 
@@ -49,7 +50,7 @@ def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding:
     path = manifest.resolve(name)
     values = read_mask(path)
     label_map = manifest.label_space.to_train_ids(values, encoding, path)
-    _check_size(manifest, row, name, label_map.shape)
+    check_size(manifest, row, path, label_map.shape)
     check_pixels(path, values, getattr(row, f"{column}_sha256"))
     return label_map
 
@@ -72,9 +73,20 @@ def check_pixels(path: Path, values: LabelMap, sha256: str) -> None:
         )
 
 
-def _check_size(manifest: Manifest, row: ManifestRow, name: str, shape: tuple[int, ...]) -> None:
+def check_size(manifest: Manifest, row: ManifestRow, path: Path, shape: tuple[int, ...]) -> None:
+    """Check that a file of a row has the size that the row says.
+
+    Args:
+        manifest: For the message.
+        row: The row.
+        path: The file.
+        shape: Its height and width in pixels; what follows is not looked at.
+
+    Raises:
+        ManifestError: If it has another size.
+    """
     if shape[:2] != (row.height, row.width):
         raise ManifestError(
-            f"{manifest.resolve(name)}: is {shape[0]}x{shape[1]} (height x width), but {manifest.path} says "
+            f"{path}: is {shape[0]}x{shape[1]} (height x width), but {manifest.path} says "
             f"{row.height}x{row.width} for image '{row.image_id}'. Give the files that the manifest was made from."
         )

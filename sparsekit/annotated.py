@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -13,83 +12,50 @@ from numpy.typing import NDArray
 
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestError, ManifestRow, Mark, read_marks
 from data_manifests.errors import counted
-from data_manifests.image_io import read_image, read_mask
-from data_manifests.label_space import Encoding
-from data_manifests.paths import named_by
-from data_manifests.row_files import check_pixels
+from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.errors import AnnotationError
 from sparsekit.mark_pixels import fault_of
 
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One annotated row of a manifest, with its files at hand; small, so that it travels well between processes.
+    """One row of a manifest, with its files at hand; small, so that it travels well between processes.
 
     Args:
         row: The row.
-        folder: The manifest's folder, to which the row's paths are relative.
-        label_space: Classes of the annotation.
-        mask_encoding: How the full mask writes its classes.
+        manifest: Says what holds for all rows; ``annotated_images`` gives it without them.
         marks: The image's marks; empty where they were not asked for.
     """
 
     row: ManifestRow
-    folder: Path
-    label_space: LabelSpace
-    mask_encoding: Encoding
+    manifest: Manifest
     marks: tuple[Mark, ...] = ()
 
-    def read_image(self) -> NDArray[np.uint8]:
-        """The picture, RGB, shape (H, W, 3).
+    @property
+    def label_space(self) -> LabelSpace:
+        """Classes of the annotation."""
+        return self.manifest.label_space
 
-        Raises:
-            AnnotationError: If it has not the size that the manifest gives.
-        """
-        path = named_by(self.folder, self.row.image)
-        image = read_image(path)
-        self._check_size(path, image.shape[:2])
-        return image
+    def read_image(self) -> NDArray[np.uint8]:
+        """See ``read_row_image``."""
+        return read_row_image(self.manifest, self.row)
 
     def read_full_mask(self) -> LabelMap:
-        """Train ids of the full mask, shape (H, W), with the label space's unlabelled value at void pixels.
+        """See ``read_row_full_mask``.
 
         Raises:
-            AnnotationError: If the row names no full mask, or it has not the size that the manifest gives.
-            ManifestError: If its pixels are not those that the manifest was written for.
+            AnnotationError: If the row names no full mask.
         """
         if not self.row.full_mask:
             raise AnnotationError(
-                f"Image '{self.row.image_id}' has no full mask in the manifest in {self.folder}; this command compares "
+                f"{self.manifest.path}: image '{self.row.image_id}' has no full mask, and this command compares "
                 "annotations with full masks. `sparsekit compare` measures annotations without."
             )
-        path = named_by(self.folder, self.row.full_mask)
-        values = read_mask(path)
-        mask = self.label_space.to_train_ids(values, self.mask_encoding, path)
-        self._check_size(path, mask.shape)
-        check_pixels(path, values, self.row.full_mask_sha256)
-        return mask
+        return read_row_full_mask(self.manifest, self.row)
 
     def read_annotation(self) -> LabelMap:
-        """Train ids of the sparse label map, shape (H, W), with the unlabelled value wherever there is no label.
-
-        Raises:
-            AnnotationError: If it has not the size that the manifest gives.
-            ManifestError: If its pixels are not those that the manifest was written for.
-        """
-        path = named_by(self.folder, self.row.annotation)
-        values = read_mask(path)
-        sparse = self.label_space.to_train_ids(values, "train_ids", path)
-        self._check_size(path, sparse.shape)
-        check_pixels(path, values, self.row.annotation_sha256)
-        return sparse
-
-    def _check_size(self, path: Path, shape: tuple[int, ...]) -> None:
-        expected = self.row.height, self.row.width
-        if shape != expected:
-            raise AnnotationError(
-                f"{path}: expected {expected[0]}x{expected[1]} (height x width) as the manifest says, got "
-                f"{shape[0]}x{shape[1]}. Make the annotations again from the data set as it is now."
-            )
+        """See ``read_row_annotation``."""
+        return read_row_annotation(self.manifest, self.row)
 
 
 def count_annotated(manifest: Manifest, split: str | None = None) -> int:
@@ -125,10 +91,10 @@ def annotated_images(
     """
     count_annotated(manifest, split)
     marks_of = _MarksInOrder(manifest) if with_marks else None
+    without_rows = replace(manifest, rows=())
     for row in manifest.rows:  # sorted by image id, as are the marks
         if row.annotation and split in (None, row.split):
-            marks = marks_of.of_image(row) if marks_of else ()
-            yield AnnotatedImage(row, manifest.path.parent, manifest.label_space, manifest.info.mask_encoding, marks)
+            yield AnnotatedImage(row, without_rows, marks_of.of_image(row) if marks_of else ())
     if marks_of:
         marks_of.finish()
 

@@ -16,8 +16,9 @@ from data_manifests.drawing import VOID_COLOR, Image, colorize
 from data_manifests.errors import counted
 from data_manifests.image_io import write_atomically
 from data_manifests.label_space import Color
+from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.errors import AnnotationError
-from sparsekit.joining import JoinedRow, files_of, join_manifests, manifest_captions, marks_by_image
+from sparsekit.joining import JoinedRow, join_manifests, manifest_captions, marks_by_image
 from sparsekit.made_from import add_note_to_png, digest_of, has_note, note_of, refuse_others
 from sparsekit.render import default_dot_size, draw_marks, marks_from_annotation
 from sparsekit.sheets import Grid, Sheet, lay_out, shrink
@@ -183,7 +184,7 @@ def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[st
     groups = []
     present: set[int] = set()
     for rows in figure.images:
-        image = files_of(manifests[0], rows[0]).read_image()
+        image = read_row_image(manifests[0], rows[0])
         dot_size = settings.dot_size or default_dot_size(*image.shape[:2])
         panels = []
         for manifest, row, of_images in zip(manifests, rows, marks, strict=True):
@@ -222,7 +223,7 @@ def _annotation_of(manifest: Manifest, row: ManifestRow, marks: list[Mark]) -> t
     """The sparse label map of a row where drawing needs it, and the marks, found in it if they are not known."""
     if not row.annotation or (marks and not any(mark.kind == "stroke" for mark in marks)):
         return None, marks
-    annotation = files_of(manifest, row).read_annotation()
+    annotation = read_row_annotation(manifest, row)
     return annotation, marks or marks_from_annotation(annotation, manifest.label_space)
 
 
@@ -230,7 +231,7 @@ def _full_mask_panel(image: Image, manifest: Manifest, row: ManifestRow, opacity
     """The full mask in class colours, and the train ids it shows, void among them."""
     if not row.full_mask:
         raise AnnotationError(f"{manifest.path}: image '{row.image_id}' has no full mask to show beside.")
-    label_map = files_of(manifest, row).read_full_mask()
+    label_map = read_row_full_mask(manifest, row)
     space = manifest.label_space
     present = set(np.flatnonzero(np.bincount(label_map.ravel())).tolist())
     return colorize(label_map, space, image, opacity), present - ({space.unlabelled_value} if opacity < 1 else set())

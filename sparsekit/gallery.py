@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests import DataError, LabelMap, Manifest, ManifestRow, Mark, read_marks
+from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow, Mark, read_marks
 from data_manifests.drawing import Image, colorize
 from data_manifests.errors import counted
 from data_manifests.image_io import write_atomically
+from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, check_jinja, picture_uri
-from sparsekit.annotated import AnnotatedImage
-from sparsekit.joining import JoinedRow, check_marks, files_of, join_manifests, manifest_captions
+from sparsekit.joining import JoinedRow, check_marks, join_manifests, manifest_captions
 from sparsekit.made_from import digest_of, has_note, note_of, refuse_others
 from sparsekit.render import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
 from sparsekit.sheets import shrink
@@ -228,7 +228,7 @@ def _picture(
     dot_size: int | None,
 ) -> tuple[Picture, list[str]]:
     """One picture of the page, and what could not be read of it."""
-    row, files = joined[0], files_of(manifests[0], joined[0])
+    first, row = manifests[0], joined[0]
     room = thumbnail_size, thumbnail_size
     problems: list[str] = []
 
@@ -239,9 +239,9 @@ def _picture(
             problems.append(str(error))
             return {}
 
-    shared = layer("picture", lambda: picture_uri(shrink(files.read_image(), room)))
+    shared = layer("picture", lambda: picture_uri(shrink(read_row_image(first, row), room)))
     if row.full_mask:
-        shared |= layer("full mask", lambda: _mask_uri(files, room))
+        shared |= layer("full mask", lambda: _mask_uri(read_row_full_mask(first, row), first.label_space, room))
     dot_size = dot_size or default_dot_size(row.height, row.width)
     series = []
     for manifest, of_manifest, marks_by_image in zip(manifests, joined, marks, strict=True):
@@ -255,27 +255,25 @@ def _picture(
     return Picture(row.image_id, row.split, row.width, row.height, tuple(series), shared, note), problems
 
 
-def _mask_uri(files: AnnotatedImage, room: tuple[int, int]) -> str:
-    label_map = files.read_full_mask()
+def _mask_uri(label_map: LabelMap, label_space: LabelSpace, room: tuple[int, int]) -> str:
     height, width = label_map.shape
     scale = min(1.0, room[0] / height, room[1] / width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small: LabelMap = cv2.resize(label_map, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-    alpha = np.where(small == files.label_space.unlabelled_value, 0, 255).astype(np.uint8)
-    return picture_uri(np.dstack([colorize(small, files.label_space), alpha]), lossless=True)
+    alpha = np.where(small == label_space.unlabelled_value, 0, 255).astype(np.uint8)
+    return picture_uri(np.dstack([colorize(small, label_space), alpha]), lossless=True)
 
 
 def _marks_uri(manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size: int, room: tuple[int, int]) -> str:
     check_marks(manifest, row, marks)
-    files = files_of(manifest, row)
-    annotation = files.read_annotation()  # checks the size that the row gives
+    annotation = read_row_annotation(manifest, row)  # checks the size that the row gives
     drawn_from = annotation if not marks or any(mark.kind == "stroke" for mark in marks) else None
-    marks = marks or marks_from_annotation(annotation, files.label_space)
+    marks = marks or marks_from_annotation(annotation, manifest.label_space)
     drawn = []
     for background in (0, 255):
-        canvas = np.full((files.row.height, files.row.width, 3), background, np.uint8)
+        canvas = np.full((row.height, row.width, 3), background, np.uint8)
         drawn.append(
-            shrink(draw_marks(canvas, marks, files.label_space, annotation=drawn_from, dot_size=dot_size), room)
+            shrink(draw_marks(canvas, marks, manifest.label_space, annotation=drawn_from, dot_size=dot_size), room)
         )
     return picture_uri(_transparent(*drawn), lossless=True)
 

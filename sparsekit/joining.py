@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from data_manifests import Manifest, ManifestError, ManifestRow, Mark, read_marks
 from data_manifests.errors import list_some
-from sparsekit.annotated import AnnotatedImage, fault_in_words
+from sparsekit.annotated import fault_in_words
 from sparsekit.errors import AnnotationError
 from sparsekit.mark_pixels import fault_of
 
@@ -108,8 +108,3 @@ def check_marks(manifest: Manifest, row: ManifestRow, marks: Sequence[Mark]) -> 
     """
     if fault := next(filter(None, (fault_of(mark, (row.height, row.width)) for mark in marks)), ""):
         raise ManifestError(f"{manifest.marks_path}: {fault_in_words(row, fault)}")
-
-
-def files_of(manifest: Manifest, row: ManifestRow) -> AnnotatedImage:
-    """The picture, annotation and full mask of a row, ready to be read."""
-    return AnnotatedImage(row, manifest.path.parent, manifest.label_space, manifest.info.mask_encoding)

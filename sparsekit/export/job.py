@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from data_manifests import LabelMap, Manifest, ManifestRow, read_marks
 from data_manifests.image_io import encode_image, read_image, read_image_size, write_atomically
-from data_manifests.paths import absolute, is_remote, named_by
+from data_manifests.paths import absolute, is_remote
+from data_manifests.row_files import check_size
 from sparsekit.annotated import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
 from sparsekit.export.label_values import LABEL_VALUES, LabelValues
@@ -165,10 +166,9 @@ class ExportJob:
 
     def evaluated(self) -> Iterator[AnnotatedImage]:
         """Images without annotation whose full masks serve evaluation, sorted by id."""
-        info = self.manifest.info
         for row in self.manifest.rows:
             if self._split in (None, row.split) and not row.annotation and row.full_mask and row.split != "train":
-                yield AnnotatedImage(row, self.manifest.path.parent, self.space, info.mask_encoding)
+                yield AnnotatedImage(row, self.manifest)
                 self.num_evaluated += 1
                 self._on_image()
 
@@ -192,13 +192,8 @@ class ExportJob:
         Returns:
             Its path in the export.
         """
-        source = named_by(image.folder, image.row.image)
-        height, width = read_image_size(source)
-        if (height, width) != (image.row.height, image.row.width):
-            raise AnnotationError(
-                f"{source}: is {height}x{width} (height x width), but {self.manifest.path} says "
-                f"{image.row.height}x{image.row.width}. Give the pictures that the manifest was made from."
-            )
+        source = self.manifest.resolve(image.row.image)
+        check_size(self.manifest, image.row, source, read_image_size(source))
         name = stem + (suffix or self.image_suffix)
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

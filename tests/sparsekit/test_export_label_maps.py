@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_manifests import LabelMap, Manifest
+from data_manifests import LabelMap, Manifest, ManifestError
 from data_manifests.io import write_manifest
 from data_manifests.layouts import open_dataset
 from data_manifests.row_files import read_row_annotation, read_row_full_mask
@@ -284,7 +284,7 @@ def test_is_there_whole_or_not_at_all_and_replaces_only_exports(tmp_path: Path) 
 def test_pictures_of_another_size_are_refused(tmp_path: Path, target: str) -> None:
     manifest = tiny_manifest(tmp_path / "m")
     Image.new("RGB", (9, 8)).save(manifest.resolve(manifest.rows[0].image))
-    with pytest.raises(AnnotationError, match="is 8x9 .* says 8x8"):
+    with pytest.raises(ManifestError, match="is 8x9 .* says 8x8"):
         export_manifest(manifest, target, tmp_path / "out")
 
 

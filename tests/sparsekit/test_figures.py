@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_manifests import DataError, Manifest, Mark, known_label_space, read_manifest, write_manifest, write_marks
+from data_manifests import (
+    DataError,
+    Manifest,
+    ManifestError,
+    Mark,
+    known_label_space,
+    read_manifest,
+    write_manifest,
+    write_marks,
+)
 from data_manifests.image_io import encode_image, read_image, write_atomically
 from sparsekit import figures
 from sparsekit.errors import AnnotationError
@@ -274,7 +283,7 @@ def test_other_size_than_the_manifest_says(tmp_path: Path, file: str) -> None:
         Image.new("L", (6, 4)).save(path)
     else:
         path.write_bytes(small)
-    with pytest.raises(AnnotationError, match=r"expected 8x8 \(height x width\) as the manifest says, got 4x6"):
+    with pytest.raises(ManifestError, match=r"is 4x6 \(height x width\), but .* says 8x8"):
         draw([manifest], tmp_path / "f", replace(DOTS, full_mask=True))
     assert not (tmp_path / "f").exists()
 

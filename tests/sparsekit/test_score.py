@@ -229,4 +229,4 @@ class TestCommand:
         (tmp_path / "sparse/image_0.png").write_bytes(encode_label_map(SCENE[:4], numbered_space(3)))
         result = self.run(tmp_path)
         assert result.exit_code == 1
-        assert "image_0.png: expected 8x8" in result.stderr and "got 4x8" in result.stderr
+        assert "image_0.png: is 4x8" in result.stderr and "says 8x8" in result.stderr

@@ -181,14 +181,14 @@ def test_a_manifest_without_annotations_is_reported(tmp_path):
 def test_a_mask_of_another_size_is_reported(tmp_path):
     manifest = tiny_manifest(tmp_path)
     (tmp_path / "data/masks/image_1.png").write_bytes(encode_label_map(SCENE[:4], SPACE))
-    with pytest.raises(AnnotationError, match=r"image_1.png: expected 8x8 .* got 4x8"):
+    with pytest.raises(ManifestError, match=r"image_1.png: is 4x8 .* says 8x8"):
         annotation_stats(manifest)
 
 
 def test_an_image_without_full_mask_is_reported(tmp_path):
     manifest = tiny_manifest(tmp_path)
     rows = (manifest.rows[0], replace(manifest.rows[1], full_mask=""))
-    with pytest.raises(AnnotationError, match="Image 'image_1' has no full mask"):
+    with pytest.raises(AnnotationError, match="image 'image_1' has no full mask"):
         annotation_stats(replace(manifest, rows=rows))
 
 
