@@ -12,6 +12,7 @@ from typing import Any
 
 from data_manifests.errors import DataError, list_some
 from data_manifests.label_space import LabelClass, LabelSpace, in_order, to_color, voc_color
+from data_manifests.paths import as_path
 
 #: The group of a class map whose members become void.
 VOID_GROUP = "void"
@@ -20,7 +21,7 @@ _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", "void_border", "bord
 _TABLES = Path(__file__).parent / "tables"
 
 
-def read_label_space(path: Path) -> LabelSpace:
+def read_label_space(path: str | Path) -> LabelSpace:
     """Read the classes of a dataset from a file.
 
     Args:
@@ -30,6 +31,7 @@ def read_label_space(path: Path) -> LabelSpace:
     Raises:
         DataError: If the file is missing, of another kind, or says nothing sensible.
     """
+    path = as_path(path)
     if path.suffix.lower() == ".csv":
         return read_classes_csv(path)
     try:
@@ -38,7 +40,7 @@ def read_label_space(path: Path) -> LabelSpace:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
 
 
-def read_classes_csv(path: Path, name: str = "custom") -> LabelSpace:
+def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     """Read a class table.
 
     The columns are ``name``, ``id`` (or ``index``), optionally ``r, g, b``, ``train_id`` and ``void``. A class is void
@@ -52,6 +54,7 @@ def read_classes_csv(path: Path, name: str = "custom") -> LabelSpace:
     Raises:
         DataError: If the file or a column is missing, an id occurs twice or a number cannot be read.
     """
+    path = as_path(path)
     header, rows = _read_rows(path)
     columns = set(header)
     id_column = "index" if "index" in columns and "id" not in columns else "id"
@@ -129,7 +132,7 @@ def known_label_spaces() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _TABLES.glob("*.csv")))
 
 
-def read_class_map(path: Path) -> dict[str, list[str]]:
+def read_class_map(path: str | Path) -> dict[str, list[str]]:
     """Read which classes become one: a JSON or TOML table such as ``vehicle = ["car", "truck"]``.
 
     Args:
@@ -138,6 +141,7 @@ def read_class_map(path: Path) -> dict[str, list[str]]:
     Raises:
         DataError: If the file is missing or holds anything else.
     """
+    path = as_path(path)
     table = _read_table(path)
     for new, old in table.items():
         if not isinstance(old, list) or not all(isinstance(name, str) for name in old):

@@ -11,7 +11,7 @@ from typing import Any
 
 from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.io import read_marks, write_manifest, write_marks
-from data_manifests.paths import name_from
+from data_manifests.paths import as_path, name_from
 from data_manifests.schema import Manifest, ManifestInfo, ManifestRow, Mark
 
 #: The setting under which a manifest records how it was derived, the last step last.
@@ -77,7 +77,9 @@ def hash_order(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
 
-def derive_manifest(source: Manifest, rows: Iterable[ManifestRow], out_dir: Path, step: Mapping[str, Any]) -> Derived:
+def derive_manifest(
+    source: Manifest, rows: Iterable[ManifestRow], out_dir: str | Path, step: Mapping[str, Any]
+) -> Derived:
     """A manifest with some of the rows of another, with other splits perhaps.
 
     Args:
@@ -89,6 +91,7 @@ def derive_manifest(source: Manifest, rows: Iterable[ManifestRow], out_dir: Path
     Raises:
         ManifestError: If there are no rows.
     """
+    out_dir = as_path(out_dir)
     kept = tuple(rebase_row(source, row, out_dir) for row in rows)
     if not kept:
         raise ManifestError(f"{source.path}: no row is left. {source.splits_in_words()}")
@@ -99,7 +102,7 @@ def derive_manifest(source: Manifest, rows: Iterable[ManifestRow], out_dir: Path
 
 def subset_manifest(
     source: Manifest,
-    out_dir: Path,
+    out_dir: str | Path,
     *,
     image_ids: Collection[str] | None = None,
     classes: Collection[str] = (),
@@ -143,7 +146,7 @@ def subset_manifest(
     )
 
 
-def merge_manifests(sources: Sequence[Manifest], out_dir: Path, *, prefix: bool = False) -> Derived:
+def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix: bool = False) -> Derived:
     """One manifest with the rows of several.
 
     Args:
@@ -163,6 +166,7 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: Path, *, prefix: bool 
                 f"{other.path} names full masks of {other.info.mask_encoding.replace('_', ' ')}, {first.path} of "
                 f"{first.info.mask_encoding.replace('_', ' ')}; one manifest holds one kind."
             )
+    out_dir = as_path(out_dir)
     rows: dict[str, ManifestRow] = {}
     taken: list[tuple[Manifest, dict[str, str]]] = []
     clashes = []

@@ -20,13 +20,13 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelMap, LabelSpace
-from data_manifests.paths import files_below, is_remote, open_start, upload
+from data_manifests.paths import as_path, files_below, is_remote, open_start, upload
 
 #: File name endings taken for pictures and masks.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a picture.
 
     Args:
@@ -39,6 +39,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: If the file is missing, damaged, or no picture.
     """
+    path = as_path(path)
     picture, _ = _open(path)
     if picture.mode == "F":
         raise DataError(f"{path}: expected a picture of 8 or 16 bits, got one of floats. Scale it to 0..255 first.")
@@ -49,12 +50,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(picture.convert("RGB"))
 
 
-def read_image_size(path: Path) -> tuple[int, int]:
+def read_image_size(path: str | Path) -> tuple[int, int]:
     """Height and width in pixels from the header alone, without decoding the picture.
 
     Raises:
         DataError: If the file is missing or no picture.
     """
+    path = as_path(path)
     try:
         _check_is_file(path)
         with open_start(path) as file, _parse(file) as picture:
@@ -77,7 +79,7 @@ def has_exif_rotation(path: Path) -> bool:
         raise _unreadable(path, error) from error
 
 
-def read_mask(path: Path) -> LabelMap:
+def read_mask(path: str | Path) -> LabelMap:
     """Read the values of a mask file as they are, before any translation.
 
     Args:
@@ -90,6 +92,7 @@ def read_mask(path: Path) -> LabelMap:
     Raises:
         DataError: If the file is missing, damaged, a JPEG, or holds colours instead of ids.
     """
+    path = as_path(path)
     # Pillow and never cv2 here: cv2 turns the indices of a palette into colours.
     picture, stretch = _open(path)
     if picture.format == "JPEG":

@@ -16,7 +16,7 @@ from data_manifests.csv_io import Cells, read_table, require_columns, write_tabl
 from data_manifests.errors import DataError, ManifestError, counted
 from data_manifests.image_io import atomic_path, write_atomically
 from data_manifests.label_space import LabelSpace
-from data_manifests.paths import is_remote, reaching
+from data_manifests.paths import as_path, is_remote, reaching
 from data_manifests.schema import (
     MANIFEST_COLUMNS,
     MARK_COLUMNS,
@@ -44,7 +44,7 @@ def write_manifest(manifest: Manifest) -> None:
     write_table(manifest.path, MANIFEST_COLUMNS, map(_row_to_cells, rows))
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: str | Path) -> Manifest:
     """Read a manifest and the ``manifest.json`` beside it.
 
     Args:
@@ -77,7 +77,7 @@ def _fault(manifest: Manifest, row: ManifestRow) -> str:
     return ""
 
 
-def load_manifest(path: Path) -> tuple[Manifest, list[str]]:
+def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
     """Read what can be read of a manifest.
 
     Args:
@@ -89,6 +89,7 @@ def load_manifest(path: Path) -> tuple[Manifest, list[str]]:
     Raises:
         ManifestError: If a file or column is missing, a file is no table, or it was written by a newer version.
     """
+    path = as_path(path)
     with reaching(path):
         path = path / "manifest.csv" if path.is_dir() else path
     if not path.is_file():
@@ -168,7 +169,7 @@ def _read_info(path: Path) -> ManifestInfo:
         raise ManifestError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
 
 
-def write_marks(path: Path, marks_of_images: Iterable[tuple[str, Iterable[Mark]]]) -> None:
+def write_marks(path: str | Path, marks_of_images: Iterable[tuple[str, Iterable[Mark]]]) -> None:
     """Write the marks image by image, so that memory stays flat; the file appears whole or not at all.
 
     Args:
@@ -178,6 +179,7 @@ def write_marks(path: Path, marks_of_images: Iterable[tuple[str, Iterable[Mark]]
     Raises:
         ManifestError: If the path ends in ``.parquet`` and pyarrow is not installed.
     """
+    path = as_path(path)
     rows = (
         mark_to_cells(image_id, number, mark)
         for image_id, marks in marks_of_images
@@ -197,7 +199,7 @@ def mark_to_cells(image_id: str, number: int, mark: Mark) -> tuple[str | int, ..
     return image_id, number, mark.kind, mark.class_id, mark.row, mark.col, widths, region, points
 
 
-def read_marks(path: Path) -> Iterator[tuple[str, list[Mark]]]:
+def read_marks(path: str | Path) -> Iterator[tuple[str, list[Mark]]]:
     """Marks of each image, in the order of the file.
 
     Args:
@@ -209,6 +211,7 @@ def read_marks(path: Path) -> Iterator[tuple[str, list[Mark]]]:
     Raises:
         ManifestError: If the file is missing or a row cannot be read.
     """
+    path = as_path(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; the marks belong beside the manifest.")
     image_id, marks = None, list[Mark]()

@@ -20,22 +20,28 @@ from data_manifests.errors import DataError
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C: is a drive
 
 
-def as_path(text: str) -> Path:
+def as_path(text: str | Path) -> Path:
     """The path that a word of a user or a cell of a manifest means.
 
     Args:
-        text: A path, ``file://`` and a path, or a URL such as ``s3://bucket/cityscapes``.
+        text: A path, ``file://`` and a path, or a URL such as ``s3://bucket/cityscapes``; what is a path already comes
+            back as it is.
 
     Returns:
         A ``Path``; for URLs but ``file://`` a ``UPath``, which has its methods without being one.
 
     Raises:
         DataError: If the kind of URL is unknown, or the package for it is not installed.
+        ValueError: If it is neither text nor a path.
 
     Example:
         >>> as_path("memory://data/cityscapes").name
         'cityscapes'
     """
+    if not isinstance(text, str):
+        if not hasattr(text, "read_bytes"):
+            raise ValueError(f"Expected a path as text or as pathlib.Path, got {text!r}.")
+        return text
     if not (match := _SCHEME.match(text)):
         return Path(text)
     if (scheme := match[1].lower()) == "file":

@@ -29,7 +29,7 @@ _ATTEMPTS = 32
 
 def split_manifest(
     source: Manifest,
-    out_dir: Path,
+    out_dir: str | Path,
     shares: Mapping[str, float],
     *,
     by: By = "image",

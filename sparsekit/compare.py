@@ -18,6 +18,7 @@ from skimage.morphology import skeletonize
 from data_manifests import LabelMap, read_manifest
 from data_manifests.errors import counted, list_some
 from data_manifests.image_io import list_pictures, read_mask
+from data_manifests.paths import as_path
 from sparsekit.annotated import AnnotatedImage, annotated_images, count_annotated
 from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
@@ -83,7 +84,7 @@ class SparseMap:
 
 
 def sparse_maps(
-    path: Path, unlabelled: int = 255, masks_dir: Path | None = None
+    path: str | Path, unlabelled: int = 255, masks_dir: str | Path | None = None
 ) -> tuple[list[str], Iterator[SparseMap]]:
     """Sparse label maps of a manifest or of a folder of PNG files.
 
@@ -99,6 +100,7 @@ def sparse_maps(
         DataError: If there is nothing to measure, or a label map has no full mask in ``masks_dir``.
         ValueError: If ``masks_dir`` is given for a manifest, which names its own full masks.
     """
+    path, masks_dir = as_path(path), None if masks_dir is None else as_path(masks_dir)
     if path.is_file() or (path / "manifest.csv").is_file():
         if masks_dir:
             raise ValueError(f"{path} is a manifest, with full masks of its own; --masks is for folders of label maps.")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from data_manifests.paths import as_path
 from sparsekit.errors import AnnotationError
 
 #: Seconds for the full mask of an image, by label space: Bearman et al. 2016 for PASCAL VOC, Cordts et al. 2016 (more
@@ -55,12 +56,13 @@ class CostModel:
                 raise ValueError(f"{name} must be a number from 0 on, got {value}.")
 
 
-def read_cost_model(path: Path) -> CostModel:
+def read_cost_model(path: str | Path) -> CostModel:
     """Read a model from TOML: ``seconds_per_click = 3.0`` and so on; what is not there keeps its default.
 
     Raises:
         AnnotationError: If the file is missing, no TOML, or holds a key that is no number of the model.
     """
+    path = as_path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:

@@ -16,6 +16,7 @@ from data_manifests.drawing import VOID_COLOR, Image, colorize
 from data_manifests.errors import counted
 from data_manifests.image_io import write_atomically
 from data_manifests.label_space import Color
+from data_manifests.paths import as_path
 from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.errors import AnnotationError
 from sparsekit.joining import JoinedRow, join_manifests, manifest_captions, marks_by_image
@@ -103,7 +104,7 @@ class FigurePlan:
 
 def plan_figures(
     manifests: Sequence[Manifest],
-    out_dir: Path,
+    out_dir: str | Path,
     settings: FigureSettings | None = None,
     *,
     split: str | None = None,
@@ -127,6 +128,7 @@ def plan_figures(
             figure shows something else.
         ValueError: If captions do not match the manifests, or there is no room for the pictures.
     """
+    out_dir = as_path(out_dir)
     settings = settings or FigureSettings()
     if settings.captions and len(settings.captions) != len(manifests):
         expected = counted(len(manifests), "caption")

@@ -15,6 +15,7 @@ from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRo
 from data_manifests.drawing import Image, colorize
 from data_manifests.errors import counted
 from data_manifests.image_io import write_atomically
+from data_manifests.paths import as_path
 from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
 from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, check_jinja, picture_uri
 from sparsekit.joining import JoinedRow, check_marks, join_manifests, manifest_captions
@@ -110,13 +111,14 @@ def choose_images(
 
 
 def is_gallery_there(
-    choice: GalleryChoice, path: Path, *, thumbnail_size: int = 640, dot_size: int | None = None
+    choice: GalleryChoice, path: str | Path, *, thumbnail_size: int = 640, dot_size: int | None = None
 ) -> bool:
     """Whether the page that ``write_gallery`` would write has been written before.
 
     Raises:
         AnnotationError: If the file shows something else.
     """
+    path = as_path(path)
     if not path.exists():
         return False
     if not has_note(path, _note(choice, thumbnail_size, dot_size)):
@@ -137,7 +139,7 @@ def _note(choice: GalleryChoice, thumbnail_size: int, dot_size: int | None) -> s
 
 def write_gallery(
     choice: GalleryChoice,
-    path: Path,
+    path: str | Path,
     *,
     thumbnail_size: int = 640,
     dot_size: int | None = None,
@@ -156,6 +158,7 @@ def write_gallery(
         DataError: If marks cannot be read, or Jinja2 is not installed. A picture, mask or annotation that cannot be
             read is no error: its place in the page says so.
     """
+    path = as_path(path)
     check_jinja()
     captions = manifest_captions(choice.manifests)
     totals, marks = [], []

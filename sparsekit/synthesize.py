@@ -14,7 +14,7 @@ import numpy as np
 from data_manifests import Dataset, DatasetItem, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
 from data_manifests.label_space import Encoding
-from data_manifests.paths import absolute, name_from, name_in_full, reaching
+from data_manifests.paths import absolute, as_path, name_from, name_in_full, reaching
 from sparsekit.annotators import Annotator
 from sparsekit.errors import AnnotationError
 from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
@@ -43,7 +43,7 @@ class _Task:
 def synthesize(
     dataset: Dataset,
     annotator: Annotator,
-    out_dir: Path,
+    out_dir: str | Path,
     *,
     seed: int = 0,
     splits: Sequence[str] = (),
@@ -91,7 +91,7 @@ def synthesize(
     image_ids = [item.image_id for item in items]
     plans = [
         OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how, shard)
-        for folder, settings in output_folders(dataset, annotator, out_dir)
+        for folder, settings in output_folders(dataset, annotator, as_path(out_dir))
     ]
     with ExitStack() as held:
         for plan in plans:

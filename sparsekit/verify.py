@@ -47,7 +47,7 @@ class _Task:
 
 def verify_manifest(
     manifest: Manifest,
-    dataset_dir: Path | None = None,
+    dataset_dir: str | Path | None = None,
     *,
     workers: int = 1,
     on_image: Callable[[], None] = lambda: None,

@@ -12,7 +12,7 @@ from data_manifests.errors import DataError
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
-from data_manifests.paths import absolute, in_utf8, is_remote, reaching
+from data_manifests.paths import absolute, as_path, in_utf8, is_remote, reaching
 
 #: All layouts by name, the particular before the general: the first that matches is taken.
 LAYOUTS: dict[str, Layout] = {
@@ -34,7 +34,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def open_dataset(
-    root: Path,
+    root: str | Path,
     layout: str | None = None,
     label_space: LabelSpace | None = None,
     class_map: Mapping[str, Sequence[str]] | None = None,
@@ -54,6 +54,7 @@ def open_dataset(
     """
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"Unknown layout '{layout}'. Choose from: {', '.join(LAYOUTS)}.")
+    root = as_path(root)
     with reaching(root):
         is_dir = root.is_dir()
     if not is_dir:

@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 
 from data_manifests.folder_lock import FolderLock
 from data_manifests.image_io import encode_image, remove_unfinished, write_atomically
-from data_manifests.paths import remove_tree
+from data_manifests.paths import as_path, remove_tree
 from data_manifests.version import __version__
 from sparsekit.demo_data.scene import check_size, draw_scene
 from sparsekit.errors import AnnotationError
@@ -69,7 +69,7 @@ def scene_name(number: int) -> tuple[str, str]:
 
 
 def write_demo_data(
-    out_dir: Path,
+    out_dir: str | Path,
     settings: DemoSettings,
     *,
     workers: int = 1,
@@ -95,6 +95,7 @@ def write_demo_data(
             here.
         DataError: If another process is at work on it.
     """
+    out_dir = as_path(out_dir)
     _check_place(out_dir, overwrite)
     partial = out_dir / PARTIAL
     lock = FolderLock(partial)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifests import Manifest
+from data_manifests.paths import as_path
 from sparsekit.errors import AnnotationError
 from sparsekit.export import (
     agmm,
@@ -86,7 +87,7 @@ class ExportSummary:
 def export_manifest(
     manifest: Manifest,
     target: str,
-    out: Path,
+    out: str | Path,
     *,
     split: str | None = None,
     lossy: bool = False,
@@ -113,6 +114,7 @@ def export_manifest(
         DataError: If a file of the manifest cannot be used.
         ValueError: If there is no such format.
     """
+    out = as_path(out)
     if target not in EXPORTERS:
         raise ValueError(f"Unknown format '{target}'. Choose from: {', '.join(EXPORTERS)}.")
     exporter = EXPORTERS[target]

@@ -24,7 +24,7 @@ from data_manifests import (
 )
 from data_manifests.errors import list_some
 from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
-from data_manifests.paths import absolute, name_from
+from data_manifests.paths import absolute, as_path, name_from
 from sparsekit.errors import AnnotationError
 from sparsekit.export.folder import whole_folder
 from sparsekit.imports import coco, cvat, label_studio, labelme, tel
@@ -73,10 +73,10 @@ class ImportSummary:
 
 
 def import_annotations(
-    source_dir: Path,
+    source_dir: str | Path,
     format_: str,
     dataset: Dataset,
-    out: Path,
+    out: str | Path,
     *,
     stroke_width: int = 3,
     overwrite: bool = False,
@@ -101,6 +101,7 @@ def import_annotations(
         DataError: If a file of the data set cannot be used.
         ValueError: If there is no such format, or the width is below 1.
     """
+    source_dir, out = as_path(source_dir), as_path(out)
     if format_ not in IMPORTERS:
         raise ValueError(f"Unknown format '{format_}'. Choose from: {', '.join(IMPORTERS)}.")
     if stroke_width < 1:

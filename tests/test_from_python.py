@@ -1,0 +1,96 @@
+"""What scripts and notebooks hand over, beyond what the commands do: paths as text above all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_manifests import open_dataset, read_classes_csv, read_label_space, read_manifest, read_marks, write_marks
+from data_manifests.class_tables import read_class_map
+from data_manifests.derive import merge_manifests, subset_manifest
+from data_manifests.image_io import read_image, read_image_size, read_mask
+from data_manifests.paths import as_path
+from data_manifests.splitting import split_manifest
+from sparsekit import ClickAnnotator, export_manifest, import_annotations, verify_manifest
+from sparsekit.compare import sparse_maps
+from sparsekit.cost_model import CostModel, read_cost_model
+from sparsekit.demo_data import DemoSettings, write_demo_data
+from sparsekit.figures import draw_figures, plan_figures
+from sparsekit.gallery import choose_images, is_gallery_there, write_gallery
+from sparsekit.synthesize import synthesize
+from tests.miniature_datasets import save_mask, save_picture
+
+CLASSES = "id,name,r,g,b\n0,ground,0,0,0\n1,leaf,60,180,75\n"
+
+
+@pytest.fixture
+def mydata(tmp_path, monkeypatch):
+    """A data set in the folder that a script is run in."""
+    monkeypatch.chdir(tmp_path)
+    mask = np.zeros((12, 16), np.uint8)
+    mask[3:9, 4:12] = 1
+    for name in ("a", "b", "c"):
+        save_picture(Path(f"mydata/images/{name}.png"), mask.shape)
+        save_mask(Path(f"mydata/masks/{name}.png"), mask)
+    Path("mydata/classes.csv").write_text(CLASSES)
+    return mask
+
+
+def annotate(out="sparse"):
+    (summary,) = synthesize(open_dataset("mydata"), ClickAnnotator((3,)), out)
+    return summary.folder
+
+
+def test_paths_of_annotations_may_be_text(mydata):
+    folder = annotate()
+    assert folder == Path("sparse/mydata-3clicks")
+    manifest = read_manifest("sparse/mydata-3clicks")
+    assert manifest == read_manifest(folder) == read_manifest("sparse/mydata-3clicks/manifest.csv")
+    marks = list(read_marks("sparse/mydata-3clicks/marks.csv"))
+    assert marks == list(read_marks(manifest.marks_path)) and len(marks) == 3
+    write_marks("copies/marks.csv", marks)
+    assert list(read_marks("copies/marks.csv")) == marks
+    assert verify_manifest(manifest, "mydata") == []
+    assert sparse_maps("sparse/mydata-3clicks")[0] == ["a", "b", "c"]
+    assert sparse_maps("sparse/mydata-3clicks/annotations", masks_dir="mydata/masks")[0] == ["a", "b", "c"]
+
+
+def test_paths_of_pictures_and_classes_may_be_text(mydata):
+    assert np.array_equal(read_mask("mydata/masks/a.png"), mydata)
+    assert read_image("mydata/images/a.png").shape == (12, 16, 3)
+    assert read_image_size("mydata/images/a.png") == (12, 16)
+    space = read_classes_csv("mydata/classes.csv")
+    assert space == read_label_space("mydata/classes.csv") and space.class_names == ("ground", "leaf")
+    Path("map.toml").write_text('plant = ["leaf"]\n')
+    assert read_class_map("map.toml") == {"plant": ["leaf"]}
+    Path("cost.toml").write_text("seconds_per_click = 3.0\n")
+    assert read_cost_model("cost.toml") == CostModel(seconds_per_click=3.0)
+
+
+def test_paths_to_write_to_may_be_text(mydata):
+    manifest = read_manifest(annotate())
+    assert export_manifest(manifest, "labelme", "labelme").folder == Path("labelme")
+    assert import_annotations("labelme", "labelme", open_dataset("mydata"), "back").num_marks == 9
+    assert split_manifest(manifest, "split", {"val": 0.34}).manifest.path == Path("split/manifest.csv")
+    assert subset_manifest(manifest, "subset", count=1).manifest.path == Path("subset/manifest.csv")
+    assert merge_manifests([manifest], "merged").manifest.path == Path("merged/manifest.csv")
+    draw_figures(plan_figures([manifest], "figures"))
+    assert sorted(path.name for path in Path("figures").iterdir()) == ["a.png", "b.png", "c.png"]
+    pytest.importorskip("jinja2", reason="needs the extra 'figures'")
+    choice = choose_images([manifest])
+    assert not is_gallery_there(choice, "gallery.html")
+    assert write_gallery(choice, "gallery.html").path == Path("gallery.html")
+    assert is_gallery_there(choice, "gallery.html")
+
+
+def test_demo_data_may_go_to_a_path_of_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_demo_data("town", DemoSettings(num_images=1, width=64, height=32))
+    assert Path("town/leftImg8bit").is_dir()
+
+
+@pytest.mark.parametrize("given", [None, 3, b"mydata", ["mydata"]])
+def test_what_is_no_path_is_told(given):
+    for function in (as_path, open_dataset, read_manifest, read_image):
+        with pytest.raises(ValueError, match=r"^Expected a path as text or as pathlib.Path, got "):
+            function(given)
