@@ -1,4 +1,4 @@
-"""A dataset in, sparse label maps and manifests out; the only module that loops over files."""
+"""A dataset in, sparse label maps and manifests out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from data_manifests import Dataset, DatasetItem, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
-from data_manifests.image_io import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
+from data_manifests.image_io import pixel_sha256, read_mask
 from data_manifests.label_space import Encoding
 from data_manifests.paths import absolute, as_path, name_from, name_in_full, reaching
+from sparsekit.annotation_files import read_full_mask, write_annotation
 from sparsekit.annotators import Annotator
-from sparsekit.errors import AnnotationError
 from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
@@ -170,13 +170,8 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
     """Decode one mask and write its annotation for every variant; runs in a worker process."""
     _keep_freed_memory()
     item, space = task.item, task.label_space
-    mask = read_mask(item.mask_path)
+    mask = read_full_mask(item)
     height, width = mask.shape
-    if (size := read_image_size(item.image_path)) != (height, width):
-        raise AnnotationError(
-            f"{item.mask_path}: mask is {height}x{width} (height x width) but its image {item.image_path} is "
-            f"{size[0]}x{size[1]}. Give both the same size."
-        )
     row = ManifestRow(
         item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask)
     )  # fmt: skip
@@ -198,7 +193,8 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
             full_mask=_path_for_manifest(item.mask_path, folder, task.absolute_paths),
         )
         if task.annotated:
-            named = _write_annotation(named, marks, folder, space)
+            sparse = rasterize(marks, (height, width), space)
+            named = write_annotation(named, sparse, partial_dir(folder), space)
         results.append(ImageResult(named, tuple(marks), present, annotated_pixels))
     return results
 
@@ -211,21 +207,6 @@ def _keep_freed_memory() -> None:
     32 MB at most. The block here is never written to, so it takes no memory itself; other C libraries pass over it.
     """
     np.empty(_LARGEST_BLOCK, np.uint8)
-
-
-def _write_annotation(row: ManifestRow, marks: list[Mark], folder: Path, space: LabelSpace) -> ManifestRow:
-    sparse = rasterize(marks, (row.height, row.width), space)
-    name = f"annotations/{row.image_id}.png"
-    write_atomically(partial_dir(folder) / name, encode_label_map(sparse, space))
-    labelled_rows = sparse[sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value]  # few, of clicks
-    _, counts = space.to_train_ids_and_counts(labelled_rows, "train_ids", name)
-    return replace(
-        row,
-        annotation=name,
-        num_labelled=int(counts.sum()),
-        classes_labelled=tuple(np.flatnonzero(counts).tolist()),
-        annotation_sha256=pixel_sha256(sparse),
-    )
 
 
 def _path_for_manifest(path: Path, folder: Path, in_full: bool) -> str:

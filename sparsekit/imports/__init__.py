@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.errors import list_some
-from data_manifests.image_io import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.image_io import pixel_sha256
 from data_manifests.paths import absolute, as_path, name_from
+from sparsekit.annotation_files import read_full_mask, write_annotation
 from sparsekit.errors import AnnotationError
 from sparsekit.export.folder import whole_folder
 from sparsekit.imports import coco, cvat, label_studio, labelme, tel
@@ -114,7 +115,7 @@ def import_annotations(
         for one in once_each(IMPORTERS[format_](source), source_dir):
             label_map = _label_map(one, source)
             row = _row(one.item, out, dataset)
-            rows.append(_write_annotation(row, label_map, folder, dataset))
+            rows.append(write_annotation(row, label_map, folder, dataset.label_space))
             marks[row.image_id] = one.marks if one.label_map is None else _clicks(label_map, dataset)
             on_image()
         if not rows:
@@ -143,30 +144,12 @@ def _label_map(one: Imported, source: ImportSource) -> LabelMap:
 
 def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
     """The row of an image without its annotation."""
-    mask = read_mask(item.mask_path)
-    height, width = image_shape(item)
-    if mask.shape != (height, width):
-        raise AnnotationError(
-            f"{item.mask_path}: mask is {mask.shape[0]}x{mask.shape[1]} (height x width) but its image "
-            f"{item.image_path} is {height}x{width}. Give both the same size."
-        )
+    mask = read_full_mask(item)
+    height, width = mask.shape
     image, full_mask = (name_from(out, path) for path in (item.image_path, item.mask_path))
     return ManifestRow(
         item.image_id, item.split, image, full_mask, "", height, width, full_mask_sha256=pixel_sha256(mask)
     )  # fmt: skip
-
-
-def _write_annotation(row: ManifestRow, label_map: LabelMap, folder: Path, dataset: Dataset) -> ManifestRow:
-    name = f"annotations/{row.image_id}.png"
-    write_atomically(folder / name, encode_label_map(label_map, dataset.label_space))
-    labels = label_map[label_map != dataset.label_space.unlabelled_value]
-    return replace(
-        row,
-        annotation=name,
-        num_labelled=len(labels),
-        classes_labelled=tuple(np.unique(labels).tolist()),
-        annotation_sha256=pixel_sha256(label_map),
-    )
 
 
 def _clicks(label_map: LabelMap, dataset: Dataset) -> tuple[Mark, ...] | None:
