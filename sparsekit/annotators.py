@@ -176,8 +176,8 @@ class RegionMarkAnnotator:
         """See ``Annotator``; nothing here is left to chance."""
         instances = None if instance_map is None else true_instances(instance_map)
         return [
-            mark_regions(label_map, self.settings, share or 1.0, unlabelled_value=unlabelled_value, instances=instances)
-            for share in self.shares or (None,)
+            mark_regions(label_map, self.settings, share, unlabelled_value=unlabelled_value, instances=instances)
+            for share in self.shares or (1.0,)  # of which boxes and polygons take no notice
         ]
 
 

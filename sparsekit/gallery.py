@@ -21,7 +21,7 @@ from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_v
 from sparsekit.joining import JoinedRow, check_marks, join_manifests, manifest_captions
 from sparsekit.made_from import digest_of, has_note, note_of, refuse_others
 from sparsekit.render import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
-from sparsekit.sheets import shrink
+from sparsekit.sheets import fitting_size, shrink
 
 _LAYERS = (Layer("picture"), Layer("full mask", veil=True, shown=False), Layer("marks"))
 _TEMPLATE = Path(__file__).with_name("gallery.html")
@@ -259,10 +259,8 @@ def _picture(
 
 
 def _mask_uri(label_map: LabelMap, label_space: LabelSpace, room: tuple[int, int]) -> str:
-    height, width = label_map.shape
-    scale = min(1.0, room[0] / height, room[1] / width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small: LabelMap = cv2.resize(label_map, size, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+    height, width = fitting_size(label_map.shape, room)
+    small: LabelMap = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
     alpha = np.where(small == label_space.unlabelled_value, 0, 255).astype(np.uint8)
     return picture_uri(np.dstack([colorize(small, label_space), alpha]), lossless=True)
 

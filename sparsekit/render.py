@@ -12,11 +12,11 @@ from data_manifests import LabelMap, LabelSpace, Mark
 from data_manifests.drawing import Image, draw_dot, paint_pixels, rim_color
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
+from sparsekit.mark_pixels import AREA_KINDS
 
 #: Diameter of a click over the longer side of the picture: 40 pixels on 2048x1024, as in the figures of the AGMM paper.
 DOT_SHARE = 40 / 2048
 
-_AREA_KINDS = {"block", "box", "polygon"}
 _VEIL_OPACITY = 0.5
 
 
@@ -52,7 +52,7 @@ def draw_marks(
     canvas = np.array(image, copy=True)
     _check_classes(marks, label_space)
     colors = [label_class.color for label_class in label_space.classes]
-    areas = [mark for mark in marks if mark.kind in _AREA_KINDS]
+    areas = [mark for mark in marks if mark.kind in AREA_KINDS]
     _draw_areas(canvas, areas, colors)
     if any(mark.kind == "stroke" for mark in marks):
         if annotation is None or annotation.shape != image.shape[:2]:

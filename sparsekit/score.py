@@ -16,6 +16,7 @@ from skimage.graph import MCP_Geometric
 from skimage.segmentation import slic
 
 from data_manifests import LabelMap, Manifest
+from data_manifests.drawing import Image
 from sparsekit.annotated import AnnotatedImage, annotated_images
 from sparsekit.parallel import map_in_order
 from sparsekit.tables import format_table, percent
@@ -29,8 +30,6 @@ NUM_SUPERPIXELS = 4000
 POSITION_WEIGHT = 400.0
 #: Longest side of the images that labels are spread on. Larger ones take longer and score no better.
 DEFAULT_MAX_SIZE = 1024
-
-Image = NDArray[np.uint8]
 
 
 def spread_nearest(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:

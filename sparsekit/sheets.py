@@ -230,12 +230,17 @@ def shrink(picture: Image, panel_size: tuple[int, int]) -> Image:
         picture: RGB, uint8, shape (H, W, 3).
         panel_size: (height, width) in pixels.
     """
-    height, width = picture.shape[:2]
-    scale = min(1.0, panel_size[0] / height, panel_size[1] / width)
-    if scale == 1:
+    height, width = fitting_size(picture.shape, panel_size)
+    if (height, width) == picture.shape[:2]:
         return picture
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def fitting_size(shape: tuple[int, ...], panel_size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width in pixels of a picture of this shape, made smaller to fit into a panel, never larger."""
+    height, width = shape[:2]
+    scale = min(1.0, panel_size[0] / height, panel_size[1] / width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def shorten(text: str, size: int, width: float) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_manifests.image_io import write_atomically
+from data_manifests.csv_io import write_table
 
 
 def format_table(rows: Sequence[Mapping[str, str]]) -> str:
@@ -31,11 +29,7 @@ def format_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows of equal keys as a CSV table, whole or not at all; ``None`` becomes an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, buffer.getvalue().encode())
+    write_table(path, list(rows[0]), (["" if cell is None else cell for cell in row.values()] for row in rows))
 
 
 def share(part: float, whole: float) -> float | None:
