@@ -92,4 +92,4 @@ def _h5py() -> ModuleType:
     try:
         return import_module("h5py")
     except ImportError as error:
-        raise AnnotationError("The format s4a needs h5py. Install it with: pip install h5py") from error
+        raise AnnotationError("The format s4a needs h5py: pip install 'sparsekit[hdf5]'.") from error

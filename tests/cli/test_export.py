@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from PIL import Image
 
@@ -73,3 +75,11 @@ def test_two_exports_never_share_a_folder(tmp_path: Path) -> None:
     assert run(manifest, "--to", "mmseg", "--out", tmp_path / "new/out")[0] == 0
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
     assert not list(tmp_path.rglob("old.png"))
+
+
+def test_a_format_that_needs_h5py_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)  # as if it were not installed
+    manifest = tiny_manifest(tmp_path / "m")
+    code, _, err = run(manifest.path, "--to", "s4a", "--lossy", "--out", tmp_path / "out")
+    assert (code, err) == (1, "Error: The format s4a needs h5py: pip install 'sparsekit[hdf5]'.\n")
+    assert not (tmp_path / "out").exists()
