@@ -34,10 +34,11 @@ def read_label_space(path: str | Path) -> LabelSpace:
     path = as_path(path)
     if path.suffix.lower() == ".csv":
         return read_classes_csv(path)
+    table = _read_table(path)
     try:
-        return LabelSpace.from_dict(_read_table(path))
+        return LabelSpace.from_dict(table)
     except DataError as error:
-        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
@@ -81,10 +82,11 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
             raise DataError(f"{path}, line {line}: {error}.") from error
         known = by_train_id.get(train_id, LabelClass(row["name"], color, ()))
         by_train_id[train_id] = LabelClass(known.name, known.color, (*known.class_ids, class_id))
+    classes = in_order(by_train_id, path)
     try:
-        return LabelSpace(name, in_order(by_train_id, path), tuple(void_ids))
+        return LabelSpace(name, classes, tuple(void_ids))
     except DataError as error:
-        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        raise DataError(f"{path}: {error}") from error
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:

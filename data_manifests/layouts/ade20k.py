@@ -7,14 +7,14 @@ from pathlib import Path
 from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelSpace
-from data_manifests.layouts.base import Dataset, Layout, paired_items
+from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
 
 _SPLITS = {"training": "train", "validation": "val"}
 
 
-def _folders(root: Path) -> list[tuple[str, Path, Path]]:
+def _folders(root: Path) -> list[SplitFolders]:
     found = [(split, root / "images" / name, root / "annotations" / name) for name, split in _SPLITS.items()]
-    return [folder for folder in found if folder[1].is_dir() and folder[2].is_dir()]
+    return those_there(found)
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:

@@ -57,6 +57,10 @@ class Dataset:
         return tuple(sorted({item.split for item in self.items}))
 
 
+#: A split with its folder of images and its folder of masks.
+SplitFolders = tuple[str, Path, Path]
+
+
 @dataclass(frozen=True)
 class Layout:
     """One way to arrange a dataset in a folder.
@@ -104,6 +108,11 @@ def pair_by_key(
     if problems:
         raise DataError(" ".join(problems) + " Add the missing files or remove the lonely ones.")
     return [(key, by_image[key], by_mask[key]) for key in sorted(by_image)]
+
+
+def those_there(folders: Iterable[SplitFolders]) -> list[SplitFolders]:
+    """The splits of which both folders are there."""
+    return [(split, images, masks) for split, images, masks in folders if images.is_dir() and masks.is_dir()]
 
 
 def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = "") -> list[DatasetItem]:

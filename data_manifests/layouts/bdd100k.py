@@ -7,13 +7,13 @@ from pathlib import Path
 from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelSpace
-from data_manifests.layouts.base import Dataset, Layout, paired_items
+from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
 
 
-def _folders(root: Path) -> list[tuple[str, Path, Path]]:
+def _folders(root: Path) -> list[SplitFolders]:
     images, masks = root / "images" / "10k", root / "labels" / "sem_seg" / "masks"
     found = [(split, images / split, masks / split) for split in ("train", "val")]
-    return [folder for folder in found if folder[1].is_dir() and folder[2].is_dir()]
+    return those_there(found)
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:

@@ -7,13 +7,13 @@ from pathlib import Path
 from data_manifests.class_tables import known_label_space, read_classes_csv
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelSpace
-from data_manifests.layouts.base import Dataset, Layout, paired_items
+from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
 from data_manifests.layouts.generic import split_folders
 
 
-def _folders(root: Path) -> list[tuple[str, Path, Path]]:
+def _folders(root: Path) -> list[SplitFolders]:
     segnet = [(split, root / split, root / f"{split}annot") for split in ("train", "val", "test")]
-    return [f for f in segnet if f[1].is_dir() and f[2].is_dir()] or split_folders(root)
+    return those_there(segnet) or split_folders(root)
 
 
 def _matches(root: Path) -> bool:

@@ -8,15 +8,15 @@ from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError
 from data_manifests.image_io import list_pictures
 from data_manifests.label_space import Encoding, LabelSpace
-from data_manifests.layouts.base import Dataset, Layout, paired_items
+from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
 
 _TRAIN_ID_END = "_labelTrainIds"  # as mmsegmentation converts them
 
 
-def _folders(root: Path) -> list[tuple[str, Path, Path]]:
+def _folders(root: Path) -> list[SplitFolders]:
     for masks in (root / "stuffthingmaps", root / "annotations"):
         found = [(split, root / "images" / f"{split}2017", masks / f"{split}2017") for split in ("train", "val")]
-        if there := [folder for folder in found if folder[1].is_dir() and folder[2].is_dir()]:
+        if there := those_there(found):
             return there
     return []
 

@@ -11,7 +11,7 @@ from data_manifests.class_tables import read_classes_csv
 from data_manifests.errors import DataError
 from data_manifests.image_io import read_mask
 from data_manifests.label_space import LabelSpace, numbered_label_space
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout, paired_items
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, paired_items, those_there
 
 #: Names people give the folder of a split.
 _SPLIT_NAMES = {
@@ -25,16 +25,16 @@ _SPLIT_NAMES = {
 }
 
 
-def split_folders(root: Path) -> list[tuple[str, Path, Path]]:
+def split_folders(root: Path) -> list[SplitFolders]:
     """Splits of a folder, each with its folder of images and its folder of masks; empty if it is arranged otherwise."""
     images, masks = root / "images", root / "masks"
     if images.is_dir() and masks.is_dir():
         below = [(split, path, masks / path.name) for split, path in _split_dirs(images)]
         if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
             below = []  # there are pictures, or other folders, beside those of the splits
-        return [folder for folder in below if folder[2].is_dir()] or [("train", images, masks)]
+        return those_there(below) or [("train", images, masks)]
     above = [(split, path / "images", path / "masks") for split, path in _split_dirs(root)]
-    return [folder for folder in above if folder[1].is_dir() and folder[2].is_dir()]
+    return those_there(above)
 
 
 def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
