@@ -55,7 +55,7 @@ def demo_data(
     with usage_errors():
         settings = DemoSettings(num_images, *size, seed)
     with progress(num_images) as advance:
-        counts = write_demo_data(out, settings, workers=workers, overwrite=overwrite, advance=advance)
+        counts = write_demo_data(out, settings, workers=workers, overwrite=overwrite, on_image=advance)
     if as_json:
         echo_json({"folder": str(out), "images": counts, "width": size[0], "height": size[1], "seed": seed})
         return

@@ -74,7 +74,7 @@ def write_demo_data(
     *,
     workers: int = 1,
     overwrite: bool = False,
-    advance: Callable[[], object] = lambda: None,
+    on_image: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Draw scenes into a folder in the Cityscapes layout, with labelIds and instanceIds; all are there or none.
 
@@ -85,7 +85,7 @@ def write_demo_data(
         settings: What to draw.
         workers: Processes; the files are the same for any number.
         overwrite: Replace scenes that an earlier call left in the folder.
-        advance: Called after each scene.
+        on_image: Called after each scene.
 
     Returns:
         Number of images of each split.
@@ -108,7 +108,7 @@ def write_demo_data(
         counts: Counter[str] = Counter()
         for split in map_in_order(_write_scene, jobs, workers):
             counts[split] += 1
-            advance()
+            on_image()
         _put_in_place(partial, out_dir)
     finally:
         lock.release()

@@ -91,7 +91,7 @@ def interrupted(out_dir, settings=TINY, *, after=2, **options):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        write_demo_data(out_dir, settings, advance=advance, **options)
+        write_demo_data(out_dir, settings, on_image=advance, **options)
 
 
 draw_once = cache(draw_scene)
@@ -126,7 +126,7 @@ def test_a_part_of_the_scenes_is_no_dataset_and_the_same_call_goes_on(tmp_path, 
     stray.write_bytes(b"killed")
     drawn.clear()
     calls = []
-    assert write_demo_data(out, TINY, advance=lambda: calls.append(1)) == {"train": 4, "val": 1}
+    assert write_demo_data(out, TINY, on_image=lambda: calls.append(1)) == {"train": 4, "val": 1}
     assert files_of(out) == whole and len(calls) == 5
     assert not {scene_name(0)[1], scene_name(1)[1]} & {*drawn}
     assert sorted(path.name for path in out.iterdir()) == [NOTE, "gtFine", "leftImg8bit"]
@@ -189,7 +189,7 @@ def test_a_second_process_is_kept_off_and_does_not_say_that_all_is_there(tmp_pat
                 write_demo_data(tmp_path / "town", TINY, overwrite=overwrite)
             errors.append(str(caught.value))
 
-    write_demo_data(tmp_path / "town", TINY, advance=meanwhile)
+    write_demo_data(tmp_path / "town", TINY, on_image=meanwhile)
     assert len(errors) == 10 and all("another process is at work on it" in error for error in errors)
     assert files_of(tmp_path / "town") == whole
 
