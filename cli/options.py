@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from data_manifests.paths import as_path, is_remote
+
+if TYPE_CHECKING:
+    from data_manifests import Dataset
 
 #: The names of ``data_manifests.LAYOUTS``, whose import takes long.
 LAYOUTS = (
@@ -140,6 +143,15 @@ def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def open_dataset(dataset_dir: Path, layout: str | None, classes_path: Path | None, map_path: Path | None) -> Dataset:
+    """The dataset of a folder, as the options for layout, classes and map say."""
+    import data_manifests
+
+    label_space = data_manifests.read_label_space(classes_path) if classes_path else None
+    class_map = data_manifests.read_class_map(map_path) if map_path else None
+    return data_manifests.open_dataset(dataset_dir, layout, label_space, class_map)
 
 
 def count_splits(splits: dict[str, int]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.options import open_dataset
 from cli.progress import counting
 from cli.reporting import echo_json, echo_next, usage_errors
 from data_manifests.errors import counted
@@ -38,12 +39,10 @@ def run_synthesis(
     as_json: bool,
 ) -> None:
     """Annotate a dataset and print what came of it; the arguments are those of ``synthesize``."""
-    from data_manifests import open_dataset, read_class_map, read_label_space
     from sparsekit.synthesize import choose_splits, synthesize
 
     started = time.perf_counter()
-    label_space = read_label_space(classes_path) if classes_path else None
-    dataset = open_dataset(dataset_dir, layout, label_space, read_class_map(map_path) if map_path else None)
+    dataset = open_dataset(dataset_dir, layout, classes_path, map_path)
     with usage_errors():
         annotated_splits = choose_splits(dataset, splits)
     for note in dataset.notes:

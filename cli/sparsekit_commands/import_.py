@@ -46,12 +46,10 @@ def import_(
     SOURCE is their folder. Clicks stay clicks and polylines strokes; label maps whose parts are single pixels become
     clicks, others stay label maps without marks.
     """
-    from data_manifests import open_dataset, read_class_map, read_label_space
     from data_manifests.errors import counted, list_some
     from sparsekit.imports import import_annotations
 
-    label_space = read_label_space(classes_path) if classes_path else None
-    dataset = open_dataset(dataset_dir, layout, label_space, read_class_map(map_path) if map_path else None)
+    dataset = options.open_dataset(dataset_dir, layout, classes_path, map_path)
     with progress(len(dataset.items)) as advance:
         summary = import_annotations(
             source, format_, dataset, out_dir, stroke_width=stroke_width, overwrite=overwrite, on_image=advance

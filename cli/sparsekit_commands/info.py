@@ -26,7 +26,7 @@ def info(
 
     Of a dataset every mask is read; of a manifest its rows only (`sparsekit validate` reads its files).
     """
-    from data_manifests import open_dataset, read_class_map, read_label_space, read_manifest
+    from data_manifests import read_manifest
     from data_manifests.info import describe_dataset, describe_manifest
 
     if path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file():
@@ -34,9 +34,7 @@ def info(
             raise click.UsageError(f"--layout, --classes and --map are for datasets, and {path} is a manifest.")
         described = describe_manifest(read_manifest(path))
     else:
-        label_space = read_label_space(classes_path) if classes_path else None
-        class_map = read_class_map(map_path) if map_path else None
-        dataset = open_dataset(path, layout, label_space, class_map)
+        dataset = options.open_dataset(path, layout, classes_path, map_path)
         with progress(len(dataset.items)) as advance:
             described = describe_dataset(dataset, workers=workers, on_image=advance)
     if as_json:
