@@ -23,9 +23,9 @@ def test_recipes_name_weights_that_exist(name: str) -> None:
 
 def test_the_papers_recipes_hold_the_papers_settings() -> None:
     voc, city = load_config("voc-r101"), load_config("cityscapes-r50")
-    assert (voc.encoder, voc.aspp_rates, voc.crop_size) == ("resnet101c.gluon_in1k", (6, 12, 18), (321, 321))
+    assert (voc.encoder, voc.aspp_rates, voc.crop_size) == ("resnet101s.gluon_in1k", (6, 12, 18), (321, 321))
     assert (voc.batch_size, voc.epochs, voc.learning_rate, voc.new_layers_factor) == (16, 80, 1e-3, 10)
-    assert (city.encoder, city.aspp_rates, city.crop_size) == ("resnet50c.gluon_in1k", (12, 24, 36), (721, 721))
+    assert (city.encoder, city.aspp_rates, city.crop_size) == ("resnet50s.gluon_in1k", (12, 24, 36), (721, 721))
     assert (city.batch_size, city.epochs, city.learning_rate, city.new_layers_factor) == (4, 240, 5e-3, 1)
     assert city.multi_grid == (2, 2, 4)
     for config in (voc, city):

@@ -296,7 +296,7 @@ def test_recipes() -> None:
     listed = agmm("recipes").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["cityscapes-r50", "small-cpu", "small-data", "voc-r101"]
     assert listed[1].endswith("[default]")
-    assert 'encoder = "resnet101c.gluon_in1k"' in agmm("recipes", "voc-r101").stdout
+    assert 'encoder = "resnet101s.gluon_in1k"' in agmm("recipes", "voc-r101").stdout
     wrong = agmm("recipes", "voc")
     assert wrong.exit_code == 2
     assert "Unknown recipe 'voc'" in wrong.stderr

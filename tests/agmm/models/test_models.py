@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from agmm.config import load_config
 from agmm.errors import TrainingError
 from agmm.models import ModelConfig, build_model
 from agmm.models.deeplabv3plus import AtrousPyramid
@@ -111,22 +112,35 @@ def test_output_stride_sets_the_size_of_the_deepest_features(encoder: str, strid
 
 
 @pytest.mark.parametrize(("stride", "dilations"), [(8, [4, 8, 16]), (16, [2, 4, 8])])
-def test_recipe_encoder_has_a_deep_stem_and_multi_grid(stride: int, dilations: list[int]) -> None:
-    config = ModelConfig(4, encoder="resnet50c.gluon_in1k", output_stride=stride, multi_grid=(2, 2, 4))
+def test_multi_grid_multiplies_the_dilations_of_the_last_stage(stride: int, dilations: list[int]) -> None:
+    config = ModelConfig(4, encoder="resnet50s.gluon_in1k", output_stride=stride, multi_grid=(2, 2, 4))
     encoder = build_model(config).encoder
-    stem = [m for m in encoder.backbone.conv1.modules() if isinstance(m, nn.Conv2d)]
-    assert [m.out_channels for m in stem] == [32, 32, 64]
     last = [block.conv2 for block in encoder.backbone.layer4]
     assert [conv.dilation[0] for conv in last] == dilations
     assert [conv.padding[0] for conv in last] == dilations
     assert encoder.channels[-1] == 2048
 
 
-def test_resnet101c_is_there_for_the_voc_recipe() -> None:
-    config = ModelConfig(21, encoder="resnet101c.gluon_in1k", output_stride=8)
-    encoder = build_model(config).encoder
-    assert len(encoder.backbone.layer3) == 23
-    assert encoder.strides[-1] == 8
+@pytest.mark.parametrize(
+    ("recipe", "num_classes", "blocks", "num_parameters"),
+    [("voc-r101", 21, 23, 59_468_085), ("cityscapes-r50", 19, 6, 40_475_443)],
+)
+def test_the_papers_recipes_build_the_network_of_the_released_code(
+    recipe: str, num_classes: int, blocks: int, num_parameters: int
+) -> None:
+    """The numbers of parameters were counted on the authors' own network."""
+    config = dataclasses.replace(load_config(recipe).model(num_classes), encoder_weights="none")
+    model = build_model(config)
+    assert sum(p.numel() for p in model.parameters()) == num_parameters
+    backbone = model.encoder.backbone
+    stem = [m for m in backbone.conv1.modules() if isinstance(m, nn.Conv2d)]
+    assert [(m.out_channels, m.kernel_size, m.stride) for m in stem] == [
+        (64, (3, 3), (2, 2)),
+        (64, (3, 3), (1, 1)),
+        (128, (3, 3), (1, 1)),
+    ]
+    assert len(backbone.layer3) == blocks
+    assert model.encoder.strides[-1] == 8
 
 
 def test_pyramid_equals_its_branches_written_out() -> None:
