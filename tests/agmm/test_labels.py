@@ -1,5 +1,5 @@
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 import numpy as np
 import pytest
@@ -54,6 +54,32 @@ def test_labels_stay_on_what_they_name(mirrored: bool) -> None:
         target = SparseLabels.from_label_map(label_map, 255).crop(window)
         (place,) = np.argwhere(target == 3)
         assert crop_image(image, window)[tuple(place)].min() > 200
+
+
+@given(size=sizes, crop=sizes, block=st.integers(1, 8), scale=st.floats(0.3, 3), seed=st.integers(0, 999))
+def test_labels_keep_to_the_full_mask_that_is_cropped_alongside(
+    size: tuple[int, int], crop: tuple[int, int], block: int, scale: float, seed: int
+) -> None:
+    """Each label names the class of the mask at its pixel; where shrinking makes one of many, that of one of these."""
+    rng = np.random.default_rng(seed)
+    mask = rng.integers(0, 5, size).astype(np.uint8).repeat(block, 0).repeat(block, 1)[: size[0], : size[1]]
+    sparse = np.where(rng.random(size) < 0.2, mask, 255).astype(np.uint8)
+    window = draw_window(rng, size, Augmentation(crop, scale=(scale, scale)))
+    target, dense = (
+        form(lm, 255).crop(window) for form, lm in ((SparseLabels.from_label_map, sparse), (DenseLabels, mask))
+    )
+    assert ((dense != 255) == valid_mask(window)).all()
+    labelled = target != 255
+    enlarged = all(s.out_stop - s.out_start >= s.stop - s.start for s in (window.rows, window.cols))
+    if enlarged:
+        assert (target[labelled] == dense[labelled]).all()
+    for row, col in np.argwhere(labelled & (target != dense)):
+        seen = []
+        for place, span in ((row, window.rows), (crop[1] - 1 - col if window.mirrored else col, window.cols)):
+            ratio = Fraction(span.stop - span.start, span.out_stop - span.out_start)
+            first, last = (span.start + (int(place) - span.out_start + end) * ratio for end in (0, 1))
+            seen.append(slice(floor(first), ceil(last)))
+        assert target[row, col] in mask[tuple(seen)]
 
 
 @given(size=sizes, seed=st.integers(0, 99))

@@ -132,6 +132,33 @@ def test_the_weight_of_the_mixture_rises(seven: Manifest, tmp_path: Path, monkey
     assert weights == pytest.approx([0.8 * min(1, step / (steps / 2)) for step in range(steps)])
 
 
+def test_every_step_has_the_learning_rate_of_the_papers_formula(
+    seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[dict[str, Any]]] = []
+    step = torch.optim.SGD.step
+
+    def noting(self: torch.optim.SGD, *arguments: Any) -> Any:
+        seen.append([dict(group) for group in self.param_groups])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", noting)
+    config = replace(CONFIG, learning_rate=1e-3, new_layers_factor=10.0, weight_decay=3e-4, val_split="none")
+    train_network(seven, config, tmp_path / "run", quiet=True)
+    per_step = config.batch_size * config.accumulate
+    total = config.epochs * (len(seven.rows_of("train")) // per_step)
+    assert len(seen) == total > 1
+    for number, (encoder, new) in enumerate(seen):
+        share = (1 - number / total) ** 0.9
+        assert encoder["lr"] == pytest.approx(1e-3 * share) and new["lr"] == pytest.approx(1e-2 * share)
+    model = load_run(tmp_path / "run").model
+    in_encoder = sum(p.numel() for name, p in model.named_parameters() if name.startswith("encoder."))
+    in_all = sum(p.numel() for p in model.parameters())
+    for group, size in zip(seen[0], (in_encoder, in_all - in_encoder), strict=True):
+        assert sum(p.numel() for p in group["params"]) == size
+        assert (group["weight_decay"], group["momentum"], group["nesterov"]) == (3e-4, 0.9, False)
+
+
 def test_mixed_precision_trains(seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU, whose bfloat16 stands in for that of CUDA here."""
     monkeypatch.setattr(agmm.task.Task, "uses_amp", True)
