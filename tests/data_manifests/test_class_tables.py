@@ -152,6 +152,11 @@ class TestClassMap:
         mask = np.array([[0, 255, 256, 299, 65535]], np.uint16)
         assert merged.to_train_ids(mask, "class_ids").tolist() == [[0, 0, 255, 1, 255]]
 
+    def test_an_id_255_that_is_a_class_stays_one(self):
+        space = LabelSpace("s", (LabelClass("a", (0, 0, 0), (255,)), LabelClass("b", (1, 1, 1), (1,))), (0,))
+        merged = merge_classes(space, {"c": ["a"]})
+        assert merged.to_train_ids(np.array([[255, 1, 0]], np.uint8), "class_ids").tolist() == [[0, 1, 255]]
+
     @pytest.mark.parametrize(
         ("groups", "message"),
         [

@@ -10,6 +10,7 @@ import pytest
 
 from data_manifests import Manifest, ManifestError, Mark, read_manifest, read_marks, write_manifest, write_marks
 from data_manifests.derive import derive_manifest, merge_manifests, rebase_row, subset_manifest
+from data_manifests.paths import as_path
 from data_manifests.validate import MINOR_KINDS, check_manifest
 from sparsekit.rasterize import rasterize
 from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
@@ -50,6 +51,10 @@ class TestRebase:
     @pytest.mark.parametrize("path", ["/data/a.png", "s3://bucket/a.png", "https://x.org/a.png", ""])
     def test_absolute_paths_and_urls_stay(self, manifest, path):
         assert rebase_row(manifest, replace(manifest.rows[0], image=path), Path("/elsewhere")).image == path
+
+    def test_urls_stay_in_their_own_bucket_too(self, manifest):
+        row = replace(manifest.rows[0], image="memory://bucket/a.png", full_mask="", annotation="")
+        assert rebase_row(manifest, row, as_path("memory://bucket/new")) == row
 
     def test_relative_paths_lead_from_the_new_folder(self, manifest):
         row = rebase_row(manifest, manifest.rows[0], manifest.path.parent.parent / "new" / "deep")
@@ -192,6 +197,11 @@ class TestMerge:
         assert new.info.command == "merge" and new.info.dataset == "city+tiny"
         assert [s["command"] for s in new.info.settings["sources"]] == ["points", "scribbles"]
         assert new.info.settings["sources"][1]["settings"] == {"seed": 5}
+        assert new.info.layout == manifest.info.layout
+
+    def test_no_layout_is_that_of_two(self, manifest, tmp_path):
+        other = self.other(tmp_path, layout="camvid")
+        assert merge_manifests([other, manifest], tmp_path / "new").manifest.info.layout == ""
 
     def test_equal_rows_are_taken_once(self, manifest, tmp_path):
         part = written(subset_manifest(manifest, tmp_path / "part", count=4))

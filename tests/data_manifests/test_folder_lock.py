@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,23 @@ def test_a_folder_that_another_process_takes_away(when: str, tmp_path: Path, mon
     assert lock.try_acquire() and taken == [folder] and folder.is_dir()
     lock.release()
     assert not folder.exists()
+
+
+def test_a_folder_that_was_moved_away_as_it_was_opened_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, open_folder = tmp_path / "a", os.open
+
+    def open_and_lose(path: Path, flags: int) -> int:
+        descriptor = open_folder(path, flags)
+        folder.rename(tmp_path / "b")
+        folder.mkdir()
+        return descriptor
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", open_and_lose)
+        assert not FolderLock(folder).try_acquire()
+    assert FolderLock(folder).try_acquire()
 
 
 def test_a_file_in_its_place(tmp_path: Path) -> None:

@@ -195,6 +195,11 @@ class TestReadImage:
         path = save_mask(tmp_path / "i.png", [[0, 256, 65535]])
         assert read_image(path).tolist() == [[[0] * 3, [1] * 3, [255] * 3]]
 
+    def test_grey_beyond_sixteen_bits_is_black_or_white(self, tmp_path):
+        path = tmp_path / "i.tif"
+        Image.fromarray(np.array([[-1, 512, 70000]], np.int32)).save(path)
+        assert read_image(path).tolist() == [[[0] * 3, [2] * 3, [255] * 3]]
+
     def test_floats_are_refused(self, tmp_path):
         Image.new("F", (2, 2)).save(tmp_path / "f.tif")
         with pytest.raises(DataError, match=r"one of floats. Scale it to 0..255 first"):

@@ -292,6 +292,13 @@ class TestPascalVoc:
         with pytest.raises(DataError, match=r"1 image without a picture in JPEGImages or a mask.*2007_000009"):
             open_dataset(tmp_path)
 
+    def test_of_several_years_the_newest_is_read(self, tmp_path):
+        mini.make_voc(tmp_path)
+        old = tmp_path / "VOCdevkit/VOC2007"
+        mini.save_picture(old / "JPEGImages/000001.jpg", (2, 4))
+        mini.save_mask(old / "SegmentationClass/000001.png", mini.VOC_MASK)
+        assert ids_of(open_dataset(tmp_path)) == [("2007_000001", "train"), ("2007_000002", "val")]
+
     @pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
     def test_any_folder_on_the_way_will_do(self, tmp_path, below):
         mini.make_voc(tmp_path)
