@@ -1,8 +1,13 @@
 """Random and awkward label maps for the tests of marks."""
 
+import hashlib
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from data_manifests.csv_io import format_line
+from data_manifests.io import mark_to_cells
 
 VOID = 255
 
@@ -44,3 +49,20 @@ AWKWARD = {
     "ring": _ring(),
     "single pixels in void": np.where(_checkerboard(20, 1, 5) == 0, 4, VOID).astype(np.uint8),
 }
+
+
+def bent_map():
+    """Large regions of every sort: rings, crescents, wedges with thin tips, holes, void; shape (400, 600)."""
+    rows, cols = np.indices((400, 600))
+    rings = ((rows - 180) ** 2 + 2 * (cols - 210) ** 2) // 24_000
+    label_map = (rings % 3).astype(np.uint8)
+    label_map[(rows - 60) ** 2 < 3 * (cols - 330)] = 3  # a parabola that opens to the right
+    label_map[(rows * 7 + cols * 3) % 400 < 9] = 4  # stripes across all of it
+    label_map[(rows - 330) ** 2 + (cols - 480) ** 2 < 2_000] = VOID
+    return label_map
+
+
+def digest_of(marks):
+    """SHA-256 of marks as ``marks.csv`` writes them."""
+    lines = (format_line(mark_to_cells("image", number, mark)) for number, mark in enumerate(marks))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

@@ -192,6 +192,11 @@ def test_central_clicks_know_no_distance_beyond_255_steps():
     assert sorted(places(one_class)) == list(np.ndindex(4, 4))
 
 
+def test_slipped_clicks_share_no_pixel_where_there_is_room():
+    slipped = draw(np.zeros((40, 40), np.uint8), 200, jitter=6)
+    assert len(set(places(slipped))) == 200
+
+
 def test_hand_slips_within_the_jitter_and_means_the_class_it_left():
     label_map = AWKWARD["tiles of four classes"].repeat(2, 0).repeat(2, 1)
     meant = draw(label_map, 60)

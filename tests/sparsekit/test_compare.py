@@ -56,6 +56,16 @@ def test_length_counts_steps():
     assert skeleton_length(letters("1.", ".1") == 1) == math.sqrt(2)
     assert skeleton_length(np.ones((1, 6), bool)) == 5
     assert skeleton_length(np.ones((1, 1), bool)) == 0
+    cross = np.zeros((9, 9), bool)
+    cross[4], cross[:, 4] = True, True
+    assert skeleton_length(cross) == 16  # no diagonal steps beside the straight ones
+
+
+def test_no_stroke_is_straighter_than_a_line():
+    blob = np.zeros((9, 14), np.uint8)
+    blob[2:7, 2:10] = 1  # its skeleton is much shorter than it
+    (straightness,) = measure_map(blob, None, 0)["stroke_straightness"]
+    assert straightness == 1
 
 
 def test_width_of_a_dot_is_its_diameter():
@@ -97,6 +107,11 @@ def test_a_map_worked_out_by_hand():
 def test_labels_on_void_are_off_class():
     values = measure_map(letters("00"), letters("0."), VOID)
     assert (values["off_class"], values["on_void"]) == ([0.5], [0.5])
+
+
+def test_labels_of_the_value_of_void_are_on_void():
+    values = measure_map(np.array([[VOID, 0, 4]], np.uint8), np.array([[VOID, 0, 0]], np.uint8), 4)
+    assert (values["on_void"], values["classes_reached"], values["class_labelled"]) == ([0.5], [1.0], [0.5])
 
 
 def test_an_empty_map_has_no_strokes():

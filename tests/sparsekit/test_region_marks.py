@@ -9,7 +9,7 @@ from sparsekit.mark_pixels import mark_pixels
 from sparsekit.region_marks import RegionMarkSettings, mark_regions
 from sparsekit.regions import find_regions
 from tests.real_data import real_data
-from tests.sparsekit.label_maps import AWKWARD, VOID, label_maps
+from tests.sparsekit.label_maps import AWKWARD, VOID, bent_map, digest_of, label_maps
 
 
 def assert_sound(label_map, marks, min_area):
@@ -90,6 +90,21 @@ def test_blocks_cover_about_the_share(share):
     label_map = ((rows - 90) ** 2 + (cols - 110) ** 2 < 80**2).astype(np.uint8)
     disc = next(m for m in mark_regions(label_map, RegionMarkSettings(), share) if m.class_id == 1)
     assert len(mark_pixels(disc)) / label_map.sum() == pytest.approx(share, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("how", "share", "number", "digest"),
+    [
+        ({"kind": "block"}, 0.2, 126, "3bb49fe5463d1b61"),
+        ({"kind": "block", "min_area": 400}, 0.5, 125, "9bf2b05727b72c9f"),
+        ({"kind": "coarse", "margin": 8}, 1.0, 132, "02ec55944313736d"),
+        ({"kind": "box"}, 1.0, 49, "4e7783710c565224"),
+    ],
+)
+def test_golden_marks_of_large_regions(how, share, number, digest):
+    # A change of these numbers changes published annotations.
+    marks = mark_regions(bent_map(), RegionMarkSettings(**how), share)
+    assert (len(marks), digest_of(marks)) == (number, digest)
 
 
 def test_a_true_instance_in_parts_has_one_box():

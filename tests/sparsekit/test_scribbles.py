@@ -11,7 +11,7 @@ from sparsekit.rasterize import rasterize
 from sparsekit.regions import find_regions
 from sparsekit.scribbles import PRESETS, ScribbleSettings, scribble_settings, trace_scribbles
 from tests.real_data import real_data
-from tests.sparsekit.label_maps import AWKWARD, VOID, label_maps
+from tests.sparsekit.label_maps import AWKWARD, VOID, bent_map, digest_of, label_maps
 
 
 def stream(image_id="image", seed=0):
@@ -175,6 +175,20 @@ GOLDEN = [
         (5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5),
     )
 ]
+
+
+@pytest.mark.parametrize(
+    ("how", "share", "number", "digest"),
+    [
+        ({}, 0.8, 49, "820fabf559319140"),
+        ({"strokes": 3, "width": 9, "wobble": 2.0}, 1.0, 59, "8d88bbb63d5c454d"),
+        ({"tolerance": 0.0, "wobble": 0.0, "min_area": 1}, 0.5, 54, "809b9fdc3aaba86e"),
+    ],
+)
+def test_golden_strokes_of_large_regions(how, share, number, digest):
+    # A change of these numbers changes published annotations.
+    (marks,) = trace_scribbles(bent_map(), ScribbleSettings(**how), (share,), rng=stream("golden"))
+    assert (len(marks), digest_of(marks)) == (number, digest)
 
 
 @pytest.mark.parametrize(
