@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from data_manifests.csv_io import format_line
 from data_manifests.io import mark_to_cells
@@ -49,6 +50,13 @@ AWKWARD = {
     "ring": _ring(),
     "single pixels in void": np.where(_checkerboard(20, 1, 5) == 0, 4, VOID).astype(np.uint8),
 }
+
+
+def rough_map(seed):
+    """Blobs of three classes with rough outlines, some a few pixels wide."""
+    rng = np.random.default_rng(seed)
+    heights = ndimage.gaussian_filter(rng.random(rng.integers(20, 70, 2)), rng.uniform(0.8, 4))
+    return np.digitize(heights, np.quantile(heights, [0.4, 0.7])).astype(np.uint8)
 
 
 def bent_map():
