@@ -40,3 +40,13 @@ def test_marks_that_cannot_be_drawn(tmp_path, line, fault):
     assert result.exit_code == 0 and f"Warning: {said}" in result.stderr
     assert CliRunner().invoke(main, ["validate", str(manifest.path)]).exit_code == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize("class_id", [3, -1])
+def test_a_gallery_of_marks_of_no_class(tmp_path, class_id):
+    manifest = tiny_manifest(tmp_path / "made")  # of three classes
+    text = manifest.marks_path.read_text()
+    manifest.marks_path.write_text(text.replace("image_0,0,click,0,", f"image_0,0,click,{class_id},"))
+    result = CliRunner().invoke(main, ["gallery", str(manifest.path), "--out", str(tmp_path / "page.html")])
+    assert result.exit_code == 0 and f"has class {class_id}; the classes" in result.stderr
+    assert ">3</td>" in (tmp_path / "page.html").read_text()  # of four marks those that count

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands.import_ import FORMATS
 from data_manifests import read_manifest
 from sparsekit.imports import IMPORTERS
-from tests.miniature_datasets import make_cityscapes
+from tests.miniature_datasets import make_cityscapes, save_mask, save_picture
 from tests.sparsekit.annotation_folders import camvid
 
 
@@ -41,6 +42,24 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
     assert run("validate", back)[0] in (0, 1)
     code, out, _ = run("diff", manifest, back)
     assert code == 0
+
+
+def test_a_name_of_two_images_is_of_none(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        save_picture(tmp_path / f"town/{split}/images/a.png", (4, 6))
+        save_picture(tmp_path / f"town/{split}/images/{split}_b.png", (4, 6))
+        for name in ("a", f"{split}_b"):
+            save_mask(tmp_path / f"town/{split}/masks/{name}.png", np.zeros((4, 6), np.uint8))
+    shape = {"shape_type": "point", "label": "class_0", "points": [[1, 1]]}
+    for name in ("a", "val_b"):
+        data = {"shapes": [shape], "imagePath": f"{name}.png", "imageHeight": 4, "imageWidth": 6}
+        (tmp_path / f"{name}.json").write_text(json.dumps(data))
+    code, _, err = run(
+        "import", tmp_path, "--from", "labelme", "--dataset", tmp_path / "town", "--out", tmp_path / "back"
+    )
+    assert code == 0 and err == "Warning: 1 annotation of no image of the data set: a.png\n"
+    rows = read_manifest(tmp_path / "back").rows
+    assert [row.image_id for row in rows] == ["val/val_b"]  # and no image to train on is listed for evaluation
 
 
 def test_brings_back_boxes_as_label_maps(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_manifests import LabelMap, Manifest, ManifestError
+from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestError
 from data_manifests.io import write_manifest
 from data_manifests.layouts import open_dataset
 from data_manifests.row_files import read_row_annotation, read_row_full_mask
@@ -196,6 +196,25 @@ def test_nnunet(tmp_path: Path) -> None:
         np.testing.assert_array_equal(values(out / "labelsTr" / f"{case}.png"), expected(manifest, case, 11))
     assert json.loads((out / "splits_final.json").read_text()) == [{"train": ["train_1"], "val": ["val_1"]}]
     assert (out / "imagesTs/test_1_0000.png").is_file() and (out / "labelsTs/test_1.png").is_file()
+
+
+def test_nnunet_keeps_its_own_words_for_its_own_labels(tmp_path: Path) -> None:
+    classes = tuple(LabelClass(name, (i, i, i), (i,)) for i, name in enumerate(("sky", "background", "ignore")))
+    manifest = tiny_manifest(tmp_path / "m", label_space=LabelSpace("words", classes))
+    out = export_manifest(manifest, "nnunet", tmp_path / "out").folder / "Dataset001_tiny"
+    described = json.loads((out / "dataset.json").read_text())
+    assert described["labels"] == {"background": 0, "background_": 1, "ignore_": 2, "ignore": 3}
+    assert described["class_names"] == ["sky", "background", "ignore"]
+
+
+def test_pictures_to_train_on_without_an_annotation_are_left_out(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m", num_val=1)
+    summary = export_manifest(manifest, "mmseg", tmp_path / "val")
+    assert (summary.num_annotated, summary.num_evaluated) == (1, 1)
+    rows = tuple(replace(row, split="train") for row in manifest.rows)
+    summary = export_manifest(replace(manifest, rows=rows), "mmseg", tmp_path / "train")
+    assert (summary.num_annotated, summary.num_evaluated) == (1, 0)
+    assert len(list((tmp_path / "train").rglob("*.png"))) == 2
 
 
 def test_nnunet_turns_jpeg_pictures_into_png(tmp_path: Path) -> None:

@@ -186,6 +186,14 @@ def test_figures_of_something_else_are_neither_kept_nor_replaced(
     assert plan_figures(asked, tmp_path / "f", replace(look, **changes)).skipped == (path,)
 
 
+def test_figures_of_marks_that_were_edited_are_not_kept(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    draw([manifest], tmp_path / "f")
+    write_marks(manifest.marks_path, [("image_0", [Mark("click", 1, 7, 7)])])
+    with pytest.raises(AnnotationError, match="was not made from these annotations"):
+        plan_figures([manifest], tmp_path / "f", DOTS)
+
+
 def test_sheets_of_other_images_and_files_of_the_user_are_not_taken_for_figures(tmp_path: Path) -> None:
     manifest, look = tiny_manifest(tmp_path / "m", [SCENE] * 3), replace(DOTS, sheet=(1, 2))
     draw([manifest], tmp_path / "f", look)
@@ -295,9 +303,10 @@ def test_full_mask_where_there_is_none(tmp_path: Path) -> None:
         draw([manifest], tmp_path / "f", replace(DOTS, full_mask=True))
 
 
-def test_image_id_that_leaves_the_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("image_id", ["../../evil", "/evil"])
+def test_image_id_that_leaves_the_folder(tmp_path: Path, image_id: str) -> None:
     manifest = tiny_manifest(tmp_path / "m")
-    manifest = replace(manifest, rows=(replace(manifest.rows[0], image_id="../../evil"),))
+    manifest = replace(manifest, rows=(replace(manifest.rows[0], image_id=image_id),))
     with pytest.raises(AnnotationError, match="would leave the folder"):
         plan_figures([manifest], tmp_path / "f")
 

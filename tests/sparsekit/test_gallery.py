@@ -18,7 +18,7 @@ from PIL import Image
 from data_manifests import LabelClass, LabelSpace, Manifest, ManifestError, Mark, write_manifest
 from data_manifests.image_io import read_image
 from sparsekit.errors import AnnotationError
-from sparsekit.gallery import choose_images, write_gallery
+from sparsekit.gallery import choose_images, is_gallery_there, write_gallery
 from sparsekit.render import draw_marks
 from tests.browser import Page, browser
 from tests.sparsekit.conftest import SCENE, tiny_manifest
@@ -110,6 +110,8 @@ def test_missing_files_leave_a_note_and_the_rest(tmp_path: Path) -> None:
     first, second = page_data(tmp_path / "g.html")["pictures"]
     assert first["note"].endswith("no such file.") and set(first["shared"]) == {"full mask"}
     assert "damaged" in second["note"] and set(second["shared"]) == {"picture"}
+    with pytest.raises(AnnotationError, match="Give --overwrite"):  # nor is the page ever taken for a whole one
+        is_gallery_there(choose_images([manifest]), tmp_path / "g.html")
 
 
 def test_manifest_without_marks_file(tmp_path: Path) -> None:
