@@ -14,13 +14,19 @@ from cli.agmm_commands.report import report
 from cli.agmm_commands.stages import stages
 from cli.agmm_commands.table import table
 from cli.agmm_commands.train import train
-from cli.reporting import ReportingGroup
+from cli.reporting import NETWORK_MEMORY_ADVICE, ReportingGroup
 from data_manifests.version import __version__
 
 COMMANDS: tuple[click.Command, ...] = (train, stages, ablate, evaluate, predict, export, recipes, report, figure, table)
 
 
-@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+class AgmmGroup(ReportingGroup):
+    """The group of commands that work with networks."""
+
+    memory_advice = NETWORK_MEMORY_ADVICE
+
+
+@click.group(cls=AgmmGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agmm")
 def main() -> None:
     """Train and evaluate segmentation networks on sparse annotations with AGMM (CVPR 2023)."""

@@ -13,9 +13,18 @@ import click
 
 from data_manifests.errors import DataError
 
+#: What to do where memory is too little for a network.
+NETWORK_MEMORY_ADVICE = (
+    "Train with a smaller --batch-size or --crop-size, segment large pictures with --protocol sliding, or choose "
+    "another --device."
+)
+
 
 class ReportingGroup(click.Group):
     """A group whose commands report bad data and files that cannot be used as ``Error: ...`` with exit code 1."""
+
+    #: What to do where memory is too little.
+    memory_advice = "Work on smaller pictures, or in fewer processes where the command has --workers."
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class."""
@@ -29,7 +38,7 @@ class ReportingGroup(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}.") from error
         except MemoryError as error:
-            raise click.ClickException(_too_little_memory("This machine", str(error))) from error
+            raise click.ClickException(_too_little_memory("This machine", str(error), self.memory_advice)) from error
         except RuntimeError as error:
             if not (told := _told_of_torch(error)):
                 raise
@@ -44,9 +53,10 @@ def _told_of_torch(error: RuntimeError) -> str:
 
     text = str(error)
     if type(error).__name__ == "OutOfMemoryError":
-        return _too_little_memory("The GPU", text.partition(". ")[0])
+        return _too_little_memory("The GPU", text.partition(". ")[0], NETWORK_MEMORY_ADVICE)
     if "DefaultCPUAllocator" in text:
-        return _too_little_memory("This machine", text.partition("DefaultCPUAllocator: ")[2].partition(". ")[0])
+        why = text.partition("DefaultCPUAllocator: ")[2].partition(". ")[0]
+        return _too_little_memory("This machine", why, NETWORK_MEMORY_ADVICE)
     if "DataLoader worker" in text:
         return (
             f"A process that loads pictures has ended ({text.splitlines()[0].partition('. ')[0]}). Most often memory "
@@ -63,11 +73,8 @@ def _told_of_torch(error: RuntimeError) -> str:
     return "Another of the processes started together has ended; it says why." if has_lost_a_rank(error) else ""
 
 
-def _too_little_memory(what: str, why: str) -> str:
-    return (
-        f"{what} has too little memory ({why}). Train with a smaller --batch-size or --crop-size, segment large "
-        "pictures with --protocol sliding, or choose another --device."
-    )
+def _too_little_memory(what: str, why: str, advice: str) -> str:
+    return f"{what} has too little memory{f' ({why})' if why else ''}. {advice}"
 
 
 @contextmanager

@@ -73,3 +73,18 @@ def test_what_points_writes_for_real_data_is_sound(tmp_path, name):
     assert made.exit_code == 0, made.output
     result = sparsekit("validate", "--workers", 2, tmp_path / f"{name}-20clicks")
     assert result.exit_code == 0 and "no problems" in result.stdout
+
+
+@pytest.mark.parametrize("why", ["Unable to allocate 8.00 GiB", ""])
+def test_too_little_memory_is_told_with_advice_that_fits(tmp_path, monkeypatch, why):
+    def load(path):
+        raise MemoryError(why)
+
+    monkeypatch.setattr("data_manifests.io.load_manifest", load)
+    result = CliRunner().invoke(main, ["validate", str(tmp_path)])
+    told = f" ({why})" if why else ""
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: This machine has too little memory{told}. Work on smaller pictures, or in fewer processes where the "
+        "command has --workers.\n"
+    )
