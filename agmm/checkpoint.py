@@ -102,7 +102,7 @@ class LoadedRun:
         return self.info.label_space
 
 
-def load_run(run: Path, device: torch.device | str = "cpu") -> LoadedRun:
+def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
     """Load the network of a training.
 
     Args:

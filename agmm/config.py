@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from agmm.errors import TrainingError
 from agmm.models.config import ModelConfig
 from agmm.transforms import Augmentation
+from data_manifests.paths import as_path
 
 #: What a network is trained on: the manifest's annotations, or the full masks (the upper bound of any annotation).
 Supervision = Literal["sparse", "full"]
@@ -288,7 +289,7 @@ def recipe_summary(name: str) -> str:
 
 
 def load_config(
-    recipe: str = DEFAULT_RECIPE, config_path: Path | None = None, overrides: Mapping[str, Any] | None = None
+    recipe: str = DEFAULT_RECIPE, config_path: str | Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> TrainConfig:
     """Settings from a recipe, changed by a file, changed by single values.
 
@@ -303,7 +304,7 @@ def load_config(
     """
     layers: list[tuple[object, Mapping[str, Any]]] = [(f"recipe {recipe}", tomllib.loads(recipe_text(recipe)))]
     if config_path is not None:
-        layers.append((config_path, read_toml(config_path)))
+        layers.append((config_path, read_toml(as_path(config_path))))
     layers.append(("settings", {_spell(name): value for name, value in (overrides or {}).items()}))
     merged: dict[str, Any] = {}
     for where, layer in layers:

@@ -15,11 +15,11 @@ from agmm.given_files import require_writable
 from agmm.inference import Protocol, ProtocolName, make_protocol
 from agmm.losses import resolve_options
 from data_manifests import Manifest
-from data_manifests.paths import name_from
+from data_manifests.paths import as_path, name_from
 
 
 def evaluate_run(
-    run: Path,
+    run: str | Path,
     manifest: Manifest,
     *,
     split: str = "val",
@@ -33,7 +33,7 @@ def evaluate_run(
     device: str = "auto",
     amp: bool = False,
     workers: int = 1,
-    out_dir: Path | None = None,
+    out_dir: str | Path | None = None,
     on_image: Callable[[], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Score a trained network on a split of a manifest and write the scores down.
@@ -69,7 +69,7 @@ def evaluate_run(
     loaded = load_run(run, ranks.device)
     loaded.info.require_classes(manifest.label_space, manifest.path)
     rows = manifest.rows_of(split)[:limit]
-    folder = out_dir or loaded.path.parent
+    folder = loaded.path.parent if out_dir is None else as_path(out_dir)
     # What would be told at the end else, when the pictures have been segmented for nothing.
     read_records(folder)
     if ranks.is_first:

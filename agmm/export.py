@@ -19,6 +19,7 @@ from agmm.errors import TrainingError
 from agmm.given_files import require_utf8, require_writable
 from agmm.models.network import SegmentationModel
 from data_manifests.image_io import atomic_path, write_atomically
+from data_manifests.paths import as_path
 
 ExportFormat = Literal["onnx", "torchscript"]
 SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "torchscript": ".pt"}
@@ -56,7 +57,7 @@ class _LogitsOnly(nn.Module):
 
 
 def export_run(
-    run: Path, format_: ExportFormat, *, path: Path | None = None, size: tuple[int, int] | None = None
+    run: str | Path, format_: ExportFormat, *, path: str | Path | None = None, size: tuple[int, int] | None = None
 ) -> ExportReport:
     """Write the network of a run as one file, and check it against the original.
 
@@ -81,7 +82,7 @@ def export_run(
     height, width = size or tuple(loaded.info.config.crop_size)
     if min(height, width) < 1:
         raise ValueError(f"size must be a height and a width of at least 1, got {height} {width}.")
-    path = path or loaded.path.with_name(f"model{SUFFIXES[format_]}")
+    path = loaded.path.with_name(f"model{SUFFIXES[format_]}") if path is None else as_path(path)
     require_utf8(path, "PyTorch")
     require_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)

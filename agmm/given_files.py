@@ -15,6 +15,7 @@ from pathlib import Path
 from agmm.errors import TrainingError
 from data_manifests.errors import counted, list_some
 from data_manifests.image_io import IMAGE_SUFFIXES, list_pictures
+from data_manifests.paths import as_path
 
 WEIGHTS_NAME = "weights.safetensors"
 STATE_NAME = "state.safetensors"
@@ -88,12 +89,13 @@ def _was_killed_in_its_first_epoch(run_dir: Path) -> bool:
         return False
 
 
-def weights_path(run: Path) -> Path:
+def weights_path(run: str | Path) -> Path:
     """The weights file of a run: the path itself, or the file in the run's folder.
 
     Raises:
         TrainingError: If there is no such file, or the folder holds none.
     """
+    run = as_path(run)
     if not run.is_dir():
         return require_checkpoint(run)
     if not (path := run / WEIGHTS_NAME).is_file():
@@ -117,7 +119,7 @@ def require_encoder_weights(weights: str) -> None:
 
 
 def find_pictures(
-    sources: Sequence[Path], out_dir: Path, on_passed_over: Callable[[str], None] = lambda _: None
+    sources: Sequence[str | Path], out_dir: str | Path, on_passed_over: Callable[[str], None] = lambda _: None
 ) -> dict[Path, Path]:
     """Pictures to segment, by the name of their results without ending.
 
@@ -130,10 +132,10 @@ def find_pictures(
     Raises:
         TrainingError: If there is none, a source does not exist, or two would get one name.
     """
-    results = {(out_dir / name).resolve() for name in RESULT_FOLDERS}
+    results = {(as_path(out_dir) / name).resolve() for name in RESULT_FOLDERS}
     found: dict[Path, Path] = {}
     others: list[str] = []
-    for source in sources:
+    for source in map(as_path, sources):
         if not source.exists():
             raise TrainingError(f"{source}: no such picture or folder.")
         is_folder = source.is_dir()

@@ -20,6 +20,7 @@ from agmm.losses import resolve_options
 from agmm.samples import image_tensor, to_network
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
 from data_manifests.image_io import encode_image, encode_label_map, read_image, write_atomically
+from data_manifests.paths import as_path
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class PredictionSummary:
 
 
 def predict_pictures(
-    run: Path,
+    run: str | Path,
     pictures: dict[Path, Path],
-    out_dir: Path,
+    out_dir: str | Path,
     *,
     protocol: ProtocolName = "whole",
     tile_size: int | None = None,
@@ -76,6 +77,7 @@ def predict_pictures(
             manifest.
         ValueError: If the protocol's values are out of range.
     """
+    out_dir = as_path(out_dir)
     where = choose_device(device)
     loaded = load_run(run, where)
     space, config = loaded.label_space, loaded.info.config

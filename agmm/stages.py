@@ -24,7 +24,7 @@ from agmm.run_folder import manifest_sha256, require_free
 from agmm.train import resumed_config, train_network, written_config
 from data_manifests import Manifest
 from data_manifests.image_io import write_atomically
-from data_manifests.paths import name_from
+from data_manifests.paths import as_path, name_from
 
 Start = Literal["fresh", "warm"]
 
@@ -55,7 +55,7 @@ class StageResult:
 def run_stages(
     manifest: Manifest,
     config: TrainConfig,
-    out_dir: Path,
+    out_dir: str | Path,
     *,
     stages: int = 2,
     start: Start = "fresh",
@@ -96,6 +96,7 @@ def run_stages(
             package is missing.
         ValueError: If a value is out of range, or the settings differ from those of a stage already begun.
     """
+    out_dir = as_path(out_dir)
     if stages < 1:
         raise ValueError(f"stages must be at least 1, got {stages}.")
     if start not in get_args(Start):

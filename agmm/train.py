@@ -26,6 +26,7 @@ from agmm.schedule import learning_rate_factor, ramp_factor
 from agmm.task import Task, prepare, restore
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted, list_some
+from data_manifests.paths import as_path
 
 # How many steps may pass before a loss that is no longer a number is noticed; each look waits for the device.
 _CHECK_EVERY = 20
@@ -49,7 +50,7 @@ class TrainResult:
 def train_network(
     manifest: Manifest,
     config: TrainConfig,
-    run_dir: Path,
+    run_dir: str | Path,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -74,6 +75,7 @@ def train_network(
             resumed run had another number of ranks, a loss is not finite, or a checkpoint cannot be written.
         ValueError: If settings do not fit together.
     """
+    run_dir = as_path(run_dir)
     ranks = join_ranks(config.device)
     checksum = manifest_sha256(manifest)
     ranks.require_equal(checksum, "manifest")

@@ -18,9 +18,10 @@ from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run, read_run
 from agmm.report.run_names import default_names, folder_names
 from data_manifests import DataError, read_manifest
+from data_manifests.paths import as_path
 
 
-def read_runs(paths: Sequence[Path], names: Sequence[str] = (), on_problem: OnProblem = None) -> list[Run]:
+def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem: OnProblem = None) -> list[Run]:
     """Read runs to be shown side by side.
 
     Args:
@@ -38,7 +39,8 @@ def read_runs(paths: Sequence[Path], names: Sequence[str] = (), on_problem: OnPr
         raise ValueError(f"Give a name for each of the {len(paths)} runs, in their order; got {len(names)}.")
     if (wrong := next((name for name in names if names.count(name) > 1 or not name.strip()), None)) is not None:
         raise ValueError(f"Each name must tell its run from the others, got '{wrong}'.")
-    for path in paths:
+    given = [as_path(path) for path in paths]
+    for path in given:
         if not path.exists():
             require_checkpoint(path)
     told: set[str] = set()
@@ -49,8 +51,8 @@ def read_runs(paths: Sequence[Path], names: Sequence[str] = (), on_problem: OnPr
             on_problem(text)
 
     teller = None if on_problem is None else tell
-    named = list(zip(paths, folder_names([path if path.is_dir() else path.parent for path in paths]), strict=True))
-    found = each_that_can(named, lambda given: read_run(*given, teller), teller)
+    named = list(zip(given, folder_names([path if path.is_dir() else path.parent for path in given]), strict=True))
+    found = each_that_can(named, lambda path_and_name: read_run(*path_and_name, teller), teller)
     runs = list(found.values())
     for run in runs[1:]:
         run.info.require_classes(runs[0].label_space, runs[0].folder)

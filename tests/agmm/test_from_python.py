@@ -1,0 +1,48 @@
+"""What scripts and notebooks hand over, beyond what the commands do."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agmm import load_config, load_run, run_stages, train_network
+from agmm.evaluate_run import evaluate_run
+from agmm.export import export_run
+from agmm.given_files import find_pictures
+from agmm.predict import predict_pictures
+from agmm.report.runs import read_runs
+from data_manifests import read_manifest
+from tests.agmm.conftest import tiny_manifest
+from tests.agmm.tiny_run import tiny_run
+from tests.agmm.trainings import CONFIG
+
+
+def test_paths_of_trainings_may_be_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifest = read_manifest(tiny_manifest(Path("data")))
+    config = replace(CONFIG, epochs=1)
+    assert train_network(manifest, config, "runs/first", quiet=True).run_dir == Path("runs/first")
+    assert load_run("runs/first").path == load_run("runs/first/weights.safetensors").path
+    assert load_config(config_path="runs/first/config.toml") == config
+    (run,) = read_runs(["runs/first"])
+    assert run.folder == Path("runs/first")
+    evaluate_run("runs/first", manifest, split="val", device="cpu", out_dir="scores")
+    assert Path("scores/evaluation.json").is_file()
+    (stage,) = run_stages(manifest, config, "runs/staged", stages=1, quiet=True)
+    assert stage.run_dir == Path("runs/staged/stage-1")
+
+
+def test_paths_of_predictions_and_exports_may_be_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifest = read_manifest(tiny_manifest(Path("data")))
+    tiny_run(Path("runs/first"), manifest)
+    pictures = find_pictures([str(manifest.resolve(manifest.rows[0].image))], "predictions")
+    assert predict_pictures("runs/first", pictures, "predictions", device="cpu").num_images == 1
+    assert len(list(Path("predictions/label_maps").iterdir())) == 1
+    assert export_run("runs/first", "torchscript", path="export/model.pt").path == Path("export/model.pt")
+
+
+@pytest.mark.parametrize("function", [load_run, lambda path: find_pictures([path], "out")])
+def test_what_is_no_path_is_told(function):
+    with pytest.raises(ValueError, match=r"^Expected a path as text or as pathlib.Path, got 3\."):
+        function(3)
