@@ -234,6 +234,43 @@ class LabelSpace:
         return cls(str(data.get("name", "custom")), in_order(by_train_id, "Label space"), void_ids)
 
 
+def as_label_map(values: NDArray[Any], name: str = "label_map") -> LabelMap:
+    """Class ids of any integer type, checked, in the types that everything here works on.
+
+    Args:
+        values: Ids 0..65535, an integer type or bool, shape (H, W).
+        name: What messages call it.
+
+    Returns:
+        uint8 or uint16, shape (H, W); the array itself where it is of such a type already.
+
+    Raises:
+        ValueError: If it is no NumPy array, not two-dimensional, or holds anything but ids.
+    """
+    if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
+        kind = f"{type(values).__module__}.{type(values).__qualname__}"
+        advice = "its filled(255)" if isinstance(values, np.ma.MaskedArray) else f"np.asarray({name})"
+        raise ValueError(f"Expected {name} as a NumPy array, got {kind}; give {advice}.")
+    if values.ndim != 2:
+        raise ValueError(f"Expected {name} of shape (H, W), got {values.shape}; is this a colour-coded map?")
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8)
+    if values.dtype.kind not in "iu":
+        raise ValueError(
+            f"Expected {name} of class ids, an integer type, got {values.dtype}; if its values are ids, give "
+            f"{name}.astype(np.uint8)."
+        )
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low < 0 or high > 65535:
+        raise ValueError(
+            f"Ids in {name} must lie between 0 and 65535, got {low}..{high}; give void pixels the unlabelled value, "
+            "such as 255."
+        )
+    return values.astype(np.uint8) if high <= 255 else values.astype(np.uint16)
+
+
 def _count_bytes(values: LabelMap) -> NDArray[np.int64]:
     """How often each of the 256 values occurs."""
     if values.size < 1 << 24:  # beyond, OpenCV's float32 counts would not be exact

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data_manifests import LabelMap, Mark
+from data_manifests.label_space import as_label_map
 from sparsekit.click_strategies import STRATEGIES, Scene
 from sparsekit.polylines import Bools
-from sparsekit.randomness import ImageStream
+from sparsekit.randomness import ImageStream, require_stream
 from sparsekit.regions import distances_by_region, far_from_other_values, find_regions, squared
 
 #: Tries to slip to a pixel without a click.
@@ -72,7 +73,7 @@ def draw_clicks(
     """Choose clicks by a strategy.
 
     Args:
-        label_map: Train ids, shape (H, W).
+        label_map: Train ids of any integer type, shape (H, W).
         budget: Clicks wanted, counted as ``settings.budget_name`` says; fewer come where there is no more room.
         settings: See there.
         rng: The image's own random stream; equal streams give equal clicks. Slips and wrong labels take theirs from
@@ -84,10 +85,10 @@ def draw_clicks(
         Each click with the smallest budget that holds it, in the order drawn.
 
     Raises:
-        ValueError: If ``label_map`` is not two-dimensional or ``budget`` is below 1.
+        ValueError: If ``label_map`` is no array of ids of shape (H, W), or ``budget`` is below 1.
     """
-    if label_map.ndim != 2:
-        raise ValueError(f"Expected label_map of shape (H, W), got {label_map.shape}; is this a colour-coded map?")
+    label_map = as_label_map(label_map)
+    require_stream(rng)
     if budget < 1:
         raise ValueError(f"{settings.budget_name} must be at least 1, got {budget}.")
     allowed = _far_from_others(label_map, settings.margin, unlabelled_value)

@@ -111,6 +111,8 @@ def _draw_central(scene: Scene) -> Iterator[Candidate]:
 
 
 def _sums_of_rows(weights: NDArray[np.uint8]) -> Ints:
+    if not weights.size:  # of nothing OpenCV makes no sums
+        return np.zeros(len(weights), np.int64)
     return cv2.reduce(weights, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.int64)
 
 

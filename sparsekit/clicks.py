@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap, Mark
-from sparsekit.randomness import ImageStream
+from data_manifests.label_space import as_label_map
+from sparsekit.randomness import ImageStream, require_stream
 
 
 def sample_clicks(
@@ -19,7 +20,7 @@ def sample_clicks(
     """Choose annotated pixels of a label map at random, each equally likely.
 
     Args:
-        label_map: Train ids, shape (H, W).
+        label_map: Train ids of any integer type, shape (H, W).
         clicks_per_image: Clicks wanted; an image with fewer annotated pixels gets one click on each of them.
         rng: The image's own random stream; equal streams give equal clicks.
         unlabelled_value: The value of void pixels, which are never chosen.
@@ -28,7 +29,7 @@ def sample_clicks(
         Clicks in the order drawn: the first 20 of 50 are the 20 of a 20-click run.
 
     Raises:
-        ValueError: If ``label_map`` is not two-dimensional or ``clicks_per_image`` is below 1.
+        ValueError: If ``label_map`` is no array of ids of shape (H, W), or ``clicks_per_image`` is below 1.
 
     References:
         Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures", CVPR 2023, supplement.
@@ -38,8 +39,8 @@ def sample_clicks(
         >>> [(click.row, click.col) for click in clicks]
         [(3, 0), (3, 1), (0, 1)]
     """
-    if label_map.ndim != 2:
-        raise ValueError(f"Expected label_map of shape (H, W), got {label_map.shape}; is this a colour-coded map?")
+    label_map = as_label_map(label_map)
+    require_stream(rng)
     if clicks_per_image < 1:
         raise ValueError(f"clicks_per_image must be at least 1, got {clicks_per_image}.")
     pixels = _PixelRanks(label_map != unlabelled_value)
@@ -68,8 +69,10 @@ class _PixelRanks:
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self._mask = mask
-        in_row = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-        self._first_rank: list[int] = [0, *np.cumsum(in_row, dtype=np.int64).tolist()]
+        self._first_rank: list[int] = [0]
+        if mask.size:  # of nothing OpenCV makes no sums
+            in_row = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+            self._first_rank += np.cumsum(in_row, dtype=np.int64).tolist()
 
     @property
     def count(self) -> int:

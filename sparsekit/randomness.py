@@ -65,3 +65,13 @@ class ImageStream:
     def uniform(self) -> float:
         """A number in [0, 1) with 53 random bits."""
         return (self.raw() >> 11) * 2.0**-53
+
+
+def require_stream(rng: object) -> None:
+    """Refuse NumPy's generators and plain seeds, whose numbers depend on what was drawn before or on the release.
+
+    Raises:
+        ValueError: If ``rng`` is not an ``ImageStream``.
+    """
+    if not isinstance(rng, ImageStream):
+        raise ValueError(f"rng must be a stream such as ImageStream(seed, image_id, 'points'), got {rng!r}.")

@@ -65,7 +65,7 @@ def mark_regions(
     from the region's edge and are simplified by less than that. Boxes hold pixels of other classes, as boxes do.
 
     Args:
-        label_map: Train ids, uint8 or uint16, shape (H, W).
+        label_map: Train ids of any integer type, shape (H, W).
         settings: See there.
         share: Of each region's pixels that its block covers, about, in (0, 1].
         unlabelled_value: Value of void pixels.
@@ -76,7 +76,7 @@ def mark_regions(
         on top of larger ones.
 
     Raises:
-        ValueError: If the share is out of range or ``label_map`` is not two-dimensional.
+        ValueError: If the share is out of range or ``label_map`` is no array of ids of shape (H, W).
 
     References:
         Liang et al., "Tree Energy Loss", CVPR 2022 (blocks of 10, 20 and 50 %); Dai et al., "BoxSup", ICCV 2015; Cordts

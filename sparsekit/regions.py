@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap
+from data_manifests.label_space import as_label_map
 
 #: Class ids lie below it; a true instance's number times this, plus its class, is a value of its own.
 _INSTANCE = 65536
@@ -51,17 +52,16 @@ def find_regions(label_map: LabelMap, unlabelled_value: int, instances: LabelMap
     """Split a label map into regions.
 
     Args:
-        label_map: Train ids, uint8 or uint16, shape (H, W).
+        label_map: Train ids of any integer type, shape (H, W).
         unlabelled_value: Value of void pixels, which belong to no region.
         instances: True instances of the same shape, 0 where there are none. All pixels of one class with one instance
             number above 0 are one region, connected or not; elsewhere a region is a set of pixels of one class
             that touch by a side or a corner.
 
     Raises:
-        ValueError: If the label map is not two-dimensional or the instances have another shape.
+        ValueError: If the label map is no array of ids of shape (H, W), or the instances have another shape.
     """
-    if label_map.ndim != 2:
-        raise ValueError(f"Expected label_map of shape (H, W), got {label_map.shape}; is this a colour-coded map?")
+    label_map = as_label_map(label_map)
     if instances is not None and instances.shape != label_map.shape:
         raise ValueError(f"Expected instances of shape {label_map.shape}, got {instances.shape}.")
     runs = find_runs(label_map, instances)

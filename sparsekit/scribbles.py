@@ -10,7 +10,7 @@ import numpy as np
 
 from data_manifests import LabelMap, Mark
 from sparsekit.polylines import Ints, Polylines
-from sparsekit.randomness import ImageStream
+from sparsekit.randomness import ImageStream, require_stream
 from sparsekit.regions import Regions, edge_distances, find_regions
 from sparsekit.scribble_lines import CONTROLS, Canvas, part_of, shape_lines, simplify
 from sparsekit.scribble_paths import long_paths
@@ -95,7 +95,7 @@ def trace_scribbles(
     line, and where there is none for a line, a dot.
 
     Args:
-        label_map: Train ids, uint8 or uint16, shape (H, W).
+        label_map: Train ids of any integer type, shape (H, W).
         settings: How to draw; the defaults when not given.
         shares: Parts of the strokes' whole length to draw, each in (0, 1]; shorter strokes are parts of longer ones.
         rng: The image's own random stream; equal streams give equal strokes.
@@ -106,7 +106,7 @@ def trace_scribbles(
         For each share the strokes: the first of all regions by region number, then the second, and so on.
 
     Raises:
-        ValueError: If a share is out of range or ``label_map`` is not two-dimensional.
+        ValueError: If a share is out of range or ``label_map`` is no array of ids of shape (H, W).
 
     References:
         Lin et al., "ScribbleSup", CVPR 2016; Boettcher et al., "Scribbles for All", NeurIPS 2024.
@@ -118,6 +118,7 @@ def trace_scribbles(
         >>> [stroke.class_id for stroke in strokes]
         [0, 1]
     """
+    require_stream(rng)
     if outside := [share for share in shares if not 0 < share <= 1]:
         raise ValueError(f"A share of the length must lie above 0 and up to 1, got {outside[0]}.")
     settings = settings or ScribbleSettings()

@@ -1,4 +1,4 @@
-"""What scripts and notebooks hand over, beyond what the commands do: paths as text above all."""
+"""What scripts and notebooks hand over, beyond what the commands do: paths as text, label maps of any integer type."""
 
 from pathlib import Path
 
@@ -11,12 +11,25 @@ from data_manifests.derive import merge_manifests, subset_manifest
 from data_manifests.image_io import read_image, read_image_size, read_mask
 from data_manifests.paths import as_path
 from data_manifests.splitting import split_manifest
-from sparsekit import ClickAnnotator, export_manifest, import_annotations, verify_manifest
+from sparsekit import (
+    ClickAnnotator,
+    ClickSettings,
+    ImageStream,
+    RegionMarkSettings,
+    export_manifest,
+    import_annotations,
+    sample_clicks,
+    trace_scribbles,
+    verify_manifest,
+)
+from sparsekit.click_drawing import draw_clicks
+from sparsekit.click_strategies import STRATEGIES
 from sparsekit.compare import sparse_maps
 from sparsekit.cost_model import CostModel, read_cost_model
 from sparsekit.demo_data import DemoSettings, write_demo_data
 from sparsekit.figures import draw_figures, plan_figures
 from sparsekit.gallery import choose_images, is_gallery_there, write_gallery
+from sparsekit.region_marks import mark_regions
 from sparsekit.synthesize import synthesize
 from tests.miniature_datasets import save_mask, save_picture
 
@@ -94,3 +107,68 @@ def test_what_is_no_path_is_told(given):
     for function in (as_path, open_dataset, read_manifest, read_image):
         with pytest.raises(ValueError, match=r"^Expected a path as text or as pathlib.Path, got "):
             function(given)
+
+
+def town_of(dtype):
+    """Three classes; two where there is room for no more."""
+    label_map = np.zeros((24, 30), dtype)
+    label_map[:, 15:] = 1
+    label_map[5:12, 4:12] = 1 if np.dtype(dtype) == np.bool_ else 2
+    return label_map
+
+
+DRAW = {
+    "sample_clicks": lambda m: sample_clicks(m, 5, rng=ImageStream(0, "a", "points")),
+    **{
+        strategy: lambda m, how=strategy: draw_clicks(
+            m, 3, ClickSettings(how, margin=3, wrong=0.5), rng=ImageStream(0, "a", "points")
+        )
+        for strategy in STRATEGIES
+    },
+    "trace_scribbles": lambda m: trace_scribbles(m, rng=ImageStream(0, "a", "scribbles")),
+    "mark_regions": lambda m: mark_regions(m, RegionMarkSettings(min_area=1)),
+}
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+def test_label_maps_of_any_integer_type_give_the_same_marks(draw):
+    expected = draw(town_of(np.uint8))
+    for dtype in (np.int8, np.int16, np.uint16, ">u2", np.int32, np.uint32, np.int64, np.uint64):
+        label_map = town_of(dtype)
+        label_map.flags.writeable = False
+        assert draw(label_map) == expected
+    assert draw(np.asfortranarray(town_of(np.int64))) == expected
+    assert draw(np.repeat(town_of(np.uint8), 2, axis=1)[:, ::2]) == expected
+    # repr tells True from 1
+    assert repr(draw(town_of(bool))) == repr(draw(town_of(bool).astype(np.uint8)))
+    assert not any(draw(np.zeros((0, 5), np.uint8)))
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m.astype(np.float32), r"an integer type, got float32; .*label_map.astype\(np.uint8\)"),
+        (lambda m: m.astype(int) - 1, r"between 0 and 65535, got -1\.\.1; give void pixels the unlabelled value"),
+        (lambda m: m.astype(int) + 70000, r"between 0 and 65535, got 0\.\.70002"),
+        (lambda m: np.dstack([m, m, m]), r"of shape \(H, W\), got \(24, 30, 3\); is this a colour-coded map"),
+        (lambda m: m.tolist(), r"as a NumPy array, got builtins.list; give np.asarray\(label_map\)"),
+        (lambda m: np.ma.masked_equal(m, 2), r"as a NumPy array, got numpy.ma.*; give its filled\(255\)"),
+    ],
+    ids=["float", "negative", "large", "colours", "list", "masked"],
+)
+def test_what_is_no_label_map_is_told(draw, change, words):
+    with pytest.raises(ValueError, match=words):
+        draw(change(town_of(np.uint8)))
+
+
+@pytest.mark.parametrize("rng", [0, None, np.random.default_rng(0)])
+def test_what_is_no_stream_of_an_image_is_told(rng):
+    label_map = town_of(np.uint8)
+    for draw in (
+        lambda: sample_clicks(label_map, 5, rng=rng),
+        lambda: draw_clicks(label_map, 5, ClickSettings("center"), rng=rng),
+        lambda: trace_scribbles(label_map, rng=rng),
+    ):
+        with pytest.raises(ValueError, match=r"^rng must be a stream such as ImageStream\(seed, image_id, 'points'\)"):
+            draw()
