@@ -96,6 +96,10 @@ class LoadedRun:
     info: CheckpointInfo
     path: Path
 
+    def __repr__(self) -> str:
+        """In a line, as notebooks show it, without the network's hundreds of layers."""
+        return f"<LoadedRun {self.path}: {self.info.config.encoder}, {self.label_space.name}, epoch {self.info.epoch}>"
+
     @property
     def label_space(self) -> LabelSpace:
         """Classes of the network's outputs."""

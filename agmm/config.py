@@ -42,7 +42,7 @@ class TrainConfig:
     """Settings of a training.
 
     Args:
-        encoder: A timm encoder, such as ``resnet50c.gluon_in1k``.
+        encoder: A timm encoder, such as ``resnet50s.gluon_in1k``.
         encoder_weights: ``imagenet`` (timm downloads them), ``none``, or the path of a file.
         image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect, where timm's record for the
             encoder does not fit the file of weights.

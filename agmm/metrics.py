@@ -30,6 +30,10 @@ class ConfusionMatrix:
         self.num_classes = num_classes
         self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
 
+    def __repr__(self) -> str:
+        """In a line, as notebooks show it."""
+        return f"<ConfusionMatrix of {self.num_classes} classes, {int(self.counts.sum()):,} pixels>"
+
     def update(self, preds: Tensor, target: Tensor, ignore_index: int) -> None:
         """Count the pixels of a batch.
 

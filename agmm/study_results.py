@@ -31,7 +31,7 @@ def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
     """
     kinds = [_kind(manifest) for manifest in manifests]
     names = [
-        kind if kind and kinds.count(kind) == 1 else manifest.path.absolute().parent.name
+        kind if kind and kinds.count(kind) == 1 else manifest.name
         for kind, manifest in zip(kinds, manifests, strict=True)
     ]
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -26,7 +26,7 @@ _OPTIONS: Sequence[Callable[[_F], _F]] = (
     click.option(
         "--config", "config_path", type=click.Path(path_type=Path), help="TOML file of settings, on top of the recipe."
     ),
-    click.option("--encoder", help="Encoder by its name in timm, such as resnet50c.gluon_in1k."),
+    click.option("--encoder", help="Encoder by its name in timm, such as resnet50s.gluon_in1k."),
     click.option(
         "--encoder-weights",
         metavar="imagenet|none|FILE",

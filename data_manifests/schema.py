@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ManifestError, counted
 from data_manifests.label_space import Encoding, LabelSpace
 from data_manifests.paths import absolute, named_by
 
@@ -132,6 +132,10 @@ class Manifest:
     def label_space(self) -> LabelSpace:
         """Classes of the annotations."""
         return self.info.label_space
+
+    def __repr__(self) -> str:
+        """In a line, as notebooks and debuggers show it: thousands of rows would hide it."""
+        return f"<Manifest {self.path}: {counted(len(self.rows), 'row')}, {self.label_space.name}>"
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from data_manifests import LabelMap, Mark
+from sparsekit.arguments import as_tuple, as_whole_number
 from sparsekit.click_drawing import ClickSettings, draw_clicks
 from sparsekit.clicks import sample_clicks
 from sparsekit.randomness import ImageStream
@@ -52,7 +53,7 @@ class ClickAnnotator:
         settings: How they are chosen.
 
     Raises:
-        ValueError: If there is no budget, one occurs twice, or one is below 1.
+        ValueError: If there is no budget, one occurs twice, or one is below 1 or no whole number.
     """
 
     command: ClassVar[str] = "points"
@@ -61,9 +62,13 @@ class ClickAnnotator:
     settings: ClickSettings = field(default_factory=ClickSettings)
 
     def __post_init__(self) -> None:
-        if not self.budgets or min(self.budgets) < 1:
-            name = self.settings.budget_name
-            raise ValueError(f"{name} must be at least 1, got {min(self.budgets, default='none')}.")
+        if not isinstance(self.settings, ClickSettings):
+            raise ValueError(f"settings must be ClickSettings, such as ClickSettings(), got {self.settings!r}.")
+        name = self.settings.budget_name
+        budgets = tuple(as_whole_number(name, budget, least=1) for budget in as_tuple("budgets", self.budgets))
+        object.__setattr__(self, "budgets", budgets)
+        if not budgets:
+            raise ValueError(f"{name} must be at least 1, got none.")
         if len(set(self.budgets)) != len(self.budgets):
             raise ValueError(f"Each number of clicks may be given once, got {', '.join(map(str, self.budgets))}.")
 
@@ -111,6 +116,7 @@ class ScribbleAnnotator:
     settings: ScribbleSettings = field(default_factory=ScribbleSettings)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", as_tuple("shares", self.shares))
         check_per_cents("length", self.shares)
 
     @property
@@ -151,6 +157,7 @@ class RegionMarkAnnotator:
     shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", as_tuple("shares", self.shares))
         if self.settings.kind == "block":
             check_per_cents("share", self.shares)
         elif self.shares:

@@ -6,6 +6,8 @@ import hashlib
 
 import numpy as np
 
+from sparsekit.arguments import as_whole_number
+
 _CHUNK = 256
 
 
@@ -20,6 +22,9 @@ class ImageStream:
         image_id: The image's id in the manifest.
         purpose: What the numbers are for, such as ``clicks``; streams of different purposes are independent.
 
+    Raises:
+        ValueError: If the seed is no whole number from 0.
+
     References:
         Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox).
 
@@ -30,6 +35,7 @@ class ImageStream:
     """
 
     def __init__(self, seed: int, image_id: str, purpose: str) -> None:
+        seed = as_whole_number("seed", seed, least=0)
         self._name = seed, image_id, purpose
         # The length keeps ("a", "b c") and ("a b", "c") apart.
         text = f"{seed} {len(image_id)} {image_id} {purpose}"

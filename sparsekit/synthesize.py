@@ -17,6 +17,7 @@ from data_manifests.label_space import Encoding
 from data_manifests.paths import absolute, as_path, name_from, name_in_full, reaching
 from sparsekit.annotation_files import read_full_mask, write_annotation
 from sparsekit.annotators import Annotator
+from sparsekit.arguments import as_whole_number
 from sparsekit.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
@@ -81,8 +82,13 @@ def synthesize(
         AnnotationError: If a folder is in the way, or a mask and its picture differ in size.
         DataError: If another process is at work on a folder, or a picture or mask cannot be used. What was finished is
             kept; the same call goes on from there.
-        ValueError: If a split is not of this dataset, or the shard is not between 1 and the number of shards.
+        ValueError: If ``dataset`` is not an opened one, a split is not of it, the shard is not between 1 and the number
+            of shards, or ``seed`` or ``limit`` is no such number.
     """
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"dataset must be an opened one, as open_dataset gives it, got {dataset!r}.")
+    seed = as_whole_number("seed", seed, least=0)
+    limit = None if limit is None else as_whole_number("limit", limit, least=1)
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     annotated_splits = choose_splits(dataset, splits)
@@ -130,11 +136,12 @@ def choose_splits(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
 
     Args:
         dataset: Names the splits there are.
-        splits: Asked for; if empty, ``train`` where there is one, else all.
+        splits: Asked for; if empty, ``train`` where there is one, else all. A text is one split.
 
     Raises:
         ValueError: If a split is not of this dataset.
     """
+    splits = (splits,) if isinstance(splits, str) else splits
     if unknown := sorted(set(splits) - set(dataset.splits)):
         raise ValueError(f"Unknown split '{unknown[0]}'. Splits of {dataset.root}: {', '.join(dataset.splits)}.")
     if splits:

@@ -16,6 +16,7 @@ from sparsekit import (
     ClickSettings,
     ImageStream,
     RegionMarkSettings,
+    ScribbleAnnotator,
     export_manifest,
     import_annotations,
     sample_clicks,
@@ -52,6 +53,52 @@ def mydata(tmp_path, monkeypatch):
 def annotate(out="sparse"):
     (summary,) = synthesize(open_dataset("mydata"), ClickAnnotator((3,)), out)
     return summary.folder
+
+
+def test_notebooks_show_a_line(mydata):
+    dataset, manifest = open_dataset("mydata"), read_manifest(annotate())
+    assert repr(dataset) == "<Dataset mydata: generic layout, 3 images>"
+    assert repr(manifest) == "<Manifest sparse/mydata-3clicks/manifest.csv: 3 rows, custom>"
+
+
+@pytest.mark.parametrize("whole", [np.int64, np.uint8])
+def test_numbers_may_be_of_numpy(mydata, whole):
+    dataset = open_dataset("mydata")
+    annotator = ClickAnnotator(whole(n) for n in (2, 3))
+    folders = [s.folder for s in synthesize(dataset, annotator, "other", seed=whole(0), limit=whole(2))]
+    first = synthesize(dataset, ClickAnnotator([2, 3]), "sparse", seed=0, limit=2)
+    assert [folder.name for folder in folders] == [summary.folder.name for summary in first]
+    for one, other in zip(folders, (summary.folder for summary in first), strict=True):
+        assert (one / "marks.csv").read_bytes() == (other / "marks.csv").read_bytes()
+        assert (one / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()
+
+
+def test_one_split_may_be_a_text(mydata):
+    dataset = open_dataset("mydata")
+    (split,) = dataset.splits
+    (summary,) = synthesize(dataset, ClickAnnotator((3,)), "sparse", splits=split)
+    assert read_manifest(summary.folder).info.settings["splits"] == [split]
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda d: synthesize("mydata", ClickAnnotator((3,)), "out"), "dataset must be an opened one"),
+        (lambda d: synthesize(d, ClickAnnotator((3,)), "out", seed=None), "seed must be a whole number, got None"),
+        (lambda d: synthesize(d, ClickAnnotator((3,)), "out", seed="1"), "seed must be a whole number, got '1'"),
+        (lambda d: synthesize(d, ClickAnnotator((3,)), "out", limit=-1), "limit must be at least 1, got -1"),
+        (lambda d: ClickAnnotator(5), r"budgets must be several values, such as \(5,\), got 5"),
+        (lambda d: ClickAnnotator((2.5,)), "clicks_per_image must be a whole number, got 2.5"),
+        (lambda d: ClickAnnotator((5,), "uniform"), "settings must be ClickSettings, such as .* got 'uniform'"),
+        (lambda d: ScribbleAnnotator(0.5), r"shares must be several values, such as \(0.5,\), got 0.5"),
+        (lambda d: ImageStream(-1, "a", "points"), "seed must be at least 0, got -1"),
+    ],
+    ids=["dataset", "no seed", "seed", "limit", "budgets", "budget", "settings", "shares", "stream"],
+)
+def test_wrong_numbers_and_settings_are_told(mydata, call, expected):
+    with pytest.raises(ValueError, match=expected):
+        call(open_dataset("mydata"))
+    assert not Path("out").exists()
 
 
 def test_paths_of_annotations_may_be_text(mydata):

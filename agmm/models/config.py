@@ -12,7 +12,7 @@ class ModelConfig:
 
     Args:
         num_classes: Classes to tell apart, void not counted.
-        encoder: A timm name with its weights' tag, such as ``resnet50c.gluon_in1k``.
+        encoder: A timm name with its weights' tag, such as ``resnet50s.gluon_in1k``.
         encoder_weights: ``none`` (random), ``imagenet`` (the tag's weights, downloaded by timm), or the path of a file
             of weights under timm's names (``.safetensors``, ``.pth``).
         output_stride: 8 or 16, input pixels per step of the deepest features; encoders that cannot trade stride for

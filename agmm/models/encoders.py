@@ -160,7 +160,7 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
             return encoder
     raise TrainingError(
         f"Encoder '{config.encoder}' takes pictures of one size only. Choose one without a fixed window grid, such as "
-        f"resnet50c.gluon_in1k, convnext_tiny.fb_in1k or vit_small_patch16_224.augreg_in1k."
+        f"resnet50s.gluon_in1k, convnext_tiny.fb_in1k or vit_small_patch16_224.augreg_in1k."
     )
 
 

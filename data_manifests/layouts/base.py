@@ -51,6 +51,10 @@ class Dataset:
     items: tuple[DatasetItem, ...]
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """In a line, as notebooks and debuggers show it: thousands of images would hide it."""
+        return f"<Dataset {self.root}: {self.layout} layout, {counted(len(self.items), 'image')}>"
+
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits that have images, sorted."""
