@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from agmm import load_run
+from agmm import Augmentation, ManifestDataset, load_run
+from agmm.dataset import EpochSampler, make_loader
 from cli.agmm_cli import main
+from cli.sparsekit_cli import main as sparsekit
 from data_manifests import read_manifest
+from data_manifests.image_io import read_image_size, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.report.written_runs import SEG, write_run
 from tests.agmm.tiny_run import tiny_run
@@ -22,10 +26,10 @@ from tests.agmm.tiny_run import tiny_run
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def run_code_of(page: str, folder: Path) -> str:
-    """Run the Python code of a page in a folder; returns what it prints."""
-    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
-    (folder / "script.py").write_text(code, encoding="utf-8")
+def run_code_of(page: str, folder: Path, then: str = "") -> str:
+    """Run the Python code of a page in a folder, and further code after it; returns what they print."""
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
+    (folder / "script.py").write_text("\n".join([*blocks, then]), encoding="utf-8")
     done = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -37,6 +41,65 @@ def test_training(tmp_path: Path) -> None:
     info = load_run(tmp_path / "runs/first").info
     assert (info.config.epochs, info.label_space) == (5, manifest.label_space)
     assert len((tmp_path / "runs/first/log.csv").read_text().splitlines()) == 6
+
+
+#: Keeps what the page has drawn, to be compared with what the commands draw.
+KEEP = """
+np.savez(
+    "drawn.npz",
+    clicks=sparse,
+    per_class=rasterize(three_per_class, label_map.shape, space),
+    scribbles=rasterize(strokes, label_map.shape, space),
+    prediction=prediction,
+)
+Image.fromarray(picture).save("picture.png")
+"""
+
+
+def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # equal bits are promised on a CPU
+    printed = run_code_of("python", tmp_path, KEEP)
+    assert "sparse/town-50clicks" in printed
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["points", "--clicks", "20"],
+        ["points", "--clicks", "3", "--strategy", "per-class", "--margin", "4"],
+        ["scribbles", "--length", "0.8"],
+    ):
+        result = CliRunner().invoke(sparsekit, [*command, "mine", "--out", "commands"])
+        assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(
+        main, ["predict", "runs/first", "picture.png", "--out", "predictions", "--device", "cpu"]
+    )
+    assert result.exit_code == 0, result.output
+    drawn = np.load("drawn.npz")
+    for name, path in {
+        "clicks": "commands/mine-20clicks/annotations/a.png",
+        "per_class": "commands/mine-3clicks-per-class/annotations/a.png",
+        "scribbles": "commands/mine-scribbles80/annotations/a.png",
+        "prediction": "predictions/label_maps/picture.png",
+    }.items():
+        assert np.array_equal(drawn[name], read_mask(path)), name
+    assert read_image_size("clicks-and-prediction.png") == (64, 256) and len(list(Path("figures").iterdir())) == 2
+    assert run_code_of("python", tmp_path, KEEP) == printed  # the cells of a notebook run again
+
+
+@pytest.mark.parametrize("told", ["nothing", "sampler", "epoch"])
+def test_only_the_sampler_and_its_epoch_give_new_crops(told: str, tmp_path: Path) -> None:
+    """As docs/python.md warns."""
+    manifest = read_manifest(tiny_manifest(tmp_path, size=(32, 48)))
+    dataset = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8)), seed=0)
+    sampler = EpochSampler(len(dataset), batch_size=1, seed=0)
+    plain = DataLoader(dataset)
+    loader = plain if told == "nothing" else make_loader(dataset, sampler, workers=0, pin_memory=False)
+    epochs = []
+    for epoch in range(2):
+        if told == "epoch":
+            sampler.epoch = epoch
+        epochs.append({batch.image.numpy().tobytes() for batch in loader})
+    assert len(epochs[0]) == len(dataset)
+    assert (epochs[0] == epochs[1]) == (told != "epoch")
+    assert told != "epoch" or not epochs[0] & epochs[1]
 
 
 def test_reports(tmp_path: Path) -> None:
