@@ -12,7 +12,7 @@ from data_manifests.lazy_names import load_when_used
 if TYPE_CHECKING:
     from agmm.checkpoint import CheckpointInfo, LoadedRun, load_run
     from agmm.config import TrainConfig, load_config, recipe_names
-    from agmm.dataset import ManifestDataset, Sample
+    from agmm.dataset import EpochSampler, ManifestDataset, Sample, batches, make_loader, to_network_input
     from agmm.errors import TrainingError
     from agmm.evaluate import EvalResult, evaluate_mixture, evaluate_rows
     from agmm.inference import Protocol
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agmm.metrics import ConfusionMatrix
     from agmm.mixture import mixture_probs
     from agmm.models import ModelConfig, build_model
+    from agmm.models.network import SegmentationOutput
     from agmm.stages import run_stages
     from agmm.train import TrainResult, train_network
     from agmm.transforms import Augmentation
@@ -29,6 +30,7 @@ __all__ = [
     "Augmentation",
     "CheckpointInfo",
     "ConfusionMatrix",
+    "EpochSampler",
     "EvalResult",
     "LoadedRun",
     "LossOptions",
@@ -36,24 +38,28 @@ __all__ = [
     "ModelConfig",
     "Protocol",
     "Sample",
+    "SegmentationOutput",
     "TrainConfig",
     "TrainResult",
     "TrainingError",
+    "batches",
     "build_model",
     "evaluate_mixture",
     "evaluate_rows",
     "load_config",
     "load_run",
+    "make_loader",
     "mixture_probs",
     "recipe_names",
     "run_stages",
+    "to_network_input",
     "train_network",
 ]
 
 _HOMES = {
     "checkpoint": ("CheckpointInfo", "LoadedRun", "load_run"),
     "config": ("TrainConfig", "load_config", "recipe_names"),
-    "dataset": ("ManifestDataset", "Sample"),
+    "dataset": ("EpochSampler", "ManifestDataset", "Sample", "batches", "make_loader", "to_network_input"),
     "errors": ("TrainingError",),
     "evaluate": ("EvalResult", "evaluate_mixture", "evaluate_rows"),
     "inference": ("Protocol",),
@@ -61,6 +67,7 @@ _HOMES = {
     "metrics": ("ConfusionMatrix",),
     "mixture": ("mixture_probs",),
     "models": ("ModelConfig", "build_model"),
+    "models.network": ("SegmentationOutput",),
     "stages": ("run_stages",),
     "train": ("TrainResult", "train_network"),
     "transforms": ("Augmentation",),

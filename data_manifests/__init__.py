@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from data_manifests.io import read_manifest, read_marks, write_manifest, write_marks
     from data_manifests.label_space import Encoding, LabelClass, LabelMap, LabelSpace
     from data_manifests.layouts import LAYOUTS, Dataset, DatasetItem, open_dataset
+    from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
     from data_manifests.schema import MANIFEST_COLUMNS, MARK_COLUMNS, Manifest, ManifestInfo, ManifestRow, Mark
 
 __all__ = [
@@ -42,6 +43,9 @@ __all__ = [
     "read_label_space",
     "read_manifest",
     "read_marks",
+    "read_row_annotation",
+    "read_row_full_mask",
+    "read_row_image",
     "write_manifest",
     "write_marks",
 ]
@@ -52,6 +56,7 @@ _HOMES = {
     "io": ("read_manifest", "read_marks", "write_manifest", "write_marks"),
     "label_space": ("Encoding", "LabelClass", "LabelMap", "LabelSpace"),
     "layouts": ("LAYOUTS", "Dataset", "DatasetItem", "open_dataset"),
+    "row_files": ("read_row_annotation", "read_row_full_mask", "read_row_image"),
     "schema": ("MANIFEST_COLUMNS", "MARK_COLUMNS", "Manifest", "ManifestInfo", "ManifestRow", "Mark"),
 }
 
