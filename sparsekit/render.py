@@ -46,8 +46,12 @@ def draw_marks(
 
     Raises:
         AnnotationError: If a mark's class is not of this label space.
-        ValueError: If ``dot_size`` is below 1, or strokes come without an annotation of the image's size.
+        ValueError: If ``image`` is of another type or shape, ``dot_size`` is below 1, or strokes come without an
+            annotation of the image's size.
     """
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be RGB, uint8, shape (H, W, 3), got {image.dtype} of shape {image.shape}.")
     dot_size = default_dot_size(*image.shape[:2]) if dot_size is None else dot_size
     canvas = np.array(image, copy=True)
     _check_classes(marks, label_space)

@@ -17,6 +17,7 @@ from sparsekit import (
     ImageStream,
     RegionMarkSettings,
     ScribbleAnnotator,
+    draw_marks,
     export_manifest,
     import_annotations,
     sample_clicks,
@@ -99,6 +100,18 @@ def test_wrong_numbers_and_settings_are_told(mydata, call, expected):
     with pytest.raises(ValueError, match=expected):
         call(open_dataset("mydata"))
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((3, 12, 16), np.uint8), np.zeros((12, 16, 3)), np.zeros((12, 16), np.uint8)],
+    ids=["channels first", "float", "grey"],
+)
+def test_marks_are_drawn_on_pictures_of_colour_alone(mydata, image):
+    space = open_dataset("mydata").label_space
+    with pytest.raises(ValueError, match=r"image must be RGB, uint8, shape \(H, W, 3\), got "):
+        draw_marks(image, [], space)
+    assert draw_marks(np.zeros((12, 16, 3), np.uint8), [], space).shape == (12, 16, 3)
 
 
 def test_paths_of_annotations_may_be_text(mydata):

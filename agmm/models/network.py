@@ -53,7 +53,12 @@ class SegmentationModel(nn.Module):
 
         Args:
             images: RGB in 0..1, float32, shape (N, 3, H, W), of any size.
+
+        Raises:
+            ValueError: If they are not of a floating type: pixels of 0..255 would be segmented, but wrongly.
         """
+        if not images.is_floating_point():
+            raise ValueError(f"images must be float32 in 0..1, got {images.dtype}; give images.float() / 255.")
         normalised = (images - self.image_mean) / self.image_std
         features = self.encoder.without_padding(self.decoder(self.encoder(normalised)), images)
         logits = self.classifier(features)

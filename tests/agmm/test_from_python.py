@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from agmm import load_config, load_run, run_stages, train_network
+from agmm import Protocol, load_config, load_run, run_stages, train_network
 from agmm.evaluate_run import evaluate_run
 from agmm.export import export_run
 from agmm.given_files import find_pictures
@@ -46,3 +47,12 @@ def test_paths_of_predictions_and_exports_may_be_text(tmp_path, monkeypatch):
 def test_what_is_no_path_is_told(function):
     with pytest.raises(ValueError, match=r"^Expected a path as text or as pathlib.Path, got 3\."):
         function(3)
+
+
+def test_a_network_refuses_pixels_of_0_to_255(tmp_path):
+    run = load_run(tiny_run(tmp_path / "run", read_manifest(tiny_manifest(tmp_path / "data"))))
+    assert repr(run).startswith("<LoadedRun ") and len(repr(run)) < 200 + len(str(run.path))
+    pixels = torch.full((1, 3, 40, 56), 255, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="float32 in 0..1, got torch.uint8; give images.float"):
+        Protocol().predict(run.model, pixels)
+    assert Protocol().predict(run.model, pixels.float() / 255).shape[2:] == (40, 56)
