@@ -8,6 +8,7 @@ import numpy as np
 
 from data_manifests import LabelMap, Mark
 from data_manifests.label_space import as_label_map
+from sparsekit.arguments import as_whole_number
 from sparsekit.click_strategies import STRATEGIES, Scene
 from sparsekit.polylines import Bools
 from sparsekit.randomness import ImageStream, require_stream
@@ -89,8 +90,7 @@ def draw_clicks(
     """
     label_map = as_label_map(label_map)
     require_stream(rng)
-    if budget < 1:
-        raise ValueError(f"{settings.budget_name} must be at least 1, got {budget}.")
+    budget = as_whole_number(settings.budget_name, budget, least=1)
     allowed = _far_from_others(label_map, settings.margin, unlabelled_value)
     scene = Scene(label_map, unlabelled_value, instances, allowed, settings.min_distance, rng)
     slips = _Slips(label_map, unlabelled_value, settings, rng)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_manifests import LabelMap, Mark
 from data_manifests.label_space import as_label_map
+from sparsekit.arguments import as_whole_number
 from sparsekit.randomness import ImageStream, require_stream
 
 
@@ -41,8 +42,7 @@ def sample_clicks(
     """
     label_map = as_label_map(label_map)
     require_stream(rng)
-    if clicks_per_image < 1:
-        raise ValueError(f"clicks_per_image must be at least 1, got {clicks_per_image}.")
+    clicks_per_image = as_whole_number("clicks_per_image", clicks_per_image, least=1)
     pixels = _PixelRanks(label_map != unlabelled_value)
     positions = [pixels.locate(rank) for rank in draw_distinct(pixels.count, clicks_per_image, rng)]
     return [Mark("click", int(label_map[row, col]), row, col) for row, col in positions]

@@ -1,5 +1,6 @@
 """The pages that `make docs` builds; the build itself takes a minute and is run by ``make docs``."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -62,3 +63,10 @@ def test_every_command_of_a_page_can_be_typed(page):
 def test_commands_are_found():
     assert ["agmm", "train", "MANIFEST", "--resume", "runs/first"] in commands(PAGES["training.md"])
     assert sum(len(commands(text)) for text in PAGES.values()) > 60
+
+
+@pytest.mark.parametrize("package", ["data_manifests", "sparsekit", "agmm"])
+def test_the_reference_has_every_public_name(package):
+    listed = set(re.findall(r"^\.\. automodule:: (\S+)$", PAGES["api.md"], re.MULTILINE))
+    homes = {f"{package}.{home}" for home in importlib.import_module(package)._HOMES}
+    assert homes and not homes - listed
