@@ -215,7 +215,7 @@ def training_steps(arguments: argparse.Namespace) -> None:
     from agmm.models import ModelConfig, build_model
 
     device, on_cuda = torch.device(arguments.device), arguments.device == "cuda"
-    config = ModelConfig(arguments.classes, encoder="resnet50c.gluon_in1k", output_stride=8, aspp_rates=(12, 24, 36))
+    config = ModelConfig(arguments.classes, encoder="resnet50s.gluon_in1k", output_stride=8, aspp_rates=(12, 24, 36))
     model = build_model(config).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
     _, _, *labels = (part.cpu() for part in make_inputs(arguments, arguments.crop))
