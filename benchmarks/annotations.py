@@ -28,15 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import Dataset, DatasetItem, LabelMap, open_dataset
-from data_manifests.image_io import encode_label_map, read_mask
-from sparsekit.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
-from sparsekit.click_drawing import ClickSettings
+from data_manifests.files.images import encode_label_map, read_mask
+from sparsekit.areas import RegionMarkSettings
+from sparsekit.clicks.draw import ClickSettings
+from sparsekit.geometry.rasterize import rasterize
+from sparsekit.geometry.regions import find_regions
 from sparsekit.randomness import ImageStream
-from sparsekit.rasterize import rasterize
-from sparsekit.region_marks import RegionMarkSettings
-from sparsekit.regions import find_regions
-from sparsekit.scribbles import ScribbleSettings, trace_scribbles
-from sparsekit.synthesize import synthesize
+from sparsekit.scribbles.trace import ScribbleSettings, trace_scribbles
+from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
+from sparsekit.synthesis.synthesize import synthesize
 
 #: Runs the other generator on one mask; h5py is imported by it and not needed.
 _THEIRS = """

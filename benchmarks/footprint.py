@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_manifests import open_dataset, read_marks, write_marks
-from sparsekit.annotators import Annotator, ClickAnnotator, ScribbleAnnotator
-from sparsekit.synthesize import synthesize
+from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, ScribbleAnnotator
+from sparsekit.synthesis.synthesize import synthesize
 
 _ANNOTATORS: dict[str, Annotator] = {
     "20 clicks": ClickAnnotator((20,)),

@@ -15,10 +15,10 @@ from time import perf_counter
 
 import cv2
 
-from agmm.dataset import ManifestDataset
-from agmm.transforms import Augmentation
+from agmm.config.data import Augmentation
+from agmm.data.dataset import ManifestDataset
 from data_manifests import read_manifest
-from data_manifests.row_files import read_row_image
+from data_manifests.manifest.rows import read_row_image
 
 
 def main() -> None:

@@ -27,12 +27,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from agmm.distances import prototypes_and_distances
-from agmm.labelled_pixels import find_labelled
-from agmm.losses import AGMMLoss, contrastive_loss, sparse_supervision_loss
-from agmm.mixture import MixtureOptions, adaptive_variance, fit_mixture, probs_at
-from agmm.pixel_terms import pixel_terms
-from tests.agmm.literal import literal_loss
+from agmm.config.loss import MixtureOptions
+from agmm.losses.agmm import AGMMLoss, contrastive_loss, sparse_supervision_loss
+from agmm.losses.labelled_pixels import find_labelled
+from agmm.losses.mixture import adaptive_variance, fit_mixture, probs_at
+from agmm.losses.pixel_terms import pixel_terms
+from agmm.losses.prototypes import prototypes_and_distances
+from tests.helpers.literal import literal_loss
 
 
 class Inputs(NamedTuple):
@@ -212,7 +213,8 @@ def training_steps(arguments: argparse.Namespace) -> None:
 
     On CUDA in bfloat16, with memory and the number of times that a step waits for the device.
     """
-    from agmm.models import ModelConfig, build_model
+    from agmm.config.model import ModelConfig
+    from agmm.models import build_model
 
     device, on_cuda = torch.device(arguments.device), arguments.device == "cuda"
     config = ModelConfig(arguments.classes, encoder="resnet50s.gluon_in1k", output_stride=8, aspp_rates=(12, 24, 36))

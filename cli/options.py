@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_manifests.paths import as_path, is_remote
+from data_manifests.files.paths import as_path, is_remote
 
 if TYPE_CHECKING:
     from data_manifests import Dataset

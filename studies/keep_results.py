@@ -15,10 +15,10 @@ import csv
 import re
 from pathlib import Path
 
-from agmm.ablate import plan_runs
-from agmm.config import load_config
-from agmm.studies import read_study
-from agmm.study_results import RESULTS_NAME, format_report, read_results, write_results
+from agmm.config.recipes import load_config
+from agmm.studies.results import RESULTS_NAME, format_report, read_results, write_results
+from agmm.studies.runner import plan_runs
+from agmm.studies.study import read_study
 from data_manifests import read_manifest
 
 ROOT = Path(__file__).parents[1]

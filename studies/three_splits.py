@@ -15,7 +15,7 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
-from agmm.study_results import format_gain, format_scores
+from agmm.studies.results import format_gain, format_scores
 
 _LOGGED = ("train_miou", "gmm_miou", "val_miou")
 _COLUMNS = ("annotation", "setting", "training pictures", "highest Gaussian there", "validation", "test")

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agmm.checkpoint import load_run
-from agmm.losses import resolve_options
-from agmm.metrics import ConfusionMatrix
-from agmm.mixture import mixture_probs
-from agmm.samples import read_masked_images, to_network
+from agmm.config.loss import resolve_options
+from agmm.data.masked_images import read_masked_images, to_network
+from agmm.evaluation.metrics import ConfusionMatrix
+from agmm.losses.mixture import mixture_probs
+from agmm.runs.checkpoint import load_run
 from data_manifests import Manifest, read_manifest
-from data_manifests.row_files import read_row_annotation
+from data_manifests.manifest.rows import read_row_annotation
 
 
 @torch.inference_mode()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from data_manifests import open_dataset, read_classes_csv, read_label_space, read_manifest, read_marks, write_marks
-from data_manifests.class_tables import read_class_map
-from data_manifests.derive import merge_manifests, subset_manifest
-from data_manifests.image_io import read_image, read_image_size, read_mask
-from data_manifests.paths import as_path
-from data_manifests.splitting import split_manifest
+from data_manifests.files.images import read_image, read_image_size, read_mask
+from data_manifests.files.paths import as_path
+from data_manifests.layouts.class_tables import read_class_map
+from data_manifests.manifest.derive import merge_manifests, subset_manifest
+from data_manifests.manifest.split import split_manifest
 from sparsekit import (
     ClickAnnotator,
     ClickSettings,
@@ -24,16 +24,16 @@ from sparsekit import (
     trace_scribbles,
     verify_manifest,
 )
-from sparsekit.click_drawing import draw_clicks
-from sparsekit.click_strategies import STRATEGIES
-from sparsekit.compare import sparse_maps
-from sparsekit.cost_model import CostModel, read_cost_model
+from sparsekit.areas import mark_regions
+from sparsekit.audit.compare import sparse_maps
+from sparsekit.audit.cost_model import CostModel, read_cost_model
+from sparsekit.clicks.draw import draw_clicks
+from sparsekit.clicks.strategies import STRATEGIES
 from sparsekit.demo_data import DemoSettings, write_demo_data
-from sparsekit.figures import draw_figures, plan_figures
-from sparsekit.gallery import choose_images, is_gallery_there, write_gallery
-from sparsekit.region_marks import mark_regions
-from sparsekit.synthesize import synthesize
-from tests.miniature_datasets import save_mask, save_picture
+from sparsekit.figures.gallery import choose_images, is_gallery_there, write_gallery
+from sparsekit.figures.write import draw_figures, plan_figures
+from sparsekit.synthesis.synthesize import synthesize
+from tests.helpers.miniature_datasets import save_mask, save_picture
 
 CLASSES = "id,name,r,g,b\n0,ground,0,0,0\n1,leaf,60,180,75\n"
 

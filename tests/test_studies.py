@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from agmm.config import load_config
-from agmm.studies import read_study
+from agmm.config.recipes import load_config
+from agmm.studies.study import read_study
 from data_manifests import open_dataset
-from data_manifests.image_io import read_image, read_mask
+from data_manifests.files.images import read_image, read_mask
 
 STUDIES = Path(__file__).parents[1] / "studies"
 

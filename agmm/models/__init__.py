@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agmm.models.config import ModelConfig
+from agmm.config.model import ModelConfig
 
 if TYPE_CHECKING:
     from agmm.models.network import SegmentationModel
-
-__all__ = ["ModelConfig", "build_model"]
 
 
 def build_model(config: ModelConfig, *, load_encoder_weights: bool = True) -> SegmentationModel:

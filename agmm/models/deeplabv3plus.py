@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agmm.models.config import ModelConfig
+from agmm.config.model import ModelConfig
 from agmm.models.encoders import Encoder
 
 _LOW_LEVEL_CHANNELS = 48

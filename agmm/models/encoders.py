@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agmm.config.model import ModelConfig, require_encoder_weights
 from agmm.errors import TrainingError
-from agmm.given_files import require_encoder_weights
-from agmm.models.config import ModelConfig
 from data_manifests.errors import list_some
 
 # What encoders without output_stride need in order to take pictures of any size, tried in this order: vision

@@ -9,7 +9,7 @@ from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agmm.models.config import ModelConfig
+from agmm.config.model import ModelConfig
 from agmm.models.encoders import Encoder, image_statistics
 
 

@@ -46,7 +46,7 @@ def score_lines(
     """A line for each class and one, the last, for the mean.
 
     Args:
-        records: Scores of each run, as ``agmm.evaluation_files`` describes them; None for a run without.
+        records: Scores of each run, as ``agmm.runs.scores`` describes them; None for a run without.
         published: By class name and ``mIoU``, for each run; empty where nothing is published.
         label_space: The classes.
     """

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from agmm.data.resize import Rgb, fit_size, shrink_image, shrink_labels
 from agmm.errors import TrainingError
-from agmm.evaluate import require_annotations
-from agmm.report.pictures import Rgb, RowPictures, draw_marks, fit_size, lay_over, shrink_image, shrink_labels
+from agmm.inference.protocols import require_annotations
+from agmm.report.pictures import RowPictures, draw_marks, lay_over
 from agmm.report.predictions import PredictedRow, Prediction, predict_rows
 from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run
@@ -27,8 +28,8 @@ from agmm.report.style import (
     shorten,
 )
 from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.drawing import VOID_COLOR, colorize
-from data_manifests.figure_style import DOTS_PER_INCH, FAINT, INK, TEXT_WIDTH, save_figure, styled
+from data_manifests.figures.drawing import VOID_COLOR, colorize
+from data_manifests.figures.style import DOTS_PER_INCH, FAINT, INK, TEXT_WIDTH, save_figure, styled
 
 #: A cell of a grid: a picture (three axes), a label map (two), or a picture with its sparse labels.
 _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]

@@ -19,7 +19,7 @@ from agmm.report.run import Run
 from agmm.report.style import SUFFIXES, check_figure
 from agmm.report.tsne import MAX_RUNS, plot_tsne, sample_pixels
 from data_manifests import DataError, Manifest, ManifestRow
-from data_manifests.viewer import check_jinja
+from data_manifests.figures.viewer import check_jinja
 
 FIGURES_NAME = "figures"
 NUM_FIGURES = 4

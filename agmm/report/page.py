@@ -8,20 +8,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from agmm.data.resize import fit_size, shrink_image, shrink_labels
 from agmm.report import charts as plot
 from agmm.report.charts import Chart, Line, make_charts
 from agmm.report.class_scores import score_lines
 from agmm.report.confusion import Confusion
 from agmm.report.mixture_summary import summarize_mixtures
-from agmm.report.pictures import (
-    RowPictures,
-    draw_marks,
-    error_veil,
-    fit_size,
-    shrink_image,
-    shrink_labels,
-    veil,
-)
+from agmm.report.pictures import RowPictures, draw_marks, error_veil, veil
 from agmm.report.predictions import FittedMixture, PredictedRow, Prediction, image_miou
 from agmm.report.published import published_source
 from agmm.report.run import Run
@@ -29,9 +22,9 @@ from agmm.report.runs import choose_scores, describe_scores
 from agmm.report.table_format import shown, signed
 from agmm.report.tables import published_of
 from data_manifests import LabelMap, LabelSpace, Manifest
-from data_manifests.figure_style import SERIES_COLORS
-from data_manifests.image_io import write_atomically
-from data_manifests.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, picture_uri
+from data_manifests.figures.style import SERIES_COLORS
+from data_manifests.figures.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, picture_uri
+from data_manifests.files.images import write_atomically
 
 _LAYERS = (
     Layer("image"),

@@ -8,17 +8,13 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from agmm.data.resize import SUPERSAMPLING, Rgb, average_down, shrink_labels
 from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.drawing import colorize, draw_dot, paint_pixels
-from data_manifests.row_files import read_row_annotation, read_row_full_mask, read_row_image
+from data_manifests.figures.drawing import colorize, draw_dot, paint_pixels
+from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 
-Rgb = NDArray[np.uint8]
-
-# Patches are drawn several times as large and averaged down, which smooths their edges.
-_SUPERSAMPLING = 4
 _T = TypeVar("_T")
 
 
@@ -78,23 +74,6 @@ def choose_rows(
     return [rows[i * len(rows) // number] for i in range(number)]
 
 
-def fit_size(height: int, width: int, room: int) -> tuple[int, int]:
-    """Height and width with the longer side at most ``room``; nothing is made larger."""
-    scale = min(1.0, room / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def shrink_image(image: Rgb, size: tuple[int, int]) -> Rgb:
-    """A picture at another size, by averaging areas."""
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def shrink_labels(label_map: LabelMap, size: tuple[int, int]) -> LabelMap:
-    """A label map at another size; no class is made up."""
-    small: LabelMap = cv2.resize(label_map, size[::-1], interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
-    return small
-
-
 def veil(label_map: LabelMap, label_space: LabelSpace) -> Rgb:
     """A label map in its class colours, RGBA, transparent where it says nothing."""
     says = label_map < label_space.num_classes
@@ -131,10 +110,10 @@ def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, i
     if (stats[1:, cv2.CC_STAT_AREA] > 1).any():
         patches = annotation.copy()
         patches[lone[components]] = label_space.unlabelled_value
-        fine = size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING
+        fine = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
         canvas = np.zeros((*fine, 4), np.uint8)
-        paint_pixels(canvas, shrink_labels(patches, fine), label_space, rim=_SUPERSAMPLING)
-        drawn = _average_down(canvas, size)
+        paint_pixels(canvas, shrink_labels(patches, fine), label_space, rim=SUPERSAMPLING)
+        drawn = average_down(canvas, size)
     dot_size = max(1.0, dot_share * max(size))
     down, right = size[0] / annotation.shape[0], size[1] / annotation.shape[1]
     for x, y in centres[lone].astype(int).tolist():
@@ -147,12 +126,3 @@ def lay_over(image: Rgb, layer: Rgb) -> Rgb:
     """An RGBA layer over an RGB picture of the same size."""
     alpha = layer[..., 3:].astype(np.uint16)
     return ((image * (255 - alpha) + layer[..., :3] * alpha + 127) // 255).astype(np.uint8)
-
-
-def _average_down(drawn: Rgb, size: tuple[int, int]) -> Rgb:
-    """Smooth RGBA: colours count by their opacity."""
-    alpha = drawn[..., 3:].astype(np.float32) / 255
-    small = cv2.resize(np.dstack([drawn[..., :3] * alpha, alpha]), size[::-1], interpolation=cv2.INTER_AREA)
-    opacity = small[..., 3:]
-    color = small[..., :3] / np.maximum(opacity, 1e-6)
-    return np.rint(np.dstack([color, 255 * opacity])).clip(0, 255).astype(np.uint8)

@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from agmm.bilinear import resize
-from agmm.checkpoint import load_run
-from agmm.evaluate import evaluating
-from agmm.labelled_pixels import find_labelled
-from agmm.metrics import ConfusionMatrix
-from agmm.mixture import MixtureOptions, fit_mixture
+from agmm.config.loss import MixtureOptions
+from agmm.data.masked_images import image_tensor, to_network
+from agmm.evaluation.metrics import ConfusionMatrix
+from agmm.inference.protocols import evaluating
+from agmm.losses.bilinear import resize
+from agmm.losses.labelled_pixels import find_labelled
+from agmm.losses.mixture import fit_mixture
 from agmm.models.network import SegmentationModel, SegmentationOutput
 from agmm.report.pictures import RowPictures, read_pictures
 from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run
-from agmm.samples import image_tensor, to_network
+from agmm.runs.checkpoint import load_run
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.row_files import read_row_image
+from data_manifests.manifest.rows import read_row_image
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _features_at(features: Tensor, pixels: NDArray[np.int64], size: Sequence[int
 def _fit(
     output: SegmentationOutput, annotation: LabelMap, space: LabelSpace, options: MixtureOptions
 ) -> tuple[LabelMap, FittedMixture] | tuple[None, None]:
-    """The class of the highest Gaussian at each pixel, as ``agmm.mixture.mixture_probs`` has it, and the Gaussians."""
+    """The class of the highest Gaussian at each pixel (see ``agmm.mixture_probs``), and the Gaussians."""
     target = torch.from_numpy(annotation.astype(np.int64))[None].to(output.logits.device)
     valid = torch.ones_like(target, dtype=torch.bool)
     labelled = find_labelled(target, valid, num_classes=space.num_classes, ignore_index=space.unlabelled_value)

@@ -1,4 +1,4 @@
-"""The supplement's scores of each class, to stand beside one's own; its tables 1 and 2 are in ``agmm.studies``."""
+"""Published scores of each class (supplement, tables 3 and 4); tables 1 and 2 are in ``agmm.studies.paper_tables``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def published_iou(label_space: LabelSpace, annotation: str) -> Mapping[str, floa
 
     Args:
         label_space: Of the classes; the names of a user's own classes may coincide with ours, so its name counts too.
-        annotation: As ``agmm.studies.published_as`` calls it: ``point``, ``scribble``, or clicks per image.
+        annotation: As ``agmm.studies.study.published_as`` calls it: ``point``, ``scribble``, or clicks per image.
 
     Returns:
         By class name; empty where nothing is published.

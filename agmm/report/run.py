@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agmm.checkpoint_info import CheckpointInfo, read_checkpoint_info
 from agmm.errors import TrainingError
-from agmm.evaluation_files import JSON_NAME, read_records
-from agmm.given_files import LOG_NAME, RUN_NAME, weights_path
 from agmm.report.problems import OnProblem
-from agmm.studies import published_as
+from agmm.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
+from agmm.runs.files import LOG_NAME, RUN_NAME, weights_path
+from agmm.runs.scores import JSON_NAME, read_records
+from agmm.studies.study import published_as
 from data_manifests import LabelSpace, Manifest, ManifestInfo
-from data_manifests.schema import PSEUDO_LABELS
+from data_manifests.manifest.schema import PSEUDO_LABELS
 
 if TYPE_CHECKING:
-    from agmm.losses import LossOptions
+    from agmm.config.loss import LossOptions
 
 #: Settings that tell no network from another: where it was trained, and what was watched.
 SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
@@ -63,7 +63,7 @@ class Run:
     @property
     def options(self) -> LossOptions:
         """Options of its loss."""
-        from agmm.losses import resolve_options  # imports torch, which tables do without
+        from agmm.config.loss import resolve_options
 
         return resolve_options(self.info.config.preset, **self.info.config.loss)
 
@@ -202,7 +202,7 @@ def _read_training(path: Path, name: str, on_problem: OnProblem) -> Run:
 
 
 def _read_about(path: Path) -> dict[str, Any]:
-    """What ``agmm.run_folder.describe_run`` has written."""
+    """What ``agmm.runs.folder.describe_run`` has written."""
     about: dict[str, Any] = json.loads(path.read_bytes())
     made, settings = about["annotation"], about["annotation"]["settings"]
     held = [about[name] for name in ("manifest", "run_again", "device", "versions", "num_ranks")]

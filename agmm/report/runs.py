@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agmm.config import PROTOCOLS
+from agmm.config.protocol import PROTOCOLS
 from agmm.errors import TrainingError
-from agmm.evaluation_files import MIXTURE_PROTOCOL
-from agmm.given_files import require_checkpoint
 from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run, read_run
 from agmm.report.run_names import default_names, folder_names
+from agmm.runs.files import require_checkpoint
+from agmm.runs.scores import MIXTURE_PROTOCOL
 from data_manifests import DataError, read_manifest
-from data_manifests.paths import as_path
+from data_manifests.files.paths import as_path
 
 
 def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem: OnProblem = None) -> list[Run]:
@@ -65,7 +65,7 @@ class ChosenScores:
     """Scores of runs that can be compared: of the same pictures, segmented in the same way.
 
     Args:
-        records: A record for each run, as ``agmm.evaluation_files`` describes it; None for runs without such scores.
+        records: A record for each run, as ``agmm.runs.scores`` describes it; None for runs without such scores.
         missing: For each run without, a sentence that names the command which makes them, if any can.
     """
 
@@ -166,7 +166,7 @@ def _command_line(run: Run, manifest_path: Path, split: str, options: Sequence[s
 
 
 def _protocol_options(protocol: str) -> list[str]:
-    """Options of `agmm evaluate` for a protocol given in words, as ``agmm.inference.Protocol`` words it."""
+    """Options of `agmm evaluate` for a protocol given in words, as ``agmm.inference.protocols.Protocol`` words it."""
     name = next((name for name in PROTOCOLS if protocol.startswith(name)), "whole")
     options = [] if name == "whole" else ["--protocol", name]
     if tiles := re.search(r"tile (\d+), overlap ([\d.]+)", protocol):

@@ -1,4 +1,4 @@
-"""What the figures of trainings add to the style that all figures share (``data_manifests.figure_style``)."""
+"""What the figures of trainings add to the style that all figures share (``data_manifests.figures.style``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agmm.errors import TrainingError
 from data_manifests import LabelClass
-from data_manifests.figure_style import FONT_SIZE, INK, LINE, SERIES_COLORS, styled
+from data_manifests.figures.style import FONT_SIZE, INK, LINE, SERIES_COLORS, styled
 from data_manifests.label_space import Color
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from agmm.report.run import FULL_MASKS, LABELS_PREFIX, SILENT_SETTINGS, Run
 from agmm.report.run_names import setting_words, settings_apart
 from agmm.report.runs import choose_records, describe_scores
 from agmm.report.table_format import Cell, Difference, Scores, Table
-from agmm.studies import LABELS_AS_PUBLISHED, TABLES, Study, labels_as_published
+from agmm.studies.paper_tables import TABLES
+from agmm.studies.study import LABELS_AS_PUBLISHED, Study, labels_as_published
 
 # Runs of one cell may differ in these.
 _MAY_DIFFER = ("seed", *SILENT_SETTINGS)

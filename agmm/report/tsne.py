@@ -24,8 +24,8 @@ from agmm.report.style import (
     to_unit,
 )
 from data_manifests import LabelSpace, Manifest, ManifestRow
-from data_manifests.figure_style import INK, LINE, TEXT_WIDTH, save_figure, styled
-from data_manifests.row_files import read_row_full_mask
+from data_manifests.figures.style import INK, LINE, TEXT_WIDTH, save_figure, styled
+from data_manifests.manifest.rows import read_row_full_mask
 
 MAX_RUNS = 3
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.agmm_commands.options import read_settings, refine_option, threshold_option, training_options
 from cli.options import overwrite_option
 from cli.processes import is_first_process
 from cli.reporting import echo_next, usage_errors
-from cli.training import read_settings, refine_option, threshold_option, training_options
 
 if TYPE_CHECKING:
-    from agmm.ablate import Plan
-    from agmm.studies import Study
+    from agmm.studies.runner import Plan
+    from agmm.studies.study import Study
 
     Row = dict[str, str]  # of results.csv
 
@@ -91,7 +91,8 @@ def ablate(
     numbers beside them. Repeat an interrupted command to go on; the same command started several times shares the work.
     """
     from agmm.requirements import require_training_packages
-    from agmm.studies import TABLES, read_study
+    from agmm.studies.paper_tables import TABLES
+    from agmm.studies.study import read_study
     from data_manifests import read_manifest
 
     files = [path for path in sources if path.suffix == ".toml"]
@@ -114,9 +115,9 @@ def ablate(
         own = {"recipe": flags["recipe"] or study.recipe, "config_path": flags["config_path"] or study.base}
         config = read_settings(flags | own)
         require_training_packages(crf=refine == "crf")
-        from agmm.ablate import run_study
-        from agmm.inference import make_protocol
-        from agmm.study_results import REPORT_NAME, RESULTS_NAME, annotation_names
+        from agmm.inference.protocols import make_protocol
+        from agmm.studies.results import REPORT_NAME, RESULTS_NAME, annotation_names
+        from agmm.studies.runner import run_study
 
         scored_split, pseudo = split or study.split or "val", pseudo_protocol or study.pseudo_protocol or "multi-scale"
         try:

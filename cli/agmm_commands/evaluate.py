@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from cli.agmm_commands.options import prediction_options, run_argument
 from cli.options import json_option, manifest_argument
-from cli.prediction import prediction_options, run_argument
 from cli.processes import is_first_process
 from cli.progress import progress
 from cli.reporting import echo_json, echo_next, usage_errors
@@ -35,17 +35,17 @@ def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
     Prints IoU of each class and their mean, and writes evaluation.json, evaluation.csv and confusion.csv, in which the
     scores of several splits and protocols stand side by side.
     """
-    from agmm.given_files import weights_path
     from agmm.requirements import require_training_packages
+    from agmm.runs.files import weights_path
     from data_manifests import read_manifest
 
     weights_path(run)
     source = read_manifest(manifest)
     num_images = len(source.rows_of(settings["split"])[: settings["limit"]])
     require_training_packages(crf=settings["crf"])
-    from agmm.evaluate_run import evaluate_run
-    from agmm.evaluation_files import format_table
-    from agmm.given_files import RUN_NAME
+    from agmm.evaluation.evaluate_run import evaluate_run
+    from agmm.runs.files import RUN_NAME
+    from agmm.runs.scores import format_table
 
     with usage_errors(), progress(num_images * (2 if settings["gmm"] else 1)) as advance:
         records = evaluate_run(run, source, on_image=advance, **settings)

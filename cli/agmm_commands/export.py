@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from cli.prediction import run_argument
+from cli.agmm_commands.options import run_argument
 from cli.processes import require_one_process
 from cli.reporting import usage_errors
 
@@ -27,13 +27,13 @@ from cli.reporting import usage_errors
 )
 def export(run: Path, format_: Literal["onnx", "torchscript"], out: Path | None, size: tuple[int, int] | None) -> None:
     """Write the network of RUN as one file for other programs, checked against the original."""
-    from agmm.given_files import weights_path
     from agmm.requirements import require_training_packages
+    from agmm.runs.files import weights_path
 
     require_one_process("Export")
     weights_path(run)
     require_training_packages()
-    from agmm.export import export_run
+    from agmm.inference.export import export_run
 
     with usage_errors():
         report = export_run(run, format_, path=out, size=size)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from cli.prediction import device_option
+from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
 from cli.progress import progress
 from cli.reporting import usage_errors, warn
-from cli.reports import image_option, manifest_option, names_option, runs_argument
 
 # Where the pictures of each kind come from, and how many, unless told otherwise.
 _SPLITS = {"gmm-predictions": "train", "tsne": "val", "qualitative": "val"}

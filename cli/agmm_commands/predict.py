@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.prediction import prediction_options, run_argument
+from cli.agmm_commands.options import prediction_options, run_argument
 from cli.processes import require_one_process
 from cli.progress import progress
 from cli.reporting import usage_errors, warn, warn_of_some
@@ -34,8 +34,9 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     Writes label maps of train ids as PNG in the class colours. A picture that cannot be read keeps no other from being
     segmented, but the exit code is 1.
     """
-    from agmm.given_files import find_pictures, weights_path
+    from agmm.inference.sources import find_pictures
     from agmm.requirements import require_training_packages
+    from agmm.runs.files import weights_path
     from data_manifests import read_manifest
 
     require_one_process("Prediction")
@@ -44,7 +45,7 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     pictures = find_pictures(images, out_dir, passed_over.append)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)
     require_training_packages(crf=settings["crf"])
-    from agmm.predict import predict_pictures
+    from agmm.inference.predict import predict_pictures
 
     for text in passed_over:
         warn(text)

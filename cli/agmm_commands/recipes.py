@@ -14,7 +14,7 @@ def recipes(name: str | None) -> None:
 
     Save one as a file, change it, and train with `agmm train MANIFEST --config FILE`.
     """
-    from agmm.config import DEFAULT_RECIPE, recipe_names, recipe_summary, recipe_text
+    from agmm.config.recipes import DEFAULT_RECIPE, recipe_names, recipe_summary, recipe_text
 
     if name is None:
         for known in recipe_names():

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
+from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
 from cli.options import overwrite_option
-from cli.prediction import device_option
 from cli.progress import progress
 from cli.reporting import usage_errors, warn, warn_of_some
-from cli.reports import image_option, manifest_option, names_option, runs_argument
 from data_manifests.errors import counted
 
 

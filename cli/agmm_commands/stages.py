@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from cli.agmm_commands.options import echo_next_score, read_settings, refine_option, threshold_option, training_options
 from cli.options import manifest_argument, overwrite_option
 from cli.processes import is_first_process
 from cli.reporting import usage_errors
-from cli.training import echo_next_score, read_settings, refine_option, threshold_option, training_options
 
 
 @click.command()
@@ -89,9 +89,9 @@ def stages(
     source = read_manifest(manifest)
     config = read_settings(flags)
     require_training_packages(crf=refine == "crf")
-    from agmm.inference import make_protocol
-    from agmm.losses import resolve_options
-    from agmm.stages import SEG_ONLY, run_stages
+    from agmm.config.loss import resolve_options
+    from agmm.inference.protocols import make_protocol
+    from agmm.training.stages import SEG_ONLY, run_stages
 
     folder = out or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
     with usage_errors():

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.agmm_commands.options import names_option, runs_argument
 from cli.reporting import usage_errors, warn
-from cli.reports import names_option, runs_argument
 
 if TYPE_CHECKING:
     from agmm.report.run import Run
     from agmm.report.tables import Work
-    from sparsekit.cost_model import CostModel
+    from sparsekit.audit.cost_model import CostModel
 
 
 @click.command()
@@ -49,19 +49,19 @@ def table(
     and its share of full supervision against clicks and minutes of annotation. All of it are scores that `agmm
     evaluate` has written, and only such as were measured on the same pictures in the same way.
     """
-    from agmm.given_files import weights_path
+    from agmm.runs.files import weights_path
 
     for run in runs:
         weights_path(run)
     model = None
     if cost_model:
-        from sparsekit.cost_model import read_cost_model
+        from sparsekit.audit.cost_model import read_cost_model
 
         model = read_cost_model(cost_model)
     from agmm.report.runs import read_runs, scored_split
     from agmm.report.table_format import format_table
     from agmm.report.tables import ablation_table, budget_table, lambda_table, per_class_table
-    from data_manifests.image_io import write_atomically
+    from data_manifests.files.images import write_atomically
 
     with usage_errors():
         found = read_runs(runs, names)
@@ -83,7 +83,7 @@ def _work_of(run: Run, model: CostModel | None) -> Work | None:
     """What the annotation behind a run took; None, with a warning, where its manifest or marks are not there."""
     from agmm.report.tables import Work
     from data_manifests import DataError, read_manifest
-    from sparsekit.cost import annotation_cost
+    from sparsekit.audit.cost import annotation_cost
 
     manifest_path, split = run.first_stage.manifest_path, run.info.config.train_split
     try:

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from cli.agmm_commands.options import echo_next_score, read_overrides, read_settings, training_options
 from cli.options import manifest_argument, overwrite_option
 from cli.processes import is_first_process
 from cli.reporting import usage_errors
-from cli.training import echo_next_score, read_overrides, read_settings, training_options
 from data_manifests.errors import counted
 
 
@@ -34,8 +34,8 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
 
     On several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST ...
     """
-    from agmm.given_files import STATE_NAME, require_checkpoint, require_no_training, require_utf8
     from agmm.requirements import require_training_packages
+    from agmm.runs.files import STATE_NAME, require_checkpoint, require_no_training, require_utf8
     from data_manifests import read_manifest
 
     if resume is not None and (out or overwrite or flags["recipe"] or flags["config_path"]):
@@ -53,9 +53,9 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         if not overwrite:
             require_no_training(run_dir)
     require_training_packages()
+    from agmm.config.loss import resolve_options
     from agmm.distributed import launch_command
-    from agmm.losses import resolve_options
-    from agmm.train import resumed_config, train_network
+    from agmm.training.train import resumed_config, train_network
 
     with usage_errors():
         if resume:

@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.progress import progress
 from cli.reporting import echo_json, usage_errors
-from data_manifests.paths import absolute
+from data_manifests.files.paths import absolute
 
 
 @click.command()
@@ -37,7 +37,7 @@ def compare(ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, wo
     is measured on the pixels, alike for both; a stroke is a connected region of one label. The two may be of different
     images; how many are in both is said.
     """
-    from sparsekit.compare import Comparison, format_comparison, measure_maps, sparse_maps
+    from sparsekit.audit.compare import Comparison, format_comparison, measure_maps, sparse_maps
 
     with usage_errors():
         ids_ours, maps_ours = sparse_maps(ours, unlabelled)

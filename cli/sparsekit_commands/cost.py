@@ -11,7 +11,7 @@ import click
 
 from cli import options
 from cli.reporting import echo_json, usage_errors
-from sparsekit.cost_model import FULL_MASK_SECONDS, CostModel, read_cost_model
+from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel, read_cost_model
 
 
 def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ def cost(
     from dataclasses import replace
 
     from data_manifests import read_manifest
-    from sparsekit.cost import annotation_cost, format_costs
+    from sparsekit.audit.cost import annotation_cost, format_costs
 
     model = read_cost_model(model_path) if model_path else CostModel()
     with usage_errors():

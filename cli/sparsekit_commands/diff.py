@@ -28,7 +28,7 @@ def diff(first: Path, second: Path, max_move: float, as_json: bool) -> None:
     FIRST and SECOND are manifest.csv files or the folders that hold them. --json lists every image.
     """
     from data_manifests import read_manifest
-    from data_manifests.diff import diff_manifests
+    from data_manifests.manifest.diff import diff_manifests
 
     compared = diff_manifests(read_manifest(first), read_manifest(second), max_move=max_move)
     if as_json:

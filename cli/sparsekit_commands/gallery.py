@@ -54,7 +54,7 @@ def gallery(
     slider. It needs the extra 'figures'.
     """
     from data_manifests import read_manifest
-    from sparsekit.gallery import choose_images, is_gallery_there, write_gallery
+    from sparsekit.figures.gallery import choose_images, is_gallery_there, write_gallery
 
     choice = choose_images([read_manifest(path) for path in manifests], split=split, limit=limit or None)
     if not overwrite and is_gallery_there(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size):

@@ -27,7 +27,7 @@ def info(
     Of a dataset every mask is read; of a manifest its rows only (`sparsekit validate` reads its files).
     """
     from data_manifests import read_manifest
-    from data_manifests.info import describe_dataset, describe_manifest
+    from data_manifests.manifest.info import describe_dataset, describe_manifest
 
     if path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file():
         if layout or classes_path or map_path:

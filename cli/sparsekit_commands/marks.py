@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli import options
-from cli.synthesis import run_synthesis
+from cli.sparsekit_commands.synthesis import run_synthesis
 
 
 @click.command()
@@ -60,8 +60,8 @@ def marks(
     class; boxes are filled, the smaller on top of the larger, and hold other classes as boxes do.
     """
     from cli.reporting import usage_errors
-    from sparsekit.annotators import RegionMarkAnnotator
-    from sparsekit.region_marks import RegionMarkSettings
+    from sparsekit.areas import RegionMarkSettings
+    from sparsekit.synthesis.annotators import RegionMarkAnnotator
 
     with usage_errors():
         if margin is not None and kind != "coarse":

@@ -21,7 +21,7 @@ def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: b
     stay where they are. Where one of them has annotations without marks, none are written.
     """
     from data_manifests import read_manifest
-    from data_manifests.derive import merge_manifests
+    from data_manifests.manifest.derive import merge_manifests
 
     derived = merge_manifests([read_manifest(path) for path in manifests], out_dir, prefix=prefix)
     derived.write(overwrite=overwrite)

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from cli import options
-from cli.synthesis import run_synthesis
+from cli.sparsekit_commands.synthesis import run_synthesis
 
-#: The names of ``sparsekit.click_strategies``, written here so that --help need not import it.
+#: The names of ``sparsekit.clicks.strategies``, written here so that --help need not import it.
 STRATEGIES = ("uniform", "class-balanced", "per-class", "per-instance", "center")
 
 
@@ -73,8 +73,8 @@ def points(
     budgets are the first clicks of larger ones.
     """
     from cli.reporting import usage_errors
-    from sparsekit.annotators import ClickAnnotator
-    from sparsekit.click_drawing import ClickSettings
+    from sparsekit.clicks.draw import ClickSettings
+    from sparsekit.synthesis.annotators import ClickAnnotator
 
     with usage_errors():
         settings = ClickSettings(strategy, margin, jitter, wrong, min_distance)

@@ -92,7 +92,7 @@ def render(
     """
     from cli.reporting import echo_json, usage_errors
     from data_manifests import read_manifest
-    from sparsekit.figures import FigureSettings, draw_figures, plan_figures
+    from sparsekit.figures.write import FigureSettings, draw_figures, plan_figures
 
     with usage_errors():
         settings = FigureSettings(captions=captions, **look)  # type: ignore[arg-type]

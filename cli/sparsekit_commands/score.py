@@ -47,8 +47,8 @@ def score(
     picture (geodesic), or over superpixels of like colour (superpixels).
     """
     from data_manifests import read_manifest
-    from sparsekit.annotated import count_annotated
-    from sparsekit.score import annotation_score, format_scores
+    from sparsekit.annotated_images import count_annotated
+    from sparsekit.audit.score import annotation_score, format_scores
 
     read = [read_manifest(path) for path in manifests]
     with progress(len(methods) * sum(count_annotated(manifest, split) for manifest in read)) as advance:

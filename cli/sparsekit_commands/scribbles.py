@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli import options
-from cli.synthesis import run_synthesis
+from cli.sparsekit_commands.synthesis import run_synthesis
 
 
 @click.command()
@@ -63,8 +63,8 @@ def scribbles(
     its class, and no class and no region of at least --min-area pixels stays without one.
     """
     from cli.reporting import usage_errors
-    from sparsekit.annotators import ScribbleAnnotator
-    from sparsekit.scribbles import scribble_settings
+    from sparsekit.scribbles.trace import scribble_settings
+    from sparsekit.synthesis.annotators import ScribbleAnnotator
 
     given = {
         "width": width, "per": per, "strokes": strokes, "min_area": min_area, "wobble": wobble, "tolerance": tolerance,

@@ -51,7 +51,7 @@ def split(
     """
     from data_manifests import read_manifest
     from data_manifests.errors import counted
-    from data_manifests.splitting import split_manifest
+    from data_manifests.manifest.split import split_manifest
 
     shares = {name: share for name, share in {"val": val, "test": test}.items() if share > 0}
     with usage_errors():

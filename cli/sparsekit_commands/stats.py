@@ -42,10 +42,10 @@ def stats(
     (8-connectivity).
     """
     from data_manifests import read_manifest
-    from sparsekit.annotated import count_annotated
-    from sparsekit.stats import annotation_stats
-    from sparsekit.stats_report import check_csv_path, check_figure_path, draw_stats, format_stats
-    from sparsekit.tables import write_csv
+    from sparsekit.annotated_images import count_annotated
+    from sparsekit.audit.stats import annotation_stats
+    from sparsekit.audit.stats_report import check_csv_path, check_figure_path, draw_stats, format_stats
+    from sparsekit.audit.tables import write_csv
 
     if csv_path:
         check_csv_path(csv_path)

@@ -34,7 +34,7 @@ def subset(
     200.
     """
     from data_manifests import DataError, read_manifest
-    from data_manifests.derive import subset_manifest
+    from data_manifests.manifest.derive import subset_manifest
 
     image_ids = None
     if ids_path:

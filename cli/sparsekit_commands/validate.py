@@ -16,7 +16,7 @@ from cli.reporting import echo_json
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
-    from data_manifests.validate import Problem
+    from data_manifests.manifest.validate import Problem
 
 _SHOWN_OF_A_KIND = 10
 
@@ -33,9 +33,9 @@ def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_j
     MANIFEST is a manifest.csv or the folder that holds it. The marks are drawn again and compared with the annotations.
     The exit code is 1 if something keeps the manifest from being used.
     """
-    from data_manifests.io import load_manifest
-    from data_manifests.validate import MINOR_KINDS, check_manifest
-    from sparsekit.rasterize import rasterize
+    from data_manifests.manifest.io import load_manifest
+    from data_manifests.manifest.validate import MINOR_KINDS, check_manifest
+    from sparsekit.geometry.rasterize import rasterize
 
     read, unreadable = load_manifest(manifest)
     with progress(len(read.rows)) as advance:
@@ -53,7 +53,7 @@ def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_j
 
 
 def _format(path: Path, num_rows: int, problems: Sequence[Problem]) -> str:
-    from data_manifests.validate import MINOR_KINDS
+    from data_manifests.manifest.validate import MINOR_KINDS
 
     num_notes = sum(problem.kind in MINOR_KINDS for problem in problems)
     num_faults = len(problems) - num_notes

@@ -32,7 +32,7 @@ def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers
     MANIFEST is a manifest.csv or the folder that holds it. Nothing is written. The exit code is 1 if anything differs.
     """
     from data_manifests import read_manifest
-    from sparsekit.verify import verify_manifest
+    from sparsekit.synthesis.verify import verify_manifest
 
     read = read_manifest(manifest)
     total = sum(bool(row.annotation) for row in read.rows)

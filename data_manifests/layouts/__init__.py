@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from data_manifests.class_tables import merge_classes
 from data_manifests.errors import DataError
+from data_manifests.files.paths import absolute, as_path, in_utf8, is_remote, reaching
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
-from data_manifests.paths import absolute, as_path, in_utf8, is_remote, reaching
+from data_manifests.layouts.class_tables import merge_classes
 
 #: All layouts by name, the particular before the general: the first that matches is taken.
 LAYOUTS: dict[str, Layout] = {

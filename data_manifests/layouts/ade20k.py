@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
+from data_manifests.layouts.class_tables import known_label_space
 
 _SPLITS = {"training": "train", "validation": "val"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.image_io import list_pictures
+from data_manifests.files.images import list_pictures
 from data_manifests.label_space import Encoding, LabelSpace
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError
-from data_manifests.image_io import list_pictures
+from data_manifests.files.images import list_pictures
 from data_manifests.label_space import Encoding, LabelSpace
 from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
+from data_manifests.layouts.class_tables import known_label_space
 
 _TRAIN_ID_END = "_labelTrainIds"  # as mmsegmentation converts them
 

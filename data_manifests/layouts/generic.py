@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data_manifests.class_tables import read_classes_csv
 from data_manifests.errors import DataError
-from data_manifests.image_io import read_mask
+from data_manifests.files.images import read_mask
 from data_manifests.label_space import LabelSpace, numbered_label_space
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, paired_items, those_there
+from data_manifests.layouts.class_tables import read_classes_csv
 
 #: Names people give the folder of a split.
 _SPLIT_NAMES = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError
-from data_manifests.image_io import list_pictures
+from data_manifests.files.images import list_pictures
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout, pair_by_key, pictures_in
+from data_manifests.layouts.class_tables import known_label_space
 
 
 def _matches(root: Path) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_manifests.class_tables import known_label_space
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.image_io import IMAGE_SUFFIXES, list_pictures
+from data_manifests.files.images import IMAGE_SUFFIXES, list_pictures
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
+from data_manifests.layouts.class_tables import known_label_space
 
 #: Lists and their split; the later go before the earlier, so that an image to validate on is never trained on. Of those
 #: in one line the first is read: the 10,582 images with SBD's masks go by train_aug in most code.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from data_manifests.folder_lock import FolderLock
-from data_manifests.image_io import encode_image, remove_unfinished, write_atomically
-from data_manifests.paths import as_path, remove_tree
+from data_manifests.files.images import encode_image, remove_unfinished, write_atomically
+from data_manifests.files.lock import FolderLock
+from data_manifests.files.paths import as_path, remove_tree
 from data_manifests.version import __version__
 from sparsekit.demo_data.scene import check_size, draw_scene
 from sparsekit.errors import AnnotationError

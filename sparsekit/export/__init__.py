@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifests import Manifest
-from data_manifests.paths import as_path
+from data_manifests.files.paths import as_path
 from sparsekit.errors import AnnotationError
 from sparsekit.export import (
     agmm,

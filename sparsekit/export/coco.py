@@ -11,7 +11,7 @@ from sparsekit.export.job import ExportJob
 from sparsekit.export.mark_masks import shown_pixels
 from sparsekit.export.rle import coco_counts
 from sparsekit.export.shapes import describe
-from sparsekit.polylines import Ints
+from sparsekit.geometry.polylines import Ints
 
 
 def write(job: ExportJob) -> None:

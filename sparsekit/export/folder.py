@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data_manifests.folder_lock import FolderLock
-from data_manifests.paths import remove_tree, replace_tree
+from data_manifests.files.lock import FolderLock
+from data_manifests.files.paths import remove_tree, replace_tree
 from sparsekit.errors import AnnotationError
-from sparsekit.output_folder import partial_dir
+from sparsekit.synthesis.output_folder import partial_dir
 
 
 @contextmanager

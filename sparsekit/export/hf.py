@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from data_manifests.csv_io import write_table
+from data_manifests.files.csv import write_table
 from sparsekit.export.job import ExportJob
 from sparsekit.export.label_maps import Placed, Places, write_label_maps
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from data_manifests import LabelMap, Manifest, ManifestRow, read_marks
-from data_manifests.image_io import encode_image, read_image, read_image_size, write_atomically
-from data_manifests.paths import absolute, is_remote
-from data_manifests.row_files import check_size
-from sparsekit.annotated import AnnotatedImage, annotated_images
+from data_manifests.files.images import encode_image, read_image, read_image_size, write_atomically
+from data_manifests.files.paths import absolute, is_remote
+from data_manifests.manifest.rows import check_size
+from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
 from sparsekit.export.label_values import LABEL_VALUES, LabelValues
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from data_manifests import ManifestRow
-from sparsekit.annotated import AnnotatedImage
+from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.export.job import ExportJob
 
 

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from data_manifests import Mark
-from sparsekit.annotated import AnnotatedImage
+from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.export.job import ExportJob
 from sparsekit.export.mark_masks import shown_pixels
 from sparsekit.export.rle import label_studio_rle
 from sparsekit.export.shapes import describe, note, xy_points
-from sparsekit.polylines import Ints
+from sparsekit.geometry.polylines import Ints
 
 #: Label Studio's type of result, and the tag of its control, for each kind of mark.
 TYPES = {

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from data_manifests import Mark
-from sparsekit.mark_pixels import mark_pixels
-from sparsekit.polylines import Ints
+from sparsekit.geometry.mark_pixels import mark_pixels
+from sparsekit.geometry.polylines import Ints
 
 
 def shown_pixels(marks: Iterable[Mark], shape: tuple[int, int]) -> Iterator[Ints]:

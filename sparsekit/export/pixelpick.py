@@ -9,7 +9,7 @@ import numpy as np
 
 from data_manifests import ManifestRow
 from data_manifests.errors import counted
-from data_manifests.row_files import read_row_annotation
+from data_manifests.manifest.rows import read_row_annotation
 from sparsekit.export.job import ExportJob
 from sparsekit.export.label_maps import Places, write_label_maps
 

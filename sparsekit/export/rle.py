@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparsekit.polylines import Ints
+from sparsekit.geometry.polylines import Ints
 
 #: Bits of the four sizes of runs.
 _SIZE_BITS = (3, 4, 8, 16)

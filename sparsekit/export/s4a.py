@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from data_manifests import Mark
 from data_manifests.errors import counted
-from data_manifests.image_io import encode_image
-from sparsekit.annotated import AnnotatedImage
+from data_manifests.files.images import encode_image
+from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.errors import AnnotationError
 from sparsekit.export.job import ExportJob
 

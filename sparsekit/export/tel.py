@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from data_manifests import Mark
 from data_manifests.errors import counted
-from sparsekit.annotated import AnnotatedImage
+from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.export.job import ExportJob
 from sparsekit.export.label_maps import Places, write_label_maps
 

@@ -23,15 +23,15 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.errors import list_some
-from data_manifests.image_io import pixel_sha256
-from data_manifests.paths import absolute, as_path, name_from
-from sparsekit.annotation_files import read_full_mask, write_annotation
+from data_manifests.files.images import pixel_sha256
+from data_manifests.files.paths import absolute, as_path, name_from
 from sparsekit.errors import AnnotationError
 from sparsekit.export.folder import whole_folder
+from sparsekit.geometry.rasterize import rasterize
 from sparsekit.imports import coco, cvat, label_studio, labelme, tel
 from sparsekit.imports.label_maps import read_label_maps
 from sparsekit.imports.source import Imported, ImportSource, image_shape, once_each
-from sparsekit.rasterize import rasterize
+from sparsekit.synthesis.annotation_files import read_full_mask, write_annotation
 
 __all__ = ["IMPORTERS", "ImportSummary", "import_annotations"]
 

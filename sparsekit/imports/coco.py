@@ -9,10 +9,10 @@ from typing import Any
 from data_manifests import DatasetItem, Mark
 from sparsekit.export.rle import coco_pixels, coco_uncompress
 from sparsekit.export.shapes import mark_from_description
+from sparsekit.geometry.polylines import Ints
 from sparsekit.imports.files import damage_of, only_file, read_json
 from sparsekit.imports.painted import from_masks
 from sparsekit.imports.source import Imported, ImportSource, check_shape
-from sparsekit.polylines import Ints
 
 Shape = tuple[int, int]
 

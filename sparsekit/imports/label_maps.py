@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_manifests.errors import list_some
-from data_manifests.image_io import list_pictures, read_image_size, read_mask
+from data_manifests.files.images import list_pictures, read_image_size, read_mask
 from sparsekit.errors import AnnotationError
 from sparsekit.export import agmm, tel, urss
 from sparsekit.export.label_values import LABEL_VALUES

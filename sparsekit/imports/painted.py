@@ -8,8 +8,8 @@ import numpy as np
 
 from data_manifests import DatasetItem, LabelMap, Mark
 from sparsekit.export.mark_masks import shown_pixels
+from sparsekit.geometry.polylines import Ints
 from sparsekit.imports.source import Imported, ImportSource
-from sparsekit.polylines import Ints
 
 
 def from_masks(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, Mark
 from data_manifests.errors import list_some
-from data_manifests.image_io import IMAGE_SUFFIXES, read_image_size
+from data_manifests.files.images import IMAGE_SUFFIXES, read_image_size
 from sparsekit.errors import AnnotationError
 from sparsekit.export.job import file_name
 

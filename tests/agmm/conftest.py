@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_manifests import LabelClass, LabelSpace, Manifest, ManifestInfo, ManifestRow, read_manifest, write_manifest
-from data_manifests.image_io import encode_image, encode_label_map, pixel_sha256, write_atomically
+from data_manifests.files.images import encode_image, encode_label_map, pixel_sha256, write_atomically
 from data_manifests.label_space import voc_color
 
 
@@ -96,8 +96,8 @@ def seven(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.fixture(scope="session")
 def undisturbed(seven: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training on them from the first to the last epoch."""
-    from agmm.train import train_network  # imports torch and timm, which few tests need
-    from tests.agmm.trainings import CONFIG
+    from agmm.training.train import train_network  # imports torch and timm, which few tests need
+    from tests.helpers.trainings import CONFIG
 
     run_dir = tmp_path_factory.mktemp("run") / "first"
     train_network(seven, CONFIG, run_dir, quiet=True)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from data_manifests import read_manifest
-from data_manifests.image_io import pixel_sha256, read_image, read_mask
+from data_manifests.files.images import pixel_sha256, read_image, read_mask
 from tests.agmm.conftest import tiny_manifest
 
 

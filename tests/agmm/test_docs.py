@@ -14,14 +14,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from agmm import Augmentation, ManifestDataset, load_run
-from agmm.dataset import EpochSampler, make_loader
+from agmm.data.dataset import EpochSampler, make_loader
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import read_manifest
-from data_manifests.image_io import read_image_size, read_mask
+from data_manifests.files.images import read_image_size, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.report.written_runs import SEG, write_run
-from tests.agmm.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from agmm import Protocol, load_config, load_run, run_stages, train_network
-from agmm.evaluate_run import evaluate_run
-from agmm.export import export_run
-from agmm.given_files import find_pictures
-from agmm.predict import predict_pictures
+from agmm.evaluation.evaluate_run import evaluate_run
+from agmm.inference.export import export_run
+from agmm.inference.predict import predict_pictures
+from agmm.inference.sources import find_pictures
 from agmm.report.runs import read_runs
 from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_manifest
-from tests.agmm.tiny_run import tiny_run
-from tests.agmm.trainings import CONFIG
+from tests.helpers.tiny_run import tiny_run
+from tests.helpers.trainings import CONFIG
 
 
 def test_paths_of_trainings_may_be_text(tmp_path, monkeypatch):

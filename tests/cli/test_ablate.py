@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-import agmm.ablate
-import agmm.stages
-from agmm.ablate import plan_runs
-from agmm.config import TrainConfig, load_config
+import agmm.studies.runner
+import agmm.training.stages
+from agmm.config.recipes import load_config
+from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
-from agmm.inference import Protocol
-from agmm.studies import Study
+from agmm.inference.protocols import Protocol
+from agmm.studies.runner import plan_runs
+from agmm.studies.study import Study
 from cli.agmm_cli import main
 from data_manifests import Manifest, read_manifest
-from data_manifests.image_io import write_atomically
+from data_manifests.files.images import write_atomically
 from tests.agmm.conftest import tiny_manifest
-from tests.agmm.test_stages import fast_config
+from tests.agmm.training.test_stages import fast_config
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_the_first_process_alone_announces_a_run(
         more["on_run"](1, 6, plan_runs(study, manifests, config, (0,), out)[0])
         raise TrainingError("enough")
 
-    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
+    monkeypatch.setattr(agmm.studies.runner, "run_study", run_study)
     for name, value in {"RANK": rank, "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     result = invoke(manifest.path, "--table", 2, "--out", tmp_path)
@@ -71,7 +72,7 @@ def test_a_study_names_its_recipe(manifest: Manifest, tmp_path: Path, monkeypatc
         begun.append(config)
         raise TrainingError("enough")
 
-    monkeypatch.setattr(agmm.ablate, "run_study", note)
+    monkeypatch.setattr(agmm.studies.runner, "run_study", note)
     study = tmp_path / "study.toml"
     study.write_text(f'recipe = "small-data"\nmanifests = ["{manifest.path}"]\n[[setting]]\nname = "a"\n')
     for options in ([], ["--recipe", "voc-r101"]):
@@ -92,7 +93,7 @@ def test_the_next_command_compares_the_best_setting_with_the_baseline(
             for seed in ("0", "1")
         ]
 
-    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
+    monkeypatch.setattr(agmm.studies.runner, "run_study", run_study)
     text = "".join(f'[[setting]]\nname = "{name}"\n' for name in scores)
     (tmp_path / "s.toml").write_text('title = "T"\n' + text)
     words = [manifest.path, tmp_path / "s.toml", "--device", "cpu", "--out", tmp_path / "my out"]
@@ -112,7 +113,7 @@ def test_a_study_of_one_row_leads_to_its_report(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = {"annotation": "tiny", "setting": "a", "seed": "0", "miou": "0.5", "run": "runs/a/0"}
-    monkeypatch.setattr(agmm.ablate, "run_study", lambda *_, **__: [row])
+    monkeypatch.setattr(agmm.studies.runner, "run_study", lambda *_, **__: [row])
     write_atomically(tmp_path / "out/report.md", b"text")
     (tmp_path / "s.toml").write_text('ceiling = "a"\n[[setting]]\nname = "a"\n')
     result = invoke(manifest.path, tmp_path / "s.toml", "--device", "cpu", "--out", tmp_path / "out")
@@ -132,7 +133,7 @@ def test_a_missing_crf_is_told_at_once(manifest: Manifest, tmp_path: Path, monke
         seen.append(str(pseudo_protocol))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(agmm.ablate, "run_study", run_study)
+    monkeypatch.setattr(agmm.studies.runner, "run_study", run_study)
     monkeypatch.setattr("agmm.requirements.require_crf", lambda: None)
     for refine in ("crf", "none"):
         invoke(*arguments, "--refine", refine)

@@ -12,9 +12,9 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands.export import TARGETS
-from data_manifests.folder_lock import FolderLock
+from data_manifests.files.lock import FolderLock
 from sparsekit.export import EXPORTERS
-from tests.sparsekit.annotation_folders import camvid
+from tests.helpers.annotation_folders import camvid
 from tests.sparsekit.conftest import tiny_manifest
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from tests.real_data import real_data
+from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
 
 

@@ -12,8 +12,8 @@ from cli.sparsekit_cli import main
 from cli.sparsekit_commands.import_ import FORMATS
 from data_manifests import read_manifest
 from sparsekit.imports import IMPORTERS
-from tests.miniature_datasets import make_cityscapes, save_mask, save_picture
-from tests.sparsekit.annotation_folders import camvid
+from tests.helpers.annotation_folders import camvid
+from tests.helpers.miniature_datasets import make_cityscapes, save_mask, save_picture
 
 
 def run(*arguments: object) -> tuple[int, str, str]:

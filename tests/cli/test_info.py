@@ -11,8 +11,8 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import Mark
-from tests import miniature_datasets as mini
-from tests.real_data import real_data
+from tests.helpers import miniature_datasets as mini
+from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from data_manifests import read_manifest
-from tests.real_data import real_data
+from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
 
 

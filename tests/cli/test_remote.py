@@ -6,14 +6,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import sparsekit.journal
-import sparsekit.synthesize
+import sparsekit.synthesis.journal
+import sparsekit.synthesis.synthesize
 from cli.sparsekit_cli import main
 from data_manifests import DataError, Manifest, open_dataset, read_manifest
-from data_manifests.paths import as_path, files_below
-from sparsekit.annotators import ClickAnnotator
+from data_manifests.files.paths import as_path, files_below
 from sparsekit.errors import AnnotationError
-from sparsekit.synthesize import synthesize
+from sparsekit.synthesis.annotators import ClickAnnotator
+from sparsekit.synthesis.synthesize import synthesize
 
 
 def sparsekit_(*args):
@@ -116,7 +116,7 @@ class TestInterrupted:
     @pytest.fixture
     def cut(self, store, monkeypatch):
         """Run until the picture of ``d`` turns out to be missing."""
-        monkeypatch.setattr(sparsekit.journal, "_PART_SECONDS", 0.0)  # a part for each image
+        monkeypatch.setattr(sparsekit.synthesis.journal, "_PART_SECONDS", 0.0)  # a part for each image
         picture = store / "town/images/d.png"
         content = picture.read_bytes()
         picture.write_bytes(b"")
@@ -128,9 +128,11 @@ class TestInterrupted:
     def test_is_no_manifest_and_goes_on(self, store, expected, monkeypatch):
         assert not (store / "out/town-3clicks/manifest.csv").exists()
         done = []
-        annotate = sparsekit.synthesize._annotate_image
+        annotate = sparsekit.synthesis.synthesize._annotate_image
         monkeypatch.setattr(
-            sparsekit.synthesize, "_annotate_image", lambda task: done.append(task.item.image_id) or annotate(task)
+            sparsekit.synthesis.synthesize,
+            "_annotate_image",
+            lambda task: done.append(task.item.image_id) or annotate(task),
         )
         remote_run(store)
         assert done == ["d", "e"]
@@ -191,8 +193,8 @@ def test_a_missing_remote_mask_is_named(store, tmp_path):
 
 def test_training_reads_pictures_by_url(store, tmp_path):
     pytest.importorskip("torch")
-    from agmm.dataset import ManifestDataset
-    from agmm.transforms import Augmentation
+    from agmm.config.data import Augmentation
+    from agmm.data.dataset import ManifestDataset
 
     def samples(manifest: Manifest):
         rows = manifest.rows_of("train")

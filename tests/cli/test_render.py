@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from data_manifests import Mark
-from data_manifests.image_io import read_image, read_image_size
-from tests.real_data import real_data
+from data_manifests.files.images import read_image, read_image_size
+from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agmm.evaluate_run import evaluate_run
+from agmm.evaluation.evaluate_run import evaluate_run
 from agmm.report.page import PagePictures, write_page
 from agmm.report.predictions import predict_rows
 from agmm.report.runs import read_runs
@@ -20,10 +20,10 @@ from cli import progress
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import Mark, read_manifest, write_manifest
-from data_manifests.io import write_marks
+from data_manifests.manifest.io import write_marks
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run, write_unloadable_run
-from tests.real_data import real_data
+from tests.helpers.real_data import real_data
 
 
 def run(*arguments: object) -> tuple[int, str, str]:

@@ -7,8 +7,8 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import read_manifest, read_marks
-from data_manifests.image_io import read_mask
-from sparsekit.rasterize import rasterize
+from data_manifests.files.images import read_mask
+from sparsekit.geometry.rasterize import rasterize
 
 
 def sparsekit(*args):

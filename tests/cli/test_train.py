@@ -9,8 +9,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from agmm import train as training
-from agmm.dataset import ManifestDataset
+from agmm.data.dataset import ManifestDataset
+from agmm.training import train as training
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import read_manifest
@@ -238,7 +238,7 @@ def test_interrupted_before_there_is_anything_to_go_on_with(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("agmm.train.train_epoch", interrupt)
+    monkeypatch.setattr("agmm.training.train.train_epoch", interrupt)
     result = agmm("train", manifest, "--out", tmp_path / "x", *FAST)
     assert result.exit_code == 1
     assert result.stderr.endswith("Error: Interrupted before the first epoch was finished; nothing is kept.\n")
@@ -259,7 +259,7 @@ def test_interrupted_later_it_says_how_to_go_on(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("agmm.train.train_network", interrupt)
+    monkeypatch.setattr("agmm.training.train.train_network", interrupt)
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setenv("WORLD_SIZE", str(num_ranks))
     result = agmm("train", manifest, "--resume", run[0])
@@ -272,7 +272,7 @@ def test_the_end_of_another_process_is_one_line(
     def end(*_: object, **__: object) -> None:
         raise RuntimeError("[pair.cc:534] Connection closed by peer [127.0.0.1]:4711")
 
-    monkeypatch.setattr("agmm.train.train_network", end)
+    monkeypatch.setattr("agmm.training.train.train_network", end)
     assert isinstance(agmm("train", manifest, "--resume", run[0]).exception, RuntimeError)  # alone: not to be explained
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     result = agmm("train", manifest, "--resume", run[0])

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from tests.real_data import real_data
+from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
 
 
@@ -80,7 +80,7 @@ def test_too_little_memory_is_told_with_advice_that_fits(tmp_path, monkeypatch, 
     def load(path):
         raise MemoryError(why)
 
-    monkeypatch.setattr("data_manifests.io.load_manifest", load)
+    monkeypatch.setattr("data_manifests.manifest.io.load_manifest", load)
     result = CliRunner().invoke(main, ["validate", str(tmp_path)])
     told = f" ({why})" if why else ""
     assert result.exit_code == 1

@@ -9,12 +9,12 @@ import click
 import pytest
 
 from cli.sparsekit_cli import main
-from sparsekit.click_drawing import ClickSettings
-from sparsekit.click_strategies import STRATEGIES
-from sparsekit.figures import FORMATS, FigureSettings
-from sparsekit.region_marks import MarkKind, RegionMarkSettings
-from sparsekit.score import DEFAULT_MAX_SIZE, METHODS
-from sparsekit.scribbles import DEFAULT_LENGTH, ScribbleSettings, ScribbleUnit
+from sparsekit.areas import MarkKind, RegionMarkSettings
+from sparsekit.audit.score import DEFAULT_MAX_SIZE, METHODS
+from sparsekit.clicks.draw import ClickSettings
+from sparsekit.clicks.strategies import STRATEGIES
+from sparsekit.figures.write import FORMATS, FigureSettings
+from sparsekit.scribbles.trace import DEFAULT_LENGTH, ScribbleSettings, ScribbleUnit
 
 
 def option(command: str, name: str) -> click.Option:

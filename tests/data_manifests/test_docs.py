@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli.options import LAYOUTS as LAYOUTS_OF_OPTION
 from data_manifests import LAYOUTS, open_dataset
-from tests import miniature_datasets as mini
+from tests.helpers import miniature_datasets as mini
 
 PAGE = (Path(__file__).parents[2] / "docs" / "layouts.md").read_text(encoding="utf-8")
 

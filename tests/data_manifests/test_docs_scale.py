@@ -7,7 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from tests.miniature_datasets import make_camvid
+from tests.helpers.miniature_datasets import make_camvid
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
 

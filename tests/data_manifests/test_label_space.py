@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests import DataError, LabelClass, LabelSpace, known_label_space
-from data_manifests.class_tables import known_label_spaces
 from data_manifests.label_space import numbered_label_space, voc_color
-from tests.real_data import real_data
+from data_manifests.layouts.class_tables import known_label_spaces
+from tests.helpers.real_data import real_data
 
 
 def translate_literally(mask, space, encoding):
@@ -207,7 +207,7 @@ def test_counts_of_a_picture_too_large_for_single_precision():
 
 
 def test_real_cityscapes_train_ids_equal_translated_label_ids():
-    from data_manifests.image_io import read_mask
+    from data_manifests.files.images import read_mask
 
     folder = real_data("cityscapes_sample") / "gtFine"
     space = known_label_space("cityscapes")

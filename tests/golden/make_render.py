@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from data_manifests import LabelClass, LabelSpace, Mark
-from data_manifests.drawing import Image, colorize
-from data_manifests.image_io import encode_image, write_atomically
-from sparsekit.render import draw_marks
-from sparsekit.sheets import Grid, lay_out
+from data_manifests.figures.drawing import Image, colorize
+from data_manifests.files.images import encode_image, write_atomically
+from sparsekit.figures.overlay import draw_marks
+from sparsekit.figures.sheets import Grid, lay_out
 
 SPACE = LabelSpace(
     "golden",

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from tests import miniature_datasets as mini
+from tests.helpers import miniature_datasets as mini
 
 DOCS = Path(__file__).parents[2] / "docs"
 

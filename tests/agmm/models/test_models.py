@@ -10,12 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from agmm.config import load_config
+from agmm.config.model import ModelConfig
+from agmm.config.recipes import load_config
 from agmm.errors import TrainingError
-from agmm.models import ModelConfig, build_model
+from agmm.models import build_model
 from agmm.models.deeplabv3plus import AtrousPyramid
 from agmm.models.network import sync_batchnorm
-from tests.real_data import real_data
+from tests.helpers.real_data import real_data
 
 TINY = ModelConfig(num_classes=3, encoder="mobilenetv3_small_050.lamb_in1k", decoder_channels=16)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agmm.evaluate_run import evaluate_run
+from agmm.evaluation.evaluate_run import evaluate_run
 from agmm.report.run import Run
 from agmm.report.runs import read_runs
 from data_manifests import Manifest, read_manifest

@@ -24,8 +24,8 @@ from agmm.report.run import Run
 from agmm.report.runs import read_runs
 from agmm.report.tsne import draw_tsne, lay_out, sample_pixels
 from data_manifests import DataError, Manifest
-from data_manifests.figure_style import TEXT_WIDTH
-from data_manifests.row_files import read_row_full_mask
+from data_manifests.figures.style import TEXT_WIDTH
+from data_manifests.manifest.rows import read_row_full_mask
 from tests.agmm.conftest import tiny_label_space
 from tests.agmm.report.written_runs import LOG, write_run, write_unloadable_run
 

@@ -28,7 +28,7 @@ from agmm.report.tsne import draw_tsne
 from data_manifests import LabelSpace, Manifest, ManifestRow, known_label_space, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.report.written_runs import LOG, SEG, add_scores, empty_manifest, write_run
-from tests.browser import Page, browser
+from tests.helpers.browser import Page, browser
 
 Town = tuple[Manifest, list[Run]]
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&"

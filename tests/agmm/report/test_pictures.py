@@ -5,20 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agmm.report.pictures import (
-    choose_rows,
-    draw_marks,
-    error_veil,
-    fit_size,
-    lay_over,
-    read_pictures,
-    shrink_labels,
-    veil,
-)
+from agmm.data.resize import fit_size, shrink_labels
+from agmm.report.pictures import choose_rows, draw_marks, error_veil, lay_over, read_pictures, veil
 from agmm.report.run import Run
 from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, Manifest, read_manifest
-from data_manifests.drawing import rim_color
+from data_manifests.figures.drawing import rim_color
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 
 SPACE = tiny_label_space()

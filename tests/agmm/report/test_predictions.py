@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from agmm.checkpoint import load_run
+from agmm.config.loss import resolve_options
+from agmm.data.masked_images import image_tensor, to_network
 from agmm.errors import TrainingError
-from agmm.evaluate import predict_mixture
-from agmm.losses import resolve_options
-from agmm.mixture import mixture_probs
+from agmm.inference.protocols import predict_mixture
+from agmm.losses.mixture import mixture_probs
 from agmm.models.network import SegmentationOutput
 from agmm.report.predictions import _fit, image_miou, predict_rows, read_features
 from agmm.report.run import Run
-from agmm.samples import image_tensor, to_network
+from agmm.runs.checkpoint import load_run
 from data_manifests import Manifest
-from data_manifests.image_io import read_image
-from data_manifests.row_files import read_row_annotation
+from data_manifests.files.images import read_image
+from data_manifests.manifest.rows import read_row_annotation
 from tests.agmm.conftest import tiny_label_space
 
 SPACE = tiny_label_space()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agmm.report.published import official_images, published_iou
-from agmm.studies import TABLES
+from agmm.studies.paper_tables import TABLES
 from data_manifests import LabelSpace, known_label_space
 
 ALL = [

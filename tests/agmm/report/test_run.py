@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agmm.report.runs import read_runs
 from data_manifests import known_label_space
-from data_manifests.schema import PSEUDO_LABELS
+from data_manifests.manifest.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space
 from tests.agmm.report.written_runs import SEG, empty_manifest, write_run
 

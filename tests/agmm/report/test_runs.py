@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from agmm.errors import TrainingError
-from agmm.evaluate_run import evaluate_run
-from agmm.given_files import LOG_NAME, RUN_NAME
-from agmm.inference import Protocol, make_protocol
+from agmm.evaluation.evaluate_run import evaluate_run
+from agmm.inference.protocols import Protocol, make_protocol
 from agmm.report.runs import _protocol_options, choose_records, choose_scores, read_runs, scored_split
+from agmm.runs.files import LOG_NAME, RUN_NAME
 from cli.agmm_cli import main
 from data_manifests import read_manifest
-from data_manifests.schema import PSEUDO_LABELS
+from data_manifests.manifest.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.report.written_runs import add_scores, empty_manifest, write_run
 

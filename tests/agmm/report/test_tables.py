@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from agmm.errors import TrainingError
-from agmm.inference import Protocol
+from agmm.inference.protocols import Protocol
 from agmm.report.runs import read_runs
 from agmm.report.table_format import Difference, Scores
 from agmm.report.tables import Work, ablation_table, budget_table, lambda_table, per_class_table
 from data_manifests import known_label_space
-from data_manifests.schema import PSEUDO_LABELS
+from data_manifests.manifest.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space
 from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 
-from agmm.checkpoint import WEIGHTS_NAME, load_checkpoint, read_checkpoint_info, save_checkpoint
 from agmm.distributed import Ranks
-from agmm.evaluate import EvalResult
-from agmm.evaluation_files import save_records
-from agmm.given_files import LOG_NAME
-from agmm.metrics import ConfusionMatrix
+from agmm.evaluation.evaluate import EvalResult
+from agmm.evaluation.metrics import ConfusionMatrix
 from agmm.report.published import official_images
-from agmm.run_folder import describe_run
+from agmm.runs.checkpoint import WEIGHTS_NAME, load_checkpoint, read_checkpoint_info, save_checkpoint
+from agmm.runs.files import LOG_NAME
+from agmm.runs.folder import describe_run
+from agmm.runs.scores import save_records
 from data_manifests import LabelSpace, Manifest, ManifestInfo
-from tests.agmm.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 SEG = {"use_self": False, "use_spar": False, "use_con": False}
 LOG = (

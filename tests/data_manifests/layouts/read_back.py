@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_manifests.image_io import read_image_size, read_mask
+from data_manifests.files.images import read_image_size, read_mask
 
 
 def ids_of(dataset):

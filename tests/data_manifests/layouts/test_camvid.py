@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from data_manifests import known_label_space, open_dataset
-from tests import miniature_datasets as mini
-from tests.real_data import real_data
+from tests.helpers import miniature_datasets as mini
+from tests.helpers.real_data import real_data
 
 
 def test_real_set():

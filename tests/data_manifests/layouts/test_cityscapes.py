@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from data_manifests import DataError, LabelClass, LabelSpace, open_dataset
-from data_manifests.image_io import read_mask
-from tests import miniature_datasets as mini
+from data_manifests.files.images import read_mask
 from tests.data_manifests.layouts.read_back import label_maps
-from tests.real_data import real_data
+from tests.helpers import miniature_datasets as mini
+from tests.helpers.real_data import real_data
 
 
 def test_instances_beside_the_masks(tmp_path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data_manifests import DataError, open_dataset
-from tests import miniature_datasets as mini
 from tests.data_manifests.layouts.read_back import label_maps
+from tests.helpers import miniature_datasets as mini
 
 
 def test_masks_under_annotations(tmp_path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data_manifests import LAYOUTS, DataError, open_dataset
-from tests import miniature_datasets as mini
 from tests.data_manifests.layouts.read_back import ids_of, label_maps
+from tests.helpers import miniature_datasets as mini
 
 #: name -> builder, image ids with splits, the train ids of every mask.
 EXPECTED = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from data_manifests import DataError, known_label_space, open_dataset
-from tests import miniature_datasets as mini
 from tests.data_manifests.layouts.read_back import ids_of, label_maps
+from tests.helpers import miniature_datasets as mini
 
 
 @pytest.mark.parametrize("below", [False, True], ids=["split/images", "images/split"])

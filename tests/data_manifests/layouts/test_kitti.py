@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from data_manifests import open_dataset
-from data_manifests.image_io import read_mask
-from tests import miniature_datasets as mini
+from data_manifests.files.images import read_mask
+from tests.helpers import miniature_datasets as mini
 
 
 def test_instances(tmp_path):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data_manifests import LAYOUTS, DataError, LabelClass, LabelSpace, open_dataset
-from tests import miniature_datasets as mini
 from tests.data_manifests.layouts.read_back import label_maps
+from tests.helpers import miniature_datasets as mini
 
 
 def test_missing_folder(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data_manifests import DataError, open_dataset
-from tests import miniature_datasets as mini
+from tests.helpers import miniature_datasets as mini
 
 
 def test_lonely_files_are_all_named_up_to_ten(tmp_path):

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from data_manifests import DataError, open_dataset
-from data_manifests.image_io import read_mask
-from tests import miniature_datasets as mini
+from data_manifests.files.images import read_mask
 from tests.data_manifests.layouts.read_back import ids_of, label_maps
-from tests.real_data import real_data
+from tests.helpers import miniature_datasets as mini
+from tests.helpers.real_data import real_data
 
 
 def test_masks_in_no_list_are_named_not_used(tmp_path):

@@ -1,0 +1,127 @@
+"""Options of the losses, their presets, and the names of their terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+Distance = Literal["l2", "l1_mean"]
+
+
+Prototypes = Literal["image", "batch"]
+
+
+Variance = Literal["adaptive", "fixed"]
+
+
+@dataclass(frozen=True)
+class MixtureOptions:
+    """How the mixture is computed; the defaults are the paper's.
+
+    Args:
+        distance: ``l2``, the Euclidean distance, or ``l1_mean``, the mean absolute difference over the channels.
+        variance: ``adaptive``, per image and class from the predictions (eq. 3), or ``fixed``.
+        fixed_variance: The variance where it is fixed; 0.5 gives exp(-d^2).
+        mask_distance: Multiply the distance by the share of real pixels at its position.
+        prototypes: ``image``, each image's classes have Gaussians of their own (eq. 1, 3), or ``batch``, the images of
+            a batch share one for each class (eq. 1a, 3a).
+        classes: Which classes an image has Gaussians for: those labelled in the ``image``, or all that are labelled in
+            the ``batch``, which needs shared prototypes.
+    """
+
+    distance: Distance = "l2"
+    variance: Variance = "adaptive"
+    fixed_variance: float = 0.5
+    mask_distance: bool = False
+    prototypes: Prototypes = "image"
+    classes: Prototypes = "image"
+
+    def __post_init__(self) -> None:
+        if self.distance not in get_args(Distance):
+            raise ValueError(f"Unknown distance {self.distance!r}. Choose from: {', '.join(get_args(Distance))}.")
+        if self.variance not in get_args(Variance):
+            raise ValueError(f"Unknown variance {self.variance!r}. Choose from: {', '.join(get_args(Variance))}.")
+        for name in ("prototypes", "classes"):
+            if (value := getattr(self, name)) not in get_args(Prototypes):
+                raise ValueError(f"Unknown {name} {value!r}. Choose from: {', '.join(get_args(Prototypes))}.")
+        if self.classes == "batch" and self.prototypes != "batch":
+            raise ValueError("classes='batch' needs prototypes='batch': an image has none of its own for them.")
+        if not self.fixed_variance > 0:
+            raise ValueError(f"fixed_variance must be above 0, got {self.fixed_variance}.")
+
+
+Contrastive = Literal["mean", "sum"]
+
+
+SelfTarget = Literal["density", "responsibility"]
+
+
+@dataclass(frozen=True)
+class LossOptions(MixtureOptions):
+    """What the loss is made of; the defaults are the paper's.
+
+    Args:
+        use_self: Let the mixture teach every real pixel, L_self (eq. 6).
+        use_spar: Let the labels teach the mixture, L_spar (eq. 7).
+        use_con: Push prototypes of different classes apart, L_con (eq. 8).
+        self_target: What L_self compares predictions with: the ``density`` of each Gaussian, as in the paper, or its
+            ``responsibility``, its share among the Gaussians of the image (eq. 6a).
+        stop_gradient: Let L_self change the predictions only, not the mixture.
+        contrastive: Prototypes of the batch: the ``mean`` over the images that hold the class, or their ``sum``.
+        absence_weight: Weight of the absence term (eq. 9), 0 for none.
+    """
+
+    use_self: bool = True
+    use_spar: bool = True
+    use_con: bool = True
+    self_target: SelfTarget = "density"
+    stop_gradient: bool = False
+    contrastive: Contrastive = "mean"
+    absence_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for option in fields(self):
+            if isinstance(option.default, bool) and not isinstance(value := getattr(self, option.name), bool):
+                raise ValueError(f"{option.name} must be true or false, got {value!r}.")
+        if self.contrastive not in get_args(Contrastive):
+            raise ValueError(f"Unknown contrastive {self.contrastive!r}. Choose from: mean, sum.")
+        if self.self_target not in get_args(SelfTarget):
+            raise ValueError(f"Unknown self_target {self.self_target!r}. Choose from: density, responsibility.")
+        if not self.absence_weight >= 0:
+            raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
+
+
+#: Names of the terms; a term that is switched off is 0.
+TERMS = ("seg", "self", "spar", "con", "absence")
+
+
+#: ``paper`` follows the formulas of the paper and its supplement, ``released`` the authors' public code.
+PRESETS: dict[str, LossOptions] = {
+    "paper": LossOptions(),
+    "released": LossOptions(
+        distance="l1_mean", variance="fixed", mask_distance=True, contrastive="sum", absence_weight=1.0
+    ),
+}
+
+
+def resolve_options(preset: str = "paper", **options: Any) -> LossOptions:
+    """Options of a preset with some of them replaced.
+
+    Args:
+        preset: A name in :data:`PRESETS`.
+        options: Fields of :class:`LossOptions`.
+
+    Raises:
+        ValueError: If a name or a value is unknown.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"Unknown preset {preset!r}. Choose from: {', '.join(PRESETS)}.")
+    known = [field.name for field in fields(LossOptions)]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
+            raise ValueError(f"Unknown loss option {name!r}. {hint}")
+    return replace(PRESETS[preset], **options)

@@ -1,0 +1,100 @@
+"""What it takes to build a network again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from agmm.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A segmentation network.
+
+    Args:
+        num_classes: Classes to tell apart, void not counted.
+        encoder: A timm name with its weights' tag, such as ``resnet50s.gluon_in1k``.
+        encoder_weights: ``none`` (random), ``imagenet`` (the tag's weights, downloaded by timm), or the path of a file
+            of weights under timm's names (``.safetensors``, ``.pth``).
+        output_stride: 8 or 16, input pixels per step of the deepest features; encoders that cannot trade stride for
+            dilation keep their own.
+        aspp_rates: Dilations of the 3x3 branches of the atrous pyramid; usually (6, 12, 18), or (12, 24, 36).
+        multi_grid: Factors on the dilations of the last stage's blocks, one a block, such as (2, 2, 4); empty for none.
+        decoder_channels: Channels of the features that the mixture reads.
+        dropout: Share of the pyramid's output channels dropped in training.
+        freeze_batchnorm: Keep the encoder's BatchNorm as its weights have it, statistics and scales.
+        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect; None takes timm's record.
+        image_std: Standard deviation, likewise.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    num_classes: int
+    encoder: str = "mobilenetv2_100.ra_in1k"
+    encoder_weights: str = "none"
+    output_stride: int = 16
+    aspp_rates: tuple[int, ...] = (6, 12, 18)
+    multi_grid: tuple[int, ...] = ()
+    decoder_channels: int = 256
+    dropout: float = 0.5
+    freeze_batchnorm: bool = False
+    image_mean: tuple[float, float, float] | None = None
+    image_std: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {self.num_classes}.")
+        if self.output_stride not in (8, 16):
+            raise ValueError(f"output_stride must be 8 or 16, got {self.output_stride}.")
+        if not self.aspp_rates or min(self.aspp_rates) < 1:
+            raise ValueError(f"aspp_rates must be one or more whole numbers from 1, got {self.aspp_rates}.")
+        if self.multi_grid and min(self.multi_grid) < 1:
+            raise ValueError(f"multi_grid must hold whole numbers from 1, got {self.multi_grid}.")
+        if self.decoder_channels < 1:
+            raise ValueError(f"decoder_channels must be at least 1, got {self.decoder_channels}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}.")
+        if self.freeze_batchnorm and self.encoder_weights == "none":
+            raise ValueError(
+                "freeze_batchnorm keeps the statistics that come with an encoder's weights, and encoder_weights is "
+                "'none'. Give weights, or leave freeze_batchnorm off."
+            )
+        if (self.image_mean is None) != (self.image_std is None):
+            raise ValueError("image_mean and image_std belong together: give both or neither.")
+        if self.image_std is not None and min(self.image_std) <= 0:
+            raise ValueError(f"image_std must be positive, got {self.image_std}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON and TOML; ``from_dict`` gives the same configuration back."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ModelConfig:
+        """Rebuild a configuration from ``to_dict``.
+
+        Raises:
+            ValueError: If a key is unknown or missing, or a value is out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(data) - known):
+            raise ValueError(f"Unknown model settings: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+        if "num_classes" not in data:
+            raise ValueError("The model settings lack num_classes.")
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**values)
+
+
+def require_encoder_weights(weights: str) -> None:
+    """Check that a file of encoder weights is there.
+
+    Args:
+        weights: ``imagenet``, ``none``, or the path of a file.
+
+    Raises:
+        TrainingError: If it names a file that is not there.
+    """
+    if weights not in ("imagenet", "none") and not Path(weights).is_file():
+        raise TrainingError(f"{weights}: no such file of encoder weights (or write 'imagenet' or 'none').")

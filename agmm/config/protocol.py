@@ -1,0 +1,15 @@
+"""How images are segmented."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+#: How validation predicts a picture; ``agmm.inference.protocols.Protocol`` describes them.
+ProtocolName = Literal["whole", "sliding", "multi-scale"]
+
+
+PROTOCOLS = get_args(ProtocolName)
+
+
+#: The seven scales of the paper's evaluation.
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)

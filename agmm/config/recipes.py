@@ -1,0 +1,80 @@
+"""Recipes, and the layers of settings: recipe, TOML file, single values."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from agmm.config.training import TrainConfig, near, spell
+from agmm.errors import TrainingError
+from data_manifests.files.paths import as_path
+
+DEFAULT_RECIPE = "small-cpu"
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that come with the package, sorted."""
+    return tuple(sorted(Path(entry.name).stem for entry in _recipes().iterdir() if entry.name.endswith(".toml")))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML text of a recipe, with its comments.
+
+    Raises:
+        ValueError: If there is none of that name; near names are offered.
+    """
+    if name not in (names := recipe_names()):
+        raise ValueError(f"Unknown recipe '{name}'. Choose from: {', '.join(names)}.{near(name, names)}")
+    return str((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def recipe_summary(name: str) -> str:
+    """The first comment line of a recipe: what it is for."""
+    return recipe_text(name).splitlines()[0].lstrip("# ")
+
+
+def load_config(
+    recipe: str = DEFAULT_RECIPE, config_path: str | Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """Settings from a recipe, changed by a file, changed by single values.
+
+    Args:
+        recipe: Name of a recipe.
+        config_path: TOML file with the same names, such as the ``config.toml`` of an earlier run.
+        overrides: Values by name, such as the flags a user typed.
+
+    Raises:
+        TrainingError: If the file is missing or no TOML.
+        ValueError: If a name is unknown or a value cannot be used.
+    """
+    layers: list[tuple[object, Mapping[str, Any]]] = [(f"recipe {recipe}", tomllib.loads(recipe_text(recipe)))]
+    if config_path is not None:
+        layers.append((config_path, read_toml(as_path(config_path))))
+    layers.append(("settings", {spell(name): value for name, value in (overrides or {}).items()}))
+    merged: dict[str, Any] = {}
+    for where, layer in layers:
+        TrainConfig.from_dict({**merged, **layer}, where)  # names the layer at fault
+        loss = {**merged.get("loss", {}), **layer.get("loss", {})}
+        merged = {**merged, **layer, "loss": loss}
+    return TrainConfig.from_dict(merged)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        TrainingError: If it is missing or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: no such file; --config takes a TOML file of settings.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: not a TOML file ({error}).") from error
+
+
+def _recipes() -> Any:
+    return files("agmm") / "recipes"

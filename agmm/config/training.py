@@ -1,0 +1,257 @@
+"""Every setting of a training, the recipes, and the TOML files that hold them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from agmm.config.data import SUPERVISIONS, Augmentation, Supervision
+from agmm.config.loss import PRESETS
+from agmm.config.model import ModelConfig
+from agmm.config.protocol import PROTOCOLS, ProtocolName
+
+#: Classes that the pseudo-labels of a picture may hold between stages: those of its true labels, or all.
+PseudoClasses = Literal["labelled", "all"]
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULE_NAMES = ("poly", "cosine")
+
+# A TOML key cannot be spelled with Python's keyword dodge.
+_SPELLINGS = {"lambda": "lambda_"}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a training.
+
+    Args:
+        encoder: A timm encoder, such as ``resnet50s.gluon_in1k``.
+        encoder_weights: ``imagenet`` (timm downloads them), ``none``, or the path of a file.
+        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect, where timm's record for the
+            encoder does not fit the file of weights.
+        image_std: Standard deviation, likewise; given together with ``image_mean``.
+        output_stride: Pixels of the picture per step of the deepest features, 8 or 16.
+        aspp_rates: Dilations of the atrous pyramid.
+        multi_grid: Factors on the dilations of the last stage's blocks; empty for none.
+        decoder_channels: Channels of the features that the mixture reads.
+        dropout: Share of the pyramid's output channels dropped.
+        freeze_batchnorm: Keep the encoder's BatchNorm as its weights have it, for batches too small to say more.
+        preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
+        lambda_: Weight of the mixture's terms against the cross-entropy.
+        lambda_ramp: Share of the training, 0..1, over which that weight rises from 0, so that features say something
+            before the mixture teaches.
+        loss: Options of ``agmm.LossOptions`` by name, on top of the preset.
+        supervision: ``sparse`` trains on the annotations, ``full`` on the full masks.
+        train_split: Split to train on.
+        val_split: Split to choose the best epoch on.
+        crop_size: Height and width of a training sample in pixels.
+        scale: Smallest and largest factor by which pictures are resized.
+        flip: Mirror every second sample.
+        photometric: Change colours and sharpness at random.
+        label_aware: Draw only crops that hold a labelled pixel, its class chosen evenly.
+        redraws: How often a crop without any label is drawn again.
+        batch_size: Images per process and forward pass.
+        accumulate: Forward passes per step of the optimizer.
+        epochs: Passes over the training split.
+        optimizer: ``sgd`` or ``adamw``.
+        learning_rate: Of the encoder at the start.
+        new_layers_factor: The decoder's learning rate as a multiple of the encoder's.
+        momentum: Of SGD.
+        weight_decay: Of all parameters.
+        schedule: ``poly`` (power 0.9) or ``cosine``.
+        warmup_steps: Steps over which the learning rate rises at the start.
+        clip_norm: Largest norm of the gradient; 0 leaves it as it is.
+        ema_decay: Decay of a moving average of the weights, which is then the network that is kept; 0 for none.
+        seed: Decides the weights at the start, the order and all augmentation.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        amp: Compute in bfloat16 on CUDA, from Ampere on.
+        compile: Compile the network with torch.compile.
+        workers: Processes that load data; the result is the same.
+        val_every: Epochs between two validations; the last epoch is always validated.
+        val_protocol: How pictures are predicted in validation: ``whole``, ``sliding`` or ``multi-scale``.
+        gmm_images: Training pictures on which to score the segmentation and the mixture's own prediction after every
+            validated epoch (supplement, figure 2); 0 for none.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    encoder: str = ModelConfig.encoder
+    encoder_weights: str = ModelConfig.encoder_weights
+    image_mean: tuple[float, float, float] | None = None
+    image_std: tuple[float, float, float] | None = None
+    output_stride: int = ModelConfig.output_stride
+    aspp_rates: tuple[int, ...] = ModelConfig.aspp_rates
+    multi_grid: tuple[int, ...] = ModelConfig.multi_grid
+    decoder_channels: int = ModelConfig.decoder_channels
+    dropout: float = ModelConfig.dropout
+    freeze_batchnorm: bool = ModelConfig.freeze_batchnorm
+    preset: str = "paper"
+    lambda_: float = 1.0
+    lambda_ramp: float = 0.0
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    supervision: Supervision = "sparse"
+    train_split: str = "train"
+    val_split: str = "val"
+    crop_size: tuple[int, ...] = (321, 321)
+    scale: tuple[float, ...] = (0.5, 2.0)
+    flip: bool = True
+    photometric: bool = False
+    label_aware: bool = False
+    redraws: int = 10
+    batch_size: int = 16
+    accumulate: int = 1
+    epochs: int = 80
+    optimizer: str = "sgd"
+    learning_rate: float = 1e-3
+    new_layers_factor: float = 10.0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: str = "poly"
+    warmup_steps: int = 0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    seed: int = 0
+    device: str = "auto"
+    amp: bool = True
+    compile: bool = False
+    workers: int = 4
+    val_every: int = 1
+    val_protocol: ProtocolName = "whole"
+    gmm_images: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"Unknown {name} '{value}'. Choose from: {', '.join(choices)}.{near(value, choices)}")
+        for name, least in _AT_LEAST.items():
+            if not getattr(self, name) >= least:  # not <, so that NaN fails too
+                raise ValueError(f"{spell(name)} must be at least {least}, got {getattr(self, name)}.")
+        for name in _FIELDS:
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise ValueError(f"{spell(name)} must be finite, got {number}.")
+                if isinstance(number, int) and not number <= (most := _AT_MOST.get(name, _LARGEST)):
+                    raise ValueError(f"{spell(name)} must be at most {most}, got {number}.")
+        for name in ("learning_rate", "new_layers_factor"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
+        for name in ("momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}.")
+        if not 0 <= self.lambda_ramp <= 1:
+            raise ValueError(f"lambda_ramp must lie in [0, 1], got {self.lambda_ramp}.")
+        if not _DEVICE.fullmatch(self.device):
+            raise ValueError(f"Unknown device '{self.device}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...")
+        if len(self.crop_size) != 2 or min(self.crop_size) < 1:
+            raise ValueError(f"crop_size must be a height and a width of at least 1, got {list(self.crop_size)}.")
+        if len(self.scale) != 2 or not _SMALLEST_SCALE <= self.scale[0] <= self.scale[1]:
+            raise ValueError(
+                f"scale must be two factors of at least {_SMALLEST_SCALE}, the smaller first, got {list(self.scale)}."
+            )
+        self.model(num_classes=1)  # checks the network's own settings
+
+    def model(self, num_classes: int) -> ModelConfig:
+        """The network's settings."""
+        shared = {f.name for f in fields(ModelConfig)} & {f.name for f in fields(self)}
+        return ModelConfig(num_classes=num_classes, **{name: getattr(self, name) for name in shared})
+
+    def augmentation(self) -> Augmentation:
+        """How training samples are drawn."""
+        shared = {f.name for f in fields(Augmentation)}
+        return Augmentation(**{name: getattr(self, name) for name in shared})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for TOML and JSON; ``from_dict`` gives the same settings back."""
+        values = {name: getattr(self, name) for name in _FIELDS}
+        return {
+            spell(name): list(value) if isinstance(value, tuple) else dict(value) if name == "loss" else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: object = "settings") -> TrainConfig:
+        """Make settings from plain data; what is missing keeps its default.
+
+        Args:
+            data: Values by name.
+            where: Named in errors.
+
+        Raises:
+            ValueError: If a name is unknown (near names are offered), or a value is of the wrong kind or out of range.
+        """
+        values: dict[str, Any] = {}
+        for key, value in data.items():
+            name = _SPELLINGS.get(key, key)
+            if name not in _FIELDS:
+                raise ValueError(f"{where}: unknown setting '{key}'.{near(key, [spell(n) for n in _FIELDS])}")
+            values[name] = _convert(value, _DEFAULTS[name], f"{where}: {key}")
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+
+    def to_toml(self) -> str:
+        """The settings as a TOML file for ``--config``."""
+        data = self.to_dict()
+        loss = data.pop("loss")
+        # TOML has no word for none: what is missing is none.
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items() if value is not None]
+        if loss:
+            lines += ["", "[loss]", *(f"{key} = {json.dumps(value)}" for key, value in loss.items())]
+        return "\n".join(lines) + "\n"
+
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d\d?)?")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "preset": tuple(PRESETS), "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULE_NAMES,
+    "val_protocol": PROTOCOLS,
+}  # fmt: skip
+_AT_LEAST: dict[str, float] = {
+    "lambda_": 0, "redraws": 0, "batch_size": 1, "accumulate": 1, "epochs": 1, "weight_decay": 0, "warmup_steps": 0,
+    "clip_norm": 0, "seed": 0, "workers": 0, "val_every": 1, "gmm_images": 0,
+}  # fmt: skip
+#: Far above what is of use: what is larger is a slip of the hand that would end without memory, or not at all.
+_AT_MOST = {
+    "crop_size": 1 << 15, "decoder_channels": 1 << 14, "batch_size": 1 << 16, "accumulate": 1 << 16, "workers": 1 << 12,
+}  # fmt: skip
+_LARGEST = 2**63 - 1
+_SMALLEST_SCALE = 0.01
+_FIELDS = tuple(f.name for f in fields(TrainConfig))
+_DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
+
+
+def spell(name: str) -> str:
+    """Spell a setting as TOML files do: ``lambda`` for ``lambda_``."""
+    return next((key for key, field_name in _SPELLINGS.items() if field_name == name), name)
+
+
+def near(word: str, words: Any) -> str:
+    """A question that offers the words nearest to an unknown one; empty if none is near."""
+    near = get_close_matches(word, list(words), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _convert(value: Any, default: Any, where: str) -> Any:
+    """Bring a value read from TOML or JSON to the kind of the default."""
+    if default is None:  # a colour, or none
+        return None if value is None else _convert(value, (0.0, 0.0, 0.0), where)
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        sample = default[0] if default else 0
+        return tuple(_convert(item, sample, where) for item in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(default, dict) and isinstance(value, Mapping):
+        return dict(value)
+    if type(value) is not type(default):
+        kind = (
+            "list" if isinstance(default, tuple) else "table" if isinstance(default, dict) else type(default).__name__
+        )
+        raise ValueError(f"{where} must be of type {kind}, got {value!r}.")
+    return value

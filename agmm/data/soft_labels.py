@@ -1,0 +1,126 @@
+"""Soft pseudo-labels: what a network says of a pixel in shares of several classes, not only the likeliest class.
+
+They lie beside the annotation of each picture, which stays an ordinary label map: ``annotations/a.npz`` beside
+``annotations/a.png``. Of the picture's classes the three likeliest are kept at each pixel, with shares in 255 parts: on
+CamVid these hold 99 % of the probability, the likeliest alone 89 %.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agmm.data.transforms import Window, crop_label_map
+from agmm.errors import TrainingError
+from data_manifests import LabelMap, Manifest, ManifestRow
+from data_manifests.files.images import write_atomically
+from data_manifests.manifest.schema import PSEUDO_LABELS
+
+#: Classes kept at each pixel.
+NUM_KEPT = 3
+
+#: The setting of a manifest that says whether soft labels lie beside its annotations.
+SOFT = "soft"
+
+
+class SoftLabels(NamedTuple):
+    """Soft labels of one picture, or of a part of it.
+
+    Args:
+        classes: Train ids, the likeliest first, shape (K, H, W).
+        shares: Their shares of the probability in parts of 255, uint8, shape (K, H, W); they sum to 255 at each pixel,
+            but to 0 where the picture's classes are not known and at padding.
+    """
+
+    classes: LabelMap
+    shares: NDArray[np.uint8]
+
+    def crop(self, window: Window) -> SoftLabels:
+        """The part in a window, by nearest neighbour as dense label maps are, with K maps of ``window.crop_size``."""
+        both = np.concatenate([self.classes, self.shares.astype(self.classes.dtype)])
+        part = crop_label_map(both.transpose(1, 2, 0), window, 0).transpose(2, 0, 1)
+        return SoftLabels(part[: len(self.classes)].copy(), part[len(self.classes) :].astype(np.uint8))
+
+
+def soften(
+    probs: Tensor, sparse: LabelMap, unlabelled_value: int, candidates: NDArray[np.int64] | None = None
+) -> SoftLabels:
+    """Soft labels of a picture: the network's probabilities, among the classes that it may hold.
+
+    Args:
+        probs: Probabilities of all classes, shape (C, H, W).
+        sparse: The true labels, shape (H, W); they get the whole share of their pixel.
+        unlabelled_value: Marks pixels without a label.
+        candidates: Classes that get shares; those of the true labels if not given.
+    """
+    labelled = sparse != unlabelled_value
+    present = (np.unique(sparse[labelled]) if candidates is None else candidates).astype(sparse.dtype)
+    classes = np.zeros((NUM_KEPT, *sparse.shape), sparse.dtype)
+    shares = np.zeros((NUM_KEPT, *sparse.shape), np.uint8)
+    if not len(present):
+        return SoftLabels(classes, shares)
+    known = probs[torch.from_numpy(present.astype(np.int64)).to(probs.device)]
+    values, index = (part[:NUM_KEPT] for part in known.sort(dim=0, descending=True, stable=True))
+    parts = (255 * (values / values.sum(0).clamp(min=torch.finfo(values.dtype).tiny))).round()
+    parts[0] = 255 - parts[1:].sum(0)  # the largest takes what rounding has left, so that the sum is exact
+    classes[: len(index)] = present[index.cpu().numpy()]
+    shares[: len(index)] = parts.cpu().numpy().astype(np.uint8)
+    classes[:, labelled], shares[:, labelled] = 0, 0
+    classes[0, labelled], shares[0, labelled] = sparse[labelled], 255
+    return SoftLabels(classes, shares)
+
+
+def has_soft_labels(manifest: Manifest) -> bool:
+    """Whether soft labels lie beside the annotations of a manifest."""
+    return manifest.info.command == PSEUDO_LABELS and bool(manifest.info.settings.get(SOFT))
+
+
+def soft_labels_path(annotation: Path) -> Path:
+    """Where the soft labels of an annotation lie."""
+    return annotation.with_suffix(".npz")
+
+
+def write_soft_labels(path: Path, labels: SoftLabels) -> None:
+    """Write soft labels as a compressed ``.npz`` of the arrays ``classes`` and ``shares``."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, classes=labels.classes, shares=labels.shares)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_row_soft_labels(manifest: Manifest, row: ManifestRow) -> SoftLabels:
+    """The soft labels beside the annotation of a row.
+
+    Raises:
+        TrainingError: If they are missing, damaged, of another size, or of other classes than the manifest's.
+    """
+    path = soft_labels_path(manifest.resolve(row.annotation))
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            labels = SoftLabels(arrays["classes"], arrays["shares"])
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{path}: no such file, but {manifest.path} says that soft labels lie beside its annotations. Copy them as "
+            "well, or make them again with `agmm stages --soft`."
+        ) from error
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise TrainingError(f"{path}: the soft labels are damaged ({error}). Copy or make them again.") from error
+    shape = (NUM_KEPT, row.height, row.width)
+    if labels.classes.shape != shape or labels.shares.shape != shape or labels.shares.dtype != np.uint8:
+        raise TrainingError(
+            f"{path}: expected classes and shares of shape {shape}, got {labels.classes.shape} and "
+            f"{labels.shares.shape}. Make the soft labels again with `agmm stages --soft`."
+        )
+    if (largest := int(labels.classes.max())) >= manifest.label_space.num_classes:
+        raise TrainingError(
+            f"{path}: holds class {largest}, but label space '{manifest.label_space.name}' has classes 0 to "
+            f"{manifest.label_space.num_classes - 1}."
+        )
+    return labels

@@ -1,0 +1,194 @@
+"""A network and the rows of a manifest give scores counted over all their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as torch_distributed
+
+from agmm.config.loss import MixtureOptions
+from agmm.config.protocol import ProtocolName
+from agmm.data.masked_images import MaskedImage, read_masked_images, require_full_masks, to_network
+from agmm.errors import TrainingError
+from agmm.evaluation.metrics import BoundaryIoU, ConfusionMatrix
+from agmm.inference.protocols import Protocol, evaluating, predict_mixture
+from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
+from data_manifests import Manifest, ManifestRow
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """Scores of one evaluation.
+
+    Args:
+        protocol: How the pictures were segmented, in words.
+        num_images: Pictures counted, over all ranks.
+        class_names: In the order of train ids.
+        confusion: Pixels by true (row) and predicted class, over all ranks.
+        boundary: Counts along class borders, where they were asked for.
+    """
+
+    protocol: str
+    num_images: int
+    class_names: tuple[str, ...]
+    confusion: ConfusionMatrix
+    boundary: BoundaryIoU | None = None
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU over the classes that occur, 0..1."""
+        return self.confusion.mean_iou()
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """Share of pixels that are right, 0..1."""
+        return self.confusion.pixel_accuracy()
+
+    @property
+    def iou(self) -> dict[str, float]:
+        """IoU by class name, 0..1; NaN for classes in neither truth nor prediction."""
+        return dict(zip(self.class_names, self.confusion.iou().tolist(), strict=True))
+
+    @property
+    def boundary_miou(self) -> float | None:
+        """Mean boundary IoU over the classes that occur, 0..1; None where it was not counted."""
+        return None if self.boundary is None else self.boundary.mean_iou()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: scores 0..1, None where there is none, and the confusion matrix (rows are truth)."""
+        boundary = [None] * len(self.class_names) if self.boundary is None else self.boundary.iou().tolist()
+        columns = zip(
+            self.class_names, self.iou.values(), self.confusion.class_accuracy().tolist(), boundary, strict=True
+        )
+        return {
+            "protocol": self.protocol,
+            "num_images": self.num_images,
+            "miou": _or_none(self.miou),
+            "pixel_accuracy": _or_none(self.pixel_accuracy),
+            "boundary_miou": _or_none(self.boundary_miou),
+            "classes": [
+                {"name": name, "iou": _or_none(iou), "accuracy": _or_none(found), "boundary_iou": _or_none(edge)}
+                for name, iou, found, edge in columns
+            ],
+            "confusion": self.confusion.counts.tolist(),
+        }
+
+
+def evaluate_rows(
+    model: nn.Module,
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    *,
+    protocol: Protocol | ProtocolName = "whole",
+    device: torch.device | str = "cpu",
+    distributed: bool = False,
+    boundary: bool = False,
+    amp: bool = False,
+    workers: int = 1,
+    on_image: Callable[[], None] | None = None,
+) -> EvalResult:
+    """Segment pictures and count them against their full masks.
+
+    Args:
+        model: Maps pictures to a tuple with ``logits``; it lies on ``device`` and leaves in the mode it came in.
+        manifest: Where the rows come from; gives label space and mask encoding.
+        rows: What to evaluate; each needs a full mask.
+        protocol: How to segment; ``whole`` and ``multi-scale`` stand for their defaults.
+        device: Where to compute.
+        distributed: Each rank takes its share of the rows, and all get the sum; else this process takes them all.
+        boundary: Count boundary IoU as well.
+        amp: Compute the network in bfloat16.
+        workers: Threads that read files ahead.
+        on_image: Called after each picture of this rank.
+
+    Returns:
+        The same scores on all ranks and for any number of them.
+
+    Raises:
+        TrainingError: If there are no rows, or one has no full mask or one of another size than its picture.
+        DataError: If a file cannot be read or a mask holds ids outside the label space.
+        ValueError: If the protocol cannot be used, or the network has another number of classes than the manifest.
+    """
+    protocol = Protocol(protocol) if isinstance(protocol, str) else protocol
+
+    def predict(sample: MaskedImage) -> Tensor:
+        return protocol.predict(model, to_network(sample.image, device))
+
+    with evaluating(model, device, amp):
+        return _count(predict, str(protocol), manifest, rows, device, distributed, boundary, workers, on_image)
+
+
+def evaluate_mixture(
+    model: nn.Module,
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    *,
+    options: MixtureOptions | None = None,
+    device: torch.device | str = "cpu",
+    distributed: bool = False,
+    boundary: bool = False,
+    amp: bool = False,
+    workers: int = 1,
+    on_image: Callable[[], None] | None = None,
+) -> EvalResult:
+    """Count what the Gaussians alone say of annotated pictures (supplement, figure 2).
+
+    Each picture's mixture is made from its own sparse labels, and every pixel gets the class of the highest Gaussian.
+
+    Args:
+        options: How the mixture is computed; the paper's way if not given.
+
+    The other arguments, the result and the errors are those of ``evaluate_rows``; each row needs an annotation too.
+    """
+
+    def predict(sample: MaskedImage) -> Tensor:
+        return predict_mixture(model, manifest, sample.row, sample.image, options, device)
+
+    with evaluating(model, device, amp):
+        return _count(predict, MIXTURE_PROTOCOL, manifest, rows, device, distributed, boundary, workers, on_image)
+
+
+def _count(
+    predict: Callable[[MaskedImage], Tensor],
+    protocol: str,
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    device: torch.device | str,
+    distributed: bool,
+    boundary: bool,
+    workers: int,
+    on_image: Callable[[], None] | None,
+) -> EvalResult:
+    if not rows:
+        raise TrainingError(f"{manifest.path}: there are no rows to evaluate.")
+    require_full_masks(manifest, rows)
+    rank, num_ranks = (torch_distributed.get_rank(), torch_distributed.get_world_size()) if distributed else (0, 1)
+    space = manifest.label_space
+    confusion = ConfusionMatrix(space.num_classes, device)
+    edges = BoundaryIoU(space.num_classes) if boundary else None
+    for sample in read_masked_images(manifest, rows[rank::num_ranks], workers):
+        probs = predict(sample)
+        if probs.shape[1] != space.num_classes:
+            raise ValueError(
+                f"The network tells {probs.shape[1]} classes apart, but label space '{space.name}' of {manifest.path} "
+                f"has {space.num_classes}."
+            )
+        preds, target = probs.argmax(1)[0], sample.target.to(device)
+        confusion.update(preds, target, ignore_index=space.unlabelled_value)
+        if edges is not None:
+            edges.update(preds, target, ignore_index=space.unlabelled_value)
+        if on_image is not None:
+            on_image()
+    if distributed:
+        confusion.reduce()
+        if edges is not None:
+            edges.reduce()
+    return EvalResult(protocol, len(rows), space.class_names, confusion, edges)
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None or value != value else value

@@ -1,0 +1,101 @@
+"""A trained run and a manifest give scores in the run's folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agmm.config.loss import resolve_options
+from agmm.config.protocol import ProtocolName
+from agmm.distributed import join_ranks
+from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
+from agmm.inference.protocols import Protocol, make_protocol, require_annotations
+from agmm.runs.checkpoint import load_run
+from agmm.runs.files import require_writable
+from agmm.runs.scores import read_records, save_records
+from data_manifests import Manifest
+from data_manifests.files.paths import as_path, name_from
+
+
+def evaluate_run(
+    run: str | Path,
+    manifest: Manifest,
+    *,
+    split: str = "val",
+    protocol: ProtocolName = "whole",
+    tile_size: int | None = None,
+    overlap: float = Protocol.overlap,
+    crf: bool = False,
+    boundary: bool = False,
+    gmm: bool = False,
+    limit: int | None = None,
+    device: str = "auto",
+    amp: bool = False,
+    workers: int = 1,
+    out_dir: str | Path | None = None,
+    on_image: Callable[[], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Score a trained network on a split of a manifest and write the scores down.
+
+    Under torchrun each process takes its share of the pictures, and the first one writes.
+
+    Args:
+        run: Folder of a training, or a weights file.
+        manifest: Has the split and the same classes as the network.
+        split: What to evaluate.
+        protocol: How pictures are segmented.
+        tile_size: See ``make_protocol``.
+        overlap: Share of a tile that the next one covers again.
+        crf: Refine with a dense CRF.
+        boundary: Count boundary IoU as well.
+        gmm: Score what the Gaussians alone say as well; the split's rows need annotations.
+        limit: Only the first so many pictures.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        amp: Compute in bfloat16.
+        workers: Threads that read files ahead.
+        out_dir: Where the scores go; None takes the run's folder.
+        on_image: Called after each picture that this process has segmented, and again in the Gaussians' turn.
+
+    Returns:
+        One record of scores, and a second one for the Gaussians; see ``agmm.runs.scores.save_records``.
+
+    Raises:
+        DataError: If the run cannot be loaded, its classes differ, a file cannot be read, such as the scores that the
+            new ones join, or nothing can be written into the folder of the scores.
+        ValueError: If the protocol's values are out of range.
+    """
+    ranks = join_ranks(device)
+    loaded = load_run(run, ranks.device)
+    loaded.info.require_classes(manifest.label_space, manifest.path)
+    rows = manifest.rows_of(split)[:limit]
+    folder = loaded.path.parent if out_dir is None else as_path(out_dir)
+    # What would be told at the end else, when the pictures have been segmented for nothing.
+    read_records(folder)
+    if ranks.is_first:
+        require_writable(folder)
+    if gmm:
+        require_annotations(manifest, rows)
+    config = loaded.info.config
+    settings = make_protocol(protocol, config.crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
+    shared: dict[str, Any] = {
+        "device": ranks.device, "distributed": ranks.num_ranks > 1, "boundary": boundary, "amp": amp,
+        "workers": workers, "on_image": on_image,
+    }  # fmt: skip
+    results = [evaluate_rows(loaded.model, manifest, rows, protocol=settings, **shared)]
+    if gmm:
+        options = resolve_options(config.preset, **config.loss)
+        results.append(evaluate_mixture(loaded.model, manifest, rows, options=options, **shared))
+    images = hashlib.sha256("\n".join(sorted(row.image_id for row in rows)).encode()).hexdigest()[:16]
+    records = [
+        {
+            "dataset": manifest.info.dataset, "split": split, "images_sha256": images,
+            "manifest": name_from(folder, manifest.path), "weights": loaded.path.name,
+            "epoch": loaded.info.best_epoch, **result.to_dict(),
+        }
+        for result in results
+    ]  # fmt: skip
+    if ranks.is_first:
+        save_records(folder, records)
+    return records

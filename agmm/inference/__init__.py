@@ -1,0 +1,1 @@
+"""Predictions: from a trained network and images to label maps."""

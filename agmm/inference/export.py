@@ -1,0 +1,174 @@
+"""A trained run as one file for other programs: ONNX or TorchScript."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agmm.errors import TrainingError
+from agmm.models.network import SegmentationModel
+from agmm.runs.checkpoint import load_run
+from agmm.runs.files import require_utf8, require_writable
+from data_manifests.files.images import atomic_path, write_atomically
+from data_manifests.files.paths import as_path
+
+ExportFormat = Literal["onnx", "torchscript"]
+SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "torchscript": ".pt"}
+
+_OPSET = 17
+_AXES = {0: "batch", 2: "height", 3: "width"}
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written.
+
+    Args:
+        path: The network; ``PATH.json`` beside it says what goes in, what comes out and the classes.
+        any_size: Whether it takes pictures of any size; else of ``size`` only.
+        size: Height and width it was traced with.
+        max_difference: Largest difference of its logits from the original's, on random pictures; None where the file
+            could not be run because onnxruntime is not installed.
+    """
+
+    path: Path
+    any_size: bool
+    size: tuple[int, int]
+    max_difference: float | None
+
+
+class _LogitsOnly(nn.Module):
+    def __init__(self, model: SegmentationModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images).logits
+        return logits
+
+
+def export_run(
+    run: str | Path, format_: ExportFormat, *, path: str | Path | None = None, size: tuple[int, int] | None = None
+) -> ExportReport:
+    """Write the network of a run as one file, and check it against the original.
+
+    The file maps ``images`` (RGB in 0..1, float32, shape (N, 3, H, W)) to ``logits`` (float32, shape
+    (N, num_classes, H, W)); normalisation is inside. Networks of convolutions take any size and batch; transformers
+    are exported for one size and a batch of one, since tracing fixes their windows and position embeddings.
+
+    Args:
+        run: Folder of a training, or a weights file.
+        format_: ``onnx`` or ``torchscript``.
+        path: The file; None takes ``model.onnx`` or ``model.pt`` beside the weights.
+        size: Height and width to trace with; None takes the training crop's.
+
+    Raises:
+        DataError: If the run cannot be loaded, the format cannot express it, the file's results differ, its path is
+            not UTF-8, or its folder cannot be written to.
+        ValueError: If the format is unknown or the size is not positive.
+    """
+    if format_ not in SUFFIXES:
+        raise ValueError(f"Unknown format '{format_}'. Choose from: {', '.join(SUFFIXES)}.")
+    loaded = load_run(run)
+    height, width = size or tuple(loaded.info.config.crop_size)
+    if min(height, width) < 1:
+        raise ValueError(f"size must be a height and a width of at least 1, got {height} {width}.")
+    path = loaded.path.with_name(f"model{SUFFIXES[format_]}") if path is None else as_path(path)
+    require_utf8(path, "PyTorch")
+    require_writable(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    network, any_size = _LogitsOnly(loaded.model).eval(), loaded.model.encoder.dilated
+    example = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    with atomic_path(path) as partial:
+        _export(network, example, partial, format_, any_size)
+        probes = [example, torch.rand(2, 3, height + 5, width + 9)] if any_size else [example]
+        max_difference = _max_difference(network, partial, format_, probes)
+        if max_difference is not None and max_difference > 1e-3:
+            raise TrainingError(
+                f"{path}: the exported network's logits differ from the original's by {max_difference:.3g}; "
+                "nothing was written. Try the other format."
+            )
+    num_classes = loaded.label_space.num_classes
+    description = {
+        "input": {"name": "images", "meaning": "RGB in 0..1, float32", "shape": ["N", 3, "H", "W"]},
+        "output": {"name": "logits", "meaning": "argmax is the train id", "shape": ["N", num_classes, "H", "W"]},
+        "size": "any" if any_size else [height, width],
+        "label_space": loaded.label_space.to_dict(),
+    }  # fmt: skip
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path.with_name(path.name + ".json"), text.encode())
+    return ExportReport(path, any_size, (height, width), max_difference)
+
+
+def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportFormat, any_size: bool) -> None:
+    if format_ == "onnx":
+        _require_onnx()
+    # Both exporters trace; torch announces their successors, which take half a minute and refuse transformers here.
+    with warnings.catch_warnings(), torch.no_grad(), _without_printed_graphs():
+        warnings.simplefilter("ignore")
+        try:
+            if format_ == "torchscript":
+                torch.jit.trace(network, example, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
+            else:
+                torch.onnx.export(
+                    network, (example,), str(path), dynamo=False, opset_version=_OPSET,
+                    input_names=["images"], output_names=["logits"],
+                    dynamic_axes={"images": _AXES, "logits": _AXES} if any_size else None,
+                )  # fmt: skip
+        except RuntimeError as error:
+            first_line = str(error).strip().splitlines()[0][:200]
+            raise TrainingError(
+                f"This network cannot be written as {format_} ({first_line}). Try the other format."
+            ) from error
+
+
+@contextmanager
+def _without_printed_graphs() -> Iterator[None]:
+    """Keep torch from printing on stdout all of a network that ONNX cannot express, hundreds of lines."""
+    name = "_jit_onnx_log"  # its switch is not looked at in torch 2.11
+    log = getattr(torch._C, name, None)
+    if log is not None:
+        setattr(torch._C, name, lambda *_: None)
+    try:
+        yield
+    finally:
+        if log is not None:
+            setattr(torch._C, name, log)
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx
+    except ImportError as error:
+        raise TrainingError(
+            f"Writing ONNX needs a package that cannot be imported ({error}). Install it, and onnxruntime to have the "
+            "file checked: pip install onnx onnxruntime"
+        ) from error
+    del onnx
+
+
+def _max_difference(network: nn.Module, path: Path, format_: ExportFormat, probes: list[Tensor]) -> float | None:
+    if format_ == "torchscript":
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # that TorchScript has a successor
+            exported = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+            return max(float((exported(images) - network(images)).abs().max()) for images in probes)
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        return max(
+            float(np.abs(session.run(None, {"images": images.numpy()})[0] - network(images).numpy()).max())
+            for images in probes
+        )

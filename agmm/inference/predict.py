@@ -1,0 +1,155 @@
+"""A trained run and pictures give label maps, and on request overlays, probabilities and the mixture's view."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agmm.config.loss import resolve_options
+from agmm.config.protocol import ProtocolName
+from agmm.data.masked_images import image_tensor, to_network
+from agmm.distributed import choose_device
+from agmm.errors import TrainingError
+from agmm.inference.protocols import Protocol, evaluating, make_protocol, predict_mixture
+from agmm.runs.checkpoint import load_run
+from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.files.images import (
+    encode_image,
+    encode_label_map,
+    read_image,
+    write_atomically,
+)
+from data_manifests.files.paths import as_path
+
+
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What was written.
+
+    Args:
+        num_images: Pictures segmented, each into ``label_maps/``.
+        num_mixtures: Pictures of the manifest whose mixture was drawn as well, into ``mixture/``.
+    """
+
+    num_images: int
+    num_mixtures: int
+
+
+def predict_pictures(
+    run: str | Path,
+    pictures: dict[Path, Path],
+    out_dir: str | Path,
+    *,
+    protocol: ProtocolName = "whole",
+    tile_size: int | None = None,
+    overlap: float = Protocol.overlap,
+    crf: bool = False,
+    overlays: bool = False,
+    probabilities: bool = False,
+    gmm_manifest: Manifest | None = None,
+    device: str = "auto",
+    amp: bool = False,
+    on_image: Callable[[], None] | None = None,
+    on_problem: Callable[[str], None] | None = None,
+) -> PredictionSummary:
+    """Segment pictures.
+
+    Args:
+        run: Folder of a training, or a weights file.
+        pictures: By name, as ``agmm.inference.sources.find_pictures`` gives them.
+        out_dir: Receives ``label_maps/NAME.png`` of train ids in the class colours, and on request
+            ``overlays/NAME.jpg``, ``probabilities/NAME.npy`` and ``mixture/NAME.png``.
+        protocol: How to segment.
+        tile_size: See ``make_protocol``.
+        overlap: Share of a tile that the next one covers again.
+        crf: Refine with a dense CRF.
+        overlays: Draw the classes over the pictures.
+        probabilities: Save the probabilities, float16, shape (C, H, W).
+        gmm_manifest: Draw the class of the highest Gaussian for the pictures annotated in this manifest.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        amp: Compute in bfloat16.
+        on_image: Called after each picture.
+        on_problem: Told of each picture that cannot be read, which is left out; if not given, it is an error.
+
+    Raises:
+        DataError: If the run cannot be loaded, a picture cannot be read, or none of the pictures is annotated in the
+            manifest.
+        ValueError: If the protocol's values are out of range.
+    """
+    out_dir = as_path(out_dir)
+    where = choose_device(device)
+    loaded = load_run(run, where)
+    space, config = loaded.label_space, loaded.info.config
+    settings = make_protocol(protocol, config.crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
+    rows: dict[Path, ManifestRow] = {}
+    if gmm_manifest is not None:
+        loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)
+        rows = _annotated(gmm_manifest, pictures)
+    options = resolve_options(config.preset, **config.loss)
+    num_images = num_mixtures = 0
+    with evaluating(loaded.model, where, amp):
+        for name, path in pictures.items():
+            try:
+                image = read_image(path)
+            except DataError as error:
+                if on_problem is None:
+                    raise
+                on_problem(str(error))
+                continue
+            num_images += 1
+            probs = settings.predict(loaded.model, to_network(image_tensor(image), where))
+            label_map = _label_map(probs, space)
+            _write(out_dir / "label_maps" / name, ".png", encode_label_map(label_map, space))
+            if overlays:
+                _write(out_dir / "overlays" / name, ".jpg", encode_image(_overlay(image, label_map, space), "JPEG"))
+            if probabilities:
+                _write(out_dir / "probabilities" / name, ".npy", _npy(probs))
+            if gmm_manifest is not None and name in rows:
+                mixture = predict_mixture(loaded.model, gmm_manifest, rows[name], image_tensor(image), options, where)
+                _write(out_dir / "mixture" / name, ".png", encode_label_map(_label_map(mixture, space), space))
+                num_mixtures += 1
+            if on_image is not None:
+                on_image()
+    return PredictionSummary(num_images, num_mixtures)
+
+
+def _annotated(manifest: Manifest, pictures: dict[Path, Path]) -> dict[Path, ManifestRow]:
+    """Rows of the pictures that the manifest annotates, by the name of their results."""
+    by_path = {manifest.resolve(row.image).resolve(): row for row in manifest.rows if row.annotation}
+    rows = {name: by_path[path.resolve()] for name, path in pictures.items() if path.resolve() in by_path}
+    if not rows:
+        first = next(iter(pictures.values()))
+        raise TrainingError(
+            f"{manifest.path}: annotates none of the pictures, such as {first}; the mixture is made from a picture's "
+            "own annotation."
+        )
+    return rows
+
+
+def _label_map(probs: Tensor, space: LabelSpace) -> LabelMap:
+    """Train ids of a batch of one; the unlabelled value where all classes have probability 0."""
+    best, classes = probs[0].max(0)
+    label_map: LabelMap = classes.masked_fill(best == 0, space.unlabelled_value).cpu().numpy().astype(space.dtype)
+    return label_map
+
+
+def _overlay(image: NDArray[np.uint8], label_map: LabelMap, space: LabelSpace) -> NDArray[np.uint8]:
+    """Picture and class colours, half and half."""
+    colors = space.palette[label_map]
+    return ((image.astype(np.uint16) + colors) // 2).astype(np.uint8)
+
+
+def _npy(probs: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, probs[0].cpu().numpy().astype(np.float16))
+    return buffer.getvalue()
+
+
+def _write(path: Path, suffix: str, data: bytes) -> None:
+    write_atomically(path.with_name(path.name + suffix), data)  # with_suffix would cut names that hold a dot

@@ -1,0 +1,274 @@
+"""Class probabilities of pictures of any size: in one piece, by sliding window, or averaged over scales and flips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agmm.config.loss import MixtureOptions
+from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
+from agmm.data.masked_images import to_network
+from agmm.errors import TrainingError
+from agmm.inference.crf import refine
+from agmm.losses.mixture import mixture_probs
+from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
+from data_manifests import Manifest, ManifestRow
+from data_manifests.manifest.rows import read_row_annotation
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How pictures are segmented; a score means little without it.
+
+    Args:
+        name: ``whole``, ``sliding`` or ``multi-scale``.
+        tile_size: Side of a sliding window in pixels, usually the training crop; needed for ``sliding``. With
+            ``multi-scale``, each scaled picture is segmented by sliding window; None takes it in one piece.
+        overlap: Share of a tile that the next one covers again, in [0, 1).
+        tile_batch: Tiles per forward pass; changes speed and memory only.
+        scales: Factors on the picture's size, for ``multi-scale``.
+        flip: Segment each scale mirrored as well, for ``multi-scale``.
+        crf: Refine the result with a dense CRF on the picture's colours (see ``agmm.inference.crf``).
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    name: ProtocolName = "whole"
+    tile_size: int | None = None
+    overlap: float = 2 / 3
+    tile_batch: int = 4
+    scales: tuple[float, ...] = SCALES
+    flip: bool = True
+    crf: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in PROTOCOLS:
+            raise ValueError(f"Unknown protocol '{self.name}'. Choose from: {', '.join(PROTOCOLS)}.")
+        if self.name == "sliding" and self.tile_size is None:
+            raise ValueError("The sliding protocol needs a tile_size, usually the training crop's size.")
+        if self.tile_size is not None and self.tile_size < 1:
+            raise ValueError(f"tile_size must be at least 1, got {self.tile_size}.")
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap must lie in [0, 1), got {self.overlap}.")
+        if self.tile_batch < 1:
+            raise ValueError(f"tile_batch must be at least 1, got {self.tile_batch}.")
+        if not self.scales or min(self.scales) <= 0:
+            raise ValueError(f"scales must be one or more positive numbers, got {self.scales}.")
+
+    def __str__(self) -> str:
+        """The protocol in words, as tables name it.
+
+        Example:
+            >>> str(Protocol("sliding", tile_size=721))
+            'sliding window (tile 721, overlap 0.67)'
+        """
+        tiles = f"tile {self.tile_size}, overlap {self.overlap:.2f}"
+        after = ", dense CRF" if self.crf else ""
+        if self.name == "whole":
+            return f"whole image, single scale{after}"
+        if self.name == "sliding":
+            return f"sliding window ({tiles}){after}"
+        parts = [f"scales {', '.join(f'{scale:g}' for scale in self.scales)}"]
+        parts += ["flipped too"] if self.flip else []
+        parts += [tiles] if self.tile_size is not None else []
+        return f"multi-scale ({'; '.join(parts)}){after}"
+
+    def predict(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Class probabilities of a batch of pictures.
+
+        Args:
+            model: Maps pictures to a tuple whose ``logits`` have the pictures' size.
+            images: RGB in 0..1, float32, shape (N, 3, H, W).
+
+        Returns:
+            Probabilities, float32, shape (N, num_classes, H, W), summing to one over the classes.
+
+        Raises:
+            TrainingError: If a CRF is asked for and its package is not installed.
+        """
+
+        def predict_once(images: Tensor) -> Tensor:
+            if self.tile_size is None or self.name == "whole":
+                return predict_whole(model, images)
+            return predict_sliding(model, images, self.tile_size, overlap=self.overlap, tile_batch=self.tile_batch)
+
+        if self.name == "multi-scale":
+            probs = predict_multi_scale(predict_once, images, scales=self.scales, flip=self.flip)
+        else:
+            probs = predict_once(images)
+        return refine(images, probs) if self.crf else probs
+
+
+def make_protocol(
+    name: ProtocolName,
+    crop_size: Sequence[int],
+    *,
+    tile_size: int | None = None,
+    overlap: float = 2 / 3,
+    crf: bool = False,
+) -> Protocol:
+    """The protocol of a trained network.
+
+    Args:
+        name: Of the protocol.
+        crop_size: Height and width of its training samples.
+        tile_size: Side of sliding windows in pixels; None takes the longer side of the training samples for
+            ``sliding``, and whole pictures for ``multi-scale``.
+        overlap: Share of a tile that the next one covers again.
+        crf: Refine with a dense CRF.
+
+    Raises:
+        ValueError: If a value is out of range, or says something of tiles where there are none.
+    """
+    if name == "whole" and tile_size is not None:
+        raise ValueError("Whole pictures have no tiles. Leave the tile out, or choose protocol sliding or multi-scale.")
+    if name == "sliding" and tile_size is None:
+        tile_size = max(crop_size)
+    if tile_size is None and overlap != Protocol.overlap:
+        raise ValueError(
+            "Without tiles nothing overlaps. Leave the overlap out, choose protocol sliding, or give a tile."
+        )
+    return Protocol(name, tile_size=tile_size, overlap=overlap, crf=crf)
+
+
+def predict_whole(model: nn.Module, images: Tensor) -> Tensor:
+    """Softmax of the network's logits in float32; shapes as in ``Protocol.predict``."""
+    logits: Tensor = model(images).logits
+    return logits.float().softmax(1)
+
+
+def predict_sliding(
+    model: nn.Module, images: Tensor, tile_size: int, *, overlap: float = 2 / 3, tile_batch: int = 4
+) -> Tensor:
+    """Mean of the probabilities of all tiles that cover a pixel; one forward pass per tile.
+
+    Args:
+        model: As in ``Protocol.predict``.
+        images: As in ``Protocol.predict``; a side shorter than the tile is taken in one piece.
+        tile_size: Side of the square tiles in pixels.
+        overlap: Share of a tile that the next one covers again; the last tile of a row ends at the picture's border.
+        tile_batch: Tiles per forward pass.
+    """
+    num_images, _, height, width = images.shape
+    tile_height, tile_width = min(tile_size, height), min(tile_size, width)
+    step = max(1, round(tile_size * (1 - overlap)))
+    corners = [(row, col) for row in _starts(height, tile_height, step) for col in _starts(width, tile_width, step)]
+    total: Tensor | None = None
+    cover = images.new_zeros(height, width)
+    for first in range(0, len(corners), tile_batch):
+        windows = [
+            (slice(r, r + tile_height), slice(c, c + tile_width)) for r, c in corners[first : first + tile_batch]
+        ]
+        probs = predict_whole(model, torch.cat([images[..., rows, cols] for rows, cols in windows]))
+        if total is None:
+            total = probs.new_zeros(num_images, probs.shape[1], height, width)
+        for (rows, cols), tile in zip(windows, torch.split(probs, num_images), strict=True):
+            total[..., rows, cols] += tile
+            cover[rows, cols] += 1
+    if total is None:
+        raise ValueError(f"Expected pictures of at least one pixel, got shape {tuple(images.shape)}.")
+    return total / cover
+
+
+def predict_multi_scale(
+    predict: Callable[[Tensor], Tensor], images: Tensor, *, scales: Sequence[float] = SCALES, flip: bool = True
+) -> Tensor:
+    """Mean of the probabilities at several scales, mirrored and not, brought to the pictures' own size.
+
+    Args:
+        predict: Maps pictures of any size to their probabilities.
+        images: As in ``Protocol.predict``.
+        scales: Factors on the picture's size.
+        flip: Segment each scale mirrored as well.
+    """
+    size = images.shape[-2:]
+    total: Tensor | None = None
+    for scale in scales:
+        scaled_size = [max(1, round(side * scale)) for side in size]
+        scaled = _resize(images, scaled_size)
+        probs = predict(scaled)
+        if flip:
+            probs = (probs + predict(scaled.flip(-1)).flip(-1)) / 2
+        probs = _resize(probs, list(size))
+        total = probs if total is None else total + probs
+    if total is None:
+        raise ValueError("scales must hold at least one number.")
+    return total / len(scales)
+
+
+def _starts(length: int, tile: int, step: int) -> list[int]:
+    """First pixels of the tiles along one side; the last tile ends at the border."""
+    return [*range(0, length - tile, step), length - tile]
+
+
+def _resize(values: Tensor, size: list[int]) -> Tensor:
+    if list(values.shape[-2:]) == size:
+        return values
+    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+
+
+def predict_mixture(
+    model: nn.Module,
+    manifest: Manifest,
+    row: ManifestRow,
+    image: Tensor,
+    options: MixtureOptions | None,
+    device: torch.device | str,
+) -> Tensor:
+    """The Gaussians of one annotated picture at every pixel, 0 for classes without a label, shape (1, C, H, W).
+
+    Args:
+        model: Maps pictures to a tuple with ``logits`` and ``features``, in evaluation mode.
+        manifest: Where the row comes from.
+        row: A row with an annotation.
+        image: RGB, uint8, shape (3, H, W).
+        options: How the mixture is computed; the paper's way if not given.
+        device: Where to compute.
+
+    Raises:
+        TrainingError: If the row has no annotation, or one of another size than the picture.
+        DataError: If the annotation cannot be read, or holds other pixels than when the manifest was written.
+    """
+    require_annotations(manifest, [row])
+    labels = torch.from_numpy(read_row_annotation(manifest, row).astype("int64"))
+    if labels.shape != image.shape[1:]:
+        raise TrainingError(
+            f"{manifest.resolve(row.annotation)}: the annotation is {labels.shape[1]}x{labels.shape[0]}, but the "
+            f"picture is {image.shape[2]}x{image.shape[1]}; both must have one size."
+        )
+    output = model(to_network(image, device))
+    target = labels.to(device)[None]
+    ignore_index = manifest.label_space.unlabelled_value
+    valid = torch.ones_like(target, dtype=torch.bool)
+    return mixture_probs(output.features, output.logits, target, valid, options, ignore_index=ignore_index)
+
+
+def require_annotations(manifest: Manifest, rows: Sequence[ManifestRow]) -> None:
+    """Check that a mixture can be made for each row.
+
+    Raises:
+        TrainingError: If one has no annotation.
+    """
+    if bare := next((row for row in rows if not row.annotation), None):
+        raise TrainingError(
+            f"{manifest.path}: image '{bare.image_id}' of split '{bare.split}' has no annotation, which the mixture "
+            "starts from. Choose an annotated split with --split, such as train."
+        )
+
+
+@contextmanager
+def evaluating(model: nn.Module, device: torch.device | str, amp: bool = False) -> Iterator[None]:
+    """Evaluation mode without gradients, in bfloat16 where asked for; the model's own mode comes back after."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
+            yield
+    finally:
+        model.train(was_training)

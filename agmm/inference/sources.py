@@ -1,0 +1,70 @@
+"""Images to segment, found before torch is imported: a wrong path fails at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from agmm.errors import TrainingError
+from data_manifests.errors import counted, list_some
+from data_manifests.files.images import (
+    IMAGE_SUFFIXES,
+    list_pictures,
+)
+from data_manifests.files.paths import as_path
+
+#: What predictions are written into.
+RESULT_FOLDERS = ("label_maps", "overlays", "probabilities", "mixture")
+
+
+def find_pictures(
+    sources: Sequence[str | Path], out_dir: str | Path, on_passed_over: Callable[[str], None] = lambda _: None
+) -> dict[Path, Path]:
+    """Pictures to segment, by the name of their results without ending.
+
+    Args:
+        sources: Pictures of any ending, and folders that are searched at any depth for those of ``IMAGE_SUFFIXES``;
+            names keep the place within the folder.
+        out_dir: What earlier predictions have left in it is not taken for pictures.
+        on_passed_over: Told, in a sentence, of the files of other endings in each folder; hidden ones are not counted.
+
+    Raises:
+        TrainingError: If there is none, a source does not exist, or two would get one name.
+    """
+    results = {(as_path(out_dir) / name).resolve() for name in RESULT_FOLDERS}
+    found: dict[Path, Path] = {}
+    others: list[str] = []
+    for source in map(as_path, sources):
+        if not source.exists():
+            raise TrainingError(f"{source}: no such picture or folder.")
+        is_folder = source.is_dir()
+        files = list_pictures(source, ("",)) if is_folder else [source]
+        files = [path for path in files if not results.intersection(path.resolve().parents)]
+        inside = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)] if is_folder else files
+        if len(inside) < len(files):
+            others.append(f"{source}: {_describe_others(set(files).difference(inside))}")
+        for path in inside:
+            name = (path.relative_to(source) if is_folder else Path(path.name)).with_suffix("")
+            if name in found:
+                raise TrainingError(
+                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Give each an --out of its "
+                    "own."
+                )
+            found[name] = path
+    if not found:
+        more = f" {others[0]}" if others else ""
+        raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no pictures.{more}")
+    for text in others:
+        on_passed_over(text)
+    return found
+
+
+def _describe_others(paths: Collection[Path]) -> str:
+    """A sentence on files that are not taken for pictures, by their endings."""
+    endings = Counter(path.suffix.lower() or "no ending" for path in paths).most_common()
+    kinds = list_some([f"{count:,} {ending}" for ending, count in sorted(endings, key=lambda e: (-e[1], e[0]))], 5)
+    return (
+        f"passed over {counted(len(paths), 'file')} ({kinds}). In folders, pictures are files that end in "
+        f"{', '.join(IMAGE_SUFFIXES)}; name others one by one."
+    )

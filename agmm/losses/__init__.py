@@ -1,0 +1,1 @@
+"""Losses for sparse labels, one file each, behind one interface."""

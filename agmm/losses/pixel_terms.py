@@ -1,0 +1,187 @@
+"""The terms that need the predictions of every pixel: cross-entropy, L_self and absence, in one pass over the logits.
+
+L_self is linear in the mixture: with ``g`` at the features' size, ``B`` its bilinear resizing to the image's, and
+``a = log(p + eps) - log(1 - p + eps)``, the sum of ``(B g) a`` over pixels is that of ``g (B^T a)`` over feature
+positions. So the forward step brings ``a`` down instead of the mixture up, block by block, and ``B^T a`` is already the
+mixture's gradient. The backward step goes over the logits again, a block of rows at a time, and writes their gradient
+once. No array of the image's size is kept, but for that gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from agmm.losses.bilinear import adjoint_map, resize_map
+from agmm.losses.labelled_pixels import LabelledPixels
+from agmm.losses.mixture import EPSILON
+from agmm.losses.prototypes import loss_dtype, row_blocks
+
+#: For each image the classes that are not in it; None where that plays no part.
+Absent = Sequence[Tensor] | None
+
+
+def pixel_terms(
+    logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Absent
+) -> tuple[Tensor, Tensor, Tensor]:
+    """L_seg (eq. 5), L_self (eq. 6) and the absence term (eq. 9).
+
+    Args:
+        logits: Shape (N, C, H, W).
+        density: The mixture at the features' size, shape (M, h, w); None for no L_self.
+        labelled: The labelled pixels and the M pairs.
+        valid: False on padding, bool, shape (N, H, W).
+        absent: For each image the classes that are not in it, int64; None for no absence term.
+
+    Returns:
+        Three scalars: the mean over labelled pixels, and two means over real pixels; 0 where there is no such pixel.
+    """
+    seg, self_, absence = _PixelTerms.apply(logits, density, labelled, valid, absent)  # type: ignore[no-untyped-call]
+    return seg, self_, absence
+
+
+class _PixelTerms(torch.autograd.Function):
+    """See :func:`pixel_terms`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        density: Tensor | None,
+        labelled: LabelledPixels,
+        valid: Tensor,
+        absent: Absent,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        dtype = loss_dtype(logits)
+        num_real = valid.sum().clamp(min=1)
+        seg = torch.nn.functional.cross_entropy(_read(logits, labelled).to(dtype), labelled.class_id, reduction="sum")
+        seg = seg / max(1, len(labelled.class_id))
+        self_, absence, evidence = torch.zeros_like(seg), torch.zeros_like(seg), None
+        if density is not None or absent is not None:
+            sum_self, sum_absence, evidence = _dense_sums(logits, density, labelled, valid, absent)
+            self_, absence = sum_self / num_real, sum_absence / num_real
+        ctx.save_for_backward(logits, density, valid, evidence, num_real)
+        ctx.labelled, ctx.absent = labelled, absent
+        return seg, self_, absence
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_seg: Tensor, grad_self: Tensor, grad_absence: Tensor
+    ) -> tuple[Tensor, Tensor | None, None, None, None]:
+        logits, density, valid, evidence, num_real = ctx.saved_tensors
+        labelled: LabelledPixels = ctx.labelled
+        absent: Absent = ctx.absent
+        with torch.autocast(logits.device.type, enabled=False):
+            if density is None and absent is None:
+                grad_logits = torch.zeros_like(logits)
+            else:
+                grad_logits = _dense_gradient(
+                    logits, density, labelled, valid, absent, grad_self / num_real, grad_absence / num_real
+                )
+            towards_logits = _read(logits, labelled).to(loss_dtype(logits)).softmax(1)
+            towards_logits[torch.arange(len(towards_logits), device=logits.device), labelled.class_id] -= 1
+            towards_logits *= grad_seg / max(1, len(towards_logits))
+            where = (labelled.image, labelled.row, labelled.col)
+            grad_logits.permute(0, 2, 3, 1)[where] += towards_logits.to(logits.dtype)
+            grad_density = None
+            if density is not None and ctx.needs_input_grad[1]:
+                grad_density = evidence * (-grad_self / (2 * num_real))
+        return grad_logits, grad_density, None, None, None
+
+
+def _dense_sums(
+    logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Absent
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """L_self and absence summed over real pixels, and the gradient of -2 L_self towards ``density``, (M, h, w)."""
+    height, width = logits.shape[2:]
+    dtype, device = loss_dtype(logits), logits.device
+    total_self, total_absence = torch.zeros((2,), dtype=dtype, device=device)
+    evidence = None if density is None else torch.zeros_like(density)
+    for image, real, classes, gone, out in zip(logits, valid, *_by_image(labelled, absent, evidence), strict=True):
+        half_way = None if out is None else out.new_zeros((len(out), out.shape[1], width))
+        for rows in row_blocks(height, len(image) * width, device):
+            probs, mask = _probs(image, rows), real[rows].to(dtype)
+            if half_way is not None and len(classes):
+                p = probs.index_select(0, classes)
+                not_p = (1 - p).add_(EPSILON)
+                total_self -= (_log_prod(not_p) * mask).sum() / (2 * len(classes))
+                a = p.add_(EPSILON).div_(not_p).log_().mul_(mask)
+                adjoint_map(half_way.shape[1], height, device, dtype, rows.start, rows.stop).add_to(half_way, a, 1)
+            if len(gone):
+                not_p = (1 - probs.index_select(0, gone)).add_(EPSILON)
+                total_absence -= (_log_prod(not_p) * mask).sum()
+        if half_way is not None and out is not None and len(classes):
+            adjoint_map(out.shape[2], width, device, dtype).add_to(out, half_way.div_(len(classes)), 2)
+    if evidence is not None and density is not None:
+        total_self = total_self - (density * evidence).sum() / 2
+    return total_self, total_absence, evidence
+
+
+def _dense_gradient(
+    logits: Tensor,
+    density: Tensor | None,
+    labelled: LabelledPixels,
+    valid: Tensor,
+    absent: Absent,
+    grad_self: Tensor,
+    grad_absence: Tensor,
+) -> Tensor:
+    """Gradient of ``grad_self`` * the first sum of :func:`_dense_sums` + ``grad_absence`` * the second."""
+    height, width = logits.shape[2:]
+    dtype, device = loss_dtype(logits), logits.device
+    result = torch.empty_like(logits)
+    for image, real, target, classes, gone, g_low in zip(
+        logits, valid, result, *_by_image(labelled, absent, density), strict=True
+    ):
+        scale = grad_self / (2 * max(1, len(classes)))
+        wide = None if g_low is None else resize_map(g_low.shape[2], width, device, dtype)(g_low * scale, 2)
+        for rows in row_blocks(height, len(image) * width, device):
+            probs, mask = _probs(image, rows), real[rows].to(dtype)
+            # Through the softmax, p (q - sum of q p over the classes), where q is the gradient towards p.
+            parts = []
+            if wide is not None and len(classes):
+                g = resize_map(wide.shape[1], height, device, dtype, rows.start, rows.stop)(wide, 1)
+                p = probs.index_select(0, classes)
+                q = (scale - g).div_((1 - p).add_(EPSILON)).sub_(g.div_(p + EPSILON))
+                parts.append((classes, q.mul_(p).mul_(mask)))
+            if len(gone):
+                p = probs.index_select(0, gone)
+                parts.append((gone, (grad_absence * p).div_((1 - p).add_(EPSILON)).mul_(mask)))
+            probs.mul_(-sum((qp.sum(0) for _, qp in parts), torch.zeros_like(mask)))
+            for which, qp in parts:
+                probs.index_add_(0, which, qp)
+            target[:, rows] = probs
+    return result
+
+
+def _probs(image: Tensor, rows: slice) -> Tensor:
+    """Softmax of some rows of one image's logits, shape (C, number of rows, W)."""
+    return image[:, rows].to(loss_dtype(image)).contiguous().softmax(0)
+
+
+def _log_prod(not_p: Tensor) -> Tensor:
+    """Sum of log(1 - p) over the classes, by one logarithm a pixel; at most one p is near 1, so nothing underflows."""
+    return not_p.prod(0).log_()
+
+
+def _by_image(
+    labelled: LabelledPixels, absent: Absent, of_pairs: Tensor | None
+) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor | None]]:
+    """For each image: classes labelled in it, classes not in it, and its part of what each pair has."""
+    pairs = list(labelled.pairs_per_image)
+    none = labelled.pair_class[:0]
+    return (
+        torch.split(labelled.pair_class, pairs),
+        [none] * len(pairs) if absent is None else absent,
+        [None] * len(pairs) if of_pairs is None else torch.split(of_pairs, pairs),
+    )
+
+
+def _read(logits: Tensor, labelled: LabelledPixels) -> Tensor:
+    """Logits at the labelled pixels, shape (L, C)."""
+    return logits.permute(0, 2, 3, 1)[labelled.image, labelled.row, labelled.col]

@@ -1,0 +1,178 @@
+"""Weights and training state on disk: safetensors files that say what they are, written whole or not at all.
+
+A run folder holds two of them. ``weights.safetensors`` is the network to use: the best epoch, or the last one where
+there is no validation. ``state.safetensors`` is what a training needs to go on. Neither is ever a pickle, so reading a
+checkpoint of a stranger runs no code of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from agmm.errors import TrainingError
+from agmm.models import build_model
+from agmm.models.network import SegmentationModel
+from agmm.runs.checkpoint_info import CHECKPOINT_VERSION as CHECKPOINT_VERSION
+from agmm.runs.checkpoint_info import HEADER_KEY, info_of_header, read_safely
+from agmm.runs.checkpoint_info import CheckpointInfo as CheckpointInfo
+from agmm.runs.checkpoint_info import read_checkpoint_info as read_checkpoint_info
+from agmm.runs.files import STATE_NAME
+from agmm.runs.files import WEIGHTS_NAME as WEIGHTS_NAME
+from agmm.runs.files import weights_path as weights_path
+from data_manifests import LabelSpace
+from data_manifests.errors import list_some
+from data_manifests.files.images import atomic_path
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointInfo) -> None:
+    """Write a checkpoint; what was at ``path`` before stays until the new file is complete.
+
+    Args:
+        path: The file.
+        tensors: By name, on any device.
+        info: Goes into the header.
+
+    Raises:
+        TrainingError: If it cannot be written, such as on a full disk, or a value is not a finite number.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    owned = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    # The last step of an epoch has no loss after it that would tell.
+    if spoilt := [name for name, tensor in owned.items() if not tensor.isfinite().all()]:
+        raise TrainingError(
+            f"{path}: not written, as {len(spoilt)} of {len(owned)} tensors hold values that are not finite numbers "
+            f"(first: {spoilt[0]}). What was there before is unchanged. Lower --learning-rate, limit the gradient with "
+            "--clip-norm 5, or raise --warmup-steps."
+        )
+    try:
+        with atomic_path(path) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode  # what the umask allows; save_file makes files for their owner alone
+            save_file(owned, partial, metadata={HEADER_KEY: info.to_json()})
+            partial.chmod(mode)
+    except (OSError, SafetensorError) as error:
+        go_on = f"go on with --resume {path.parent}" if (path.parent / STATE_NAME).exists() else "begin again"
+        raise TrainingError(
+            f"{path}: the checkpoint could not be written ({error}). What was there before is unchanged. Make room, "
+            f"then {go_on}."
+        ) from error
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+    """Read a checkpoint: its tensors, on the CPU, and what it says about itself.
+
+    Raises:
+        TrainingError: If the file is missing, truncated, from a newer version, a pickle, or not one of ours.
+    """
+
+    def read() -> tuple[dict[str, Tensor], dict[str, str]]:
+        with safe_open(path, "pt") as file:  # both from one file: a training may put the next one in its place
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+    tensors, header = read_safely(path, read)
+    return tensors, info_of_header(header, path)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained network, ready to predict.
+
+    Args:
+        model: In evaluation mode, on the device.
+        info: What the checkpoint says about itself.
+        path: The file the weights came from.
+    """
+
+    model: SegmentationModel
+    info: CheckpointInfo
+    path: Path
+
+    def __repr__(self) -> str:
+        """In a line, as notebooks show it, without the network's hundreds of layers."""
+        return f"<LoadedRun {self.path}: {self.info.config.encoder}, {self.label_space.name}, epoch {self.info.epoch}>"
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """Classes of the network's outputs."""
+        return self.info.label_space
+
+
+def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
+    """Load the network of a training.
+
+    Args:
+        run: A run's folder, or a weights file.
+        device: Where the network goes.
+
+    Raises:
+        TrainingError: As ``load_checkpoint``, or if the weights do not fit the network they name.
+    """
+    path = weights_path(run)
+    tensors, info = load_checkpoint(path)
+    if without_prefix("model", tensors):
+        raise TrainingError(
+            f"{path}: the state of a training, which `agmm train MANIFEST --resume {path.parent}` goes on from. Give "
+            f"the folder, or its {WEIGHTS_NAME}."
+        )
+    model = build_model(info.model, load_encoder_weights=False)
+    load_tensors(model, tensors, path)
+    # As in training: on a CPU pictures take a third less time than in the usual order of memory.
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return LoadedRun(model.eval(), info, path)
+
+
+def load_tensors(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a network.
+
+    Raises:
+        TrainingError: If names or shapes differ.
+    """
+    own = model.state_dict()
+    wrong = {
+        "missing": [name for name in own if name not in tensors],
+        "unknown": [name for name in tensors if name not in own],
+        "of another shape": [name for name in own if name in tensors and own[name].shape != tensors[name].shape],
+    }
+    if any(wrong.values()):  # torch would list all of them, which can be a thousand
+        told = "; ".join(f"{len(names)} {what}: {list_some(names, 3)}" for what, names in wrong.items() if names)
+        raise TrainingError(f"{path}: the weights do not fit the network ({told}).")
+    model.load_state_dict(dict(tensors))
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors with ``prefix.`` before their names; ``without_prefix`` takes them out again."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix.``, by the rest of their names."""
+    return {name.removeprefix(f"{prefix}."): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Everything an optimizer remembers, by parameter number and name; ``restore_optimizer`` puts it back."""
+    states: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": value
+        for index, state in states.items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer its memory back; its settings stay as they are."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        states.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,99 @@
+"""Files that users name: runs, their checkpoints, encoder weights and pictures.
+
+Nothing here needs torch, whose import takes seconds: a wrong path is told before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import tomllib
+from pathlib import Path
+
+from agmm.errors import TrainingError
+from data_manifests.files.paths import as_path
+
+WEIGHTS_NAME = "weights.safetensors"
+STATE_NAME = "state.safetensors"
+CONFIG_NAME = "config.toml"
+RUN_NAME = "run.json"
+LOG_NAME = "log.csv"
+
+
+def require_checkpoint(path: Path) -> Path:
+    """The path of a checkpoint, which must be there.
+
+    Raises:
+        TrainingError: If there is no such file.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such checkpoint; `agmm train` writes one into its run folder.")
+    return path
+
+
+def require_utf8(path: Path, needed_by: str) -> None:
+    """Check that a path can be given to a package that takes no others.
+
+    Raises:
+        TrainingError: If it is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise TrainingError(
+            f"{str(path)!a}: the path is not UTF-8, as {needed_by} needs it. Choose another name."
+        ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Check that results can be written into a folder, which may still have to be made.
+
+    Raises:
+        TrainingError: If it, or the folder that it would be made in, cannot be written to.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        raise TrainingError(f"{there}: nothing can be written there. Choose another place with --out.")
+
+
+def require_no_training(run_dir: Path) -> None:
+    """Check that a new training has the folder for itself.
+
+    Raises:
+        TrainingError: If it holds a checkpoint, but for the weights of a training that was killed before it had written
+            its first state; says how to go on with it or to replace it.
+    """
+    there = [name for name in (STATE_NAME, WEIGHTS_NAME) if (run_dir / name).exists()]
+    if there and not _was_killed_in_its_first_epoch(run_dir):
+        go_on = f"Go on with it by --resume {run_dir}, choose" if STATE_NAME in there else "Choose"
+        raise TrainingError(
+            f"{run_dir}: already holds a training ({there[0]}). {go_on} another --out, or replace it with --overwrite."
+        )
+
+
+def _was_killed_in_its_first_epoch(run_dir: Path) -> bool:
+    """Whether a folder holds no state, and one epoch at most of a training that was to have more."""
+    if (run_dir / STATE_NAME).exists() or not (run_dir / RUN_NAME).exists():
+        return False
+    try:
+        epochs = tomllib.loads((run_dir / CONFIG_NAME).read_text(encoding="utf-8"))["epochs"]
+        with (run_dir / LOG_NAME).open(newline="", encoding="utf-8") as file:
+            return epochs > 1 and [row["epoch"] for row in csv.DictReader(file)] in ([], ["1"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def weights_path(run: str | Path) -> Path:
+    """The weights file of a run: the path itself, or the file in the run's folder.
+
+    Raises:
+        TrainingError: If there is no such file, or the folder holds none.
+    """
+    run = as_path(run)
+    if not run.is_dir():
+        return require_checkpoint(run)
+    if not (path := run / WEIGHTS_NAME).is_file():
+        raise TrainingError(
+            f"{run}: holds no {WEIGHTS_NAME}; expected the folder of a training with at least one finished epoch."
+        )
+    return path

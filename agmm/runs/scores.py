@@ -1,0 +1,171 @@
+"""Scores on disk, in a run's folder, and as a table to read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from agmm.errors import TrainingError
+from data_manifests.files.images import write_atomically
+from data_manifests.files.lock import FolderLock
+
+JSON_NAME = "evaluation.json"
+CSV_NAME = "evaluation.csv"
+CONFUSION_NAME = "confusion.csv"
+#: How the scores of the Gaussians alone are named.
+MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
+
+#: What makes two records scores of the same thing, of which the newer one stays, beside the checksum of the images'
+#: names, which tells two splits of one name apart (records of older versions have none).
+_KEY = ("dataset", "split", "protocol", "num_images")
+
+
+def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
+    """Add scores to those already in a folder; equal dataset, split, protocol and images replace the old.
+
+    ``evaluation.json`` holds all records under ``results``, newest last; ``evaluation.csv`` one line for each record
+    and class, ``confusion.csv`` one for each record and true class, with a column for each predicted class. Processes
+    that do so at the same time wait for each other.
+
+    Args:
+        folder: Usually the run's.
+        records: As ``EvalResult.to_dict`` gives them, with ``dataset`` and ``split``.
+
+    Returns:
+        The three files.
+
+    Raises:
+        TrainingError: If the ``evaluation.json`` that is there cannot be read.
+    """
+    new = {_identity(record) for record in records}
+    with _alone(folder):
+        kept = [record for record in read_records(folder) if _identity(record) not in new]
+        everything = [*kept, *records]
+        contents = {
+            JSON_NAME: json.dumps({"results": everything}, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            CSV_NAME: _csv([*_KEY, "class", "iou", "accuracy", "boundary_iou"], map(_class_lines, everything)),
+            CONFUSION_NAME: _csv(
+                [*_KEY, "true_class", *(c["name"] for c in everything[0]["classes"])], map(_confusion_lines, everything)
+            ),
+        }
+        for name, text in contents.items():
+            write_atomically(folder / name, text.encode())
+    return [folder / name for name in contents]
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Scores that ``save_records`` left in a folder, oldest first; none if there is no file.
+
+    Raises:
+        TrainingError: If the file is damaged.
+    """
+    path = folder / JSON_NAME
+    if not path.exists():
+        return []
+    try:
+        records: list[dict[str, Any]] = json.loads(path.read_bytes())["results"]
+        for record in records:
+            _check(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}). Delete it and evaluate again.") from error
+    return records
+
+
+def format_table(record: dict[str, Any]) -> str:
+    """Scores of one record in per cent, as a table of its classes with the protocol on top.
+
+    Args:
+        record: As for ``save_records``.
+    """
+    width = max(len("pixel accuracy"), *(len(c["name"]) for c in record["classes"]))
+    columns = ["iou", "accuracy"] + ([] if record["boundary_miou"] is None else ["boundary_iou"])
+    titles = {"iou": "IoU", "accuracy": "accuracy", "boundary_iou": "boundary IoU"}
+    count = record["num_images"]
+    lines = [
+        f"{record['split']} split, {count} image{'' if count == 1 else 's'}: {record['protocol']}",
+        f"{'class':{width}}" + "".join(f"  {titles[column]:>12}" for column in columns),
+    ]
+    for c in record["classes"]:
+        lines.append(f"{c['name']:{width}}" + "".join(f"  {_percent(c[column]):>12}" for column in columns))
+    lines.append(f"{'mIoU':{width}}  {_percent(record['miou']):>12}")
+    if record["boundary_miou"] is not None:
+        lines.append(f"{'boundary mIoU':{width}}  {_percent(record['boundary_miou']):>12}")
+    lines.append(f"{'pixel accuracy':{width}}  {_percent(record['pixel_accuracy']):>12}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from the scores of a folder, so that none is lost between reading and writing them.
+
+    The lock is on a folder of its own, which is there only meanwhile: a training holds that of the run until it ends.
+    """
+    lock = FolderLock(own := folder / ".evaluation")
+    while not lock.try_acquire():
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # before it is free: who waits for it then makes a new one
+            own.rmdir()
+        lock.release()
+
+
+def _check(record: dict[str, Any]) -> None:
+    """Check what tables and pages rely on.
+
+    Raises:
+        KeyError: If something is missing.
+        TypeError: Or something holds something else.
+        ValueError: Or a value is of another kind than ``save_records`` has written.
+    """
+    classes, confusion = record["classes"], record["confusion"]
+    scores = [record["miou"], record["pixel_accuracy"], record["boundary_miou"]]
+    scores += [c[name] for c in classes for name in ("iou", "accuracy", "boundary_iou")]
+    words = [record["dataset"], record["split"], record["protocol"], *(c["name"] for c in classes)]
+    counts = [record["num_images"], *(count for row in confusion for count in row)]
+    if not (
+        all(isinstance(word, str) for word in words)
+        and all(score is None or isinstance(score, int | float) for score in scores)
+        and all(isinstance(count, int) for count in counts)
+        and classes
+        and [len(row) for row in confusion] == [len(classes)] * len(classes)
+    ):
+        raise ValueError("a value is of the wrong kind")
+
+
+def _key(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[name] for name in _KEY)
+
+
+def _identity(record: dict[str, Any]) -> tuple[Any, ...]:
+    return *_key(record), record.get("images_sha256")
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _class_lines(record: dict[str, Any]) -> Iterable[list[Any]]:
+    for c in record["classes"]:
+        yield [*_key(record), c["name"], *("" if c[k] is None else c[k] for k in ("iou", "accuracy", "boundary_iou"))]
+
+
+def _confusion_lines(record: dict[str, Any]) -> Iterable[list[Any]]:
+    for c, counts in zip(record["classes"], record["confusion"], strict=True):
+        yield [*_key(record), c["name"], *counts]
+
+
+def _csv(header: Sequence[str], groups: Iterable[Iterable[list[Any]]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    for group in groups:
+        writer.writerows(group)
+    return buffer.getvalue()

@@ -1,0 +1,51 @@
+"""The ablations of the paper's supplement, as studies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agmm.studies.study import Setting, Study
+
+
+def _terms(*used: str) -> dict[str, Any]:
+    return {"loss": {f"use_{term}": term in used for term in ("self", "spar", "con")}}
+
+
+_SEG = {"loss": {**_terms()["loss"], "absence_weight": 0.0}}
+
+
+_ALL = _terms("self", "spar", "con")
+
+
+#: The supplement's ablations, by the table's number.
+TABLES: dict[int, Study] = {
+    1: Study(
+        "Weight of the mixture's terms, lambda (supplement, table 1)",
+        tuple(
+            Setting(f"lambda = {value}", {"lambda": value}, published={"point": point, "scribble": scribble})
+            for value, point, scribble in (
+                (0.1, 67.5, 74.0), (0.2, 68.1, 74.8), (0.5, 68.6, 75.9), (0.8, 69.2, 76.3), (1.0, 69.6, 76.4),
+                (1.5, 69.3, 76.2),
+            )
+        ),
+        published_in="pascal_voc",
+        published_images=1449,
+    ),
+    2: Study(
+        "What each term is worth (supplement, table 2)",
+        tuple(
+            Setting(name, changes, stages, published=dict(zip(("20", "50", "100"), scores, strict=True)))
+            for name, changes, stages, scores in (
+                ("L_seg", _SEG, 1, (53.5, 60.3, 64.2)),
+                ("L_seg, MT", _SEG, 2, (59.7, 65.2, 67.8)),
+                ("L_seg + L_self", _terms("self"), 1, (59.2, 66.4, 68.3)),
+                ("L_seg + L_self + L_spar", _terms("self", "spar"), 1, (60.7, 67.1, 70.2)),
+                ("L_seg + L_self + L_spar + L_con", _ALL, 1, (62.1, 68.3, 71.6)),
+                ("L_seg + L_self + L_spar + L_con, MT", _ALL, 2, (66.5, 71.7, 73.4)),
+            )
+        ),
+        baseline="L_seg",
+        published_in="cityscapes",
+        published_images=500,
+    ),
+}  # fmt: skip

@@ -1,0 +1,206 @@
+"""What a study came to: the scores of its runs as a table, and the report that compares its rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from agmm.config.training import TrainConfig
+from agmm.errors import TrainingError
+from agmm.studies.study import LABELS_AS_PUBLISHED, Study, published_as
+from data_manifests import Manifest
+from data_manifests.files.images import write_atomically
+
+RESULTS_NAME = "results.csv"
+REPORT_NAME = "report.md"
+
+_COLUMNS = (
+    "annotation", "setting", "stages", "seed", "split", "protocol", "miou", "pixel_accuracy", "best_epoch", "run",
+    "settings_sha256",
+)  # fmt: skip
+
+
+def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
+    """A name for each manifest: clicks per image or ``scribbles`` where no other is alike, else the folder's name.
+
+    Raises:
+        ValueError: If two manifests lie in folders of one name.
+    """
+    kinds = [_kind(manifest) for manifest in manifests]
+    names = [
+        kind if kind and kinds.count(kind) == 1 else manifest.name
+        for kind, manifest in zip(kinds, manifests, strict=True)
+    ]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"Two manifests lie in folders called '{twice[0]}'; rename one, as results go by this name.")
+    return names
+
+
+def _kind(manifest: Manifest) -> str:
+    clicks = manifest.info.settings.get("clicks_per_image")
+    if isinstance(clicks, int):
+        return f"{clicks} clicks"
+    return "scribbles" if manifest.info.command == "scribbles" else ""
+
+
+def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
+    """Rows of a ``results.csv`` by annotation, setting and seed; none if there is no file.
+
+    Raises:
+        TrainingError: If it is not the results of a study, or a score in it cannot be one.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except UnicodeDecodeError as error:
+        raise TrainingError(f"{path}: not the results of a study ({error}). Choose another --out.") from error
+    if set(reader.fieldnames or _COLUMNS) != set(_COLUMNS) or any(
+        set(row) != set(_COLUMNS) or None in row.values() for row in rows
+    ):
+        raise TrainingError(f"{path}: expected the columns {', '.join(_COLUMNS)}. Choose another --out.")
+    for row in rows:
+        if not _is_share(row["miou"]):
+            raise TrainingError(
+                f"{path}: the miou of {row['setting']}, seed {row['seed']}, is '{row['miou']}', but should lie in "
+                "[0, 1]. Delete the line to score the run again."
+            )
+    return {(row["annotation"], row["setting"], row["seed"]): row for row in rows}
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
+
+
+def write_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write ``results.csv``."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def format_report(
+    study: Study, manifests: Sequence[Manifest], rows: Sequence[dict[str, str]], base: TrainConfig
+) -> str:
+    """A Markdown page: mean mIoU and spread over the seeds, the published numbers beside, and all settings."""
+    columns = list(zip(annotation_names(manifests), manifests, strict=True))
+    published = {name: _published(study, manifest, rows) for name, manifest in columns}
+    header = ["setting"]
+    for name, _ in columns:
+        header.append(name)
+        if published[name]:
+            header.append(f"published, {study.published_in}")
+    lines = [f"# {study.title}", "", _scored(rows), "", _line(header), _line(["---"] * len(header))]
+    for setting in study.settings:
+        cells = [setting.name]
+        for name, _ in columns:
+            scores = [100 * float(r["miou"]) for r in rows if (r["annotation"], r["setting"]) == (name, setting.name)]
+            cells.append(format_scores(scores))
+            if published[name]:
+                cells.append(str(published[name].get(setting.name, "")))
+        lines.append(_line(cells))
+    if study.baseline:
+        lines += _compare(study, [name for name, _ in columns], rows)
+    if len(header) > 1 + len(columns):
+        lines += [
+            "",
+            f"Published: Wu et al., CVPR 2023, supplement, on {study.published_in} val; very likely multi-scale.",
+        ]
+        if any(setting.stages > 1 and not setting.published for setting in study.settings):
+            lines += ["", LABELS_AS_PUBLISHED]
+    if any(setting.stages > 1 for setting in study.settings):
+        lines += ["", "MT: multi-stage training."]
+    lines += ["", "What each row changes:", "", _line(["setting", "changes"]), _line(["---", "---"])]
+    lines += [_line([setting.name, setting.changes_in_words or "nothing"]) for setting in study.settings]
+    shared = "".join(line for line in base.to_toml().splitlines(keepends=True) if not line.startswith("seed ="))
+    lines += ["", "Settings that all rows share but for these changes and the seed:", "", "```toml", shared + "```", ""]
+    return "\n".join(lines)
+
+
+def _published(study: Study, manifest: Manifest, rows: Sequence[dict[str, str]]) -> dict[str, float]:
+    """The published mIoU of each setting in per cent; empty unless the rows are scores of the same pictures."""
+    num_images = sum(manifest.splits.get(split, 0) for split in {row["split"] for row in rows})
+    if not study.is_published_for(manifest.label_space, num_images):
+        return {}
+    called = published_as(manifest)
+    return {setting.name: setting.published[called] for setting in study.settings if called in setting.published}
+
+
+def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str]:
+    """Tables of each row's distance from the baseline, and of the share of the way from there to the ceiling."""
+    scores = {(r["annotation"], r["setting"], r["seed"]): 100 * float(r["miou"]) for r in rows}
+    # What the annotation is plays no part in the ceiling, so that one manifest is enough for it.
+    top = [score for (_, setting, _), score in scores.items() if setting == study.ceiling]
+    compared = [s.name for s in study.settings if s.name not in (study.baseline, study.ceiling)]
+    gains: dict[str, list[str]] = {name: [name] for name in compared}
+    shares: dict[str, list[str]] = {name: [name] for name in compared}
+    for annotation in annotations:
+        base = {seed: v for (a, setting, seed), v in scores.items() if (a, setting) == (annotation, study.baseline)}
+        gap = statistics.mean(top) - statistics.mean(base.values()) if top and base else 0.0
+        for name in compared:
+            of_row = {seed: v for (a, setting, seed), v in scores.items() if (a, setting) == (annotation, name)}
+            paired = [of_row[seed] - base[seed] for seed in of_row if seed in base]
+            gains[name].append(format_gain(paired))
+            shares[name].append(f"{100 * statistics.mean(paired) / gap:.0f}" if paired and gap > 0 else "")
+    head = [_line(["setting", *annotations]), _line(["---"] * (1 + len(annotations)))]
+    lines = [
+        "",
+        f"Points of mIoU above {study.baseline}, each run against the one of the same seed; in brackets what has fewer "
+        "than three seeds, or does not exceed its spread over them:",
+        "",
+        *head,
+        *(_line(gains[name]) for name in compared),
+    ]
+    if top:
+        lines += ["", f"Share of the gap between {study.baseline} and {study.ceiling} that is closed, in %:", "", *head]
+        lines += [_line(shares[name]) for name in compared]
+    return lines
+
+
+def format_gain(differences: Sequence[float]) -> str:
+    """Mean difference and its standard deviation; in brackets unless three seeds or more agree that there is one.
+
+    Example:
+        >>> format_gain([2.0, 3.0, 2.5]), format_gain([-1.0, 2.0, 0.5]), format_gain([1.25]), format_gain([])
+        ('+2.5 ± 0.5', '(+0.5 ± 1.5)', '(+1.2)', '')
+    """
+    if not differences:
+        return ""
+    mean = statistics.mean(differences)
+    if len(differences) == 1:
+        return f"({mean:+.1f})"
+    spread = statistics.stdev(differences)
+    text = f"{mean:+.1f} ± {spread:.1f}"
+    return text if abs(mean) > spread and len(differences) >= 3 else f"({text})"
+
+
+def format_scores(scores: Sequence[float]) -> str:
+    """Mean, and standard deviation over the seeds where there are several.
+
+    Example:
+        >>> format_scores([61.0, 62.0, 63.0]), format_scores([61.04]), format_scores([])
+        ('62.0 ± 1.0 (3)', '61.0', '')
+    """
+    if len(scores) < 2:
+        return "".join(f"{score:.1f}" for score in scores)
+    return f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f} ({len(scores)})"
+
+
+def _scored(rows: Sequence[dict[str, str]]) -> str:
+    how = sorted({f"{row['split']} split, {row['protocol']}" for row in rows})
+    return f"mIoU in %, mean ± standard deviation (number of seeds); {'; '.join(how)}."
+
+
+def _line(cells: Sequence[str]) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"

@@ -1,0 +1,275 @@
+"""Lists of settings to compare: those of the supplement's tables, and those a user writes down in a TOML file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from agmm.config.protocol import PROTOCOLS
+from agmm.config.recipes import read_toml
+from agmm.config.training import PseudoClasses, TrainConfig
+from agmm.errors import TrainingError
+from data_manifests import LabelSpace, Manifest
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of a study.
+
+    Args:
+        name: How the row is called.
+        changes: What it changes in the base settings, by the names of ``TrainConfig``.
+        stages: Number of trainings; 2 is multi-stage training (MT).
+        manifests: What to train it on, where that is not all of the study's manifests.
+        pseudo_classes: Classes that pseudo-labels may hold; see ``agmm.training.stages.run_stages``.
+        soft: Whether later stages learn probabilities; likewise.
+        published: mIoU in per cent by annotation, named as :func:`published_as` does.
+    """
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    stages: int = 1
+    manifests: tuple[Path, ...] = ()
+    pseudo_classes: PseudoClasses = "labelled"
+    soft: bool = False
+    published: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def changes_in_words(self) -> str:
+        """What the row changes, as one would write it in a study's file; empty where it changes nothing."""
+        own = {
+            "stages": self.stages if self.stages > 1 else None,
+            "pseudo_classes": self.pseudo_classes,
+            "soft": self.soft,
+        }
+        unusual = {key: value for key, value in own.items() if value not in (None, False, "labelled")}
+        loss = {f"loss.{key}": value for key, value in self.changes.get("loss", {}).items()}
+        others = {key: value for key, value in self.changes.items() if key != "loss"}
+        return ", ".join(f"{key} = {json.dumps(value)}" for key, value in (others | loss | unusual).items())
+
+    def trains_on(self, manifest: Manifest) -> bool:
+        """Whether the row is to be trained on a manifest."""
+        return not self.manifests or _folder(manifest.path) in map(_folder, self.manifests)
+
+    def apply(self, base: TrainConfig, seed: int) -> TrainConfig:
+        """The settings of one run.
+
+        Raises:
+            ValueError: If a name is unknown or a value cannot be used.
+        """
+        merged = {**base.to_dict(), **self.changes, "seed": seed}
+        if isinstance(loss := self.changes.get("loss", {}), Mapping):
+            merged["loss"] = {**base.loss, **loss}
+        config = TrainConfig.from_dict(merged, f"setting '{self.name}'")
+        if self.stages > 1 and config.supervision != "sparse":
+            raise ValueError(f"setting '{self.name}': stages replace the sparse annotation, but supervision is full.")
+        return config
+
+
+@dataclass(frozen=True)
+class Study:
+    """Settings to compare.
+
+    Args:
+        title: Heads the report.
+        settings: The rows.
+        manifests: What to train on, where the study says so itself.
+        seeds: Each setting is trained once for each, where the study says so itself.
+        recipe: Recipe that the settings start from, where the study names one.
+        base: TOML file of settings on top of it that the rows change, likewise.
+        split: Split to score, where the study says so itself.
+        protocol: How pictures are segmented to be scored, likewise.
+        pseudo_protocol: How training pictures are segmented between stages, likewise.
+        baseline: Name of the row that the others are compared with; empty for no comparison.
+        ceiling: Name of the row that bounds what any annotation can reach, usually full masks; empty for none.
+        published_in: What the published numbers were measured on; a label space's name, empty for none.
+        published_images: How many pictures they were measured on.
+    """
+
+    title: str
+    settings: tuple[Setting, ...]
+    manifests: tuple[Path, ...] = ()
+    seeds: tuple[int, ...] = ()
+    recipe: str = ""
+    base: Path | None = None
+    split: str = ""
+    protocol: str = ""
+    pseudo_protocol: str = ""
+    baseline: str = ""
+    ceiling: str = ""
+    published_in: str = ""
+    published_images: int = 0
+
+    def labelled_by(self, threshold: float, protocol: str) -> Study:
+        """The same study, without published numbers beside stages whose pseudo-labels are made in another way.
+
+        Args:
+            threshold: See ``labels_as_published``.
+            protocol: Likewise.
+        """
+        return replace(
+            self,
+            settings=tuple(
+                setting
+                if setting.stages == 1 or labels_as_published(setting.pseudo_classes, setting.soft, threshold, protocol)
+                else replace(setting, published={})
+                for setting in self.settings
+            ),
+        )
+
+    def is_published_for(self, label_space: LabelSpace, num_images: int) -> bool:
+        """Whether published numbers may stand beside scores of so many pictures: those of the whole official split."""
+        return (label_space.name, num_images) == (self.published_in, self.published_images)
+
+
+def published_as(manifest: Manifest) -> str:
+    """What the supplement calls such annotations: clicks per image as a number, ``scribble``, or ``point``."""
+    info = manifest.info
+    if "clicks_per_image" in info.settings:
+        return str(info.settings["clicks_per_image"])
+    return {"scribbles": "scribble", "points": "point"}.get(info.command, "")
+
+
+def labels_as_published(pseudo_classes: str, soft: bool, threshold: float, protocol: str) -> bool:
+    """Whether pseudo-labels are made as those of the published MT, as far as that is known.
+
+    The paper says nothing of it. The same authors' earlier code segments at several scales, keeps the classes labelled
+    in the picture, and takes the best of them at every pixel.
+
+    Args:
+        pseudo_classes: See ``agmm.training.stages.run_stages``.
+        soft: Likewise.
+        threshold: Likewise.
+        protocol: How pictures are segmented, in words, as ``agmm.inference.protocols.Protocol`` has it.
+    """
+    hard = not soft and threshold == 0 and not protocol.endswith("dense CRF")
+    return pseudo_classes == "labelled" and hard and protocol.startswith("multi-scale")
+
+
+#: Stands below published numbers from which those of some multi-stage rows were left out.
+LABELS_AS_PUBLISHED = (
+    "Nothing is published for MT whose pseudo-labels are made in another way than by the authors' earlier code: at "
+    "several scales, the likeliest of the picture's labelled classes at every pixel."
+)
+
+
+_ROW_KEYS = ("name", "stages", "manifests", "pseudo_classes", "soft")
+_PROTOCOL_KEYS = ("protocol", "pseudo_protocol")
+_WORDS = ("recipe", "base", "split", *_PROTOCOL_KEYS, "baseline", "ceiling")
+_KEYS = ("title", "manifests", "seeds", *_WORDS)
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from a TOML file.
+
+    Keys: ``title``; ``manifests``, paths from the file's folder; ``seeds``; ``recipe``, by its name; ``base``, the path
+    of a TOML file of settings; ``split``, ``protocol`` and ``pseudo_protocol``; ``baseline`` and ``ceiling``, names
+    of rows to compare with; and a table ``[[setting]]`` for each row with its ``name``, optionally ``stages``,
+    ``manifests`` (some of the study's), ``pseudo_classes`` and ``soft``, and any setting of a recipe to change.
+
+    Args:
+        path: The file.
+
+    Raises:
+        TrainingError: If it is missing, no TOML, or lacks settings.
+        ValueError: If a key is unknown or a value of the wrong kind.
+
+    Example:
+        A study of two rows::
+
+            title = "Stop the gradient?"
+            manifests = ["../sparse/town-20clicks"]
+            seeds = [0, 1, 2]
+
+            [[setting]]
+            name = "gradient into the mixture"
+
+            [[setting]]
+            name = "stopped"
+            loss = { stop_gradient = true }
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such study; expected a TOML file with a [[setting]] for each row.")
+    data = read_toml(path)
+    if unknown := sorted(set(data) - {*_KEYS, "setting"}):
+        raise ValueError(f"{path}: unknown key '{unknown[0]}'. Known: {', '.join(_KEYS)}, [[setting]].")
+    tables = data.get("setting", [])
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables) or not tables:
+        raise TrainingError(f"{path}: holds no [[setting]]; each row of the study is one.")
+    settings = tuple(_read_setting(path, number, table) for number, table in enumerate(tables, start=1))
+    names = [setting.name for setting in settings]
+    manifests = _read_manifests(path, data, str(path))
+    for setting in settings:
+        if strange := [m for m in setting.manifests if manifests and _folder(m) not in map(_folder, manifests)]:
+            raise ValueError(f"{path}: setting '{setting.name}': {strange[0]} is none of the study's manifests.")
+    base = path.parent / data["base"] if isinstance(data.get("base"), str) else None
+    if base is not None and not base.is_file():
+        raise TrainingError(f"{path}: base names {base}, but there is no such file.")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{path}: two settings are called '{twice[0]}'.")
+    seeds = data.get("seeds", [])
+    if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ValueError(f"{path}: seeds must be a list of whole numbers from 0, got {seeds!r}.")
+    if twice_seeds := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        raise ValueError(f"{path}: seed {twice_seeds[0]} is listed twice.")
+    if wrong := [key for key in _WORDS if not isinstance(data.get(key, ""), str)]:
+        raise ValueError(f"{path}: {wrong[0]} must be text in quotes, got {data[wrong[0]]!r}.")
+    for key in ("baseline", "ceiling"):
+        if data.get(key, names[0]) not in names:
+            raise ValueError(f"{path}: {key} '{data[key]}' is the name of no [[setting]].")
+    for key in _PROTOCOL_KEYS:
+        if (value := data.get(key, PROTOCOLS[0])) not in PROTOCOLS:
+            raise ValueError(f"{path}: unknown {key} '{value}'. Choose from: {', '.join(PROTOCOLS)}.")
+    return Study(
+        str(data.get("title", path.stem)),
+        settings,
+        manifests,
+        tuple(seeds),
+        data.get("recipe", ""),
+        base,
+        data.get("split", ""),
+        data.get("protocol", ""),
+        data.get("pseudo_protocol", ""),
+        data.get("baseline", ""),
+        data.get("ceiling", ""),
+    )
+
+
+def _folder(manifest: Path) -> Path:
+    """A manifest can be named by its file or by its folder."""
+    return (manifest.parent if manifest.suffix == ".csv" else manifest).resolve()
+
+
+def _read_manifests(path: Path, table: Mapping[str, Any], where: str) -> tuple[Path, ...]:
+    names = table.get("manifests", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{where}: manifests must be a list of paths, got {names!r}.")
+    return tuple(path.parent / name for name in names)
+
+
+def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
+    name, stages = table.get("name"), table.get("stages", 1)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{path}: [[setting]] number {number} needs a name.")
+    if type(stages) is not int or stages < 1:
+        raise ValueError(f"{path}: setting '{name}': stages must be a whole number from 1, got {stages!r}.")
+    if (pseudo_classes := table.get("pseudo_classes", "labelled")) not in get_args(PseudoClasses):
+        raise ValueError(f"{path}: setting '{name}': pseudo_classes must be labelled or all, got {pseudo_classes!r}.")
+    if type(soft := table.get("soft", False)) is not bool:
+        raise ValueError(f"{path}: setting '{name}': soft must be true or false, got {soft!r}.")
+    if stages == 1 and (idle := [key for key in ("pseudo_classes", "soft") if key in table]):
+        raise ValueError(f"{path}: setting '{name}': {idle[0]} says how later stages are labelled; give stages = 2.")
+    changes = {key: value for key, value in table.items() if key not in _ROW_KEYS}
+    manifests = _read_manifests(path, table, f"{path}: setting '{name}'")
+    setting = Setting(name, changes, stages, manifests, pseudo_classes, soft)
+    if "seed" in setting.changes:
+        raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
+    try:
+        # Over a base that no change contradicts; over the study's own it is checked once that is known.
+        setting.apply(TrainConfig(encoder_weights="imagenet"), seed=0)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return setting

@@ -1,0 +1,257 @@
+"""Pseudo-labels: what a trained network says of its training pictures, as an annotation to train the next one on."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agmm.config.training import PseudoClasses
+from agmm.data.masked_images import image_tensor, to_network
+from agmm.data.soft_labels import SOFT, soft_labels_path, soften, write_soft_labels
+from agmm.distributed import join_ranks
+from agmm.errors import TrainingError
+from agmm.inference.crf import refine
+from agmm.inference.protocols import Protocol, evaluating
+from agmm.runs.checkpoint import load_run
+from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
+from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, remove_unfinished, write_atomically
+from data_manifests.files.lock import FolderLock
+from data_manifests.files.paths import name_from
+from data_manifests.manifest.derive import rebase_row
+from data_manifests.manifest.rows import read_row_annotation, read_row_image
+from data_manifests.manifest.schema import PSEUDO_LABELS
+
+
+def candidate_classes(
+    sparse: LabelMap, unlabelled_value: int, num_classes: int, pseudo_classes: PseudoClasses = "labelled"
+) -> NDArray[np.int64]:
+    """Classes that the pseudo-labels of a picture may hold, ascending.
+
+    Args:
+        sparse: The true labels, shape (H, W).
+        unlabelled_value: Marks pixels without a label.
+        num_classes: Number of classes.
+        pseudo_classes: ``labelled``, those that occur in ``sparse``; right where annotators marked every class of the
+            picture. ``all``, every class; for labels that miss classes, as few random clicks do.
+    """
+    if pseudo_classes == "all":
+        return np.arange(num_classes)
+    return np.unique(sparse[sparse != unlabelled_value]).astype(np.int64)
+
+
+def label_by_network(
+    probs: Tensor,
+    sparse: LabelMap,
+    unlabelled_value: int,
+    threshold: float = 0.0,
+    candidates: NDArray[np.int64] | None = None,
+) -> LabelMap:
+    """The network's best guess at every pixel among the classes that the picture may hold.
+
+    Args:
+        probs: Probabilities of all classes, shape (C, H, W).
+        sparse: The true labels, shape (H, W); they stay as they are.
+        unlabelled_value: Marks pixels without a label.
+        threshold: Leave a pixel unlabelled where the best class has less than this share of the probability of all
+            classes that are guessed.
+        candidates: Classes that are guessed; those of the true labels if not given.
+
+    Returns:
+        Train ids, shape (H, W); without any candidate all pixels stay unlabelled.
+    """
+    if candidates is None:
+        candidates = candidate_classes(sparse, unlabelled_value, len(probs))
+    if not len(candidates):
+        return sparse.copy()
+    classes = torch.from_numpy(candidates).to(probs.device)
+    known = probs[classes]
+    best, index = known.max(0)
+    guess = classes[index].masked_fill(best < threshold * known.sum(0), unlabelled_value)
+    return np.where(sparse != unlabelled_value, sparse, guess.cpu().numpy().astype(sparse.dtype))
+
+
+def refine_among(image: Tensor, probs: Tensor, candidates: NDArray[np.int64]) -> Tensor:
+    """Refine the probabilities of the classes that a picture may hold by a dense CRF over these alone.
+
+    Args:
+        image: RGB in 0..1, float32, shape (3, H, W).
+        probs: Probabilities of all classes, shape (C, H, W).
+        candidates: The classes.
+
+    Returns:
+        Probabilities of all classes, 0 for the others, shape (C, H, W).
+    """
+    classes = torch.from_numpy(candidates).to(probs.device)
+    known = probs[classes]
+    known = known / known.sum(0).clamp(min=torch.finfo(known.dtype).tiny)
+    refined = torch.zeros_like(probs)
+    if len(classes):
+        refined[classes] = refine(image[None], known[None])[0]
+    return refined
+
+
+def write_pseudo_labels(
+    run: Path,
+    manifest: Manifest,
+    out_dir: Path,
+    *,
+    protocol: Protocol,
+    threshold: float = 0.0,
+    soft: bool = False,
+    pseudo_classes: PseudoClasses = "labelled",
+    device: str = "auto",
+    amp: bool = False,
+    overwrite: bool = False,
+    on_image: Callable[[], None] = lambda: None,
+) -> Manifest:
+    """Label the training pictures of a run by its own network, and write them as an ordinary annotation.
+
+    The folder appears when it is whole; an interrupted one is gone on with. Under torchrun each process takes its share
+    of the pictures.
+
+    Args:
+        run: Folder of a training.
+        manifest: What it was trained on: its labels stay.
+        out_dir: Receives ``manifest.csv``, ``manifest.json`` and ``annotations/``. ``manifest.json`` names the
+            checkpoint.
+        protocol: How pictures are segmented. A dense CRF sees the classes that the picture may hold alone.
+        threshold: See :func:`label_by_network`.
+        soft: Write the network's probabilities beside each annotation (see ``agmm.data.soft_labels``), as the target
+            of runs on this manifest.
+        pseudo_classes: See :func:`candidate_classes`.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        amp: Compute in bfloat16.
+        overwrite: Replace pseudo-labels of another network or other settings that are already there.
+        on_image: Called after each picture of this process.
+
+    Raises:
+        DataError: If the run cannot be loaded, its classes differ, a file cannot be read, the folder holds something
+            else, or another process is making these pseudo-labels.
+        ValueError: If the threshold is out of range, or ``pseudo_classes`` unknown.
+    """
+    if pseudo_classes not in get_args(PseudoClasses):
+        raise ValueError(f"Unknown pseudo_classes '{pseudo_classes}'. Choose from: labelled, all.")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must lie in [0, 1], got {threshold}.")
+    ranks = join_ranks(device)
+    loaded = load_run(run, ranks.device)
+    loaded.info.require_classes(manifest.label_space, manifest.path)
+    split = loaded.info.config.train_split
+    settings: dict[str, Any] = {
+        "checkpoint": name_from(out_dir, loaded.path),
+        "checkpoint_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
+        "epoch": loaded.info.best_epoch,
+        "split": split,
+        "protocol": str(protocol),
+        "threshold": threshold,
+        "source": name_from(out_dir, manifest.path),
+        "source_sha256": manifest.sha256(),
+        "source_command": manifest.info.command,
+        "source_settings": dict(manifest.info.settings),
+    }
+    # Without these, the settings are those of folders that older versions have written.
+    if soft:
+        settings[SOFT] = True
+    if pseudo_classes != "labelled":
+        settings["pseudo_classes"] = pseudo_classes
+    info = replace(manifest.info, command=PSEUDO_LABELS, settings=settings, tool_version=__version__)
+    if (found := _finished(out_dir, settings, overwrite)) is not None:
+        return found
+    ranks.wait()
+    partial = out_dir.with_name(f".{out_dir.name}.partial")
+    lock = FolderLock(partial)
+    try:
+        if ranks.is_first:
+            lock.acquire(out_dir)
+            _begin(partial, settings)
+        ranks.wait()
+        rows = [row for row in manifest.rows_of(split) if row.annotation]
+        unlabelled_value = manifest.label_space.unlabelled_value
+        with evaluating(loaded.model, ranks.device, amp):
+            for row in rows[ranks.rank :: ranks.num_ranks]:
+                path = partial / _annotation_name(row)
+                if not path.exists():
+                    sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
+                    picture = to_network(image_tensor(image), ranks.device)
+                    probs = replace(protocol, crf=False).predict(loaded.model, picture)[0]
+                    candidates = candidate_classes(sparse, unlabelled_value, len(probs), pseudo_classes)
+                    if protocol.crf:
+                        probs = refine_among(picture[0], probs, candidates)
+                    if soft:
+                        write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value, candidates))
+                    labels = label_by_network(probs, sparse, unlabelled_value, threshold, candidates)
+                    write_atomically(path, encode_label_map(labels, manifest.label_space))
+                on_image()
+        ranks.wait()
+        if ranks.is_first:
+            _finish(manifest, info, {row.image_id for row in rows}, partial, out_dir)
+    finally:
+        lock.release()
+    ranks.wait()
+    return read_manifest(out_dir)
+
+
+def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Manifest | None:
+    """The same pseudo-labels, if they are there already."""
+    if not out_dir.exists():
+        return None
+    if not (out_dir / "manifest.csv").is_file():
+        raise TrainingError(f"{out_dir}: exists but holds no manifest.csv. Choose another --out.")
+    manifest = read_manifest(out_dir)
+    if manifest.info.settings == settings:
+        return manifest
+    if overwrite:
+        return None
+    there = manifest.info.settings
+    differing = sorted(k for k in {*settings, *there} if there.get(k) != settings.get(k))
+    raise TrainingError(
+        f"{out_dir}: holds other pseudo-labels ("
+        + "; ".join(f"{k}: {there.get(k, 'unset')} there, {settings.get(k, 'unset')} asked for" for k in differing)
+        + "). Delete them and the stages after them to make them again, or choose another --out."
+    )
+
+
+def _begin(partial: Path, settings: Mapping[str, Any]) -> None:
+    """Keep what an interrupted run with the same settings has written, and nothing else."""
+    note = partial / "settings.txt"
+    if not (note.is_file() and note.read_text(encoding="utf-8") == repr(settings)):
+        for path in partial.iterdir():  # the folder itself stays: it is locked
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    write_atomically(note, repr(settings).encode())
+
+
+def _finish(manifest: Manifest, info: ManifestInfo, labelled: set[str], partial: Path, out_dir: Path) -> None:
+    rows = tuple(
+        _labelled_row(manifest, row, partial, out_dir)
+        if row.image_id in labelled
+        else rebase_row(manifest, row, out_dir)
+        for row in manifest.rows
+    )
+    write_manifest(Manifest(partial / "manifest.csv", rows, info))
+    (partial / "settings.txt").unlink()
+    remove_unfinished(partial)
+    if out_dir.exists():
+        shutil.rmtree(out_dir)
+    partial.rename(out_dir)
+
+
+def _labelled_row(manifest: Manifest, row: ManifestRow, partial: Path, out_dir: Path) -> ManifestRow:
+    labels = read_mask(partial / _annotation_name(row))
+    classes, counts = np.unique(labels[labels != manifest.label_space.unlabelled_value], return_counts=True)
+    return replace(
+        rebase_row(manifest, row, out_dir), annotation=_annotation_name(row), num_labelled=int(counts.sum()),
+        classes_labelled=tuple(classes.tolist()), annotation_sha256=pixel_sha256(labels),
+    )  # fmt: skip
+
+
+def _annotation_name(row: ManifestRow) -> str:
+    return f"annotations/{row.image_id}.png"

@@ -1,0 +1,146 @@
+"""The log of a run: log.csv, TensorBoard, and progress on stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from agmm.config.loss import TERMS
+from agmm.distributed import Ranks
+from agmm.errors import TrainingError
+from agmm.evaluation.evaluate import EvalResult
+from agmm.runs.files import LOG_NAME
+from agmm.runs.folder import TENSORBOARD_NAME, VALIDATION_NAME
+from data_manifests.files.images import write_atomically
+
+
+class RunLog:
+    """The log of a training: ``log.csv``, TensorBoard, and progress on stderr; silent on all ranks but the first.
+
+    Args:
+        run_dir: The run's folder.
+        ranks: This process.
+        epochs: Epochs of the whole training.
+        steps_per_epoch: Steps of the optimizer in each.
+        first_epoch: Epochs already done; later lines of an interrupted epoch are dropped.
+        quiet: Show no progress.
+    """
+
+    def __init__(
+        self, run_dir: Path, ranks: Ranks, epochs: int, steps_per_epoch: int, first_epoch: int, quiet: bool
+    ) -> None:
+        self._path = run_dir / LOG_NAME
+        self._writes, self._epochs, self._first_epoch = ranks.is_first, epochs, first_epoch
+        self._quiet = quiet or not ranks.is_first
+        self._rows: list[dict[str, Any]] = []
+        self._started = time.monotonic()
+        self._epoch_started = self._started
+        self._bar = tqdm(
+            total=epochs * steps_per_epoch, initial=first_epoch * steps_per_epoch, unit="step", file=sys.stderr,
+            disable=self._quiet or not sys.stderr.isatty(), dynamic_ncols=True,
+        )  # fmt: skip
+        self._board = None
+        if self._writes:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second
+
+            if self._path.exists():
+                self._rows = [row for row in _read_log(self._path) if int(row["epoch"]) <= first_epoch]
+            self._board = SummaryWriter(str(run_dir / TENSORBOARD_NAME), purge_step=first_epoch + 1)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        if self._board is not None:
+            self._board.close()
+
+    def step(self) -> None:
+        """Note that a step is done."""
+        self._bar.update()
+
+    def say(self, text: str) -> None:
+        """Show a line of progress on stderr."""
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr)
+
+    def validation(self, epoch: int, result: EvalResult) -> None:
+        """Write the scores of the best epoch so far."""
+        if self._writes:
+            text = json.dumps({"epoch": epoch, **result.to_dict()}, indent=2, ensure_ascii=False)
+            write_atomically(self._path.with_name(VALIDATION_NAME), (text + "\n").encode())
+
+    def show_on_board(self, epoch: int, result: EvalResult, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Show the IoU of each class, and predicted pictures (RGB, shape (H, W, 3)) by name, on TensorBoard."""
+        if self._board is None:
+            return
+        for name, iou in result.iou.items():
+            if iou == iou:
+                self._board.add_scalar(f"val_iou/{name}", iou, epoch)
+        for name, picture in pictures.items():
+            self._board.add_image(f"val/{name}", picture, epoch, dataformats="HWC")
+
+    def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
+        """Write the line of an epoch.
+
+        Args:
+            epoch: Epochs done, this one included.
+            values: By column; None and NaN are left empty.
+        """
+        now = time.monotonic()
+        seconds, self._epoch_started = now - self._epoch_started, now
+        left = (now - self._started) / (epoch - self._first_epoch) * (self._epochs - epoch)
+        known = {name: value for name, value in values.items() if value is not None and value == value}
+        parts = [f"{name} {_show(name, value)}" for name, value in known.items() if value or name not in TERMS]
+        self.say(f"epoch {epoch}/{self._epochs}  {'  '.join(parts)}  {seconds:.1f} s, {_duration(left)} left")
+        if self._board is None:
+            return
+        row = {"epoch": epoch, **{name: known.get(name, "") for name in values}, "seconds": round(seconds, 3)}
+        self._rows.append(row)
+        columns = list(dict.fromkeys(name for r in self._rows for name in r))
+        partial = self._path.with_name(f".{LOG_NAME}.partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._rows)
+        partial.replace(self._path)
+        for name, value in known.items():
+            self._board.add_scalar(name, value, epoch)
+        self._board.flush()
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["epoch"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: damaged ({error!r}). Mend it, or delete it to go on without the lines of earlier epochs."
+        ) from error
+    return rows
+
+
+def _show(name: str, value: float) -> str:
+    if name.endswith("miou") or name.endswith("accuracy"):
+        return f"{100 * value:.1f} %"
+    return f"{value:.2g}" if name == "learning_rate" else f"{value:.3f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

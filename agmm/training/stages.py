@@ -1,0 +1,259 @@
+"""Multi-stage training: train on sparse labels, label all pixels by the result, train a new network on these."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from tqdm import tqdm
+
+from agmm.config.training import PseudoClasses, TrainConfig
+from agmm.distributed import join_ranks
+from agmm.errors import TrainingError
+from agmm.inference.protocols import Protocol
+from agmm.requirements import require_crf
+from agmm.runs.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
+from agmm.runs.files import CONFIG_NAME, STATE_NAME, weights_path
+from agmm.runs.folder import require_free
+from agmm.training.pseudo_labels import write_pseudo_labels
+from agmm.training.train import resumed_config, train_network, written_config
+from data_manifests import Manifest
+from data_manifests.files.images import write_atomically
+from data_manifests.files.paths import as_path, name_from
+
+Start = Literal["fresh", "warm"]
+
+#: Options of the loss that leave nothing but the cross-entropy of labelled pixels.
+SEG_ONLY = {"use_self": False, "use_spar": False, "use_con": False, "absence_weight": 0.0}
+
+SUMMARY_NAME = "stages.json"
+
+# Settings that decide where a training runs, and nothing of what comes out of it.
+_MAY_CHANGE = ("device", "workers", "compile")
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one stage came to.
+
+    Args:
+        run_dir: Folder of its training.
+        manifest_path: What it was trained on.
+        info: What its last checkpoint says.
+    """
+
+    run_dir: Path
+    manifest_path: Path
+    info: CheckpointInfo
+
+
+def run_stages(
+    manifest: Manifest,
+    config: TrainConfig,
+    out_dir: str | Path,
+    *,
+    stages: int = 2,
+    start: Start = "fresh",
+    protocol: Protocol | None = None,
+    threshold: float = 0.0,
+    soft: bool = False,
+    pseudo_classes: PseudoClasses = "labelled",
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> list[StageResult]:
+    """Train in stages.
+
+    Stage 1 trains as ``agmm train`` does. Each later stage labels the training images by the network before it (see
+    ``agmm.training.pseudo_labels``; the true labels stay) and trains on these with cross-entropy alone. Finished
+    stages are kept: an interrupted call resumes when it is repeated.
+
+    Args:
+        manifest: The sparse annotation.
+        config: Settings of all stages; those of the loss apply to stage 1.
+        out_dir: Receives ``stage-1/``, ``pseudo-labels-1/``, ``stage-2/`` ... and ``stages.json``.
+        stages: Number of trainings.
+        start: Later stages begin ``fresh``, as stage 1 did, or ``warm``, from the network before.
+        protocol: How pictures are segmented for their pseudo-labels; by default over seven scales and flips. With
+            ``crf`` a dense CRF refines them.
+        threshold: Leave less certain pixels unlabelled; see ``agmm.training.pseudo_labels.label_by_network``.
+        soft: Let later stages learn the probabilities of the network before (see
+            ``agmm.data.soft_labels``), not its best guess alone.
+        pseudo_classes: Classes that the labels of a picture may hold: those of its true labels (``labelled``), or
+            ``all``, where true labels miss classes.
+        overwrite: Begin again, replacing what is in ``out_dir``.
+        quiet: Show no progress on stderr.
+
+    Returns:
+        One result for each stage.
+
+    Raises:
+        TrainingError: As ``agmm.train_network``, if ``out_dir`` holds a run on other data, or if the CRF's package is
+            missing.
+        ValueError: If a value is out of range, or the settings differ from those of a stage already begun.
+    """
+    out_dir = as_path(out_dir)
+    if stages < 1:
+        raise ValueError(f"stages must be at least 1, got {stages}.")
+    if start not in get_args(Start):
+        raise ValueError(f"Unknown start '{start}'. Choose from: {', '.join(get_args(Start))}.")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must lie in [0, 1], got {threshold}.")
+    if stages > 1 and config.supervision != "sparse":
+        raise ValueError(
+            f"Stages after the first replace the sparse annotation, but supervision is {config.supervision}."
+        )
+    ranks, protocol = join_ranks(config.device), protocol or Protocol("multi-scale")
+    if not overwrite and stages > 1:
+        _require_same_start(out_dir, start)
+    if protocol.crf and stages > 1:
+        require_crf()  # now, not after the first stage
+
+    def say(text: str) -> None:
+        if stages > 1 and ranks.is_first and not quiet:
+            tqdm.write(text, file=sys.stderr)
+
+    source, results = manifest, list[StageResult]()
+    for number in range(1, stages + 1):
+        run_dir = out_dir / f"stage-{number}"
+        settings = config if number == 1 else replace(config, loss=SEG_ONLY)
+        before = results[-1].run_dir if results and start == "warm" else None
+        is_finished = not overwrite and _is_finished(run_dir, settings)
+        what = "is trained already" if is_finished else f"learns from {source.path.parent.name}"
+        say(f"stage {number}/{stages}: {run_dir} {what}")
+        info = _train_stage(source, settings, run_dir, before, overwrite, quiet, say)
+        results.append(StageResult(run_dir, source.path, info))
+        if ranks.is_first:
+            _write_summary(out_dir, start, results)
+        if number < stages:
+            num_images = -(-len(manifest.rows_of(config.train_split)) // ranks.num_ranks)
+            amp = ranks.uses_bfloat16(config.amp)
+            is_labelled = not overwrite and (out_dir / f"pseudo-labels-{number}" / "manifest.csv").is_file()
+            verb = "has labelled" if is_labelled else "labels"
+            say(f"stage {number}/{stages}: {verb} the training pictures by its network")
+            hidden = quiet or not ranks.is_first or not sys.stderr.isatty()
+            with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
+                source = write_pseudo_labels(
+                    run_dir, manifest, out_dir / f"pseudo-labels-{number}", protocol=protocol,
+                    threshold=threshold, soft=soft, pseudo_classes=pseudo_classes, overwrite=overwrite,
+                    device=config.device, amp=amp,
+                    on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
+                )  # fmt: skip
+    return results
+
+
+def _is_finished(run_dir: Path, config: TrainConfig) -> bool:
+    state = run_dir / STATE_NAME
+    return state.is_file() and read_checkpoint_info(state).epoch >= config.epochs
+
+
+def _train_stage(
+    manifest: Manifest,
+    config: TrainConfig,
+    run_dir: Path,
+    before: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    say: Callable[[str], None],
+) -> CheckpointInfo:
+    """Train one stage, go on with it, or find it finished; ``before`` is the run whose network it starts from."""
+    state = run_dir / STATE_NAME
+    ranks = join_ranks(config.device)
+    begun = state.is_file() and not overwrite
+    ranks.wait()  # all look before the first one writes
+    if begun:
+        _require_same_length(run_dir, config)
+        _require_not_edited(run_dir, config, say)
+        config = resumed_config(run_dir, {f.name: getattr(config, f.name) for f in fields(config)})
+        info = read_checkpoint_info(state)
+        if info.manifest_sha256 != manifest.sha256():
+            raise TrainingError(
+                f"{run_dir}: was trained on another annotation than {manifest.path}. Choose another --out, or begin "
+                "again with --overwrite."
+            )
+        if info.epoch >= config.epochs:
+            return info
+    elif before is not None:
+        if ranks.is_first:
+            require_free(run_dir, overwrite)
+            _begin_from(before, manifest, config, ranks.num_ranks, state)
+        ranks.wait()
+        begun = True
+    info = train_network(manifest, config, run_dir, resume=begun, overwrite=overwrite, quiet=quiet).info
+    ranks.wait()  # the first one writes the weights that all read next
+    return info
+
+
+def _require_same_length(run_dir: Path, config: TrainConfig) -> None:
+    """A training can be made longer by ``agmm train --resume``, but then it is no other's equal any more."""
+    begun = read_checkpoint_info(run_dir / STATE_NAME).config
+    for name in ("epochs", "val_every"):
+        if (was := getattr(begun, name)) != (asked := getattr(config, name)):
+            raise ValueError(
+                f"{run_dir}: was begun with {name} = {was}, but {asked} is asked for. Choose another --out, or begin "
+                "again with --overwrite."
+            )
+
+
+def _require_not_edited(run_dir: Path, config: TrainConfig, say: Callable[[str], None]) -> None:
+    """All stages go by the settings of the call, so that an edit of the ``config.toml`` of one would come to nothing.
+
+    Settings that only decide where it runs are told to ``say``: a training that was killed may have left them too.
+    """
+    trained, path = read_checkpoint_info(run_dir / STATE_NAME).config, run_dir / CONFIG_NAME
+    written = written_config(run_dir, trained)
+    edited = {
+        field.name: f"{field.name.rstrip('_')} = {getattr(written, field.name)}"
+        for field in fields(config)
+        if getattr(written, field.name) not in (getattr(trained, field.name), getattr(config, field.name))
+    }
+    if fixed := [words for name, words in edited.items() if name not in _MAY_CHANGE]:
+        raise ValueError(
+            f"{path}: was edited since ({', '.join(fixed)}), but stages go by the settings of the command. Undo the "
+            "edit, or give these settings to the command with another --out."
+        )
+    if edited:
+        say(f"Warning: {path}: {', '.join(edited.values())} is not taken: stages go by the settings of the command.")
+
+
+def _require_same_start(out_dir: Path, start: Start) -> None:
+    path = out_dir / SUMMARY_NAME
+    if not (out_dir / "stage-2" / STATE_NAME).is_file() or not path.is_file():
+        return
+    try:
+        was = json.loads(path.read_bytes()).get("start", start)
+    except (ValueError, AttributeError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}). Choose another --out, or begin with --overwrite.") from error
+    if was != start:
+        raise ValueError(
+            f"{out_dir}: its later stages were begun {was}, but {start} is asked for. Choose another --out, or begin "
+            "again with --overwrite."
+        )
+
+
+def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, num_ranks: int, state: Path) -> None:
+    """Write the state of a training that has yet to do its first step, with the network of another run."""
+    weights, info = load_checkpoint(weights_path(before))
+    tensors = with_prefix("model", weights)
+    if config.ema_decay:
+        average = {f"module.{name}": tensor.clone() for name, tensor in weights.items()}
+        tensors |= with_prefix("ema", {**average, "n_averaged": torch.tensor(0)})
+    checksum = manifest.sha256()
+    fresh = CheckpointInfo(info.model, manifest.label_space, config, checksum, epoch=0, num_ranks=num_ranks)
+    save_checkpoint(state, tensors, fresh)
+
+
+def _write_summary(out_dir: Path, start: Start, results: Sequence[StageResult]) -> None:
+    stages = [
+        {
+            "stage": number, "run": result.run_dir.name,
+            "manifest": name_from(out_dir, result.manifest_path),
+            "epochs": result.info.epoch, "best_epoch": result.info.best_epoch, "best_miou": result.info.best_miou,
+        }
+        for number, result in enumerate(results, start=1)
+    ]  # fmt: skip
+    write_atomically(out_dir / SUMMARY_NAME, (json.dumps({"start": start, "stages": stages}, indent=2) + "\n").encode())

@@ -1,0 +1,214 @@
+"""Everything that takes part in a training: built from the settings, saved, and put back."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from agmm.config.training import TrainConfig
+from agmm.data.dataset import EpochSampler, ManifestDataset, Sample, make_loader
+from agmm.distributed import Ranks, launch_command
+from agmm.errors import TrainingError
+from agmm.losses.agmm import AGMMLoss
+from agmm.losses.soft_cross_entropy import soft_cross_entropy
+from agmm.models import build_model
+from agmm.models.network import SegmentationModel, SegmentationOutput, sync_batchnorm
+from agmm.runs.checkpoint import (
+    CheckpointInfo,
+    load_checkpoint,
+    load_tensors,
+    optimizer_tensors,
+    restore_optimizer,
+    with_prefix,
+    without_prefix,
+)
+from agmm.training.loss_monitor import TermMonitor
+from data_manifests import Manifest
+
+
+@dataclass
+class Task:
+    """Everything that takes part in a training.
+
+    Args:
+        config: All settings.
+        ranks: This process among those that train together.
+        sampler: Order of the samples.
+        loader: Batches of samples.
+        model: The network itself.
+        net: The network as it is called: compiled, or spread over processes.
+        ema: Moving average of the network's weights.
+        criterion: The loss.
+        optimizer: Two groups of parameters, each with its ``factor`` on the learning rate.
+        monitor: Means of the loss terms.
+    """
+
+    config: TrainConfig
+    ranks: Ranks
+    sampler: EpochSampler
+    loader: DataLoader[Sample]
+    model: SegmentationModel
+    net: nn.Module
+    ema: AveragedModel | None
+    criterion: AGMMLoss
+    optimizer: Optimizer
+    monitor: TermMonitor
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept: the moving average, where there is one."""
+        return self.model if self.ema is None else self.ema.module
+
+    @property
+    def uses_amp(self) -> bool:
+        """Whether to compute in bfloat16."""
+        return self.ranks.uses_bfloat16(self.config.amp)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Where the forward pass runs."""
+        return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.uses_amp)
+
+    def loss(self, out: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch and its terms: those of ``AGMMLoss``, or the cross-entropy against soft labels."""
+        if batch.is_soft:
+            seg = soft_cross_entropy(
+                out.logits, batch.target, batch.valid, batch.soft_classes, batch.soft_shares,
+                ignore_index=self.criterion.ignore_index,
+            )  # fmt: skip
+            return seg, {"seg": seg}
+        total, terms = self.criterion(out.features, out.logits, batch.target, batch.valid, batch.image_classes)
+        return total, terms
+
+    def evaluation(self) -> dict[str, Any]:
+        """How this training calls ``evaluate_rows``."""
+        return {
+            "device": self.ranks.device, "distributed": self.ranks.num_ranks > 1, "amp": self.uses_amp,
+            "workers": max(1, self.config.workers),
+        }  # fmt: skip
+
+    def share_buffers(self) -> None:
+        """Give all ranks the first one's running statistics, which differ without SyncBN, before they validate."""
+        if self.ranks.num_ranks > 1:
+            for buffer in self.judged.buffers():
+                distributed.broadcast(buffer, src=0)
+
+    def synced(self, is_last: bool) -> AbstractContextManager[object]:
+        """Exchange gradients between processes only at the last of the passes that make up a step."""
+        return self.net.no_sync() if isinstance(self.net, DistributedDataParallel) and not is_last else nullcontext()
+
+    def read_a_sample(self) -> None:
+        """Read the files of one sample of the training.
+
+        Raises:
+            DataError: If one is missing, damaged, or not what the manifest says.
+        """
+        self.loader.dataset[next(iter(self.sampler))[0]]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that changes in training; the rest follows from settings, seed and epoch."""
+        tensors = with_prefix("model", self.model.state_dict())
+        tensors |= with_prefix("optimizer", optimizer_tensors(self.optimizer))
+        return tensors | (with_prefix("ema", self.ema.state_dict()) if self.ema is not None else {})
+
+
+def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encoder_weights: bool = True) -> Task:
+    """Build everything that takes part in a training.
+
+    Args:
+        manifest: What to train on.
+        config: All settings.
+        ranks: This process among those that train together.
+        load_encoder_weights: False leaves the encoder at random, for :func:`restore`, which needs no such file.
+
+    Raises:
+        TrainingError: If the split has no rows or lacks files, the encoder or its weights cannot be had, or batch
+            normalisation would see a single picture.
+        ValueError: If an option of the loss is unknown.
+    """
+    device, on_cuda = ranks.device, ranks.device.type == "cuda"
+    synced_pictures = config.batch_size * (ranks.num_ranks if on_cuda else 1)
+    if synced_pictures < 2:
+        raise TrainingError(
+            "A batch of one picture leaves batch normalisation nothing to average over. Use --batch-size 2 or more; "
+            "smaller crops (--crop-size) save the memory."
+        )
+    dataset = ManifestDataset(
+        manifest, manifest.rows_of(config.train_split), config.augmentation(), config.supervision, config.seed
+    )
+    sampler = EpochSampler(
+        len(dataset), config.batch_size, config.accumulate,
+        seed=config.seed, rank=ranks.rank, num_ranks=ranks.num_ranks,
+    )  # fmt: skip
+    criterion = AGMMLoss(
+        config.preset, config.lambda_, ignore_index=manifest.label_space.unlabelled_value, **config.loss
+    )
+    options = criterion.options
+    if dataset.is_soft and (options.use_self or options.use_spar or options.use_con or options.absence_weight):
+        raise TrainingError(
+            f"{manifest.path}: these are soft pseudo-labels, which train with cross-entropy alone. Add --loss "
+            "use_self=false --loss use_spar=false --loss use_con=false --loss absence_weight=0.0."
+        )
+    torch.manual_seed(config.seed)
+    model = build_model(config.model(manifest.label_space.num_classes), load_encoder_weights=load_encoder_weights)
+    if on_cuda and ranks.num_ranks > 1:
+        model = sync_batchnorm(model)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+    if ranks.num_ranks > 1:
+        net = DistributedDataParallel(net, device_ids=[device.index] if on_cuda else None)
+    average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+    ema = AveragedModel(model, multi_avg_fn=average) if config.ema_decay else None
+    loader = make_loader(dataset, sampler, config.workers, pin_memory=on_cuda)
+    optimizer = make_optimizer(model, config)
+    return Task(config, ranks, sampler, loader, model, net, ema, criterion, optimizer, TermMonitor(ranks))
+
+
+def make_optimizer(model: SegmentationModel, config: TrainConfig) -> Optimizer:
+    """The optimizer, with the new layers in a group of their own that learns ``new_layers_factor`` as fast."""
+    old, new = model.split_parameters()
+    groups = [{"params": old, "factor": 1.0}, {"params": new, "factor": config.new_layers_factor}]
+    if config.optimizer == "adamw":
+        return AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+    return SGD(groups, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+def restore(task: Task, fresh: CheckpointInfo, path: Path) -> CheckpointInfo:
+    """Put the state of an interrupted training back.
+
+    Args:
+        task: As it was built for the same settings.
+        fresh: What a new training would say about itself.
+        path: The state file.
+
+    Returns:
+        What the state says about itself, with the settings of ``fresh``.
+
+    Raises:
+        TrainingError: If the state cannot be read, or belongs to another manifest or another number of ranks.
+    """
+    tensors, info = load_checkpoint(path)
+    if info.manifest_sha256 != fresh.manifest_sha256:
+        raise TrainingError(
+            f"{path}: was trained on another manifest (checksum {info.manifest_sha256[:12]}, got "
+            f"{fresh.manifest_sha256[:12]}). Resume with the manifest it was started with, or begin a new run."
+        )
+    if info.num_ranks != fresh.num_ranks:
+        raise TrainingError(
+            f"{path}: was trained by {info.num_ranks} processes together, and now there are {fresh.num_ranks}: "
+            f"batches and learning rates would be others. Go on with as many: {launch_command(info.num_ranks)} train "
+            f"MANIFEST --resume {path.parent}"
+        )
+    load_tensors(task.model, without_prefix("model", tensors), path)
+    if task.ema is not None:
+        load_tensors(task.ema, without_prefix("ema", tensors), path)
+    restore_optimizer(task.optimizer, without_prefix("optimizer", tensors))
+    return replace(info, config=fresh.config)

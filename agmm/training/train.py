@@ -1,0 +1,270 @@
+"""The training loop, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from agmm.config.recipes import read_toml
+from agmm.config.training import TrainConfig
+from agmm.data.dataset import batches, to_network_input
+from agmm.distributed import join_ranks
+from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
+from agmm.inference.protocols import Protocol
+from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, save_checkpoint
+from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
+from agmm.runs.folder import claim, describe_run
+from agmm.training.preview import draw_predictions
+from agmm.training.run_log import RunLog
+from agmm.training.schedule import learning_rate_factor, ramp_factor
+from agmm.training.state import Task, prepare, restore
+from data_manifests import Manifest, ManifestRow
+from data_manifests.errors import counted, list_some
+from data_manifests.files.paths import as_path
+
+# How many steps may pass before a loss that is no longer a number is noticed; each look waits for the device.
+_CHECK_EVERY = 20
+# Settings that a resumed training may change: they decide how long and where it runs.
+_RESUMABLE = ("epochs", "device", "workers", "val_every", "compile")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to.
+
+    Args:
+        run_dir: Its folder.
+        info: What its last checkpoint says: epochs done, best epoch and its mIoU.
+    """
+
+    run_dir: Path
+    info: CheckpointInfo
+
+
+def train_network(
+    manifest: Manifest,
+    config: TrainConfig,
+    run_dir: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> TrainResult:
+    """Train a network on a manifest.
+
+    Started by torchrun, all processes train one network together. Equal manifest, settings and number of processes give
+    equal weights, bit by bit on a CPU, whether or not the training was interrupted and resumed. A new training that
+    ends before its first epoch is finished leaves nothing behind.
+
+    Args:
+        manifest: What to train on.
+        config: All settings.
+        run_dir: Receives weights, state, settings and log.
+        resume: Go on after the last finished epoch in ``run_dir``.
+        overwrite: Replace a training that is already in ``run_dir``.
+        quiet: Show no progress on stderr.
+
+    Raises:
+        TrainingError: If the manifest cannot be trained on, differs from that of the resumed run or between ranks, the
+            resumed run had another number of ranks, a loss is not finite, or a checkpoint cannot be written.
+        ValueError: If settings do not fit together.
+    """
+    run_dir = as_path(run_dir)
+    ranks = join_ranks(config.device)
+    checksum = manifest.sha256()
+    ranks.require_equal(checksum, "manifest")
+    ranks.require_equal(config.to_toml(), "settings")
+    val_rows = validation_rows(manifest, config)
+    tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
+    protocol = Protocol(config.val_protocol, tile_size)
+    task = prepare(manifest, config, ranks, load_encoder_weights=not resume)
+    info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks)
+    if resume:
+        info = restore(task, info, run_dir / STATE_NAME)
+    elif ranks.is_first:
+        task.read_a_sample()  # files that cannot be read are told before an earlier training is replaced
+    steps_per_epoch = task.sampler.steps_per_epoch
+    with ExitStack() as stack:
+        if ranks.is_first:
+            stack.enter_context(claim(run_dir, resume=resume, overwrite=overwrite))
+            describe_run(run_dir, manifest, checksum, config, ranks)
+        log = stack.enter_context(RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet))
+        for notice in notices(manifest, config, info.epoch, steps_per_epoch):
+            log.say(notice)
+        for epoch in range(info.epoch + 1, config.epochs + 1):
+            scores = train_epoch(task, epoch, log)
+            info = replace(info, epoch=epoch)
+            if not val_rows:
+                info = replace(info, best_epoch=epoch)
+            elif epoch % config.val_every == 0 or epoch == config.epochs:
+                task.share_buffers()
+                result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
+                scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
+                scores |= score_training_pictures(task, manifest)
+                if ranks.is_first:
+                    drawn = draw_predictions(task.judged, manifest, val_rows, protocol, ranks.device, task.uses_amp)
+                    log.show_on_board(epoch, result, drawn)
+                if math.isnan(result.miou):
+                    log.say(f"No pixel of split '{config.val_split}' has a class: the last epoch is kept.")
+                    val_rows, info = [], replace(info, best_epoch=epoch)
+                elif info.best_miou is None or result.miou > info.best_miou:
+                    info = replace(info, best_miou=result.miou, best_epoch=epoch)
+                    log.validation(epoch, result)
+            log.epoch(epoch, scores)
+            if ranks.is_first:
+                if info.best_epoch == epoch:
+                    save_checkpoint(run_dir / WEIGHTS_NAME, task.judged.state_dict(), info)
+                save_checkpoint(run_dir / STATE_NAME, task.tensors(), info)
+    return TrainResult(run_dir, info)
+
+
+def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per_epoch: int) -> Iterator[str]:
+    """What a user may want to know before a training, and often did not mean: one line for each."""
+    if epochs_done >= config.epochs:
+        yield f"All {config.epochs} epochs are trained already; a larger --epochs trains longer."
+    elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
+        yield (
+            f"Warning: warmup_steps is {config.warmup_steps}, but the training has {counted(num_steps, 'step')}: the "
+            "learning rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
+        )
+    if manifest.label_space.num_classes == 1:
+        yield (
+            f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so that nothing can be wrong. In "
+            "masks of 0 and 255 the value 255 means void, unless a classes.csv makes it a class."
+        )
+    if unseen := classes_without_a_label(manifest, config):
+        yield (
+            f"Warning: no pixel of split '{config.train_split}' is labelled {list_some(unseen)}: the network cannot "
+            "learn what it is never shown."
+        )
+    if not (val_rows := validation_rows(manifest, config)):
+        could = any(row.full_mask for row in manifest.rows)
+        hint = " `sparsekit split` makes a manifest that holds pictures back." if could else ""
+        yield f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.{hint}"
+    if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
+        yield (
+            f"Warning: no training picture is scored, though gmm_images is {config.gmm_images}: it takes rows of "
+            f"split '{config.train_split}' with full mask and annotation, and a validation after which to do it."
+        )
+
+
+def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
+    """Train for one epoch.
+
+    Args:
+        task: What to train.
+        epoch: Its number, from 1.
+        log: Hears of every step.
+
+    Returns:
+        Learning rate of the last step, and the means of the loss and its terms over the epoch.
+    """
+    config, steps = task.config, task.sampler.steps_per_epoch
+    # Every epoch begins from its own seed, so that a resumed training needs no generator's state.
+    torch.manual_seed(epoch_seed(config.seed, epoch, task.ranks.rank))
+    task.sampler.epoch = epoch
+    task.net.train()
+    task.monitor.clear()
+    samples = batches(task.loader)
+    for step in range((epoch - 1) * steps, epoch * steps):
+        factor = learning_rate_factor(config.schedule, step, config.epochs * steps, config.warmup_steps)
+        for group in task.optimizer.param_groups:
+            group["lr"] = config.learning_rate * group["factor"] * factor
+        task.criterion.lambda_ = config.lambda_ * ramp_factor(step, config.epochs * steps, config.lambda_ramp)
+        task.optimizer.zero_grad()
+        for part in range(config.accumulate):
+            batch = to_network_input(next(samples), task.ranks.device)
+            with task.synced(part == config.accumulate - 1):
+                with task.autocast():
+                    out = task.net(batch.image)
+                    total, terms = task.loss(out, batch)
+                (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
+            task.monitor.add(step, total, terms)
+        if config.clip_norm:
+            nn.utils.clip_grad_norm_(task.model.parameters(), config.clip_norm)
+        task.optimizer.step()
+        if task.ema is not None:
+            task.ema.update_parameters(task.model)
+        if step % _CHECK_EVERY == 0:
+            task.monitor.means()
+        log.step()
+    return {"learning_rate": config.learning_rate * factor, **task.monitor.means()}
+
+
+def score_training_pictures(task: Task, manifest: Manifest) -> dict[str, float | None]:
+    """Training-set mIoU of the segmentation and of the mixture's own prediction (supplement, figure 2)."""
+    if not (rows := scored_training_rows(manifest, task.config)):
+        return {}
+    segmentation = evaluate_rows(task.judged, manifest, rows, **task.evaluation())
+    mixture = evaluate_mixture(task.judged, manifest, rows, options=task.criterion.options, **task.evaluation())
+    return {"train_miou": segmentation.miou, "gmm_miou": mixture.miou}
+
+
+def scored_training_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
+    """Rows of the training split that ``score_training_pictures`` takes: the first with full mask and annotation."""
+    rows = manifest.rows_of(config.train_split)
+    return [row for row in rows if row.full_mask and row.annotation][: config.gmm_images]
+
+
+def validation_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
+    """Rows of the validation split that have a full mask to compare with; none is allowed."""
+    return [row for row in manifest.rows if row.split == config.val_split and row.full_mask]
+
+
+def classes_without_a_label(manifest: Manifest, config: TrainConfig) -> list[str]:
+    """Names of the classes that no annotation of the training split holds; full masks are not looked into."""
+    if config.supervision != "sparse":
+        return []
+    labelled = {class_id for row in manifest.rows_of(config.train_split) for class_id in row.classes_labelled}
+    return [name for class_id, name in enumerate(manifest.label_space.class_names) if class_id not in labelled]
+
+
+def epoch_seed(seed: int, epoch: int, rank: int) -> int:
+    """Seed of dropout and the like in one epoch of one process."""
+    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def written_config(run_dir: Path, trained: TrainConfig) -> TrainConfig:
+    """The settings that a run's ``config.toml`` has now; those it was trained with where it says nothing."""
+    path = run_dir / CONFIG_NAME
+    return TrainConfig.from_dict({**trained.to_dict(), **read_toml(path)}, path) if path.is_file() else trained
+
+
+def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
+    """Settings of an interrupted training, with those changed that may change.
+
+    Those may also be changed in its ``config.toml``, where an earlier call has left them too.
+
+    Args:
+        run_dir: Its folder.
+        overrides: New values by name.
+
+    Raises:
+        TrainingError: If the folder holds no training that can go on.
+        ValueError: If another setting than epochs, device, workers, val_every or compile would change, or if more
+            epochs are trained already than there should be.
+    """
+    info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
+    config, written = info.config, written_config(run_dir, info.config)
+    changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
+    fixed = [f.name for f in fields(config) if f.name not in _RESUMABLE]
+    if differ := [name for name in fixed if getattr(config, name) != getattr(changed, name)]:
+        by = f" (by {path}, edited since)" if any(getattr(config, n) != getattr(written, n) for n in differ) else ""
+        raise ValueError(
+            f"A resumed training keeps its settings, but {', '.join(differ)} would change{by}. Start a new run for "
+            f"that; only {', '.join(_RESUMABLE)} may change."
+        )
+    if changed.epochs < info.epoch:
+        raise ValueError(
+            f"{run_dir}: {info.epoch} epochs are trained already, more than the {changed.epochs} asked for. A larger "
+            "--epochs trains longer; for a shorter training start a new run."
+        )
+    return changed

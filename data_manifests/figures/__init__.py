@@ -1,0 +1,1 @@
+"""Drawing that both halves share: class colours, styles, the viewer of HTML pages."""

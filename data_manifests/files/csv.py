@@ -1,0 +1,87 @@
+r"""CSV in one dialect, to the byte: UTF-8, ``,`` between cells, ``\n`` after each line, quotes only where needed."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from pathlib import Path
+
+from data_manifests.errors import ManifestError
+from data_manifests.files.images import atomic_path
+
+Cells = tuple[str, ...]
+
+_NEEDS_QUOTES = re.compile('[,"\r\n]')
+
+
+def format_line(cells: Iterable[object]) -> str:
+    """One line of a table.
+
+    Python's own writer quotes a lone carriage return in some versions only; bytes must not depend on that.
+
+    Example:
+        >>> format_line(["a,b", 1, ""]).rstrip()
+        '"a,b",1,'
+    """
+    texts = map(str, cells)
+    return ",".join('"' + t.replace('"', '""') + '"' if _NEEDS_QUOTES.search(t) else t for t in texts) + "\n"
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a table line by line, whole or not at all, making its folder."""
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(format_line(columns))
+        file.writelines(map(format_line, rows))
+
+
+def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Cells]]:
+    """Read some columns of a table, line by line.
+
+    Args:
+        path: The file; other columns than those asked for are passed over, and their order is free.
+        columns: Columns to read.
+
+    Yields:
+        The number of the row, the header being row 1, and its cells in the order of ``columns``.
+
+    Raises:
+        ManifestError: If the file is no table, a column is missing, or a row has more or fewer cells than the header.
+    """
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long polygon is one cell
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            records = csv.reader(file, strict=True)
+            header = next(records, [])
+            require_columns(path, header, columns)
+            pick = itemgetter(*map(header.index, columns))
+            for number, record in enumerate(records, start=2):
+                if len(record) != len(header):
+                    if not record:
+                        continue  # an empty line
+                    raise ManifestError(
+                        f"{path}, row {number}: expected {len(header)} cells, got {len(record)}; "
+                        "is the file cut off, or a name with a comma not in quotes?"
+                    )
+                yield number, pick(record)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
+
+
+def require_columns(path: Path, there: Iterable[str], columns: Sequence[str]) -> None:
+    """Check that a table has its columns.
+
+    Raises:
+        ManifestError: If one is missing.
+    """
+    names = set(there)
+    if not (missing := [column for column in columns if column not in names]):
+        return
+    for separator, called in ((";", "';'"), ("\t", "tabs")):  # spreadsheets of many languages write these
+        if any(separator in name and not set(columns).isdisjoint(name.split(separator)) for name in names):
+            raise ManifestError(
+                f"{path}: its cells seem to be separated by {called}; expected commas. Save it as CSV with commas."
+            )
+    raise ManifestError(f"{path}: column {', '.join(missing)} missing; expected {', '.join(columns)}.")

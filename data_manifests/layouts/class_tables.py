@@ -1,0 +1,200 @@
+"""Read label spaces and class maps from files, and the tables of known datasets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_manifests.errors import DataError, list_some
+from data_manifests.files.paths import as_path
+from data_manifests.label_space import LabelClass, LabelSpace, in_order, to_color, voc_color
+
+#: The group of a class map whose members become void.
+VOID_GROUP = "void"
+
+_VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", "void_border", "border"}
+_TABLES = Path(__file__).parent / "tables"
+
+
+def read_label_space(path: str | Path) -> LabelSpace:
+    """Read the classes of a dataset from a file.
+
+    Args:
+        path: A ``.csv`` as ``read_classes_csv`` describes it, or a ``.json`` or ``.toml`` as ``LabelSpace.from_dict``
+            describes it.
+
+    Raises:
+        DataError: If the file is missing, of another kind, or says nothing sensible.
+    """
+    path = as_path(path)
+    if path.suffix.lower() == ".csv":
+        return read_classes_csv(path)
+    table = _read_table(path)
+    try:
+        return LabelSpace.from_dict(table)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
+    """Read a class table.
+
+    The columns are ``name``, ``id`` (or ``index``), optionally ``r, g, b``, ``train_id`` and ``void``. A class is void
+    if ``void`` is 1/true/yes, if its ``train_id`` is empty, -1, 65535 or (unless others are above it) 255, or if it
+    has neither column and is called void, unlabelled, ignore or border. Rows of equal ``train_id`` form one class.
+
+    Args:
+        path: The CSV file.
+        name: Name of the label space.
+
+    Raises:
+        DataError: If the file or a column is missing, an id occurs twice or a number cannot be read.
+    """
+    path = as_path(path)
+    header, rows = _read_rows(path)
+    columns = set(header)
+    id_column = "index" if "index" in columns and "id" not in columns else "id"
+    if missing := [c for c in ("name", id_column) if c not in columns]:
+        raise DataError(
+            f"{path}: column {' and '.join(missing)} missing; expected at least 'name' and 'id', separated by commas."
+        )
+    if not rows:
+        raise DataError(f"{path}: no class below the header; expected a line for each.")
+    no_train_id = {"", "-1", "255", "65535"}
+    if any(row.get("train_id", "").isdecimal() and 255 < int(row["train_id"]) < 65535 for row in rows):
+        no_train_id.remove("255")  # a class like any other
+    by_train_id: dict[int, LabelClass] = {}
+    void_ids: list[int] = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            class_id = int(row[id_column])
+            if _is_void(row, no_train_id):
+                void_ids.append(class_id)
+                continue
+            train_id = int(row["train_id"]) if "train_id" in columns else len(by_train_id)
+            color = to_color((row["r"], row["g"], row["b"])) if {"r", "g", "b"} <= columns else voc_color(train_id + 1)
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}.") from error
+        known = by_train_id.get(train_id, LabelClass(row["name"], color, ()))
+        by_train_id[train_id] = LabelClass(known.name, known.color, (*known.class_ids, class_id))
+    classes = in_order(by_train_id, path)
+    try:
+        return LabelSpace(name, classes, tuple(void_ids))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The header of a table in lower case, and its rows."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; expected a table of the classes.")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        records = [r for r in csv.reader(io.StringIO(text, newline=""), strict=True) if any(map(str.strip, r))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
+    header = [cell.strip().lower() for cell in records[0]] if records else []
+    for line, cells in enumerate(records, start=1):
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}, line {line}: expected {len(header)} cells as in the first line, got {len(cells)}."
+            )
+    return header, [dict(zip(header, map(str.strip, cells), strict=True)) for cells in records[1:]]
+
+
+def _is_void(row: Mapping[str, str], no_train_id: set[str]) -> bool:
+    if row.get("void", "").lower() in {"1", "true", "yes"}:
+        return True
+    if "train_id" in row:
+        return row["train_id"] in no_train_id
+    return "void" not in row and row["name"].lower() in _VOID_NAMES
+
+
+def known_label_space(name: str) -> LabelSpace:
+    """Label space of a well-known dataset.
+
+    Args:
+        name: A name of ``known_label_spaces()``.
+
+    Raises:
+        DataError: If there is no such table.
+    """
+    if name not in known_label_spaces():
+        raise DataError(f"Unknown label space '{name}'. Choose from: {', '.join(known_label_spaces())}.")
+    return read_classes_csv(_TABLES / f"{name}.csv", name)
+
+
+def known_label_spaces() -> tuple[str, ...]:
+    """Names of the label spaces that come with the package."""
+    return tuple(sorted(path.stem for path in _TABLES.glob("*.csv")))
+
+
+def read_class_map(path: str | Path) -> dict[str, list[str]]:
+    """Read which classes become one: a JSON or TOML table such as ``vehicle = ["car", "truck"]``.
+
+    Args:
+        path: New names with the list of the old names that each takes in; ``void`` lists classes to leave out.
+
+    Raises:
+        DataError: If the file is missing or holds anything else.
+    """
+    path = as_path(path)
+    table = _read_table(path)
+    for new, old in table.items():
+        if not isinstance(old, list) or not all(isinstance(name, str) for name in old):
+            raise DataError(f"{path}: expected a list of class names for '{new}', got {old!r}.")
+    return table
+
+
+def merge_classes(label_space: LabelSpace, groups: Mapping[str, Sequence[str]]) -> LabelSpace:
+    """Put several classes together, rename them, or leave them out.
+
+    Args:
+        label_space: The old classes.
+        groups: New name -> old names. The new classes come first, in this order and in the colour of their first
+            member; classes that no group names follow unchanged. The group ``void`` names those to leave out.
+
+    Returns:
+        The new classes; as ids they keep those of the old ones, so masks are read as before.
+
+    Raises:
+        DataError: If an old name is unknown or stands in two groups, or a new name is taken.
+    """
+    old = {c.name: c for c in label_space.classes}
+    used = [name for names in groups.values() for name in names]
+    if unknown := [name for name in used if name not in old]:
+        raise DataError(f"Unknown classes in the map: {list_some(unknown)}. Classes: {list_some([*old], limit=40)}.")
+    if twice := sorted({name for name in used if used.count(name) > 1}):
+        raise DataError(f"Classes named twice in the map: {list_some(twice)}.")
+    untouched = [c for c in label_space.classes if c.name not in used]
+    if taken := [c.name for c in untouched if c.name in groups]:
+        raise DataError(f"New names {list_some(taken)} are those of old classes that the map does not name.")
+    merged = [
+        LabelClass(new, old[names[0]].color, tuple(i for name in names for i in old[name].class_ids))
+        for new, names in groups.items()
+        if new != VOID_GROUP and names
+    ]
+    left_out = [i for name in groups.get(VOID_GROUP, ()) for i in old[name].class_ids]
+    void_ids = {*label_space.void_ids, *left_out, label_space.unlabelled_value}
+    void_ids -= {i for c in label_space.classes for i in c.class_ids} - set(left_out)
+    return LabelSpace(f"{label_space.name}-merged", (*merged, *untouched), tuple(sorted(void_ids)))
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file.")
+    readers = {".json": json.loads, ".toml": tomllib.loads}
+    if not (reader := readers.get(path.suffix.lower())):
+        raise DataError(f"{path}: expected a file that ends in .json or .toml (classes may also be a .csv).")
+    try:
+        table = reader(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # of both readers and of the decoding
+        raise DataError(f"{path}: cannot be read ({error}).") from error
+    if not isinstance(table, dict):
+        raise DataError(f"{path}: expected a table of names and values, got a {type(table).__name__}.")
+    return table

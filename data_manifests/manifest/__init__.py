@@ -1,0 +1,1 @@
+"""The manifest: its columns, reading, writing, checking, deriving."""

@@ -1,0 +1,226 @@
+"""Manifests made of others: subsets and unions. Files stay where they are, only the paths to them are made anew."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data_manifests.errors import ManifestError, counted, list_some
+from data_manifests.files.paths import as_path, name_from
+from data_manifests.manifest.io import read_marks, write_manifest, write_marks
+from data_manifests.manifest.schema import Manifest, ManifestInfo, ManifestRow, Mark
+
+#: The setting under which a manifest records how it was derived, the last step last.
+HISTORY = "history"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A manifest to be written, and where its marks come from.
+
+    Args:
+        manifest: Its rows name files relative to its own folder.
+        sources: Each a manifest and, for the images taken from it, the old id and the new.
+    """
+
+    manifest: Manifest
+    sources: tuple[tuple[Manifest, Mapping[str, str]], ...]
+
+    @property
+    def without_marks(self) -> tuple[Manifest, ...]:
+        """Sources of annotated images that have no marks, as those made elsewhere."""
+        return tuple(
+            source
+            for source, ids in self.sources
+            if not source.marks_path.is_file() and any(row.annotation and row.image_id in ids for row in source.rows)
+        )
+
+    def write(self, *, overwrite: bool = False) -> None:
+        """Write the manifest, and the marks, if all sources have them: some would pass for all.
+
+        Raises:
+            ManifestError: If there is a manifest already and ``overwrite`` is not given.
+        """
+        path = self.manifest.path
+        if path.exists() and not overwrite:
+            raise ManifestError(f"{path}: exists. Give --overwrite to replace it, or another --out.")
+        marks_path, stale = path.with_name("marks.csv"), [path.with_name("marks.parquet")]
+        if any(source.marks_path.is_file() for source, _ in self.sources) and not self.without_marks:
+            write_marks(marks_path, self._marks())
+        else:
+            stale.append(marks_path)
+        for other in stale:  # of a manifest that was here before
+            other.unlink(missing_ok=True)
+        write_manifest(self.manifest)
+
+    def _marks(self) -> Iterator[tuple[str, list[Mark]]]:
+        # Each stream is sorted by id, so the union is too, without holding all marks.
+        streams = [_renamed_marks(source, ids) for source, ids in self.sources if source.marks_path.is_file()]
+        return heapq.merge(*streams, key=lambda image: image[0])
+
+
+def _renamed_marks(source: Manifest, ids: Mapping[str, str]) -> Iterator[tuple[str, list[Mark]]]:
+    return ((ids[image_id], marks) for image_id, marks in read_marks(source.marks_path) if image_id in ids)
+
+
+def hash_order(seed: int, name: str) -> bytes:
+    """A key that sorts names at random, the same way everywhere.
+
+    Example:
+        >>> sorted(["a", "b", "c", "d"], key=lambda name: hash_order(0, name))
+        ['b', 'a', 'c', 'd']
+    """
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+
+def derive_manifest(
+    source: Manifest, rows: Iterable[ManifestRow], out_dir: str | Path, step: Mapping[str, Any]
+) -> Derived:
+    """A manifest with some of the rows of another, with other splits perhaps.
+
+    Args:
+        source: The other manifest.
+        rows: Rows as in ``source``; paths are made anew here.
+        out_dir: Folder of the new manifest.
+        step: What was done, for the record: ``command`` and its settings.
+
+    Raises:
+        ManifestError: If there are no rows.
+    """
+    out_dir = as_path(out_dir)
+    kept = tuple(rebase_row(source, row, out_dir) for row in rows)
+    if not kept:
+        raise ManifestError(f"{source.path}: no row is left. {source.splits_in_words()}")
+    info = replace(source.info, settings=_with_step(source.info, step))
+    manifest = Manifest(out_dir / "manifest.csv", kept, info)
+    return Derived(manifest, ((source, {row.image_id: row.image_id for row in kept}),))
+
+
+def subset_manifest(
+    source: Manifest,
+    out_dir: str | Path,
+    *,
+    image_ids: Collection[str] | None = None,
+    classes: Collection[str] = (),
+    split: str | None = None,
+    count: int | None = None,
+    seed: int = 0,
+) -> Derived:
+    """A manifest with fewer images; those of smaller counts are among those of larger ones.
+
+    Args:
+        source: The manifest to take from.
+        out_dir: Folder of the new manifest.
+        image_ids: Only these images.
+        classes: Only images with a label of one of these classes, by name.
+        split: Choose among the rows of this split, and keep all other rows.
+        count: Of the images that are left so many, chosen by a hash of seed and image id.
+        seed: Another seed, another choice.
+
+    Raises:
+        ManifestError: If an image, class or split is unknown, or no row is left.
+    """
+    names = source.label_space.class_names
+    if unknown := [name for name in classes if name not in names]:
+        raise ManifestError(f"{source.path}: no class {list_some(unknown)}. Classes: {list_some([*names], limit=40)}.")
+    rows = source.rows_of(split)
+    if unknown := sorted(set(image_ids or ()) - {row.image_id for row in rows}):
+        raise ManifestError(f"{source.path}: no image {list_some(unknown)}.")
+    wanted = {names.index(name) for name in classes}
+    kept = [
+        row
+        for row in rows
+        if (image_ids is None or row.image_id in image_ids) and (not wanted or wanted & set(row.classes_labelled))
+    ]
+    if count is not None:
+        kept = sorted(kept, key=lambda row: hash_order(seed, row.image_id))[:count]
+    others = [row for row in source.rows if split not in (None, row.split)]
+    settings = {"classes": sorted(classes), "count": count, "seed": seed, "split": split}
+    listed = None if image_ids is None else len(image_ids)
+    return derive_manifest(
+        source, [*kept, *others], out_dir, {"command": "subset", **settings, "listed_images": listed}
+    )
+
+
+def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix: bool = False) -> Derived:
+    """One manifest with the rows of several.
+
+    Args:
+        sources: At least one; of the same classes, with full masks in the same encoding.
+        out_dir: Folder of the new manifest.
+        prefix: Put ``<dataset>/`` before each image id, for datasets that use the same ids.
+
+    Raises:
+        ManifestError: If classes or encodings differ, or two different rows have the same image id.
+    """
+    first = sources[0]
+    for other in sources[1:]:
+        if other.label_space.classes != first.label_space.classes:
+            raise ManifestError(f"{other.path} and {first.path} have different classes; only equal ones can be merged.")
+        if other.info.mask_encoding != first.info.mask_encoding:
+            raise ManifestError(
+                f"{other.path} names full masks of {other.info.mask_encoding.replace('_', ' ')}, {first.path} of "
+                f"{first.info.mask_encoding.replace('_', ' ')}; one manifest holds one kind."
+            )
+    out_dir = as_path(out_dir)
+    rows: dict[str, ManifestRow] = {}
+    taken: list[tuple[Manifest, dict[str, str]]] = []
+    clashes = []
+    for source in sources:
+        ids = {}
+        for row in source.rows:
+            new_id = f"{source.info.dataset}/{row.image_id}" if prefix else row.image_id
+            new = replace(rebase_row(source, row, out_dir), image_id=new_id)
+            if new_id not in rows:
+                rows[new_id] = new
+                ids[row.image_id] = new_id
+            elif rows[new_id] != new:
+                clashes.append(new_id)
+        taken.append((source, ids))
+    if clashes:
+        advice = "" if prefix else ", or give --prefix if they are different images"
+        raise ManifestError(
+            f"{counted(len(clashes), 'image is', 'images are')} in several manifests with different rows: "
+            f"{list_some(clashes)}. Leave some out (sparsekit subset){advice}."
+        )
+    merged = Manifest(out_dir / "manifest.csv", tuple(rows.values()), _merged_info(sources, prefix))
+    return Derived(merged, tuple(taken))
+
+
+def _merged_info(sources: Sequence[Manifest], prefix: bool) -> ManifestInfo:
+    """What all sources agree on stays, so that their annotations can still be made again; else all is listed."""
+    infos = [source.info for source in sources]
+    first = infos[0]
+    step = {"command": "merge", "prefix": prefix}
+    if not prefix and all(replace(info, tool_version=first.tool_version) == first for info in infos):
+        return replace(first, settings=_with_step(first, step | {"num_sources": len(infos)}))
+    origins = [
+        {"dataset": i.dataset, "layout": i.layout, "command": i.command, "settings": dict(i.settings)} for i in infos
+    ]
+    return replace(
+        first,
+        dataset="+".join(sorted({info.dataset for info in infos})),
+        layout=first.layout if len({info.layout for info in infos}) == 1 else "",
+        command="merge",
+        settings={"sources": origins, HISTORY: [step]},
+    )
+
+
+def _with_step(info: ManifestInfo, step: Mapping[str, Any]) -> dict[str, Any]:
+    before = info.settings.get(HISTORY, [])
+    return {**info.settings, HISTORY: [*(before if isinstance(before, list) else [before]), dict(step)]}
+
+
+def rebase_row(source: Manifest, row: ManifestRow, folder: Path) -> ManifestRow:
+    """The row as a manifest in another folder has it: relative paths lead from there, absolute ones and URLs stay."""
+
+    def rebase(path: str) -> str:
+        if not path or "://" in path or Path(path).is_absolute():
+            return path
+        return name_from(folder, source.resolve(path))
+
+    return replace(row, image=rebase(row.image), full_mask=rebase(row.full_mask), annotation=rebase(row.annotation))

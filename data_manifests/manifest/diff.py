@@ -1,0 +1,183 @@
+"""Compare two annotations of the same images: which marks came, went, moved or changed their class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from data_manifests.errors import ManifestError
+from data_manifests.manifest.io import read_marks
+from data_manifests.manifest.rows import read_row_annotation
+from data_manifests.manifest.schema import Manifest, ManifestRow, Mark
+
+
+@dataclass(frozen=True)
+class ImageDiff:
+    """One image in two annotations.
+
+    Args:
+        image_id: The image.
+        same: Marks that are in both.
+        relabelled: Marks at the same place with another class.
+        moved: Marks of the same kind and class that start a little apart, or strokes of another course.
+        added: Marks of the second annotation only.
+        removed: Marks of the first annotation only.
+        move_distance: Sum of the distances of moved marks, in pixels.
+        both: Pixels with the same label in both.
+        either: Pixels with a label in one of them at least.
+        classes_gained: Train ids with a label in the second annotation only.
+        classes_lost: Train ids with a label in the first annotation only.
+    """
+
+    image_id: str
+    same: int
+    relabelled: int
+    moved: int
+    added: int
+    removed: int
+    move_distance: float
+    both: int
+    either: int
+    classes_gained: tuple[int, ...]
+    classes_lost: tuple[int, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is not the same."""
+        return bool(self.relabelled or self.moved or self.added or self.removed) or self.both != self.either
+
+
+@dataclass(frozen=True)
+class ManifestDiff:
+    """Two manifests.
+
+    Args:
+        images: The images annotated in both, sorted by id.
+        only_first: Ids annotated in the first manifest only.
+        only_second: Ids annotated in the second manifest only.
+    """
+
+    images: tuple[ImageDiff, ...]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything is not the same."""
+        return bool(self.only_first or self.only_second) or any(image.differs for image in self.images)
+
+    def summary(self) -> dict[str, Any]:
+        """Sums over all images, as plain data."""
+        total: Counter[str] = Counter()
+        for image in self.images:
+            total.update({k: v for k, v in asdict(image).items() if isinstance(v, int | float)})
+        moved = total["moved"]
+        return {
+            "images_compared": len(self.images),
+            "images_that_differ": sum(image.differs for image in self.images),
+            "images_only_in_first": len(self.only_first),
+            "images_only_in_second": len(self.only_second),
+            **{f"marks_{name}": total[name] for name in ("same", "relabelled", "moved", "added", "removed")},
+            "mean_move_px": total["move_distance"] / moved if moved else 0.0,
+            "pixel_iou": total["both"] / total["either"] if total["either"] else 1.0,
+            "classes_gained": sum(len(image.classes_gained) for image in self.images),
+            "classes_lost": sum(len(image.classes_lost) for image in self.images),
+        }
+
+
+def diff_manifests(first: Manifest, second: Manifest, *, max_move: float = 10.0) -> ManifestDiff:
+    """Compare the annotations of two manifests image by image.
+
+    Args:
+        first: The one before.
+        second: The one after; of the same classes.
+        max_move: A mark that is gone and one that is new are taken for one that moved up to this distance in pixels.
+
+    Raises:
+        DataError: If the classes differ, an image has two sizes, or an annotation or the marks cannot be read.
+    """
+    if first.label_space.classes != second.label_space.classes:
+        raise ManifestError(f"{first.path} and {second.path} have different classes and cannot be compared.")
+    rows = [{row.image_id: row for row in m.rows if row.annotation} for m in (first, second)]
+    common = sorted(rows[0].keys() & rows[1].keys())
+    # Of two long files of marks only those of the images in both are kept.
+    marks = [_marks_of(manifest, set(common)) for manifest in (first, second)]
+    images = tuple(
+        _diff_image((first, rows[0][i], marks[0].get(i, [])), (second, rows[1][i], marks[1].get(i, [])), max_move)
+        for i in common
+    )
+    return ManifestDiff(
+        images, tuple(sorted(rows[0].keys() - rows[1].keys())), tuple(sorted(rows[1].keys() - rows[0].keys()))
+    )
+
+
+def _marks_of(manifest: Manifest, image_ids: set[str]) -> dict[str, list[Mark]]:
+    if not manifest.marks_path.is_file():
+        return {}
+    return {image_id: marks for image_id, marks in read_marks(manifest.marks_path) if image_id in image_ids}
+
+
+Side = tuple[Manifest, ManifestRow, list[Mark]]
+
+
+def _diff_image(first: Side, second: Side, max_move: float) -> ImageDiff:
+    maps = [read_row_annotation(manifest, row) for manifest, row, _ in (first, second)]
+    if maps[0].shape != maps[1].shape:
+        raise ManifestError(f"{second[0].path}: image '{second[1].image_id}' has another size than in {first[0].path}.")
+    unlabelled = first[0].label_space.unlabelled_value
+    labelled = [label_map != unlabelled for label_map in maps]
+    classes = [set(row.classes_labelled) for _, row, _ in (first, second)]
+    same, relabelled, removed, added = _match_in_place(first[2], second[2])
+    distances = _match_nearby(removed, added, max_move)
+    return ImageDiff(
+        image_id=first[1].image_id,
+        same=same,
+        relabelled=relabelled,
+        moved=len(distances),
+        added=len(added) - len(distances),
+        removed=len(removed) - len(distances),
+        move_distance=sum(distances),
+        both=int(np.count_nonzero(labelled[0] & labelled[1] & (maps[0] == maps[1]))),
+        either=int(np.count_nonzero(labelled[0] | labelled[1])),
+        classes_gained=tuple(sorted(classes[1] - classes[0])),
+        classes_lost=tuple(sorted(classes[0] - classes[1])),
+    )
+
+
+def _match_in_place(first: Sequence[Mark], second: Sequence[Mark]) -> tuple[int, int, list[Mark], list[Mark]]:
+    """Number of equal and of relabelled marks, and what is left on both sides."""
+    # Numbers of regions may differ while the marks are the same.
+    before, after = (Counter(replace(mark, region=-1) for mark in marks) for marks in (first, second))
+    gone = [replace(mark, class_id=-1) for mark in (before - after).elements()]
+    removed, added = list((before - after).elements()), list((after - before).elements())
+    relabelled = 0
+    for mark in tuple(added):
+        place = replace(mark, class_id=-1)
+        if place in gone:
+            position = gone.index(place)
+            del gone[position], removed[position]
+            added.remove(mark)
+            relabelled += 1
+    return (before & after).total(), relabelled, removed, added
+
+
+def _match_nearby(removed: Sequence[Mark], added: Sequence[Mark], max_move: float) -> list[float]:
+    """Distances of the marks that moved: pairs of the same kind and class, the closest first."""
+    pairs = []
+    for i, a in enumerate(removed):
+        for j, b in enumerate(added):
+            squared = (a.row - b.row) ** 2 + (a.col - b.col) ** 2
+            if a.kind == b.kind and a.class_id == b.class_id and squared <= max_move**2:
+                pairs.append((squared, i, j))
+    used: tuple[set[int], set[int]] = (set(), set())
+    distances = []
+    for squared, i, j in sorted(pairs):
+        if i not in used[0] and j not in used[1]:
+            used[0].add(i)
+            used[1].add(j)
+            distances.append(squared**0.5)
+    return distances

@@ -1,0 +1,92 @@
+"""The pictures and label maps that a manifest's rows name, read and checked against what the row says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import ManifestError
+from data_manifests.files.images import pixel_sha256, read_image, read_mask
+from data_manifests.label_space import Encoding, LabelMap
+from data_manifests.manifest.schema import Manifest, ManifestRow
+
+
+def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
+    """The picture of a row, RGB, uint8, shape (H, W, 3).
+
+    Raises:
+        DataError: If it cannot be read, or has another size than the row says.
+    """
+    path = manifest.resolve(row.image)
+    image = read_image(path)
+    check_size(manifest, row, path, image.shape)
+    return image
+
+
+def read_row_annotation(manifest: Manifest, row: ManifestRow) -> LabelMap:
+    """The sparse label map of a row: train ids, shape (H, W), the unlabelled value wherever there is no label.
+
+    Raises:
+        DataError: If there is none, it cannot be read, holds other classes, or has another size than the row says.
+    """
+    return _read_label_map(manifest, row, "annotation", "train_ids")
+
+
+def read_row_full_mask(manifest: Manifest, row: ManifestRow) -> LabelMap:
+    """The full label map of a row: train ids, shape (H, W), the unlabelled value at void pixels.
+
+    Raises:
+        DataError: If there is none, it cannot be read, holds other classes, or has another size than the row says.
+    """
+    return _read_label_map(manifest, row, "full_mask", manifest.info.mask_encoding)
+
+
+def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding: Encoding) -> LabelMap:
+    name: str = getattr(row, column)
+    if not name:
+        raise ManifestError(f"{manifest.path}: image '{row.image_id}' of split '{row.split}' has no {column}.")
+    path = manifest.resolve(name)
+    values = read_mask(path)
+    label_map = manifest.label_space.to_train_ids(values, encoding, path)
+    check_size(manifest, row, path, label_map.shape)
+    check_pixels(path, values, getattr(row, f"{column}_sha256"))
+    return label_map
+
+
+def check_pixels(path: Path, values: LabelMap, sha256: str) -> None:
+    """Check that a mask or annotation holds the very pixels that the manifest was written for.
+
+    Args:
+        path: For the message.
+        values: As they are in the file.
+        sha256: What the row says of them; nothing is checked where it says nothing.
+
+    Raises:
+        ManifestError: If they have changed.
+    """
+    if sha256 and (found := pixel_sha256(values)) != sha256:
+        raise ManifestError(
+            f"{path}: pixels have changed since the manifest was written (SHA-256 is {found[:12]}..., the row says "
+            f"{sha256[:12]}...). Give the files that it was made from; `sparsekit validate` finds all that changed."
+        )
+
+
+def check_size(manifest: Manifest, row: ManifestRow, path: Path, shape: tuple[int, ...]) -> None:
+    """Check that a file of a row has the size that the row says.
+
+    Args:
+        manifest: For the message.
+        row: The row.
+        path: The file.
+        shape: Its height and width in pixels; what follows is not looked at.
+
+    Raises:
+        ManifestError: If it has another size.
+    """
+    if shape[:2] != (row.height, row.width):
+        raise ManifestError(
+            f"{path}: is {shape[0]}x{shape[1]} (height x width), but {manifest.path} says "
+            f"{row.height}x{row.width} for image '{row.image_id}'. Give the files that the manifest was made from."
+        )

@@ -1,0 +1,186 @@
+"""The manifest: one row per image, the marks drawn on them, and how they came to be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_manifests.errors import ManifestError, counted
+from data_manifests.files.paths import absolute, named_by
+from data_manifests.label_space import Encoding, LabelSpace
+
+SCHEMA_VERSION = 1
+
+#: The command of annotations that a network predicted: label maps in which nobody drew a mark.
+PSEUDO_LABELS = "pseudo-labels"
+
+#: Column order of ``manifest.csv``.
+MANIFEST_COLUMNS = (
+    "image_id",
+    "split",
+    "image",
+    "full_mask",
+    "annotation",
+    "height",
+    "width",
+    "num_labelled",
+    "classes_labelled",
+    "full_mask_sha256",
+    "annotation_sha256",
+)
+
+#: Column order of ``marks.csv``.
+MARK_COLUMNS = ("image_id", "mark", "kind", "class_id", "row", "col", "width", "region", "points")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One image.
+
+    Args:
+        image_id: Unique in the manifest; it keys the image's random stream.
+        split: ``train``, ``val`` or ``test``.
+        image: Path of the picture, relative to the manifest's folder, or absolute, or a URL; ``/`` between the parts.
+        full_mask: Path of the full mask, likewise; empty if there is none.
+        annotation: Path of the sparse label map, likewise; empty for rows that only serve evaluation.
+        height: In pixels.
+        width: In pixels.
+        num_labelled: Labelled pixels of the annotation.
+        classes_labelled: Train ids that occur in the annotation, ascending.
+        full_mask_sha256: ``pixel_sha256`` of the full mask's values as they are in the file; empty without one.
+        annotation_sha256: ``pixel_sha256`` of the sparse label map; empty without one.
+    """
+
+    image_id: str
+    split: str
+    image: str
+    full_mask: str
+    annotation: str
+    height: int
+    width: int
+    num_labelled: int = 0
+    classes_labelled: tuple[int, ...] = ()
+    full_mask_sha256: str = ""
+    annotation_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One thing an annotator would have drawn: a click, a stroke, a block, a box or a polygon.
+
+    Args:
+        kind: ``click``, ``stroke``, ``block``, ``box`` or ``polygon``.
+        class_id: Train id the annotator gave it.
+        row: Row of the click, or of the first point.
+        col: Column of the click, or of the first point.
+        points: All corners as (row, col); empty for a click.
+        widths: Full width in pixels of a stroke at each of its points; empty for other kinds.
+        region: Number of the region of the full mask it stands for; -1 where regions play no part.
+    """
+
+    kind: str
+    class_id: int
+    row: int
+    col: int
+    points: tuple[tuple[int, int], ...] = ()
+    widths: tuple[int, ...] = ()
+    region: int = -1
+
+
+@dataclass(frozen=True)
+class ManifestInfo:
+    """What ``manifest.json`` says about all rows.
+
+    Args:
+        label_space: Classes of the annotations.
+        mask_encoding: How the files named by ``full_mask`` write their classes.
+        dataset: Name of the dataset's folder.
+        layout: Name of the layout that read it.
+        command: The command that made the annotations, such as ``points``; empty for foreign ones.
+        settings: Every setting of the command, seed included: what it takes to make the annotations again.
+        tool_version: Version of sparsekit that wrote the manifest.
+        schema_version: Version of the manifest's own format.
+    """
+
+    label_space: LabelSpace
+    mask_encoding: Encoding = "train_ids"
+    dataset: str = ""
+    layout: str = ""
+    command: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tool_version: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest in memory.
+
+    Args:
+        path: The CSV file; paths in the rows are relative to its folder.
+        rows: Sorted by image id.
+        info: What holds for all rows.
+    """
+
+    path: Path
+    rows: tuple[ManifestRow, ...]
+    info: ManifestInfo
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """Classes of the annotations."""
+        return self.info.label_space
+
+    def __repr__(self) -> str:
+        """In a line, as notebooks and debuggers show it: thousands of rows would hide it."""
+        return f"<Manifest {self.path}: {counted(len(self.rows), 'row')}, {self.label_space.name}>"
+
+    @property
+    def name(self) -> str:
+        """Name of its folder, by which tables and figures call it."""
+        return absolute(self.path).parent.name  # of "../manifest.csv" too
+
+    @property
+    def marks_path(self) -> Path:
+        """Where the marks are: ``marks.parquet`` if it is there, else ``marks.csv``."""
+        parquet = self.path.with_name("marks.parquet")
+        return parquet if parquet.exists() else self.path.with_name("marks.csv")
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of rows of each split, by name."""
+        counts: dict[str, int] = {}
+        for row in self.rows:
+            counts[row.split] = counts.get(row.split, 0) + 1
+        return dict(sorted(counts.items()))
+
+    def rows_of(self, split: str | None) -> tuple[ManifestRow, ...]:
+        """Rows of one split, or all of them where it is None.
+
+        Raises:
+            ManifestError: If the split has none.
+        """
+        if split is None:
+            return self.rows
+        rows = tuple(row for row in self.rows if row.split == split)
+        if not rows:
+            raise ManifestError(f"{self.path}: split '{split}' has no rows. {self.splits_in_words()}")
+        return rows
+
+    def splits_in_words(self) -> str:
+        """A sentence that names the splits and counts their rows."""
+        return f"Splits of this manifest: {', '.join(f'{name} ({n})' for name, n in self.splits.items()) or 'none'}."
+
+    def sha256(self) -> str:
+        """Checksum of the manifest's two files: rows with the hashes of every annotation, label space, settings."""
+        digest = hashlib.sha256()
+        for path in (self.path, self.path.with_suffix(".json")):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def resolve(self, relative: str) -> Path:
+        """Path of a file named in a row."""
+        return named_by(self.path.parent, relative)

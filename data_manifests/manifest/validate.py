@@ -1,0 +1,172 @@
+"""Check a manifest and all its files, and report every problem, not only the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import PurePosixPath, PureWindowsPath
+
+from data_manifests.errors import DataError, counted, list_some
+from data_manifests.files.images import pixel_sha256
+from data_manifests.label_space import LabelMap, LabelSpace
+from data_manifests.manifest.io import read_marks
+from data_manifests.manifest.row_checks import MINOR_KINDS, Problem, check_files, listed, spaced
+from data_manifests.manifest.schema import Manifest, ManifestRow, Mark
+
+#: Draws marks into a label map of a shape; ``sparsekit.geometry.rasterize.rasterize`` is one.
+Draw = Callable[[Sequence[Mark], tuple[int, int], LabelSpace], LabelMap]
+
+_BATCH = 256
+
+__all__ = ["MINOR_KINDS", "Draw", "Problem", "check_manifest"]
+
+
+def check_manifest(
+    manifest: Manifest,
+    *,
+    unreadable: Sequence[str] = (),
+    pixels: bool = True,
+    draw: Draw | None = None,
+    workers: int = 1,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[Problem]:
+    """Check rows, files and marks of a manifest.
+
+    Args:
+        manifest: It may be wrong in any way that could be read.
+        unreadable: What ``load_manifest`` said of rows that could not be read; they are among the problems.
+        pixels: Decode every file; else only look whether it is there and has the right size.
+        draw: Draws marks again, to compare them with the annotation; without it their places and classes are checked.
+        workers: Threads that decode; the result is the same.
+        on_image: Called after each image.
+
+    Returns:
+        Every problem: of rows, then of files, then of marks.
+    """
+    problems = [Problem("row", "", message) for message in unreadable]
+    problems += [problem for row in manifest.rows for problem in _check_row(manifest, row)]
+    shared = _Shared()
+    with ThreadPoolExecutor(workers) as pool:  # decoding leaves Python's lock
+        check = partial(check_files, manifest, pixels=pixels)
+        rows = iter(manifest.rows)
+        while batch := list(islice(rows, _BATCH)):
+            for row, checked in zip(batch, pool.map(check, batch), strict=True):
+                problems += checked.problems
+                shared.add(row, checked.image_sha256)
+                on_image()
+    return [*problems, *_check_folder(manifest), *shared.problems(), *_check_marks(manifest, draw if pixels else None)]
+
+
+def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
+    """What a row says, without looking at its files."""
+
+    def problem(kind: str, message: str) -> Problem:
+        return Problem(kind, row.image_id, message)
+
+    for name in ("image_id", "split", "image"):
+        if not getattr(row, name):
+            yield problem("row", f"column {name} is empty")
+    if row.height < 1 or row.width < 1:
+        yield problem("size", f"height and width must be at least 1, got {row.height} and {row.width}")
+    if not 0 <= row.num_labelled <= row.height * row.width:
+        yield problem("count", f"num_labelled is {row.num_labelled} of {row.height}x{row.width} pixels")
+    if not row.annotation and (row.num_labelled or row.classes_labelled or row.annotation_sha256):
+        yield problem("row", "has no annotation, but num_labelled, classes_labelled or annotation_sha256 are set")
+    if row.classes_labelled != tuple(sorted(set(row.classes_labelled))):
+        yield problem("count", f"classes_labelled are not ascending: {spaced(row.classes_labelled)}")
+    if outside := [c for c in row.classes_labelled if not 0 <= c < manifest.label_space.num_classes]:
+        yield problem(
+            "ids", f"classes_labelled {spaced(outside)} are outside 0..{manifest.label_space.num_classes - 1}"
+        )
+
+
+def _check_folder(manifest: Manifest) -> Iterator[Problem]:
+    if outside := [row.annotation for row in manifest.rows if row.annotation and _leaves_folder(row.annotation)]:
+        lie = counted(len(outside), "annotation lies", "annotations lie")
+        text = f"{lie} outside of the manifest's folder, as in subsets: {list_some(outside, 3)}"
+        yield Problem("outside", "", text)
+
+
+def _leaves_folder(path: str) -> bool:
+    parts = PurePosixPath(path.replace("\\", "/"))
+    return ".." in parts.parts or parts.is_absolute() or bool(PureWindowsPath(path).drive)
+
+
+class _Shared:
+    """Finds rows that name the same picture or annotation, and pictures of several splits that are the same file."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], ManifestRow] = {}
+        self._shared: dict[tuple[str, str], list[ManifestRow]] = {}
+
+    def add(self, row: ManifestRow, image_sha256: str) -> None:
+        """Note the files of a row."""
+        for key in (("image", row.image), ("annotation", row.annotation), ("content", image_sha256)):
+            if key[1]:
+                first = self._first.setdefault(key, row)
+                if first is not row:
+                    self._shared.setdefault(key, [first]).append(row)
+
+    def problems(self) -> Iterator[Problem]:
+        """A problem for each file that several rows share."""
+        for (what, name), rows in self._shared.items():
+            ids = list_some([row.image_id for row in rows])
+            splits = list_some(sorted({row.split for row in rows}))
+            crosses = len({row.split for row in rows}) > 1
+            if what == "content":
+                paths = sorted({row.image for row in rows})
+                if crosses and len(paths) > 1:  # one path is told below, and copies within a split do no harm
+                    yield Problem("split", rows[0].image_id, f"same picture in splits {splits}: {list_some(paths)}")
+            elif crosses and what == "image":
+                yield Problem("split", rows[0].image_id, f"image {name} is in splits {splits}, as {ids}")
+            else:
+                yield Problem("duplicate", rows[0].image_id, f"{what} {name} is named by several rows: {ids}")
+
+
+def _check_marks(manifest: Manifest, draw: Draw | None) -> Iterator[Problem]:
+    path = manifest.marks_path
+    rows = {row.image_id: row for row in manifest.rows}
+    waiting = {row.image_id for row in manifest.rows if row.annotation and row.num_labelled > 0}
+    if not path.is_file():
+        if waiting:
+            yield Problem("no_marks", "", f"{path} is missing, so clicks and strokes cannot be drawn or exported")
+        return
+    seen: set[str] = set()
+    try:
+        for image_id, marks in read_marks(path):
+            if image_id in seen:
+                yield Problem(
+                    "marks", image_id, "marks stand in several places; those of an image must follow one another"
+                )
+            elif image_id not in rows:
+                found = counted(len(marks), "mark")
+                yield Problem("marks", image_id, f"{found} of an image that the manifest does not have")
+            else:
+                yield from _check_marks_of(manifest, rows[image_id], marks, draw)
+            seen.add(image_id)
+    except DataError as error:
+        yield Problem("marks", "", str(error))
+        return
+    for image_id in sorted(waiting - seen):
+        yield Problem("marks", image_id, f"no marks, but {counted(rows[image_id].num_labelled, 'labelled pixel')}")
+
+
+def _check_marks_of(
+    manifest: Manifest, row: ManifestRow, marks: Sequence[Mark], draw: Draw | None
+) -> Iterator[Problem]:
+    space = manifest.label_space
+    places = [(number, point) for number, mark in enumerate(marks) for point in mark.points or ((mark.row, mark.col),)]
+    if outside := [number for number, (r, c) in places if not (0 <= r < row.height and 0 <= c < row.width)]:
+        yield Problem("marks", row.image_id, f"marks {listed(sorted(set(outside)))} lie outside of the image")
+    if foreign := [number for number, mark in enumerate(marks) if not 0 <= mark.class_id < space.num_classes]:
+        yield Problem("marks", row.image_id, f"marks {listed(foreign)} have a class outside 0..{space.num_classes - 1}")
+    if draw and row.annotation_sha256 and not outside and not foreign:
+        try:
+            drawn = pixel_sha256(draw(marks, (row.height, row.width), space))
+        except (DataError, ValueError, MemoryError) as error:
+            yield Problem("marks", row.image_id, f"marks cannot be drawn: {error}")
+            return
+        if drawn != row.annotation_sha256:
+            yield Problem("marks", row.image_id, "marks, drawn again, differ from the annotation")

@@ -1,0 +1,40 @@
+from .areas import (
+    RegionMarkSettings as RegionMarkSettings,
+)
+from .areas import (
+    mark_regions as mark_regions,
+)
+from .clicks.draw import (
+    ClickSettings as ClickSettings,
+)
+from .clicks.draw import (
+    draw_clicks as draw_clicks,
+)
+from .clicks.uniform import sample_clicks as sample_clicks
+from .errors import AnnotationError as AnnotationError
+from .export import export_manifest as export_manifest
+from .figures.overlay import draw_marks as draw_marks
+from .geometry.rasterize import rasterize as rasterize
+from .imports import import_annotations as import_annotations
+from .randomness import ImageStream as ImageStream
+from .scribbles.trace import (
+    ScribbleSettings as ScribbleSettings,
+)
+from .scribbles.trace import (
+    trace_scribbles as trace_scribbles,
+)
+from .synthesis.annotators import (
+    Annotator as Annotator,
+)
+from .synthesis.annotators import (
+    ClickAnnotator as ClickAnnotator,
+)
+from .synthesis.annotators import (
+    RegionMarkAnnotator as RegionMarkAnnotator,
+)
+from .synthesis.annotators import (
+    ScribbleAnnotator as ScribbleAnnotator,
+)
+from .synthesis.output_folder import FolderSummary as FolderSummary
+from .synthesis.synthesize import synthesize as synthesize
+from .synthesis.verify import verify_manifest as verify_manifest

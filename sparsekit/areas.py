@@ -1,0 +1,191 @@
+"""Marks that cover area: boxes, blocks inside regions, and coarse polygons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests import LabelMap, Mark
+from sparsekit.geometry.polylines import Bools, Ints
+from sparsekit.geometry.regions import Regions, distances_by_region, find_regions, squared
+
+MarkKind = Literal["block", "box", "coarse"]
+
+#: Farthest that a corner of a block is cut, in pixels; of a coarse polygon it is the margin less two.
+_BLOCK_TOLERANCE = 2
+
+
+@dataclass(frozen=True)
+class RegionMarkSettings:
+    """Which area marks are drawn.
+
+    Args:
+        kind: ``block``: the inner part of each region; ``box``: its bounding box; ``coarse``: a simple polygon that
+            keeps off its edge.
+        per: What gets marks: each connected ``region`` of a class, or each true ``instance`` (and each region where
+            there are none).
+        min_area: Regions of fewer pixels get no mark, unless their class would get none at all.
+        margin: Distance of coarse polygons from the edge in pixels, at least; half of the depth of thin regions.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+
+    kind: MarkKind = "block"
+    per: Literal["region", "instance"] = "region"
+    min_area: int = 50
+    margin: int = 6
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(MarkKind):
+            raise ValueError(f"Unknown kind '{self.kind}'. Choose from: {', '.join(get_args(MarkKind))}.")
+        if self.per not in ("region", "instance"):
+            raise ValueError(f"Unknown unit '{self.per}'. Choose from: region, instance.")
+        if self.min_area < 1:
+            raise ValueError(f"min_area must be at least 1, got {self.min_area}.")
+        if self.margin < 1:
+            raise ValueError(f"margin must be at least 1, got {self.margin}.")
+
+
+def mark_regions(
+    label_map: LabelMap,
+    settings: RegionMarkSettings,
+    share: float = 0.2,
+    *,
+    unlabelled_value: int = 255,
+    instances: LabelMap | None = None,
+) -> list[Mark]:
+    """Draw an area mark in each region of a label map.
+
+    Blocks and coarse polygons lie on their class by construction: their outlines run through pixels at some distance
+    from the region's edge and are simplified by less than that. Boxes hold pixels of other classes, as boxes do.
+
+    Args:
+        label_map: Train ids of any integer type, shape (H, W).
+        settings: See there.
+        share: Of each region's pixels that its block covers, about, in (0, 1].
+        unlabelled_value: Value of void pixels.
+        instances: For ``per="instance"``: true instances, shape (H, W), 0 where there are none.
+
+    Returns:
+        Marks by region; a region of several wide parts can get several. Boxes come the smallest first, so that they lie
+        on top of larger ones.
+
+    Raises:
+        ValueError: If the share is out of range or ``label_map`` is no array of ids of shape (H, W).
+
+    References:
+        Liang et al., "Tree Energy Loss", CVPR 2022 (blocks of 10, 20 and 50 %); Dai et al., "BoxSup", ICCV 2015; Cordts
+        et al., "The Cityscapes Dataset", CVPR 2016 (coarse annotations).
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"A share must lie above 0 and up to 1, got {share}.")
+    regions = find_regions(label_map, unlabelled_value, instances if settings.per == "instance" else None)
+    numbers = np.flatnonzero(regions.largest_of_each_class() | (regions.areas >= settings.min_area))
+    if settings.kind == "box":
+        return _boxes(regions, numbers)
+    # A person draws coarse polygons up to the edge of the image, and a block in the middle of what is seen.
+    marks = []
+    for number, distances in distances_by_region(regions, numbers, image_edge=settings.kind == "block"):
+        top, left = regions.boxes[number, :2].tolist()
+        reach = squared(distances)
+        if settings.kind == "block":
+            least = _reach_of_share(reach, share)
+            tolerance = min(_BLOCK_TOLERANCE, int(np.sqrt(least)) - 2)
+        else:
+            margin = min(settings.margin, max(1, int(np.sqrt(reach.max())) // 2))
+            least, tolerance = margin**2, margin - 2
+        kind = "block" if settings.kind == "block" else "polygon"
+        for ring in _outlines(reach >= least, max(0, tolerance)):
+            corners = tuple((row + top, col + left) for row, col in ring.tolist())
+            marks.append(Mark(kind, int(regions.class_ids[number]), *corners[0], corners, region=number))
+    return marks
+
+
+def _boxes(regions: Regions, numbers: Ints) -> list[Mark]:
+    boxes = regions.boxes[numbers]
+    sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    marks = []
+    for number in numbers[np.argsort(sizes, kind="stable")].tolist():
+        top, left, bottom, right = regions.boxes[number].tolist()
+        corners = ((top, left), (bottom - 1, right - 1))
+        marks.append(Mark("box", int(regions.class_ids[number]), top, left, corners, region=number))
+    return marks
+
+
+def _reach_of_share(reach: Ints, share: float) -> int:
+    """Squared distance to the edge that about this share of a region's pixels have, the nearest count to it."""
+    values, counts = np.unique(reach[reach > 0], return_counts=True)
+    covered = np.cumsum(counts[::-1])[::-1]  # pixels with at least each value
+    return int(values[np.abs(covered - share * covered[0]).argmin()])
+
+
+def _outlines(mask: Bools, tolerance: int) -> list[Ints]:
+    """Closed polygons round the parts of a mask, without its holes, shape (N, 2) each."""
+    filled = _slit(mask)
+    contours, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    rings = [np.asarray(contour[:, 0, ::-1], np.int64) for contour in contours]
+    rings.sort(key=lambda ring: ring.min(0).tolist())
+    largest = max(_area(ring) for ring in rings)
+    # Crumbs beside a large part would not be drawn by hand.
+    return [_simplify(ring, tolerance) for ring in rings if 10 * _area(ring) >= largest]
+
+
+def _area(ring: Ints) -> int:
+    """Twice the area of a polygon."""
+    following = np.roll(ring, -1, axis=0)
+    return abs(int((ring[:, 0] * following[:, 1] - ring[:, 1] * following[:, 0]).sum()))
+
+
+def _slit(mask: Bools) -> NDArray[np.uint8]:
+    """Cut from each hole of a mask upwards to what lies outside, so that no holes are left."""
+    slit = mask.astype(np.uint8)
+    # Outside is 4-connected where the mask is 8-connected; a frame joins all that touches the border.
+    outside = cv2.copyMakeBorder(1 - slit, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
+    for number in range(1, len(stats)):
+        if number == numbers[0, 0]:
+            continue
+        left, top, width = stats[number, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH]].tolist()
+        col = left + int((numbers[top, left : left + width] == number).argmax())
+        above = np.flatnonzero(outside[:top, col])[-1]  # the frame, at least
+        slit[above : top - 1, col - 1] = 0
+    return slit
+
+
+def _simplify(ring: Ints, tolerance: int) -> Ints:
+    """Drop corners that lie within the tolerance of the line between those kept (Douglas and Peucker 1973)."""
+    if len(ring) < 4:
+        return ring
+    opposite = int(((ring - ring[0]) ** 2).sum(1).argmax())
+    closed = np.concatenate([ring, ring[:1]])
+    kept = np.zeros(len(closed), bool)
+    kept[[0, opposite, -1]] = True
+    todo = [(0, opposite), (opposite, len(ring))]
+    while todo:
+        begin, end = todo.pop()
+        if end - begin < 2:
+            continue
+        farthest = _farthest(closed[begin : end + 1], tolerance)
+        if farthest:
+            kept[begin + farthest] = True
+            todo += [(begin, begin + farthest), (begin + farthest, end)]
+    return closed[:-1][kept[:-1]]
+
+
+def _farthest(points: Ints, tolerance: int) -> int:
+    """Index of the point farthest from the segment between the first and last; 0 if none is beyond the tolerance."""
+    chord, offsets = points[-1] - points[0], points - points[0]
+    square = int(chord @ chord)
+    along = offsets @ chord
+    beside = (along >= 0) & (along <= square) & (square > 0)
+    cross = offsets[:, 0] * chord[1] - offsets[:, 1] * chord[0]
+    # Squared distances times the chord's square, in whole numbers.
+    to_ends = np.minimum((offsets**2).sum(1), ((points - points[-1]) ** 2).sum(1)) * max(square, 1)
+    away = np.where(beside, cross**2, to_ends)
+    farthest = int(away.argmax())
+    return farthest if away[farthest] > tolerance**2 * max(square, 1) else 0

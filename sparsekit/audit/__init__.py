@@ -1,0 +1,1 @@
+"""Measures of an annotation: statistics, cost, scores, comparisons."""

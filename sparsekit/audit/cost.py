@@ -1,0 +1,128 @@
+"""What an annotation would have cost: minutes of a person's work by the model of costs, beside those of full masks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from data_manifests import Manifest
+from sparsekit.annotated_images import annotated_images, count_annotated
+from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel
+from sparsekit.audit.tables import format_table, number, share
+from sparsekit.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class AnnotationCost:
+    """Cost of one manifest.
+
+    Args:
+        name: The manifest's folder.
+        num_images: Annotated images.
+        counts: How often each part of the work was done, by name; ``click`` is the first on a class of an image.
+        seconds: Seconds for all of it, by the same names.
+        full_mask_seconds: Seconds for the full mask of one image; None if nobody said.
+    """
+
+    name: str
+    num_images: int
+    counts: Mapping[str, int]
+    seconds: Mapping[str, float]
+    full_mask_seconds: float | None
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds for all images."""
+        return sum(self.seconds.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers; ``full_mask_ratio`` says how many times as long full masks would take."""
+        full = None if self.full_mask_seconds is None else self.full_mask_seconds * self.num_images
+        return {
+            "annotation": self.name,
+            "num_images": self.num_images,
+            "minutes_per_image": self.total_seconds / self.num_images / 60,
+            "hours": self.total_seconds / 3600,
+            "full_mask_minutes_per_image": None if self.full_mask_seconds is None else self.full_mask_seconds / 60,
+            "full_mask_hours": None if full is None else full / 3600,
+            "full_mask_ratio": None if full is None else share(full, self.total_seconds),
+            "counts": dict(self.counts),
+            "seconds": dict(self.seconds),
+        }
+
+
+def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split: str | None = None) -> AnnotationCost:
+    """Estimate the work behind the marks of a manifest; reads no image.
+
+    Args:
+        manifest: Its annotated rows count.
+        model: Seconds of each part; the literature's when not given. Without a time for full masks, that of the
+            manifest's label space in ``FULL_MASK_SECONDS`` is taken, if there is one.
+        split: Only this split.
+
+    Raises:
+        ManifestError: If there is no annotated row, or a mark is none that could be drawn.
+        AnnotationError: If the manifest comes without marks.
+    """
+    model = model or CostModel()
+    if model.seconds_per_full_mask is None:
+        model = replace(model, seconds_per_full_mask=FULL_MASK_SECONDS.get(manifest.label_space.name))
+    if count_annotated(manifest, split) and not manifest.marks_path.is_file():
+        raise AnnotationError(
+            f"{manifest.path}: no marks beside it, as with labels of a network or of another tool. The cost is that of "
+            "drawing marks, so it cannot be told without."
+        )
+    counts: Counter[str] = Counter()
+    for image in annotated_images(manifest, split):
+        classes_marked = {mark.class_id for mark in image.marks}
+        classes_clicked = {mark.class_id for mark in image.marks if mark.kind == "click"}
+        kinds = Counter(mark.kind for mark in image.marks)
+        counts["image"] += 1
+        counts["class"] += manifest.label_space.num_classes - len(classes_marked)
+        counts["click"] += len(classes_clicked)
+        counts["further_click"] += kinds.pop("click", 0) - len(classes_clicked)
+        counts.update(kinds)
+    per_piece = {f.name.removeprefix("seconds_per_"): getattr(model, f.name) for f in fields(model)}
+    counted = {name: counts[name] for name in per_piece if counts[name]}
+    seconds = {name: count * per_piece[name] for name, count in counted.items()}
+    return AnnotationCost(manifest.name, counts["image"], counted, seconds, model.seconds_per_full_mask)
+
+
+def format_costs(costs: Sequence[AnnotationCost]) -> str:
+    """A table with a row for each manifest, and one of the hours that each part of the work takes."""
+    totals = []
+    for cost in costs:
+        data = cost.to_dict()
+        totals.append(
+            {
+                "annotation": cost.name,
+                "images": f"{cost.num_images:,}",
+                "min/image": number(data["minutes_per_image"], 2),
+                "hours": _hours(data["hours"]),
+                "full masks: min/image": number(data["full_mask_minutes_per_image"], 2),
+                "full masks: hours": _hours(data["full_mask_hours"]),
+                "full masks: times as long": number(data["full_mask_ratio"]),
+            }
+        )
+    names = dict.fromkeys(name for cost in costs for name, seconds in cost.seconds.items() if seconds)
+    titles = {name: "absent class" if name == "class" else name.replace("_", " ") for name in names}
+    parts = [
+        {"hours for": cost.name, **{titles[name]: _hours(cost.seconds.get(name, 0.0) / 3600) for name in names}}
+        for cost in costs
+    ]
+    return f"{format_table(totals)}\n\n{format_table(parts)}"
+
+
+def _hours(hours: float | None) -> str:
+    """Hours to a tenth; below ten with as many digits as tell them from zero.
+
+    Example:
+        >>> _hours(123.456), _hours(1.23456), _hours(0.0123456), _hours(0.0)
+        ('123.5', '1.23', '0.012', '0.00')
+    """
+    if hours is None or hours >= 10:
+        return number(hours)
+    return number(hours, 2 if hours == 0 or hours >= 0.1 else 1 - math.floor(math.log10(hours)))

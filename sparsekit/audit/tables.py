@@ -1,0 +1,47 @@
+"""Rows of numbers as text for a terminal and as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_manifests.files.csv import write_table
+
+
+def format_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Align rows of text under their columns: the first column to the left, the others to the right.
+
+    Example:
+        >>> print(format_table([{"class": "road", "pixels": "1,200"}, {"class": "sky", "pixels": "7"}]))
+        class  pixels
+        road    1,200
+        sky         7
+    """
+    columns = list(rows[0])
+    cells = [columns, *([row[c] for c in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in cells
+    )
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of equal keys as a CSV table, whole or not at all; ``None`` becomes an empty cell."""
+    write_table(path, list(rows[0]), (["" if cell is None else cell for cell in row.values()] for row in rows))
+
+
+def share(part: float, whole: float) -> float | None:
+    """``part / whole``, or None where the whole is zero."""
+    return part / whole if whole else None
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as percent, such as ``12.3``; ``-`` where there is none."""
+    return "-" if value is None else f"{100 * value:.{digits}f}"
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number with thousands separated; ``-`` where there is none."""
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,1 @@
+"""Clicks: strategies that draw them from label maps."""

@@ -1,0 +1,161 @@
+"""Clicks as people make them: chosen by a strategy, kept off borders and apart, with slips and wrong labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data_manifests import LabelMap, Mark
+from data_manifests.label_space import as_label_map
+from sparsekit.arguments import as_whole_number
+from sparsekit.clicks.strategies import STRATEGIES, Scene
+from sparsekit.geometry.polylines import Bools
+from sparsekit.geometry.regions import distances_by_region, far_from_other_values, find_regions, squared
+from sparsekit.randomness import ImageStream, require_stream
+
+#: Tries to slip to a pixel without a click.
+_SLIPS = 20
+
+
+#: Beyond it, distances in the boxes of all regions are faster than a look around each pixel.
+_SMALL_MARGIN = 32
+
+# More pixels than any picture has beside each other.
+_LARGEST = 1_000_000
+
+
+@dataclass(frozen=True)
+class ClickSettings:
+    """How clicks are chosen, and what goes wrong with them.
+
+    Args:
+        strategy: A name of ``STRATEGIES``.
+        margin: No click nearer than this to a pixel of another class or void, in pixels; in regions that are nowhere
+            so far from others, the farthest pixels are clicked.
+        jitter: The hand slips by up to so many pixels; the label stays what the annotator meant.
+        wrong: Share of clicks with a wrong label, drawn from the other classes of the image.
+        min_distance: Smallest distance between two clicks of an image, in pixels, before they slip.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+
+    strategy: str = "uniform"
+    margin: int = 0
+    jitter: int = 0
+    wrong: float = 0.0
+    min_distance: int = 0
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"Unknown strategy '{self.strategy}'. Choose from: {', '.join(STRATEGIES)}.")
+        for name in ("margin", "jitter", "min_distance"):
+            if not 0 <= getattr(self, name) <= _LARGEST:
+                raise ValueError(f"{name} must lie between 0 and {_LARGEST}, got {getattr(self, name)}.")
+        if not 0 <= self.wrong <= 1:
+            raise ValueError(f"wrong must be a share between 0 and 1, got {self.wrong}.")
+
+    @property
+    def budget_name(self) -> str:
+        """What a budget counts: ``clicks_per_image``, ``clicks_per_class`` or ``clicks_per_instance``."""
+        return f"clicks_per_{STRATEGIES[self.strategy][1]}"
+
+
+def draw_clicks(
+    label_map: LabelMap,
+    budget: int,
+    settings: ClickSettings,
+    *,
+    rng: ImageStream,
+    unlabelled_value: int = 255,
+    instances: LabelMap | None = None,
+) -> list[tuple[int, Mark]]:
+    """Choose clicks by a strategy.
+
+    Args:
+        label_map: Train ids of any integer type, shape (H, W).
+        budget: Clicks wanted, counted as ``settings.budget_name`` says; fewer come where there is no more room.
+        settings: See there.
+        rng: The image's own random stream; equal streams give equal clicks. Slips and wrong labels take theirs from
+            branches of it, so they leave the clicks meant as they are.
+        unlabelled_value: The value of void pixels, which are never meant to be clicked.
+        instances: For ``per-instance``: true instances, shape (H, W), 0 where there are none.
+
+    Returns:
+        Each click with the smallest budget that holds it, in the order drawn.
+
+    Raises:
+        ValueError: If ``label_map`` is no array of ids of shape (H, W), or ``budget`` is below 1.
+    """
+    label_map = as_label_map(label_map)
+    require_stream(rng)
+    budget = as_whole_number(settings.budget_name, budget, least=1)
+    allowed = _far_from_others(label_map, settings.margin, unlabelled_value)
+    scene = Scene(label_map, unlabelled_value, instances, allowed, settings.min_distance, rng)
+    slips = _Slips(label_map, unlabelled_value, settings, rng)
+    draw, unit = STRATEGIES[settings.strategy]
+    clicks: list[tuple[int, Mark]] = []
+    for candidate in draw(scene):
+        smallest = len(clicks) + 1 if unit == "image" else candidate.round + 1
+        if smallest > budget:
+            break
+        place = (candidate.row, candidate.col)
+        scene.taken.append(place)
+        click = Mark("click", int(label_map[place]), candidate.row, candidate.col, region=candidate.region)
+        clicks.append((smallest, slips.apply(click)))
+    return clicks
+
+
+def _far_from_others(label_map: LabelMap, margin: int, unlabelled_value: int) -> Bools | None:
+    """Pixels at least ``margin`` from other classes and void; of regions that have none, their farthest pixels."""
+    if margin <= 1:  # every pixel is as far as 1
+        return None
+    regions = find_regions(label_map, unlabelled_value)
+    unreached = np.ones(len(regions), bool)
+    if margin <= _SMALL_MARGIN:
+        allowed = far_from_other_values(label_map, margin**2)
+        allowed &= label_map != unlabelled_value
+        begins = allowed.copy()  # of stretches of allowed pixels; each lies in one region
+        np.greater(allowed[:, 1:], allowed[:, :-1], out=begins[:, 1:])
+        unreached[regions.numbers.ravel()[np.flatnonzero(begins)]] = False
+    else:
+        allowed = np.zeros(label_map.shape, bool)
+    for number, distances in distances_by_region(regions, np.flatnonzero(unreached), image_edge=False):
+        top, left, bottom, right = regions.boxes[number].tolist()
+        needed = min(margin**2, int(squared(distances.max())))
+        # Between the whole numbers of squared distances, so that the last bit of a root does not matter.
+        allowed[top:bottom, left:right] |= distances >= np.float32(np.sqrt(needed - 0.5))
+    return allowed
+
+
+class _Slips:
+    """Moves clicks off the pixel that was meant, and gives some of them a wrong label."""
+
+    def __init__(self, label_map: LabelMap, unlabelled_value: int, settings: ClickSettings, rng: ImageStream) -> None:
+        self._shape = label_map.shape
+        self._jitter, self._wrong = settings.jitter, settings.wrong
+        self._jitter_rng, self._label_rng = rng.branch("jitter"), rng.branch("wrong")
+        self._classes = [c for c in np.unique(label_map).tolist() if c != unlabelled_value] if settings.wrong else []
+        self._used: set[tuple[int, int]] = set()
+
+    def apply(self, click: Mark) -> Mark:
+        """The click as it was made."""
+        row, col = self._slip(click.row, click.col) if self._jitter else (click.row, click.col)
+        class_id = click.class_id
+        if self._wrong and self._label_rng.uniform() < self._wrong:
+            others = [c for c in self._classes if c != class_id]
+            class_id = others[self._label_rng.below(len(others))] if others else class_id
+        return replace(click, row=row, col=col, class_id=class_id)
+
+    def _slip(self, row: int, col: int) -> tuple[int, int]:
+        side = 2 * self._jitter + 1
+        place = row, col
+        for _ in range(_SLIPS):
+            down, right = (self._jitter_rng.below(side) - self._jitter for _ in range(2))
+            inside = 0 <= row + down < self._shape[0] and 0 <= col + right < self._shape[1]
+            if down**2 + right**2 <= self._jitter**2 and inside and (row + down, col + right) not in self._used:
+                place = row + down, col + right
+                break
+        self._used.add(place)
+        return place

@@ -1,0 +1,205 @@
+"""Ways to choose clicks: each draws one click after the other without an end.
+
+A smaller budget is therefore the beginning of a larger one. The papers they come from are in docs/annotations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests import LabelMap
+from sparsekit.clicks.uniform import draw_distinct
+from sparsekit.geometry.polylines import Bools, Ints
+from sparsekit.geometry.regions import far_from_other_values, find_regions, find_runs
+from sparsekit.randomness import ImageStream
+
+#: Candidates refused one after the other before the places still free are listed.
+_PATIENCE = 200
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a strategy draws from, and the clicks taken so far; ``allowed`` is None where only void is not."""
+
+    label_map: LabelMap
+    unlabelled_value: int
+    instances: LabelMap | None
+    allowed: Bools | None
+    min_distance: int
+    rng: ImageStream
+    taken: list[tuple[int, int]] = field(default_factory=list)
+
+    def where_allowed(self, values: NDArray[Any], nothing: int) -> NDArray[Any]:
+        """The values on allowed pixels, and ``nothing`` elsewhere; shape (H, W)."""
+        return values if self.allowed is None else np.where(self.allowed, values, values.dtype.type(nothing))
+
+    def are_free(self, rows: Ints, cols: Ints) -> Bools:
+        """Whether places are far enough from all clicks."""
+        free = np.ones(len(rows), bool)
+        if self.min_distance:
+            for row, col in self.taken:
+                free &= (rows - row) ** 2 + (cols - col) ** 2 >= self.min_distance**2
+        return free
+
+    def is_free(self, row: int, col: int) -> bool:
+        """Whether a place is far enough from all clicks."""
+        square = self.min_distance**2
+        return not square or all((row - r) ** 2 + (col - c) ** 2 >= square for r, c in self.taken)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A click that a strategy proposes; ``round`` counts the clicks on its class or instance before it."""
+
+    row: int
+    col: int
+    round: int = 0
+    region: int = -1
+
+
+def _draw_uniform(scene: Scene) -> Iterator[Candidate]:
+    """Each allowed pixel equally likely."""
+    excluded = scene.label_map == scene.unlabelled_value if scene.allowed is None else ~scene.allowed
+    for pool in _pools(scene, excluded, nothing=True):
+        while place := pool.draw():
+            yield Candidate(*place)
+
+
+def _draw_by_class(scene: Scene) -> Iterator[Candidate]:
+    """Every class gets a click before any gets the next; within a class each allowed pixel is equally likely."""
+    class_ids = scene.where_allowed(scene.label_map, scene.unlabelled_value)
+    for round_, _, place in _in_rounds(_pools(scene, class_ids, scene.unlabelled_value), scene.rng):
+        yield Candidate(*place, round_)
+
+
+def _draw_by_instance(scene: Scene) -> Iterator[Candidate]:
+    """Every instance, or region where there are none, gets a click before any gets the next."""
+    numbers = find_regions(scene.label_map, scene.unlabelled_value, scene.instances).numbers
+    for round_, pool, place in _in_rounds(_pools(scene, scene.where_allowed(numbers, -1), nothing=-1), scene.rng):
+        yield Candidate(*place, round_, pool.value)
+
+
+def _draw_central(scene: Scene) -> Iterator[Candidate]:
+    """Each allowed pixel as likely as it is far from other classes and void, in steps to the side, at most 255."""
+    weights = _steps_to_others(scene.label_map)
+    weights *= np.not_equal(scene.label_map, scene.unlabelled_value) if scene.allowed is None else scene.allowed
+    in_rows = _sums_of_rows(weights)
+    refused = 0
+    while total := int(in_rows.sum()):
+        until = np.cumsum(in_rows)
+        chance = scene.rng.below(total)
+        row = int(np.searchsorted(until, chance, side="right"))
+        until_col = np.cumsum(weights[row], dtype=np.int64) + (until[row] - in_rows[row])
+        col = int(np.searchsorted(until_col, chance, side="right"))
+        if scene.is_free(row, col):
+            refused = 0
+            yield Candidate(row, col)
+            in_rows[row] -= weights[row, col]
+            weights[row, col] = 0
+        elif (refused := refused + 1) == _PATIENCE:
+            refused = 0
+            rows, cols = np.nonzero(weights)
+            blocked = ~scene.are_free(rows, cols)
+            weights[rows[blocked], cols[blocked]] = 0
+            in_rows = _sums_of_rows(weights)
+
+
+def _sums_of_rows(weights: NDArray[np.uint8]) -> Ints:
+    if not weights.size:  # of nothing OpenCV makes no sums
+        return np.zeros(len(weights), np.int64)
+    return cv2.reduce(weights, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.int64)
+
+
+def _steps_to_others(label_map: LabelMap) -> NDArray[np.uint8]:
+    """Steps up, down, left or right from each pixel to the nearest of another value, 255 for more."""
+    inner = far_from_other_values(label_map, 2)
+    if inner.all():
+        return np.full(label_map.shape, 255, np.uint8)
+    # The others have a neighbour of another value: one step more than to the nearest of them.
+    steps = cv2.distanceTransform(inner.view(np.uint8), cv2.DIST_L1, 3)
+    weights = np.minimum(steps, 254, out=steps).astype(np.uint8)
+    weights += np.uint8(1)
+    return weights
+
+
+class _Pool:
+    """The allowed pixels of one class or region, drawn one after the other, each of those left equally likely."""
+
+    def __init__(self, scene: Scene, value: int, rows: Ints, starts: Ints, lengths: Ints) -> None:
+        self.value = value
+        self._scene = scene
+        self._rows, self._starts = rows, starts
+        self._until = np.cumsum(lengths)
+        self._ranks = self._shuffled()
+
+    def draw(self) -> tuple[int, int] | None:
+        """The next pixel far enough from all clicks; None if there is no more."""
+        for tries, rank in enumerate(self._ranks, start=1):
+            place = self._locate(rank)
+            if self._scene.is_free(*place):
+                return place
+            if tries == _PATIENCE:
+                self._drop_blocked()
+                return self.draw()
+        return None
+
+    def _shuffled(self) -> Iterator[int]:
+        count = int(self._until[-1]) if len(self._until) else 0
+        return draw_distinct(count, count, self._scene.rng)
+
+    def _locate(self, rank: int) -> tuple[int, int]:
+        run = int(np.searchsorted(self._until, rank, side="right"))
+        return int(self._rows[run]), int(self._starts[run]) + rank - int(self._until[run - 1] if run else 0)
+
+    def _drop_blocked(self) -> None:
+        """Keep only pixels far enough from all clicks; those drawn before are too near to themselves."""
+        lengths = np.diff(self._until, prepend=0)
+        rows = np.repeat(self._rows, lengths)
+        cols = np.arange(len(rows)) + np.repeat(self._starts - self._until + lengths, lengths)
+        free = self._scene.are_free(rows, cols)
+        self._rows, self._starts = rows[free], cols[free]
+        self._until = np.arange(1, len(self._rows) + 1)
+        self._ranks = self._shuffled()
+
+
+def _pools(scene: Scene, values: NDArray[Any], nothing: int) -> list[_Pool]:
+    """A pool for each value but ``nothing``, by ascending value."""
+    runs = find_runs(values)
+    order = np.argsort(runs.values, kind="stable")
+    order = order[runs.values[order] != nothing]
+    bounds = np.flatnonzero(np.diff(runs.values[order])) + 1
+    lengths = runs.lengths
+    return [
+        _Pool(scene, int(runs.values[part[0]]), runs.rows[part], runs.starts[part], lengths[part])
+        for part in np.split(order, bounds)
+        if len(part)
+    ]
+
+
+def _in_rounds(pools: list[_Pool], rng: ImageStream) -> Iterator[tuple[int, _Pool, tuple[int, int]]]:
+    """Draw from each pool once, in random order, then again, until all are empty."""
+    round_ = 0
+    while pools:
+        pools = [pools[index] for index in draw_distinct(len(pools), len(pools), rng)]
+        left = []
+        for pool in pools:
+            if place := pool.draw():
+                left.append(pool)
+                yield round_, pool, place
+        pools, round_ = left, round_ + 1
+
+
+#: Strategies by name: how clicks are drawn, and what a budget counts them by.
+STRATEGIES: dict[str, tuple[Callable[[Scene], Iterator[Candidate]], str]] = {
+    "uniform": (_draw_uniform, "image"),
+    "class-balanced": (_draw_by_class, "image"),
+    "per-class": (_draw_by_class, "class"),
+    "per-instance": (_draw_by_instance, "instance"),
+    "center": (_draw_central, "image"),
+}

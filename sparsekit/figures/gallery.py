@@ -1,0 +1,294 @@
+"""A page to look through annotations: pictures with their marks, filters, and what the annotations amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow, Mark, read_marks
+from data_manifests.errors import counted
+from data_manifests.figures.drawing import Image, colorize
+from data_manifests.figures.viewer import (
+    Layer,
+    Picture,
+    PictureSeries,
+    Viewer,
+    build_viewer_page,
+    check_jinja,
+    picture_uri,
+)
+from data_manifests.files.images import write_atomically
+from data_manifests.files.paths import as_path
+from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
+from sparsekit.figures.join import JoinedRow, check_marks, join_manifests, manifest_captions
+from sparsekit.figures.overlay import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
+from sparsekit.figures.provenance import digest_of, has_note, note_of, refuse_others
+from sparsekit.figures.sheets import fitting_size, shrink
+
+_LAYERS = (Layer("picture"), Layer("full mask", veil=True, shown=False), Layer("marks"))
+_TEMPLATE = Path(__file__).with_name("gallery.html")
+
+
+@dataclass(frozen=True)
+class ManifestTotals:
+    """What the annotations of one manifest amount to, over all images of the gallery's choice, shown or not.
+
+    Args:
+        caption: Name of the manifest in the page.
+        path: The manifest.
+        command: The command that made it, and its settings.
+        num_images: Annotated images.
+        num_marks: Marks on them; None if the manifest comes without marks.
+        num_labelled: Labelled pixels.
+        num_pixels: All pixels of these images.
+        marks_of_classes: Marks of each class, by train id.
+        images_of_classes: Images with a label of the class, by train id.
+    """
+
+    caption: str
+    path: Path
+    command: str
+    num_images: int
+    num_marks: int | None
+    num_labelled: int
+    num_pixels: int
+    marks_of_classes: tuple[int, ...]
+    images_of_classes: tuple[int, ...]
+
+    @property
+    def num_classes_reached(self) -> int:
+        """Classes with a label in at least one image."""
+        return sum(count > 0 for count in self.images_of_classes)
+
+
+@dataclass(frozen=True)
+class GallerySummary:
+    """What came of it.
+
+    Args:
+        path: The page.
+        num_images: Images shown.
+        num_bytes: Size of the page.
+        problems: Why a picture, mask or annotation is not shown, one line each.
+    """
+
+    path: Path
+    num_images: int
+    num_bytes: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GalleryChoice:
+    """The images of a gallery.
+
+    Args:
+        manifests: Manifests of the same images.
+        available: All images there are; the statistics count these.
+        shown: Those whose pictures are shown.
+    """
+
+    manifests: tuple[Manifest, ...]
+    available: tuple[JoinedRow, ...]
+    shown: tuple[JoinedRow, ...]
+
+
+def choose_images(
+    manifests: Sequence[Manifest], *, split: str | None = None, limit: int | None = None
+) -> GalleryChoice:
+    """Choose the images of a gallery.
+
+    Args:
+        manifests: At least one.
+        split: Only this split; else all images with an annotation.
+        limit: Show only so many, spread evenly over all; None for all.
+
+    Raises:
+        DataError: If the manifests do not belong together, or there is no image to show.
+    """
+    available = tuple(join_manifests(manifests, split=split))
+    number = len(available) if limit is None else min(limit, len(available))
+    shown = tuple(available[i * len(available) // number] for i in range(number))
+    return GalleryChoice(tuple(manifests), available, shown)
+
+
+def is_gallery_there(
+    choice: GalleryChoice, path: str | Path, *, thumbnail_size: int = 640, dot_size: int | None = None
+) -> bool:
+    """Whether the page that ``write_gallery`` would write has been written before.
+
+    Raises:
+        AnnotationError: If the file shows something else.
+    """
+    path = as_path(path)
+    if not path.exists():
+        return False
+    if not has_note(path, _note(choice, thumbnail_size, dot_size)):
+        refuse_others([path])
+    return True
+
+
+def _note(choice: GalleryChoice, thumbnail_size: int, dot_size: int | None) -> str:
+    settings = {
+        "captions": manifest_captions(choice.manifests),
+        "available": [rows[0].image_id for rows in choice.available],
+        "shown": [rows[0].image_id for rows in choice.shown],
+        "thumbnail_size": thumbnail_size,
+        "dot_size": dot_size or DOT_SHARE,
+    }
+    return note_of(digest_of(choice.manifests), settings)
+
+
+def write_gallery(
+    choice: GalleryChoice,
+    path: str | Path,
+    *,
+    thumbnail_size: int = 640,
+    dot_size: int | None = None,
+    on_image: Callable[[], None] = lambda: None,
+) -> GallerySummary:
+    """Write a self-contained HTML page of annotations; those of two manifests can be compared in it.
+
+    Args:
+        choice: From ``choose_images``.
+        path: The HTML file.
+        thumbnail_size: Longer side of the pictures in the page, in pixels.
+        dot_size: Diameter of a click in pixels of the full picture; ``render.default_dot_size`` if not given.
+        on_image: Called after each image.
+
+    Raises:
+        DataError: If marks cannot be read, or Jinja2 is not installed. A picture, mask or annotation that cannot be
+            read is no error: its place in the page says so.
+    """
+    path = as_path(path)
+    check_jinja()
+    captions = manifest_captions(choice.manifests)
+    totals, marks = [], []
+    for i, (manifest, caption) in enumerate(zip(choice.manifests, captions, strict=True)):
+        rows = [joined[i] for joined in choice.available]
+        total, found = _count(manifest, caption, rows, {joined[i].image_id for joined in choice.shown})
+        totals.append(total)
+        marks.append(found)
+    pictures, problems = [], []
+    for joined in choice.shown:
+        picture, missing = _picture(choice.manifests, joined, marks, thumbnail_size, dot_size)
+        pictures.append(picture)
+        problems.extend(missing)
+        on_image()
+    first = choice.manifests[0]
+    available = counted(len(choice.available), "image")
+    part = f"{len(pictures)} of {available}, spread evenly; the statistics count all of them."
+    page = build_viewer_page(
+        Viewer(tuple(captions), _LAYERS, tuple(pictures), first.label_space),
+        title=f"Annotations of {first.info.dataset or first.name}",
+        subtitle=part if len(pictures) < len(choice.available) else available,
+        template=_TEMPLATE,
+        # A page that lacks pictures is to be made again when they are there.
+        note="" if problems else _note(choice, thumbnail_size, dot_size),
+        totals=totals,
+        classes=first.label_space.classes,
+    )
+    data = page.encode()
+    write_atomically(path, data)
+    return GallerySummary(path, len(pictures), len(data), tuple(problems))
+
+
+def _count(
+    manifest: Manifest, caption: str, rows: Sequence[ManifestRow], shown: set[str]
+) -> tuple[ManifestTotals, dict[str, list[Mark]]]:
+    """Count a manifest in one pass over its marks, and keep the marks of the images shown."""
+    num_classes = manifest.label_space.num_classes
+    ids = {row.image_id for row in rows}
+    marks_of_classes = [0] * num_classes
+    kept: dict[str, list[Mark]] = {}
+    has_marks = manifest.marks_path.is_file()
+    for image_id, marks in read_marks(manifest.marks_path) if has_marks else ():
+        if image_id not in ids:
+            continue
+        for mark in marks:
+            if 0 <= mark.class_id < num_classes:
+                marks_of_classes[mark.class_id] += 1
+        if image_id in shown:
+            kept[image_id] = marks
+    settings = ", ".join(f"{key} {value}" for key, value in manifest.info.settings.items())
+    totals = ManifestTotals(
+        caption=caption,
+        path=manifest.path,
+        command=f"{manifest.info.command}: {settings}" if settings else manifest.info.command,
+        num_images=sum(bool(row.annotation) for row in rows),
+        num_marks=sum(marks_of_classes) if has_marks else None,
+        num_labelled=sum(row.num_labelled for row in rows),
+        num_pixels=sum(row.height * row.width for row in rows if row.annotation),
+        marks_of_classes=tuple(marks_of_classes),
+        images_of_classes=tuple(sum(i in row.classes_labelled for row in rows) for i in range(num_classes)),
+    )
+    return totals, kept
+
+
+def _picture(
+    manifests: Sequence[Manifest],
+    joined: JoinedRow,
+    marks: Sequence[dict[str, list[Mark]]],
+    thumbnail_size: int,
+    dot_size: int | None,
+) -> tuple[Picture, list[str]]:
+    """One picture of the page, and what could not be read of it."""
+    first, row = manifests[0], joined[0]
+    room = thumbnail_size, thumbnail_size
+    problems: list[str] = []
+
+    def layer(name: str, make: Callable[[], str]) -> dict[str, str]:
+        try:
+            return {name: make()}
+        except DataError as error:
+            problems.append(str(error))
+            return {}
+
+    shared = layer("picture", lambda: picture_uri(shrink(read_row_image(first, row), room)))
+    if row.full_mask:
+        shared |= layer("full mask", lambda: _mask_uri(read_row_full_mask(first, row), first.label_space, room))
+    dot_size = dot_size or default_dot_size(row.height, row.width)
+    series = []
+    for manifest, of_manifest, marks_by_image in zip(manifests, joined, marks, strict=True):
+        found = marks_by_image.get(of_manifest.image_id, [])
+        draw = partial(_marks_uri, manifest, of_manifest, found, dot_size, room)
+        layers = layer("marks", draw) if of_manifest.annotation else {}
+        numbers = {"marks": len(found)} if manifest.marks_path.is_file() else {}
+        numbers["labelled pixels"] = of_manifest.num_labelled
+        series.append(PictureSeries(layers, of_manifest.classes_labelled, numbers))
+    note = " ".join(problems)
+    return Picture(row.image_id, row.split, row.width, row.height, tuple(series), shared, note), problems
+
+
+def _mask_uri(label_map: LabelMap, label_space: LabelSpace, room: tuple[int, int]) -> str:
+    height, width = fitting_size(label_map.shape, room)
+    small: LabelMap = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+    alpha = np.where(small == label_space.unlabelled_value, 0, 255).astype(np.uint8)
+    return picture_uri(np.dstack([colorize(small, label_space), alpha]), lossless=True)
+
+
+def _marks_uri(manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size: int, room: tuple[int, int]) -> str:
+    check_marks(manifest, row, marks)
+    annotation = read_row_annotation(manifest, row)  # checks the size that the row gives
+    drawn_from = annotation if not marks or any(mark.kind == "stroke" for mark in marks) else None
+    marks = marks or marks_from_annotation(annotation, manifest.label_space)
+    drawn = []
+    for background in (0, 255):
+        canvas = np.full((row.height, row.width, 3), background, np.uint8)
+        drawn.append(
+            shrink(draw_marks(canvas, marks, manifest.label_space, annotation=drawn_from, dot_size=dot_size), room)
+        )
+    return picture_uri(_transparent(*drawn), lossless=True)
+
+
+def _transparent(on_black: Image, on_white: Image) -> NDArray[np.uint8]:
+    """Recover colour and opacity, RGBA, of what was drawn once on black and once on white."""
+    opacity = 255 - (on_white.astype(np.int16) - on_black).mean(2).clip(0, 255)
+    color = on_black * (255 / np.maximum(opacity, 1))[..., None]
+    return np.dstack([color.clip(0, 255), opacity]).round().astype(np.uint8)

@@ -1,0 +1,110 @@
+"""Several manifests of the same images, side by side: their rows, their marks and a caption for each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from data_manifests import Manifest, ManifestError, ManifestRow, Mark, read_marks
+from data_manifests.errors import list_some
+from sparsekit.annotated_images import fault_in_words
+from sparsekit.errors import AnnotationError
+from sparsekit.geometry.mark_pixels import fault_of
+
+#: One image: its row in each of the manifests.
+JoinedRow = tuple[ManifestRow, ...]
+
+
+def join_manifests(
+    manifests: Sequence[Manifest], *, split: str | None = None, image_ids: Sequence[str] = (), limit: int | None = None
+) -> list[JoinedRow]:
+    """Join manifests by image id.
+
+    Args:
+        manifests: At least one.
+        split: Only this split.
+        image_ids: Only these images.
+        limit: Only the first so many.
+
+    Returns:
+        For each image that all manifests hold its row in each of them, sorted by image id; only images with an
+        annotation unless a split or images are asked for.
+
+    Raises:
+        DataError: If the classes differ, no image is in all manifests, or one asked for is missing.
+    """
+    first = manifests[0]
+    for other in manifests[1:]:
+        if other.label_space.classes != first.label_space.classes:
+            raise AnnotationError(
+                f"{other.path}: has the label space '{other.label_space.name}' with {other.label_space.num_classes} "
+                f"classes, but {first.path} has '{first.label_space.name}' with {first.label_space.num_classes}. "
+                "Side by side need manifests of the same classes."
+            )
+    tables = [{row.image_id: row for row in m.rows_of(split)} for m in manifests]
+    common = [image_id for image_id in tables[0] if all(image_id in table for table in tables)]
+    if not common:
+        raise AnnotationError(_nothing_in_common(manifests, split))
+    if missing := sorted(set(image_ids) - set(common)):
+        raise AnnotationError(
+            f"{first.path}: no image '{missing[0]}'{' that all manifests hold' if len(manifests) > 1 else ''}. "
+            f"There are: {list_some(common)}."
+        )
+    chosen = [image_id for image_id in common if not image_ids or image_id in image_ids]
+    joined = [tuple(table[image_id] for table in tables) for image_id in chosen]
+    if split is None and not image_ids:
+        joined = [rows for rows in joined if any(row.annotation for row in rows)]
+        if not joined:
+            raise AnnotationError(f"{first.path}: no row has an annotation. Name a split to show its pictures alone.")
+    return joined[:limit]
+
+
+def _nothing_in_common(manifests: Sequence[Manifest], split: str | None) -> str:
+    if len(manifests) == 1:
+        return f"{manifests[0].path}: has no rows; `sparsekit points DATASET` makes a manifest with some."
+    paths = " and ".join(str(manifest.path) for manifest in manifests)
+    where = f" in split '{split}'" if split is not None else ""
+    return f"{paths} have no image in common{where}; give manifests made from the same dataset."
+
+
+def manifest_captions(manifests: Sequence[Manifest]) -> list[str]:
+    """A few words for each manifest: its budget, or else the name of its folder without the dataset's name."""
+    captions = [_caption(manifest) for manifest in manifests]
+    if len(set(captions)) == len(captions):
+        return captions
+    return [manifest.name for manifest in manifests]
+
+
+def _caption(manifest: Manifest) -> str:
+    budget = manifest.info.settings.get("clicks_per_image")
+    if isinstance(budget, int):
+        return f"{budget} click{'s' if budget != 1 else ''}"
+    return manifest.name.removeprefix(f"{manifest.info.dataset}-") or manifest.name
+
+
+def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[str, list[Mark]]:
+    """Marks of some images of a manifest, by image id; none where the manifest comes without a file of marks.
+
+    Raises:
+        ManifestError: If the marks cannot be read, or one of them could not be drawn.
+    """
+    wanted = {row.image_id: row for row in rows if row.num_labelled}
+    found: dict[str, list[Mark]] = {}
+    if not wanted or not manifest.marks_path.is_file():
+        return found
+    for image_id, marks in read_marks(manifest.marks_path):
+        if row := wanted.get(image_id):
+            check_marks(manifest, row, marks)
+            found[image_id] = marks
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def check_marks(manifest: Manifest, row: ManifestRow, marks: Sequence[Mark]) -> None:
+    """Refuse marks of an image that could not be drawn on it.
+
+    Raises:
+        ManifestError: If there are any.
+    """
+    if fault := next(filter(None, (fault_of(mark, (row.height, row.width)) for mark in marks)), ""):
+        raise ManifestError(f"{manifest.marks_path}: {fault_in_words(row, fault)}")

@@ -1,0 +1,69 @@
+"""What a figure was made from, noted in the file itself, so that it is never taken for a figure of something else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data_manifests import Manifest
+from data_manifests.manifest.io import info_to_json
+from sparsekit.errors import AnnotationError
+
+_NOTE = "sparsekit:made-from:"
+_PNG_START = 8 + 25  # signature and header, which come first in every PNG
+
+
+def digest_of(manifests: Sequence[Manifest]) -> str:
+    """Differs where the rows, settings, classes or marks of manifests do; paths count as they are written there."""
+    digest = hashlib.sha256()
+    for manifest in manifests:
+        digest.update(info_to_json(manifest.info).encode())
+        digest.update(json.dumps([asdict(row) for row in manifest.rows]).encode())
+        digest.update(manifest.marks_path.read_bytes() if manifest.marks_path.is_file() else b"no marks")
+    return digest.hexdigest()
+
+
+def note_of(digest: str, settings: dict[str, Any]) -> str:
+    """The note of a figure.
+
+    Args:
+        digest: ``digest_of`` what it shows.
+        settings: What it shows of that, and how; of what JSON can hold.
+    """
+    return _NOTE + hashlib.sha256(json.dumps([digest, settings], sort_keys=True).encode()).hexdigest()
+
+
+def has_note(path: Path, note: str) -> bool:
+    """Whether a PNG, PDF or HTML file holds this note."""
+    found = re.search(re.escape(_NOTE).encode() + b"[0-9a-f]{64}", path.read_bytes())
+    return found is not None and found[0] == note.encode()
+
+
+def refuse_others(paths: Sequence[Path]) -> None:
+    """Neither keep nor replace unasked what shows something else than was asked for.
+
+    Args:
+        paths: Files whose note is another one.
+
+    Raises:
+        AnnotationError: If there are any.
+    """
+    if paths:
+        more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+        raise AnnotationError(
+            f"{paths[0]}{more}: is there already, but was not made from these annotations with these settings. Give "
+            "--overwrite to replace what is there, or another --out."
+        )
+
+
+def add_note_to_png(data: bytes, note: str) -> bytes:
+    """A PNG file with a note in its metadata; the pixels stay as they are."""
+    body = b"tEXt" + b"Comment\0" + note.encode()
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    return data[:_PNG_START] + chunk + data[_PNG_START:]

@@ -1,0 +1,304 @@
+"""Figures put together from pictures: rows and columns, captions, and a legend of the classes."""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from data_manifests.errors import counted
+from data_manifests.figures.drawing import Image, draw_dot, rim_width
+from data_manifests.figures.style import font_path
+from data_manifests.label_space import Color
+from sparsekit.errors import AnnotationError
+
+_INK = (32, 32, 32)
+_MIN_WIDTH = 320
+_DOTS_PER_INCH = 300  # a figure 2048 pixels wide fills the text width of a page
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words in a figure; ``x`` is their left end or, if centred, their middle, ``y`` the baseline; pixels."""
+
+    text: str
+    x: float
+    y: float
+    size: int
+    centered: bool = False
+
+
+@dataclass(frozen=True)
+class Dot:
+    """The mark of a class in the legend; centre and diameter in pixels."""
+
+    x: float
+    y: float
+    size: float
+    color: Color
+
+
+@dataclass
+class Sheet:
+    """A figure as a list of what goes where: drawn into pixels by ``to_image`` or into a PDF by ``to_pdf``.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+        pictures: Left and upper edge in pixels, and the picture.
+        texts: Captions and class names.
+        dots: Class colours.
+    """
+
+    width: int
+    height: int = 0
+    pictures: list[tuple[int, int, Image]] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    dots: list[Dot] = field(default_factory=list)
+
+    def to_image(self) -> Image:
+        """The figure on white, RGB, uint8, shape (height, width, 3)."""
+        canvas = np.full((self.height, self.width, 3), 255, np.uint8)
+        for x, y, picture in self.pictures:
+            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        for dot in self.dots:
+            draw_dot(canvas, dot.y, dot.x, dot.size, dot.color, _INK)
+        page = PillowImage.fromarray(canvas)
+        draw = ImageDraw.Draw(page)
+        for text in self.texts:
+            anchor = "ms" if text.centered else "ls"
+            draw.text((text.x, text.y), text.text, _INK, _font(text.size), anchor=anchor)
+        return np.asarray(page)
+
+    def to_pdf(self, note: str = "") -> bytes:
+        """The figure as a PDF page: pictures as pixels, words and legend as vectors with the font embedded.
+
+        Args:
+            note: For the metadata of the file, not seen on the page.
+
+        Raises:
+            AnnotationError: If matplotlib is not installed.
+        """
+        try:
+            import matplotlib
+            from matplotlib.figure import Figure
+            from matplotlib.font_manager import FontProperties
+            from matplotlib.patches import Circle
+        except ImportError as error:
+            raise AnnotationError(
+                "PDF needs matplotlib: pip install 'sparsekit[figures]'. PNG works without."
+            ) from error
+        points = 72 / _DOTS_PER_INCH
+        page = Figure(figsize=(self.width / _DOTS_PER_INCH, self.height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH)
+        for x, y, picture in self.pictures:
+            height, width = picture.shape[:2]
+            bottom = 1 - (y + height) / self.height
+            axes = page.add_axes((x / self.width, bottom, width / self.width, height / self.height))
+            axes.imshow(picture, interpolation="none", aspect="auto")
+            axes.axis("off")
+        over = page.add_axes((0, 0, 1, 1), xlim=(0, self.width), ylim=(self.height, 0))
+        over.axis("off")
+        for dot in self.dots:
+            rim = rim_width(dot.size)
+            outline = {
+                "facecolor": _unit(dot.color),
+                "edgecolor": _unit(_INK),
+                "linewidth": rim * points,
+            }
+            over.add_patch(Circle((dot.x, dot.y), (dot.size - rim) / 2, **outline))
+        with matplotlib.rc_context({"pdf.fonttype": 42}):
+            for text in self.texts:
+                over.text(
+                    text.x, text.y, text.text, color=_unit(_INK), va="baseline", parse_math=False,
+                    ha="center" if text.centered else "left",
+                    fontproperties=FontProperties(fname=font_path(), size=text.size * points),
+                )  # fmt: skip
+            buffer = io.BytesIO()
+            page.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Keywords": note})
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How pictures are arranged: groups in rows and columns, and in each group the panels of one image side by side.
+
+    Args:
+        rows: Rows of groups.
+        columns: Groups in a row.
+        panels: Pictures in a group.
+        max_width: Widest figure in pixels; pictures are made smaller to fit, never larger.
+    """
+
+    rows: int
+    columns: int
+    panels: int
+    max_width: int
+
+    @property
+    def num_groups(self) -> int:
+        """Groups on a full sheet."""
+        return self.rows * self.columns
+
+    def gaps(self) -> tuple[int, int]:
+        """Pixels between two panels of a group, and between two groups."""
+        narrow = max(2, round(self.max_width / 200))
+        return narrow, narrow if self.panels == 1 else 3 * narrow
+
+    def share_of(self, width: int, columns: int) -> int:
+        """Width of a panel in pixels when ``columns`` groups and the gaps between fill ``width``."""
+        narrow, wide = self.gaps()
+        return (width - (columns - 1) * wide - columns * (self.panels - 1) * narrow) // (columns * self.panels)
+
+    def panel_width(self, widest: int) -> int:
+        """Width of a panel in pixels when the widest picture has ``widest``.
+
+        Raises:
+            ValueError: If ``max_width`` leaves less than 8 pixels for each panel.
+        """
+        width = min(widest, self.share_of(self.max_width, self.columns))
+        if width < min(8, widest):
+            raise ValueError(
+                f"max_width of {self.max_width} leaves {counted(max(0, width), 'pixel')} for each of "
+                f"{self.columns * self.panels} pictures in a row. Give a larger --max-width or fewer columns."
+            )
+        return width
+
+
+def lay_out(
+    groups: Sequence[Sequence[Image]],
+    grid: Grid,
+    room_width: int,
+    *,
+    captions: Sequence[str] = (),
+    names: Sequence[str] = (),
+    legend: Sequence[tuple[str, Color]] = (),
+) -> Sheet:
+    """Arrange pictures, captions and a legend.
+
+    Args:
+        groups: For each image its panels, none wider than ``room_width``; at most ``grid.num_groups``.
+        grid: The arrangement.
+        room_width: Room for one panel, in pixels.
+        captions: One for each panel of a group, written above the first row.
+        names: One for each group, written below it.
+        legend: Class names and their colours.
+    """
+    narrow, wide = grid.gaps()
+    columns = min(grid.columns, len(groups))
+    # Tiny pictures stand apart, so that there is room for words.
+    room_width = max(room_width, grid.share_of(min(_MIN_WIDTH, grid.max_width), columns))
+    group_width = grid.panels * room_width + (grid.panels - 1) * narrow
+    sheet = Sheet(columns * group_width + (columns - 1) * wide)
+    size = _text_size(sheet.width, columns * grid.panels)
+    y = 0
+    if captions:
+        y = round(1.4 * size)
+        for column in range(columns):
+            for panel, caption in enumerate(captions):
+                middle = column * (group_width + wide) + panel * (room_width + narrow) + room_width / 2
+                sheet.texts.append(Text(shorten(caption, size, room_width), middle, size, size, centered=True))
+    for start in range(0, len(groups), columns):
+        row = groups[start : start + columns]
+        row_height = max(picture.shape[0] for group in row for picture in group)
+        for column, group in enumerate(row):
+            group_left = column * (group_width + wide)
+            for panel, picture in enumerate(group):
+                x = group_left + panel * (room_width + narrow) + (room_width - picture.shape[1]) // 2
+                sheet.pictures.append((x, y + (row_height - picture.shape[0]) // 2, picture))
+            if names:
+                small = round(0.8 * size)
+                name = shorten(names[start + column], small, group_width)
+                middle = group_left + group_width / 2
+                sheet.texts.append(Text(name, middle, y + row_height + 1.1 * small, small, centered=True))
+        y += row_height + (round(1.3 * size) if names else 0) + narrow
+    sheet.height = y - narrow
+    _add_legend(sheet, legend, size)
+    return sheet
+
+
+def shrink(picture: Image, panel_size: tuple[int, int]) -> Image:
+    """Make a picture fit into a panel by area averaging; a picture that fits stays as it is.
+
+    Args:
+        picture: RGB, uint8, shape (H, W, 3).
+        panel_size: (height, width) in pixels.
+    """
+    height, width = fitting_size(picture.shape, panel_size)
+    if (height, width) == picture.shape[:2]:
+        return picture
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def fitting_size(shape: tuple[int, ...], panel_size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width in pixels of a picture of this shape, made smaller to fit into a panel, never larger."""
+    height, width = shape[:2]
+    scale = min(1.0, panel_size[0] / height, panel_size[1] / width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shorten(text: str, size: int, width: float) -> str:
+    """Take out the middle of a text that is wider than ``width`` pixels."""
+    text = " ".join(text.split())
+    font = _font(size)
+
+    def keep(letters: int) -> str:
+        return text[: letters - letters // 2] + "…" + text[len(text) - letters // 2 :]
+
+    if font.getlength(text) <= width:
+        return text
+    # The more letters the wider: a name of thousands takes no longer than one of ten.
+    fitting = bisect_right(range(len(text)), width, key=lambda letters: font.getlength(keep(letters)))
+    return keep(max(fitting - 1, 0))
+
+
+def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) -> None:
+    """Write class names below the pictures, in as many columns as fit."""
+    if not legend:
+        return
+    before_name, between = 1.25 * size, 1.4 * size
+    names = [shorten(name, size, sheet.width - before_name) for name, _ in legend]
+    widths = [before_name + _font(size).getlength(name) for name in names]
+    for columns in range(len(names), 0, -1):
+        column_widths = [max(widths[i::columns]) for i in range(columns)]
+        legend_width = sum(column_widths) + (columns - 1) * between
+        if legend_width <= sheet.width - size:
+            break
+    # As many rows as needed, but no near-empty last one.
+    rows = -(-len(names) // columns)
+    columns = -(-len(names) // rows)
+    column_widths = [max(widths[i::columns]) for i in range(columns)]
+    legend_width = sum(column_widths) + (columns - 1) * between
+    left = max(0.0, (sheet.width - legend_width) / 2)
+    top, line_height = sheet.height + 0.7 * size, 1.45 * size
+    for i, (name, (_, color)) in enumerate(zip(names, legend, strict=True)):
+        x = left + sum(column_widths[: i % columns]) + (i % columns) * between
+        baseline = top + (i // columns) * line_height + 0.85 * size
+        sheet.dots.append(Dot(x + 0.45 * size, baseline - 0.36 * size, 0.9 * size, color))
+        sheet.texts.append(Text(name, x + before_name, baseline, size))
+    sheet.height = round(top + rows * line_height)
+
+
+def _text_size(width: int, pictures_in_row: int) -> int:
+    """Height of the text in pixels: a single picture is printed one column wide, a row of several across the page."""
+    return max(11, round(width * (0.023 if pictures_in_row == 1 else 0.015)))
+
+
+@lru_cache(maxsize=64)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    path = font_path()
+    font = ImageFont.load_default(size) if path is None else ImageFont.truetype(path, size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise AnnotationError("Figures need a Pillow with FreeType: pip install --upgrade --force-reinstall pillow.")
+    return font
+
+
+def _unit(color: Color) -> tuple[float, float, float]:
+    red, green, blue = color
+    return red / 255, green / 255, blue / 255

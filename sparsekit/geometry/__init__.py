@@ -1,0 +1,1 @@
+"""Pixels and shapes: regions, polylines, the pixels that a mark covers."""

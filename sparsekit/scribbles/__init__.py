@@ -1,0 +1,1 @@
+"""Scribbles: strokes traced through the regions of a label map."""

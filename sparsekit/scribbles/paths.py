@@ -1,0 +1,240 @@
+"""Where a scribble runs: the long way through the middle of each region, found on a coarse graph of safe lines.
+
+All regions of an image are worked on at once. Each region is covered by square cells, few enough to be quick and, where
+it is thin, small enough to follow it; a cell stands for its pixel farthest from the region's edge. Neighbouring cells
+are joined only where a line between their pixels surely stays in the region, so every path is a stroke that may be
+drawn. Lengths and costs are whole numbers, so that the shortest way is the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsekit.geometry.polylines import UNIT, Bools, Floats, Ints, Polylines, lengths, safe
+from sparsekit.geometry.regions import Regions, squared
+
+_MAX_CELLS = 500
+#: Direction k is the opposite of direction 7 - k.
+_DIRECTIONS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+#: A path goes on beyond an end where that makes it longer by this share, and a second stroke is as long at least.
+_WORTH = 0.3
+
+
+def long_paths(
+    regions: Regions, distances: NDArray[np.float32], numbers: Ints, rounds: int = 1
+) -> list[tuple[Polylines, Ints]]:
+    """Find the long way through the middle of regions.
+
+    Args:
+        regions: The regions of an image.
+        distances: Their ``edge_distances``.
+        numbers: Region numbers to work on.
+        rounds: Ways wanted in each region; the second keeps away from the first, and so on.
+
+    Returns:
+        For each round the paths and the region number of each. A path has one point where a region is too small for
+        a line. The first round has a path for each region, later ones where there is room for another stroke.
+    """
+    found: list[tuple[Polylines, Ints]] = []
+    if not len(numbers):
+        return found
+    graph = _build_graph(regions, distances, numbers)
+    free = np.ones(len(graph.points), bool)
+    longest = np.zeros(len(numbers))
+    for _ in range(rounds):
+        cells, line = _trace(_Net(graph, free))
+        if not len(cells):
+            break
+        paths = Polylines(graph.points[cells], line)
+        _, total = paths.along()
+        region = graph.region[cells]
+        enough = total >= _WORTH * longest[region]
+        longest[region] = np.maximum(longest[region], total)
+        if enough.any():
+            found.append((_renumbered(paths.keep(enough)), numbers[region[paths.first][enough[paths.first]]]))
+        free &= _far_from(graph, cells)
+    return found
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """Cells of all regions, sorted by region.
+
+    Args:
+        points: Pixel of each cell, shape (N, 2).
+        depth: Distance of that pixel to the region's edge.
+        region: Index of the region, ascending from 0 without gaps.
+        neighbors: Cell in each of eight directions, shape (N, 8); -1 where there is none or the line is not safe.
+        lengths: Length of these lines in 1/64 pixel.
+    """
+
+    points: Ints
+    depth: Floats
+    region: Ints
+    neighbors: Ints
+    lengths: Ints
+
+    def best(self, score: Floats) -> Ints:
+        """The cell of the highest score in each region, the first of equals."""
+        starts = np.flatnonzero(np.diff(self.region, prepend=-1))
+        hits = np.flatnonzero(score == np.maximum.reduceat(score, starts)[self.region])
+        return hits[np.flatnonzero(np.diff(self.region[hits], prepend=-1))]
+
+
+class _Net:
+    """The part of a graph that may still be used."""
+
+    def __init__(self, graph: _Graph, free: Bools) -> None:
+        self.graph, self.free = graph, free
+        self._allowed = (graph.neighbors >= 0) & free[:, None] & free[graph.neighbors]
+        self._cells = graph.neighbors[self._allowed].astype(np.int32)
+        self._bounds = np.append(0, np.cumsum(self._allowed.sum(1))).astype(np.int32)
+        # A way that keeps to the middle is a short one if steps near the edge are dear.
+        self.costs = np.floor(UNIT * graph.lengths / graph.depth[:, None])
+
+    def ways(self, sources: Ints, steps: Ints | Floats) -> Floats:
+        """Shortest way to each cell from the nearest source, by the given size of a step; infinite without one."""
+        from scipy.sparse import csr_matrix  # imported here: it takes a while, and clicks do without
+        from scipy.sparse.csgraph import dijkstra
+
+        size = len(self.free)
+        matrix = csr_matrix((steps[self._allowed].astype(np.float64), self._cells, self._bounds), shape=(size, size))
+        return np.asarray(dijkstra(matrix, indices=sources, min_only=True), np.float64)
+
+    def walk(self, sources: Ints, ends: Ints) -> tuple[Ints, Ints]:
+        """Cells of the way through the middle from a source to each end, and the index of the end of each cell."""
+        ways = self.ways(sources, self.costs)
+        previous = np.full(len(ways), -1)
+        for k in range(8):
+            other = self.graph.neighbors[:, k]
+            reached = (other >= 0) & self.free[other] & np.isfinite(ways) & (ways > 0)
+            previous[reached & (ways[other] + self.costs[other, 7 - k] == ways)] = k
+        trail = [ends]
+        while (trail[-1] >= 0).any():
+            cell = trail[-1]
+            step = np.where(cell >= 0, previous[cell], -1)
+            trail.append(np.where(step >= 0, self.graph.neighbors[cell, step], -1))
+        table = np.stack(trail[::-1], 1)  # a row for each end, -1 before its source
+        return table[table >= 0], np.nonzero(table >= 0)[0]
+
+
+def _trace(net: _Net) -> tuple[Ints, Ints]:
+    """A path in each region that has free cells: the cells in order, and the number of the path of each."""
+    graph = net.graph
+    middle = graph.best(np.where(net.free, graph.depth, -1.0))
+    middle = middle[net.free[middle]]
+    if not len(middle):
+        return middle, middle
+    start = _farthest(graph, net.ways(middle, graph.lengths))
+    from_start = net.ways(start, graph.lengths)
+    end = _farthest(graph, from_start)
+    cells, line = net.walk(start, end)
+    return _go_on(net, from_start, net.ways(end, graph.lengths), cells, line)
+
+
+def _farthest(graph: _Graph, ways: Floats) -> Ints:
+    """The farthest cell of each region that was reached; of two about as far, the one farther from the edge."""
+    reached = np.isfinite(ways)
+    best = graph.best(np.where(reached, ways + UNIT * graph.depth, -1.0))
+    return best[reached[best]]
+
+
+def _go_on(net: _Net, from_start: Floats, from_end: Floats, cells: Ints, line: Ints) -> tuple[Ints, Ints]:
+    """Lengthen paths beyond an end, as far as that end is the nearest part of the path: round a ring, for example."""
+    paths = Polylines(net.graph.points[cells], line)
+    heads, tails = cells[paths.first], cells[paths.last]
+    from_path = net.ways(cells, net.graph.lengths)
+    tips, gains = [], []
+    for from_tip in (from_start, from_end):
+        beyond = np.where((from_tip <= from_path) & np.isfinite(from_tip), from_tip, -1.0)
+        tip = net.graph.best(beyond)[net.graph.region[heads]]
+        tips.append(tip)
+        gains.append(np.where(beyond[tip] > _WORTH * from_start[tails], beyond[tip], 0.0))
+    parts = np.split(cells, paths.first[1:])
+    at_tail = (gains[1] > 0) & (gains[1] >= gains[0])
+    for which, ends, tip in (
+        (np.flatnonzero(at_tail), tails, tips[1]),
+        (np.flatnonzero((gains[0] > 0) & ~at_tail), heads, tips[0]),
+    ):
+        if not len(which):
+            continue
+        extra, of = net.walk(ends[which], tip[which])
+        for index, piece in zip(which.tolist(), np.split(extra, np.flatnonzero(np.diff(of)) + 1), strict=True):
+            known = parts[index]
+            parts[index] = np.concatenate([known, piece[1:]] if ends is tails else [piece[:0:-1], known])
+    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+
+def _far_from(graph: _Graph, cells: Ints) -> Bools:
+    """Cells that leave room for another stroke beside the one through the given cells."""
+    away = _Net(graph, np.ones(len(graph.points), bool)).ways(cells, graph.lengths)
+    away = np.where(np.isfinite(away), away, 0)
+    return away > np.maximum(_WORTH * away[graph.best(away)], 12 * UNIT)[graph.region]
+
+
+def _renumbered(paths: Polylines) -> Polylines:
+    return Polylines(paths.points, np.unique(paths.line, return_inverse=True)[1])
+
+
+def _build_graph(regions: Regions, distances: NDArray[np.float32], numbers: Ints) -> _Graph:
+    points, reaches, slots, strides, counts = [], [], [], [], []
+    offset = 0
+    for number in numbers.tolist():
+        top, left, bottom, right = regions.boxes[number].tolist()
+        inside = regions.numbers[top:bottom, left:right] == number
+        depth = np.where(inside, distances[top:bottom, left:right], 0)
+        # Cells are no larger than the region is deep, so that thin regions do not fall apart.
+        size = min(isqrt((int(regions.areas[number]) - 1) // _MAX_CELLS) + 1, isqrt(int(squared(depth.max()))))
+        cell_rows, cell_cols, pixels, reach = _cells(depth, size)
+        stride = (right - left - 1) // size + 3  # with an empty cell at both ends, so that no neighbour wraps round
+        points.append(pixels + np.array([top, left]))
+        reaches.append(reach)
+        slots.append(offset + (cell_rows + 1) * stride + cell_cols + 1)
+        strides.append(np.full(len(reach), stride))
+        counts.append(len(reach))
+        offset += ((bottom - top - 1) // size + 3) * stride
+    pixels, reach, slot, stride_of = map(np.concatenate, (points, reaches, slots, strides))
+    cell_at = np.full(offset, -1, np.int64)
+    cell_at[slot] = np.arange(len(slot))
+    neighbors = np.stack([cell_at[slot + row * stride_of + col] for row, col in _DIRECTIONS], 1)
+    sizes = np.zeros_like(neighbors)
+    for k in range(8):
+        cell = np.flatnonzero(neighbors[:, k] >= 0)
+        other = neighbors[cell, k]
+        joined = safe(pixels[cell], pixels[other], reach[cell], reach[other], 1)
+        neighbors[cell[~joined], k] = -1
+        sizes[cell[joined], k] = lengths(pixels[cell[joined]] - pixels[other[joined]])
+    region = np.repeat(np.arange(len(numbers)), counts)
+    return _Graph(pixels, np.sqrt(reach.astype(np.float64)), region, neighbors, sizes)
+
+
+def _cells(depth: NDArray[np.float32], size: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Row and column of each occupied cell, its deepest pixel, shape (N, 2), and the pixel's squared depth."""
+    if size == 1:
+        rows, cols = np.nonzero(depth)
+        return rows, cols, np.stack([rows, cols], 1), squared(depth[rows, cols])
+    every = max(1, size // 3)  # in large cells, looking at some of the pixels is enough
+    block = -(-size // every)
+    look_rows, look_cols = (
+        (np.arange(-(-side // size))[:, None] * size + np.minimum(np.arange(block) * every, size - 1)).ravel()
+        for side in depth.shape
+    )
+    seen = np.zeros((len(look_rows), len(look_cols)), np.float32)
+    in_rows, in_cols = look_rows < depth.shape[0], look_cols < depth.shape[1]
+    seen[np.ix_(in_rows, in_cols)] = depth[np.ix_(look_rows[in_rows], look_cols[in_cols])]
+    height, width = len(look_rows) // block, len(look_cols) // block
+    by_cell = squared(seen).reshape(height, block, width, block).swapaxes(1, 2)
+    reach = by_cell.reshape(height, width, block * block)
+    # Of equally deep pixels the one nearest to the middle of the cell.
+    away = np.abs(2 * np.arange(block) - block + 1)
+    best = (reach * 4 * block - (away[:, None] + away).ravel()).argmax(-1)
+    cell_rows, cell_cols = np.nonzero(reach.max(-1))
+    chosen = best[cell_rows, cell_cols]
+    pixels = np.stack(
+        [look_rows[cell_rows * block + chosen // block], look_cols[cell_cols * block + chosen % block]], 1
+    )
+    return cell_rows, cell_cols, pixels, reach[cell_rows, cell_cols, chosen]

@@ -1,0 +1,158 @@
+"""Scribbles as a person would draw them: one stroke per region, through its middle, never on another class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from data_manifests import LabelMap, Mark
+from sparsekit.geometry.polylines import Ints, Polylines
+from sparsekit.geometry.regions import Regions, edge_distances, find_regions
+from sparsekit.randomness import ImageStream, require_stream
+from sparsekit.scribbles.lines import CONTROLS, Canvas, part_of, shape_lines, simplify
+from sparsekit.scribbles.paths import long_paths
+
+#: Part of a stroke's whole length that is drawn.
+DEFAULT_LENGTH = 0.8
+
+#: What gets a stroke of its own.
+ScribbleUnit = Literal["region", "instance", "class"]
+
+
+@dataclass(frozen=True)
+class ScribbleSettings:
+    """How scribbles are drawn.
+
+    Args:
+        per: What gets a stroke: each connected ``region`` of a class, each true ``instance`` (and each region where
+            there are none), or each ``class``, in its largest region.
+        strokes: Strokes for each of these. Further ones keep away from the earlier ones and need room.
+        width: Greatest width in pixels; where a region is less than twice as wide, half of the region's width.
+        min_area: Regions of fewer pixels get no stroke, unless their class would get none at all.
+        wobble: How unsteady the hand is: 0 for smooth curves.
+        tolerance: Points of a stroke that lie nearer than this to the line between others are left out, in pixels.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+
+    per: ScribbleUnit = "region"
+    strokes: int = 1
+    width: int = 5
+    min_area: int = 50
+    wobble: float = 1.0
+    tolerance: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.per not in get_args(ScribbleUnit):
+            raise ValueError(f"Unknown unit '{self.per}'. Choose from: {', '.join(get_args(ScribbleUnit))}.")
+        if self.min_area < 1:
+            raise ValueError(f"min_area must be at least 1, got {self.min_area}.")
+        for name, lowest, highest in (("strokes", 1, 99), ("width", 1, 99), ("wobble", 0, 2), ("tolerance", 0, 10)):
+            if not lowest <= getattr(self, name) <= highest:
+                raise ValueError(f"{name} must lie between {lowest} and {highest}, got {getattr(self, name)}.")
+
+
+#: Length and settings fitted to human scribbles; how, is in docs/annotations.md.
+PRESETS: dict[str, tuple[float, ScribbleSettings]] = {
+    "scribblesup": (0.95, ScribbleSettings(width=4, min_area=200, wobble=0.6)),
+}
+
+
+def scribble_settings(like: str | None = None, **given: Any) -> tuple[float, ScribbleSettings]:
+    """Length and settings of a preset, or the default ones, with some of them replaced.
+
+    Args:
+        like: A name of ``PRESETS``, or None.
+        given: Fields of ``ScribbleSettings``.
+
+    Raises:
+        ValueError: If there is no such preset, or a setting is out of its range.
+    """
+    if like is not None and like not in PRESETS:
+        raise ValueError(f"Unknown preset '{like}'. Choose from: {', '.join(PRESETS)}.")
+    length, settings = PRESETS[like] if like else (DEFAULT_LENGTH, ScribbleSettings())
+    return length, replace(settings, **given)
+
+
+def trace_scribbles(
+    label_map: LabelMap,
+    settings: ScribbleSettings | None = None,
+    shares: Sequence[float] = (DEFAULT_LENGTH,),
+    *,
+    rng: ImageStream,
+    unlabelled_value: int = 255,
+    instances: LabelMap | None = None,
+) -> list[list[Mark]]:
+    """Draw one stroke or more in each region of a label map.
+
+    Every pixel of a stroke has the stroke's class: each of its points is the centre of a disc inside the region, and
+    each segment between points runs within the two discs at its ends. Every class of the label map has a stroke, and
+    so has every region of at least ``settings.min_area`` pixels; where there is no room for a curve it is a straight
+    line, and where there is none for a line, a dot.
+
+    Args:
+        label_map: Train ids of any integer type, shape (H, W).
+        settings: How to draw; the defaults when not given.
+        shares: Parts of the strokes' whole length to draw, each in (0, 1]; shorter strokes are parts of longer ones.
+        rng: The image's own random stream; equal streams give equal strokes.
+        unlabelled_value: Value of void pixels, which no stroke touches.
+        instances: For ``per="instance"``: true instances, shape (H, W), 0 where there are none.
+
+    Returns:
+        For each share the strokes: the first of all regions by region number, then the second, and so on.
+
+    Raises:
+        ValueError: If a share is out of range or ``label_map`` is no array of ids of shape (H, W).
+
+    References:
+        Lin et al., "ScribbleSup", CVPR 2016; Boettcher et al., "Scribbles for All", NeurIPS 2024.
+
+    Example:
+        >>> label_map = np.zeros((40, 60), np.uint8)
+        >>> label_map[:, 45:] = 1
+        >>> (strokes,) = trace_scribbles(label_map, rng=ImageStream(0, "a", "scribbles"))
+        >>> [stroke.class_id for stroke in strokes]
+        [0, 1]
+    """
+    require_stream(rng)
+    if outside := [share for share in shares if not 0 < share <= 1]:
+        raise ValueError(f"A share of the length must lie above 0 and up to 1, got {outside[0]}.")
+    settings = settings or ScribbleSettings()
+    regions = find_regions(label_map, unlabelled_value, instances if settings.per == "instance" else None)
+    chosen = _chosen_regions(regions, settings)
+    distances = edge_distances(regions, chosen)
+    marks: list[list[Mark]] = [[] for _ in shares]
+    for paths, numbers in long_paths(regions, distances, chosen, settings.strokes):
+        # Each region takes its numbers, drawn in or not, so that other settings leave its stroke as it is.
+        drawn = np.array([rng.uniform() for _ in range(CONTROLS * len(regions))]).reshape(-1, CONTROLS)
+        controls = drawn[numbers]
+        canvas = Canvas(regions.numbers, distances, numbers, settings.width)
+        lines = simplify(shape_lines(paths, controls, settings.wobble, canvas), settings.tolerance, canvas)
+        widths = canvas.widths(lines)
+        for strokes, share in zip(marks, shares, strict=True):
+            kept = part_of(lines, controls[:, -1], share)
+            strokes += _to_marks(lines.keep(kept), widths[kept], numbers, regions.class_ids)
+    return marks
+
+
+def _chosen_regions(regions: Regions, settings: ScribbleSettings) -> Ints:
+    chosen = regions.largest_of_each_class()
+    if settings.per != "class":
+        chosen |= regions.areas >= settings.min_area
+    return np.flatnonzero(chosen)
+
+
+def _to_marks(lines: Polylines, widths: Ints, numbers: Ints, class_ids: Ints) -> list[Mark]:
+    points = [(row, col) for row, col in lines.points.tolist()]
+    bounds = [*lines.first.tolist(), len(points)]
+    all_widths = widths.tolist()
+    marks = []
+    for number, begin, end in zip(numbers.tolist(), bounds, bounds[1:], strict=False):
+        row, col = points[begin]
+        corners, widths_there = tuple(points[begin:end]), tuple(all_widths[begin:end])
+        marks.append(Mark("stroke", int(class_ids[number]), row, col, corners, widths_there, number))
+    return marks

@@ -1,0 +1,54 @@
+"""What a new annotation is made from and becomes on disk: the full mask of an image, and its sparse label map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from data_manifests import DatasetItem, LabelMap, LabelSpace, ManifestRow
+from data_manifests.files.images import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
+from sparsekit.errors import AnnotationError
+
+
+def read_full_mask(item: DatasetItem) -> LabelMap:
+    """Values of an image's full mask as they are in the file, shape (H, W).
+
+    Raises:
+        AnnotationError: If the picture has another size.
+        DataError: If the mask or the picture cannot be read.
+    """
+    mask = read_mask(item.mask_path)
+    height, width = mask.shape
+    if (size := read_image_size(item.image_path)) != (height, width):
+        raise AnnotationError(
+            f"{item.mask_path}: mask is {height}x{width} (height x width) but its image {item.image_path} is "
+            f"{size[0]}x{size[1]}. Give both the same size."
+        )
+    return mask
+
+
+def write_annotation(row: ManifestRow, sparse: LabelMap, folder: Path, space: LabelSpace) -> ManifestRow:
+    """Write the sparse label map of an image.
+
+    Args:
+        row: The image's row.
+        sparse: Train ids, shape (H, W), with the unlabelled value wherever there is no label.
+        folder: Folder of the manifest; the file is ``annotations/<image id>.png`` in it.
+        space: Classes of the labels.
+
+    Returns:
+        The row with what it says of an annotation.
+    """
+    name = f"annotations/{row.image_id}.png"
+    write_atomically(folder / name, encode_label_map(sparse, space))
+    labelled_rows = sparse[sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value]  # few, of clicks
+    _, counts = space.to_train_ids_and_counts(labelled_rows, "train_ids", name)
+    return replace(
+        row,
+        annotation=name,
+        num_labelled=int(counts.sum()),
+        classes_labelled=tuple(np.flatnonzero(counts).tolist()),
+        annotation_sha256=pixel_sha256(sparse),
+    )

@@ -1,0 +1,202 @@
+"""What the commands draw: each annotator turns a full label map into marks, in one or several variants."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from data_manifests import LabelMap, Mark
+from sparsekit.areas import RegionMarkSettings, mark_regions
+from sparsekit.arguments import as_tuple, as_whole_number
+from sparsekit.clicks.draw import ClickSettings, draw_clicks
+from sparsekit.clicks.uniform import sample_clicks
+from sparsekit.geometry.regions import true_instances
+from sparsekit.randomness import ImageStream
+from sparsekit.scribbles.trace import DEFAULT_LENGTH, ScribbleSettings, trace_scribbles
+
+
+class Annotator(Protocol):
+    """Draws the marks of one image in several variants (budgets, lengths) at once.
+
+    Attributes:
+        command: The command that makes such annotations; it also names the random stream.
+    """
+
+    command: ClassVar[str]
+
+    @property
+    def uses_instances(self) -> bool:
+        """Whether ``annotate`` looks at the instance map; decoding it takes longer than all clicks."""
+
+    def variants(self) -> list[tuple[str, dict[str, Any]]]:
+        """For each variant the end of its folder's name, and the settings to record in its ``manifest.json``."""
+
+    def annotate(
+        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
+    ) -> list[list[Mark]]:
+        """Marks of one image for each variant.
+
+        Args:
+            label_map: Train ids, shape (H, W).
+            instance_map: True instances, shape (H, W), where the layout has them.
+            rng: The image's random stream.
+            unlabelled_value: The value of void pixels.
+        """
+
+
+@dataclass(frozen=True)
+class ClickAnnotator:
+    """Random clicks at one or several budgets; the smaller budgets are the first clicks of the larger ones.
+
+    Args:
+        budgets: Clicks per image, or per class or instance where the strategy counts so.
+        settings: How they are chosen.
+
+    Raises:
+        ValueError: If there is no budget, one occurs twice, or one is below 1 or no whole number.
+    """
+
+    command: ClassVar[str] = "points"
+
+    budgets: tuple[int, ...]
+    settings: ClickSettings = field(default_factory=ClickSettings)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.settings, ClickSettings):
+            raise ValueError(f"settings must be ClickSettings, such as ClickSettings(), got {self.settings!r}.")
+        name = self.settings.budget_name
+        budgets = tuple(as_whole_number(name, budget, least=1) for budget in as_tuple("budgets", self.budgets))
+        object.__setattr__(self, "budgets", budgets)
+        if not budgets:
+            raise ValueError(f"{name} must be at least 1, got none.")
+        if len(set(self.budgets)) != len(self.budgets):
+            raise ValueError(f"Each number of clicks may be given once, got {', '.join(map(str, self.budgets))}.")
+
+    @property
+    def uses_instances(self) -> bool:
+        """See ``Annotator``."""
+        return self.settings.strategy == "per-instance"
+
+    def variants(self) -> list[tuple[str, dict[str, Any]]]:
+        """See ``Annotator``."""
+        how = self.settings
+        ending = "" if how.strategy == "uniform" else f"-{how.strategy}"
+        return [(f"{n}clicks{ending}", {how.budget_name: n, **asdict(how)}) for n in self.budgets]
+
+    def annotate(
+        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
+    ) -> list[list[Mark]]:
+        """See ``Annotator``."""
+        most = max(self.budgets)
+        if self.settings == ClickSettings():  # the same clicks as draw_clicks, several times as fast
+            clicks = sample_clicks(label_map, most, rng=rng, unlabelled_value=unlabelled_value)
+            return [clicks[:budget] for budget in self.budgets]
+        instances = None if instance_map is None else true_instances(instance_map)
+        drawn = draw_clicks(
+            label_map, most, self.settings, rng=rng, unlabelled_value=unlabelled_value, instances=instances
+        )
+        return [[click for smallest, click in drawn if smallest <= budget] for budget in self.budgets]
+
+
+@dataclass(frozen=True)
+class ScribbleAnnotator:
+    """Scribbles in one or several lengths; shorter strokes are parts of the longer ones.
+
+    Args:
+        shares: Parts of the strokes' whole length, each in (0, 1] and a whole number of per cents.
+        settings: How they are drawn.
+
+    Raises:
+        ValueError: If there is no share, one occurs twice, or one is out of range.
+    """
+
+    command: ClassVar[str] = "scribbles"
+
+    shares: tuple[float, ...] = (DEFAULT_LENGTH,)
+    settings: ScribbleSettings = field(default_factory=ScribbleSettings)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", as_tuple("shares", self.shares))
+        check_per_cents("length", self.shares)
+
+    @property
+    def uses_instances(self) -> bool:
+        """See ``Annotator``."""
+        return self.settings.per == "instance"
+
+    def variants(self) -> list[tuple[str, dict[str, Any]]]:
+        """See ``Annotator``."""
+        settings = asdict(self.settings)
+        return [(f"scribbles{round(100 * share)}", {"length": share, **settings}) for share in self.shares]
+
+    def annotate(
+        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
+    ) -> list[list[Mark]]:
+        """See ``Annotator``."""
+        instances = None if instance_map is None else true_instances(instance_map)
+        return trace_scribbles(
+            label_map, self.settings, self.shares, rng=rng, unlabelled_value=unlabelled_value, instances=instances
+        )
+
+
+@dataclass(frozen=True)
+class RegionMarkAnnotator:
+    """Boxes, blocks or coarse polygons; blocks of one or several sizes.
+
+    Args:
+        settings: What is drawn.
+        shares: Parts of each region that blocks cover, each in (0, 1] and a whole number of per cents; not for others.
+
+    Raises:
+        ValueError: If blocks have no share, others have one, or one occurs twice or is out of range.
+    """
+
+    command: ClassVar[str] = "marks"
+
+    settings: RegionMarkSettings
+    shares: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", as_tuple("shares", self.shares))
+        if self.settings.kind == "block":
+            check_per_cents("share", self.shares)
+        elif self.shares:
+            raise ValueError(f"A share is for blocks only, not for kind '{self.settings.kind}'.")
+
+    @property
+    def uses_instances(self) -> bool:
+        """See ``Annotator``."""
+        return self.settings.per == "instance"
+
+    def variants(self) -> list[tuple[str, dict[str, Any]]]:
+        """See ``Annotator``."""
+        settings = asdict(self.settings)
+        if self.settings.kind != "coarse":
+            del settings["margin"]
+        if self.settings.kind == "block":
+            return [(f"blocks{round(100 * share)}", {**settings, "share": share}) for share in self.shares]
+        return [("boxes" if self.settings.kind == "box" else "coarse", settings)]
+
+    def annotate(
+        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
+    ) -> list[list[Mark]]:
+        """See ``Annotator``; nothing here is left to chance."""
+        instances = None if instance_map is None else true_instances(instance_map)
+        return [
+            mark_regions(label_map, self.settings, share, unlabelled_value=unlabelled_value, instances=instances)
+            for share in self.shares or (1.0,)  # of which boxes and polygons take no notice
+        ]
+
+
+def check_per_cents(name: str, shares: tuple[float, ...]) -> None:
+    """Refuse shares that could not name a folder each.
+
+    Raises:
+        ValueError: If there is none, one occurs twice, or one is not 0.01, 0.02, ... or 1.
+    """
+    for share in shares:
+        if not 0.01 <= share <= 1 or abs(share - round(100 * share) / 100) > 1e-9:
+            raise ValueError(f"A {name} must lie between 0.01 and 1, in steps of 0.01, got {share}.")
+    per_cents = [round(100 * share) for share in shares]
+    if not per_cents or len(set(per_cents)) != len(per_cents):
+        raise ValueError(f"Give one {name} or several different ones, got {', '.join(map(str, shares)) or 'none'}.")

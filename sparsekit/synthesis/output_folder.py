@@ -1,0 +1,309 @@
+"""A result folder in the making: there completely or not at all, and able to go on after an interruption.
+
+It is built under a hidden name beside its final place and renamed when it is whole; on an object store it is built in
+its place, and the manifest, written last, makes it whole. A journal in the folder holds a line for each finished image;
+the processes of a job array keep one each and share the folder.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
+from data_manifests.errors import counted
+from data_manifests.files.images import remove_unfinished, write_atomically
+from data_manifests.files.lock import FolderLock
+from data_manifests.files.paths import is_remote, remove_tree, replace_tree
+from data_manifests.manifest.io import info_to_json
+from sparsekit.errors import AnnotationError
+from sparsekit.synthesis.journal import Journal
+
+T = TypeVar("T")
+
+#: Says what is being made in the folder. Whichever process has renamed it to the second puts the folder in its place.
+_RUN, _CLAIMED = "run.json", "run-finishing.json"
+
+
+def partial_dir(folder: Path) -> Path:
+    """Where a folder is built before it is renamed to its place; an object store cannot rename: there, in its place."""
+    return folder if is_remote(folder) else folder.with_name(f".{folder.name}.partial")
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """What one variant came to.
+
+    Args:
+        folder: Where it is.
+        num_images: Annotated images.
+        num_marks: Marks on all of them.
+        num_labelled: Labelled pixels on all of them.
+        classes_present: Classes in the full masks, summed over images.
+        classes_reached: Classes with a label, summed over images.
+        num_void_images: Images whose mask is void everywhere.
+        num_short_images: Images with fewer annotated pixels than marks asked for.
+        num_evaluation_images: Images listed without an annotation, for evaluation.
+        already_there: The folder held this result before; nothing was done and nothing counted but images.
+        missing_shards: Shards that have not finished; until they have, the counts are of this shard alone.
+    """
+
+    folder: Path
+    num_images: int = 0
+    num_marks: int = 0
+    num_labelled: int = 0
+    classes_present: int = 0
+    classes_reached: int = 0
+    num_void_images: int = 0
+    num_short_images: int = 0
+    num_evaluation_images: int = 0
+    already_there: bool = False
+    missing_shards: int = 0
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image in one variant, as the journal keeps it."""
+
+    row: ManifestRow
+    marks: tuple[Mark, ...]
+    classes_present: int
+    annotated_pixels: int
+
+    def to_json(self) -> str:
+        """One line."""
+        marks = [(m.kind, m.class_id, m.row, m.col, m.points, m.widths, m.region) for m in self.marks]
+        return json.dumps([asdict(self.row), marks, self.classes_present, self.annotated_pixels])
+
+    @classmethod
+    def from_json(cls, line: str) -> ImageResult:
+        """Read a line of ``to_json``."""
+        row, marks, classes_present, annotated_pixels = json.loads(line)
+        return cls(
+            ManifestRow(**row | {"classes_labelled": tuple(row["classes_labelled"])}),
+            tuple(map(_read_mark, marks)),
+            classes_present,
+            annotated_pixels,
+        )
+
+
+def _read_mark(cells: list[Any]) -> Mark:
+    kind, class_id, row, col, points, widths, region = cells
+    return Mark(kind, class_id, row, col, tuple((r, c) for r, c in points), tuple(widths), region)
+
+
+def shard_of(items: Sequence[T], shard: tuple[int, int]) -> Sequence[T]:
+    """Every n-th item, from the i-th on, for shard (i, n); i counts from 1."""
+    return items[shard[0] - 1 :: shard[1]]
+
+
+class OutputFolder:
+    """One folder in the making: prepare, record each image, close, finish.
+
+    Args:
+        folder: Its final place.
+        info: Goes into ``manifest.json``; a folder there already is the same result if its own says the same.
+        image_ids: All images of the run, sorted, those of other shards too.
+        how: What else an interrupted run must have in common with this one to be gone on with.
+        shard: Number of this process and of all processes that fill the folder together, counted from 1; each keeps a
+            journal of its own, and whichever finds all of them whole puts the folder in its place.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        info: ManifestInfo,
+        image_ids: list[str],
+        how: dict[str, Any],
+        shard: tuple[int, int] = (1, 1),
+    ) -> None:
+        self.folder = folder
+        self.complete = False
+        self._info = info
+        self._image_ids = image_ids
+        self._run = json.dumps({"info": info_to_json(info), **how, "shards": shard[1], "images": image_ids}).encode()
+        self._shard = shard
+        self._done: set[str] = set()
+        self._partial = partial_dir(folder)
+        self._appending: Journal | None = None
+        self._lock = FolderLock(self._partial)
+
+    def lacks(self, image_id: str) -> bool:
+        """Whether an image is still to do."""
+        return not self.complete and image_id not in self._done
+
+    def prepare(self, overwrite: bool) -> None:
+        """Find out what is there already: a whole result, a part of one, or something that is in the way."""
+        run = self._partial / _RUN
+        if (claimed := self._partial / _CLAIMED).is_file():
+            self._lock.acquire(self._partial)  # or else its process is still at work
+            claimed.rename(run)
+        if (self.folder / "manifest.csv").is_file():
+            if not overwrite:
+                self._compare_with_existing()
+                return
+            if self._partial == self.folder:
+                remove_tree(self.folder)
+        elif _is_there(self.folder) and not (self._partial == self.folder and run.is_file()):
+            raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
+        if _is_there(self._partial) and not (run.is_file() and run.read_bytes() == self._run):
+            if self._shard[1] > 1:  # other shards may be at work on it
+                raise AnnotationError(
+                    f"{self._partial}: holds a part of another run. Remove it, or give another --out."
+                )
+            self._lock_alone()
+            remove_tree(self._partial)
+        self._lock_alone()
+        write_atomically(run, self._run)
+        journal = self._journal(self._shard[0])
+        if not journal.open():
+            raise AnnotationError(
+                f"{self._partial}: another process is at work on shard {self._shard[0]} of {self._shard[1]}. Wait "
+                "until that ends, or start another shard."
+            )
+        self._appending = journal
+        self._done = {ImageResult.from_json(line).row.image_id for line in self._appending.lines()}
+
+    def _lock_alone(self) -> None:
+        """Keep other processes off, unless they are shards, which share the folder."""
+        self.release()
+        if self._shard[1] == 1:
+            self._lock.acquire(self._partial)
+
+    def release(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.release()
+
+    def record(self, result: ImageResult) -> None:
+        """Note a finished image, if it was still to do."""
+        if self._appending is not None and self.lacks(result.row.image_id):
+            self._appending.append(result.to_json())
+            self._done.add(result.row.image_id)
+
+    def close(self) -> None:
+        """Close the journal; of a run that finished no image nothing stays."""
+        if self._appending is None:
+            return
+        self._appending.close()
+        self._appending = None
+        if not self._done and self._shard[1] == 1:
+            remove_tree(self._partial)
+
+    def finish(self) -> FolderSummary:
+        """Write manifest and marks, and move the folder to its place, unless other shards are still at work."""
+        if self.complete:
+            return self._summary_of_existing()
+        if not self._is_whole(self._shard[0]):  # taken away by another shard, which has put the folder in its place
+            return self._summary_of_existing()
+        missing = sum(not self._is_whole(number) for number in range(1, self._shard[1] + 1))
+        if not missing and not self._claim():
+            missing = 1  # another shard, which found all of them whole as well
+        rows = []
+        summary = FolderSummary(self.folder, missing_shards=missing)
+
+        def summed() -> Iterator[ImageResult]:
+            nonlocal summary
+            for result in self._results([self._shard[0]] if missing else range(1, self._shard[1] + 1)):
+                rows.append(result.row)
+                summary = _add(summary, result, self._info.settings.get("clicks_per_image", 0))
+                yield result
+
+        if missing:
+            deque(summed(), maxlen=0)
+            if not self._is_whole(self._shard[0]):  # taken away meanwhile
+                return self._summary_of_existing()
+        else:  # the marks of all images together can be more than memory holds
+            write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in summed()))
+            self._put_in_place(rows)
+        return summary
+
+    def _claim(self) -> bool:
+        """Whether this process is the one to put the folder in its place."""
+        try:
+            (self._partial / _RUN).rename(self._partial / _CLAIMED)
+        except FileNotFoundError:
+            return False
+        if self._shard[1] > 1:
+            self._lock.try_acquire()  # tells a shard that is started now from one that goes on after this was killed
+        return True
+
+    def _put_in_place(self, rows: list[ManifestRow]) -> None:
+        write_manifest(Manifest(self._partial / "manifest.csv", tuple(rows), self._info))
+        if self._partial != self.folder:
+            remove_unfinished(self._partial)
+            replace_tree(self._partial, self.folder)
+        for number in range(1, self._shard[1] + 1):
+            self._journal(number, self.folder).remove()
+        (self.folder / _CLAIMED).unlink()
+
+    def _journal(self, number: int, folder: Path | None = None) -> Journal:
+        return Journal((folder or self._partial) / f"journal-{number}-of-{self._shard[1]}.jsonl")
+
+    def _is_whole(self, number: int) -> bool:
+        num_lines = sum(1 for _ in self._journal(number).lines())
+        return num_lines == len(shard_of(self._image_ids, (number, self._shard[1])))
+
+    def _results(self, numbers: Iterable[int]) -> Iterator[ImageResult]:
+        # Items are handled in order, so each journal is sorted, also after an interruption.
+        journals = (map(ImageResult.from_json, self._journal(number).lines()) for number in numbers)
+        return heapq.merge(*journals, key=lambda result: result.row.image_id)
+
+    def _compare_with_existing(self) -> None:
+        advice = "Give --overwrite to replace it, or another --out."
+        manifest = read_manifest(self.folder / "manifest.csv")
+        if info_to_json(manifest.info) != info_to_json(self._info):
+            settings = _differing_settings(manifest.info, self._info)
+            differing = f" ({settings})" if settings else ""
+            raise AnnotationError(f"{self.folder}: holds an annotation made with other settings{differing}. {advice}")
+        if {row.image_id for row in manifest.rows} != set(self._image_ids):
+            raise AnnotationError(
+                f"{self.folder}: holds {counted(len(manifest.rows), 'image')}, this run has {len(self._image_ids)}. "
+                f"{advice}"
+            )
+        self.complete = True
+
+    def _summary_of_existing(self) -> FolderSummary:
+        rows = read_manifest(self.folder / "manifest.csv").rows
+        annotated = sum(bool(row.annotation) for row in rows)
+        return FolderSummary(
+            self.folder, num_images=annotated, num_evaluation_images=len(rows) - annotated, already_there=True
+        )
+
+
+def _differing_settings(there: ManifestInfo, here: ManifestInfo) -> str:
+    """What two annotations do not have in common, in words; nothing where it is their classes."""
+    one, other = (
+        {"version": info.tool_version, "layout": info.layout, "dataset": info.dataset, **info.settings}
+        for info in (there, here)
+    )
+    one, other = json.loads(json.dumps(one)), json.loads(json.dumps(other))
+    keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return "; ".join(f"{key} {one.get(key, 'not given')} there, {other.get(key, 'not given')} here" for key in keys)
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether there is something of this name; an empty folder is nothing, as object stores have none.
+
+    Nor is one in which nothing is finished: a shard that began at the same moment may just be writing its first file.
+    """
+    return folder.is_file() or (folder.is_dir() and any(path.suffix != ".partial" for path in folder.iterdir()))
+
+
+def _add(summary: FolderSummary, result: ImageResult, wanted: int) -> FolderSummary:
+    if not result.row.annotation:
+        return replace(summary, num_evaluation_images=summary.num_evaluation_images + 1)
+    return replace(
+        summary,
+        num_images=summary.num_images + 1,
+        num_marks=summary.num_marks + len(result.marks),
+        num_labelled=summary.num_labelled + result.row.num_labelled,
+        classes_present=summary.classes_present + result.classes_present,
+        classes_reached=summary.classes_reached + len(result.row.classes_labelled),
+        num_void_images=summary.num_void_images + (result.annotated_pixels == 0),
+        num_short_images=summary.num_short_images + (0 < result.annotated_pixels < wanted),
+    )

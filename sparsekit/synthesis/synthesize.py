@@ -1,0 +1,220 @@
+"""A dataset in, sparse label maps and manifests out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_manifests import Dataset, DatasetItem, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
+from data_manifests.files.images import pixel_sha256, read_mask
+from data_manifests.files.paths import absolute, as_path, name_from, name_in_full, reaching
+from data_manifests.label_space import Encoding
+from sparsekit.arguments import as_whole_number
+from sparsekit.geometry.rasterize import rasterize
+from sparsekit.parallel import map_in_order
+from sparsekit.randomness import ImageStream
+from sparsekit.synthesis.annotation_files import read_full_mask, write_annotation
+from sparsekit.synthesis.annotators import Annotator
+from sparsekit.synthesis.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
+
+#: Just below 32 MB, the end of what glibc takes into account.
+_LARGEST_BLOCK = (32 << 20) - (1 << 16)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything a worker process needs for one image."""
+
+    item: DatasetItem
+    annotated: bool
+    folders: tuple[Path | None, ...]  # of each variant; None where the result is there already
+    annotator: Annotator
+    label_space: LabelSpace
+    encoding: Encoding
+    seed: int
+    absolute_paths: bool
+
+
+def synthesize(
+    dataset: Dataset,
+    annotator: Annotator,
+    out_dir: str | Path,
+    *,
+    seed: int = 0,
+    splits: Sequence[str] = (),
+    limit: int | None = None,
+    workers: int = 1,
+    dask: str | None = None,
+    shard: tuple[int, int] = (1, 1),
+    overwrite: bool = False,
+    absolute_paths: bool = False,
+    on_start: Callable[[int, int], None] = lambda done, total: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[FolderSummary]:
+    """Annotate a dataset sparsely: a folder with manifest, marks and sparse label maps for each variant.
+
+    Args:
+        dataset: Images with full masks.
+        annotator: What to draw.
+        out_dir: The folders ``<dataset>-<variant>`` are made in it.
+        seed: Equal seeds give equal annotations, whatever the number of workers.
+        splits: Splits to annotate; ``train`` where there is one, else all. The others are listed for evaluation.
+        limit: Only the first so many images of each split.
+        workers: Processes.
+        dask: Address of a dask scheduler whose workers see the same files, to use instead of processes.
+        shard: Do only the i-th of n parts, (i, n) with i from 1; the parts may run at the same time, on machines that
+            share ``out_dir``, and the last one to finish puts the whole folder in its place.
+        overwrite: Replace a folder that holds another result.
+        absolute_paths: Name pictures and masks by absolute paths instead of paths relative to the manifest.
+        on_start: Called once with the number of images done before and in all.
+        on_image: Called after each image.
+
+    Returns:
+        A summary for each variant.
+
+    Raises:
+        AnnotationError: If a folder is in the way, or a mask and its picture differ in size.
+        DataError: If another process is at work on a folder, or a picture or mask cannot be used. What was finished is
+            kept; the same call goes on from there.
+        ValueError: If ``dataset`` is not an opened one, a split is not of it, the shard is not between 1 and the number
+            of shards, or ``seed`` or ``limit`` is no such number.
+    """
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"dataset must be an opened one, as open_dataset gives it, got {dataset!r}.")
+    seed = as_whole_number("seed", seed, least=0)
+    limit = None if limit is None else as_whole_number("limit", limit, least=1)
+    if not 1 <= shard[0] <= shard[1]:
+        raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
+    annotated_splits = choose_splits(dataset, splits)
+    items = _limited(dataset.items, limit)
+    how = {"dataset": str(absolute(dataset.root)), "absolute_paths": absolute_paths}
+    image_ids = [item.image_id for item in items]
+    plans = [
+        OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how, shard)
+        for folder, settings in output_folders(dataset, annotator, as_path(out_dir))
+    ]
+    with ExitStack() as held:
+        for plan in plans:
+            held.callback(plan.release)
+            held.callback(plan.close)
+            with reaching(plan.folder):
+                plan.prepare(overwrite)
+        mine = shard_of(items, shard)
+        pending = [item for item in mine if any(plan.lacks(item.image_id) for plan in plans)]
+        on_start(len(mine) - len(pending), len(mine))
+        tasks = (
+            _Task(
+                item, item.split in annotated_splits, tuple(None if p.complete else p.folder for p in plans), annotator,
+                dataset.label_space, dataset.encoding, seed, absolute_paths,
+            )
+            for item in pending
+        )  # fmt: skip
+        for results in map_in_order(_annotate_image, tasks, workers, dask):
+            for plan, result in zip(plans, results, strict=True):
+                if result:
+                    plan.record(result)
+            on_image()
+        for plan in plans:
+            plan.close()
+        return [plan.finish() for plan in plans]
+
+
+def output_folders(dataset: Dataset, annotator: Annotator, out_dir: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Folder and settings of each variant."""
+    name = absolute(dataset.root).name  # of "." or "x/.." too
+    return [(out_dir / f"{name}-{suffix}", settings) for suffix, settings in annotator.variants()]
+
+
+def choose_splits(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
+    """Splits to annotate.
+
+    Args:
+        dataset: Names the splits there are.
+        splits: Asked for; if empty, ``train`` where there is one, else all. A text is one split.
+
+    Raises:
+        ValueError: If a split is not of this dataset.
+    """
+    splits = (splits,) if isinstance(splits, str) else splits
+    if unknown := sorted(set(splits) - set(dataset.splits)):
+        raise ValueError(f"Unknown split '{unknown[0]}'. Splits of {dataset.root}: {', '.join(dataset.splits)}.")
+    if splits:
+        return tuple(sorted(set(splits)))
+    return ("train",) if "train" in dataset.splits else dataset.splits
+
+
+def _limited(items: Iterable[DatasetItem], limit: int | None) -> list[DatasetItem]:
+    seen: dict[str, int] = {}
+    kept = []
+    for item in items:
+        seen[item.split] = seen.get(item.split, 0) + 1
+        if limit is None or seen[item.split] <= limit:
+            kept.append(item)
+    return kept
+
+
+def _info(
+    dataset: Dataset, annotator: Annotator, settings: dict[str, Any], seed: int, splits: tuple[str, ...]
+) -> ManifestInfo:
+    return ManifestInfo(
+        label_space=dataset.label_space,
+        mask_encoding=dataset.encoding,
+        dataset=absolute(dataset.root).name,
+        layout=dataset.layout,
+        command=annotator.command,
+        settings={"seed": seed, "splits": list(splits), **settings},
+        tool_version=__version__,
+    )
+
+
+def _annotate_image(task: _Task) -> list[ImageResult | None]:
+    """Decode one mask and write its annotation for every variant; runs in a worker process."""
+    _keep_freed_memory()
+    item, space = task.item, task.label_space
+    mask = read_full_mask(item)
+    height, width = mask.shape
+    row = ManifestRow(
+        item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask)
+    )  # fmt: skip
+    label_map, counts = space.to_train_ids_and_counts(mask, task.encoding, item.mask_path)
+    present, annotated_pixels = int(np.count_nonzero(counts)), int(counts.sum())
+    variants: list[list[Mark]] = [[] for _ in task.folders]
+    if task.annotated:
+        instances = read_mask(item.instance_path) if item.instance_path and task.annotator.uses_instances else None
+        rng = ImageStream(task.seed, item.image_id, task.annotator.command)
+        variants = task.annotator.annotate(label_map, instances, rng, space.unlabelled_value)
+    results: list[ImageResult | None] = []
+    for folder, marks in zip(task.folders, variants, strict=True):
+        if folder is None:
+            results.append(None)
+            continue
+        named = replace(
+            row,
+            image=_path_for_manifest(item.image_path, folder, task.absolute_paths),
+            full_mask=_path_for_manifest(item.mask_path, folder, task.absolute_paths),
+        )
+        if task.annotated:
+            sparse = rasterize(marks, (height, width), space)
+            named = write_annotation(named, sparse, partial_dir(folder), space)
+        results.append(ImageResult(named, tuple(marks), present, annotated_pixels))
+    return results
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Have the C library use memory of one image for the next: new pages took a sixth of the time of some annotations.
+
+    glibc gives freed memory back to the system above a limit, which it sets to twice the largest block freed so far, of
+    32 MB at most. The block here is never written to, so it takes no memory itself; other C libraries pass over it.
+    """
+    np.empty(_LARGEST_BLOCK, np.uint8)
+
+
+def _path_for_manifest(path: Path, folder: Path, in_full: bool) -> str:
+    return name_in_full(path) if in_full else name_from(folder, path)

@@ -1,0 +1,205 @@
+"""Make the annotations of a manifest again, from its settings and one's own copy of the data, and compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from data_manifests import LAYOUTS, Dataset, Encoding, LabelSpace, Manifest, ManifestRow, open_dataset
+from data_manifests.errors import DataError
+from data_manifests.files.images import pixel_sha256, read_mask
+from data_manifests.manifest.derive import HISTORY
+from data_manifests.manifest.validate import Problem
+from sparsekit.areas import RegionMarkSettings
+from sparsekit.clicks.draw import ClickSettings
+from sparsekit.errors import AnnotationError
+from sparsekit.geometry.rasterize import rasterize
+from sparsekit.parallel import map_in_order
+from sparsekit.randomness import ImageStream
+from sparsekit.scribbles.trace import ScribbleSettings
+from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
+
+S = TypeVar("S")
+
+_IN_WORDS = {int: "a whole number", float: "a number", str: "a word"}
+
+#: Settings that say which images are annotated, not how.
+_NOT_THE_ANNOTATORS = ("seed", "splits", HISTORY)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything a worker process needs for one image."""
+
+    row: ManifestRow
+    annotation: Path
+    mask: Path
+    instances: Path | None
+    annotator: Annotator
+    label_space: LabelSpace
+    encoding: Encoding  # of the masks when the manifest was made
+    encoding_here: Encoding
+    seed: int
+
+
+def verify_manifest(
+    manifest: Manifest,
+    dataset_dir: str | Path | None = None,
+    *,
+    workers: int = 1,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[Problem]:
+    """Annotate the images of a manifest again and compare with what it holds; nothing is written.
+
+    Args:
+        manifest: Made by a command of sparsekit, perhaps on another machine.
+        dataset_dir: One's own copy of the dataset; the files that the manifest names when not given.
+        workers: Processes; the result is the same.
+        on_image: Called after each image.
+
+    Returns:
+        A problem for each difference: ``mask`` (the full mask is not the one it was made from), ``file`` (the
+        annotation on disk is not the one that the manifest lists), ``annotation`` (nor is what was made again),
+        ``missing``.
+
+    Raises:
+        AnnotationError: If the manifest does not say how its annotations were made, or nothing in it is annotated.
+        DataError: If the dataset cannot be opened.
+    """
+    annotator = annotator_from_settings(manifest.info.command, manifest.info.settings)
+    layout = manifest.info.layout
+    if dataset_dir and layout not in LAYOUTS:
+        raise AnnotationError(
+            f"{manifest.path}: its layout '{layout}' is none of this version of sparsekit. Use the version that the "
+            "manifest names, or leave out --dataset to take the full masks that it names."
+        )
+    dataset = open_dataset(dataset_dir, layout) if dataset_dir else None
+    if annotator.uses_instances and dataset is None:
+        raise AnnotationError(f"{manifest.path}: was made with true instances. Give the dataset with --dataset.")
+    if not any(row.annotation for row in manifest.rows):
+        raise AnnotationError(f"{manifest.path}: no row has an annotation to verify.")
+    problems: list[Problem] = []
+    for found in map_in_order(_verify_image, _tasks(manifest, annotator, dataset, problems), workers):
+        problems += found
+        on_image()
+    return sorted(problems, key=lambda problem: problem.image_id)
+
+
+def annotator_from_settings(command: str, settings: Any) -> Annotator:
+    """The annotator that records these settings.
+
+    Args:
+        command: As in ``manifest.json``.
+        settings: As in ``manifest.json``.
+
+    Raises:
+        AnnotationError: If there is none in this version.
+    """
+    if command not in _ANNOTATORS:
+        raise AnnotationError(
+            f"Annotations of command '{command or 'unknown'}' cannot be made again; only those of "
+            f"{', '.join(_ANNOTATORS)} can. Of a merged manifest verify the sources."
+        )
+    recorded = {name: value for name, value in settings.items() if name not in _NOT_THE_ANNOTATORS}
+    try:
+        annotator = _ANNOTATORS[command](recorded)
+        ((_, again),) = annotator.variants()
+        if "seed" in settings:
+            _recorded(settings, "seed", 0)
+    except ValueError as error:
+        raise AnnotationError(f"The settings {recorded} of '{command}' cannot be understood ({error}).") from error
+    # Settings that are newer than the manifest have defaults that change nothing.
+    if not recorded.items() <= (again := json.loads(json.dumps(again))).items():
+        raise AnnotationError(
+            f"The manifest has the settings {recorded}, of which this version of sparsekit understands {again}; "
+            "use the version that the manifest names."
+        )
+    return annotator
+
+
+def _clicks(recorded: dict[str, Any]) -> Annotator:
+    settings = _recorded_fields(ClickSettings, recorded)
+    return ClickAnnotator((_recorded(recorded, settings.budget_name, 1),), settings)
+
+
+def _scribbles(recorded: dict[str, Any]) -> Annotator:
+    return ScribbleAnnotator((_recorded(recorded, "length", 1.0),), _recorded_fields(ScribbleSettings, recorded))
+
+
+def _region_marks(recorded: dict[str, Any]) -> Annotator:
+    settings = _recorded_fields(RegionMarkSettings, recorded)
+    return RegionMarkAnnotator(settings, (_recorded(recorded, "share", 1.0),) if settings.kind == "block" else ())
+
+
+#: Command -> the annotator of what it recorded.
+_ANNOTATORS: dict[str, Callable[[dict[str, Any]], Annotator]] = {
+    ClickAnnotator.command: _clicks,
+    ScribbleAnnotator.command: _scribbles,
+    RegionMarkAnnotator.command: _region_marks,
+}
+
+
+def _recorded_fields(kind: type[S], recorded: dict[str, Any]) -> S:
+    """Settings of this kind as they were recorded; those that were not have their defaults."""
+    named = fields(kind)  # type: ignore[arg-type]
+    return kind(**{f.name: _recorded(recorded, f.name, f.default) for f in named if f.name in recorded})
+
+
+def _recorded(recorded: dict[str, Any], name: str, example: object) -> Any:
+    """A setting as it was recorded, which must be of the type of the example: anybody may have edited the file."""
+    value = recorded.get(name)
+    if type(value) is not type(example) and not (type(example) is float and type(value) is int):
+        raise ValueError(f"{name} must be {_IN_WORDS[type(example)]}, got {value!r}")
+    return value
+
+
+def _tasks(
+    manifest: Manifest, annotator: Annotator, dataset: Dataset | None, problems: list[Problem]
+) -> Iterator[_Task]:
+    items = {item.image_id: item for item in dataset.items} if dataset else {}
+    for row in manifest.rows:
+        if not row.annotation:
+            continue
+        item = items.get(row.image_id)
+        if dataset and not item:
+            problems.append(Problem("missing", row.image_id, f"no such image in {dataset.root}"))
+            continue
+        if not item and not row.full_mask:
+            problems.append(Problem("missing", row.image_id, "the manifest names no full mask"))
+            continue
+        yield _Task(
+            row,
+            manifest.resolve(row.annotation),
+            item.mask_path if item else manifest.resolve(row.full_mask),
+            item.instance_path if item else None,
+            annotator,
+            manifest.label_space,
+            manifest.info.mask_encoding,
+            dataset.encoding if dataset else manifest.info.mask_encoding,
+            manifest.info.settings.get("seed", 0),
+        )
+
+
+def _verify_image(task: _Task) -> list[Problem]:
+    row, problems = task.row, []
+    try:
+        mask = read_mask(task.mask)
+        same_mask = pixel_sha256(mask) == row.full_mask_sha256
+        if not same_mask and task.encoding_here == task.encoding:
+            return [Problem("mask", row.image_id, f"{task.mask} is not the full mask that it was made from")]
+        encoding = task.encoding if same_mask else task.encoding_here
+        label_map = task.label_space.to_train_ids(mask, encoding, task.mask)
+        instances = read_mask(task.instances) if task.instances and task.annotator.uses_instances else None
+        rng = ImageStream(task.seed, row.image_id, task.annotator.command)
+        (marks,) = task.annotator.annotate(label_map, instances, rng, task.label_space.unlabelled_value)
+        made = rasterize(marks, (label_map.shape[0], label_map.shape[1]), task.label_space)
+        if pixel_sha256(made) != row.annotation_sha256:
+            problems.append(Problem("annotation", row.image_id, "the annotation made again is another one"))
+        if pixel_sha256(read_mask(task.annotation)) != row.annotation_sha256:
+            problems.append(Problem("file", row.image_id, f"{task.annotation} has changed since it was made"))
+    except (DataError, OSError) as error:
+        problems.append(Problem("missing", row.image_id, str(error)))
+    return problems

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from agmm.config.loss import resolve_options
+from agmm.data.masked_images import image_tensor, to_network
+from agmm.errors import TrainingError
+from agmm.inference.predict import predict_pictures
+from agmm.inference.protocols import Protocol, predict_mixture
+from agmm.inference.sources import find_pictures
+from agmm.runs.checkpoint import load_run
+from cli.agmm_cli import main
+from data_manifests import DataError, Manifest, read_manifest
+from data_manifests.files.images import read_image, read_mask
+from tests.agmm.conftest import tiny_manifest
+from tests.helpers.tiny_run import tiny_run
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    return read_manifest(tiny_manifest(tmp_path / "data"))
+
+
+@pytest.fixture
+def run(tmp_path: Path, manifest: Manifest) -> Path:
+    return tiny_run(tmp_path / "run", manifest)
+
+
+def test_writes_what_the_network_says(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    out, folder = tmp_path / "out", tmp_path / "data/images"
+    pictures = find_pictures([folder], out)
+    summary = predict_pictures(
+        run, pictures, out, protocol="sliding", overlays=True, probabilities=True, gmm_manifest=manifest, device="cpu"
+    )
+    assert (summary.num_images, summary.num_mixtures) == (4, 3)
+    loaded = load_run(run)
+    for name in ("a00", "a03"):
+        image = read_image(folder / f"{name}.png")
+        with torch.inference_mode():
+            probs = Protocol("sliding", tile_size=48).predict(loaded.model, to_network(image_tensor(image), "cpu"))[0]
+        label_map = read_mask(out / f"label_maps/{name}.png")
+        np.testing.assert_array_equal(label_map, probs.argmax(0))
+        saved = np.load(out / f"probabilities/{name}.npy")
+        assert saved.dtype == np.float16
+        np.testing.assert_allclose(saved, probs, atol=1e-3)
+        with Image.open(out / f"label_maps/{name}.png") as picture:
+            assert picture.mode == "P"
+            np.testing.assert_array_equal(picture.convert("RGB"), manifest.label_space.palette[label_map])
+        expected = (image.astype(int) + manifest.label_space.palette[label_map]) // 2
+        overlay = read_image(out / f"overlays/{name}.jpg").astype(int)
+        assert np.abs(overlay - expected).mean() < 10  # JPEG
+    row = manifest.rows[0]
+    with torch.inference_mode():
+        options = resolve_options("released")
+        mixture = predict_mixture(
+            loaded.model, manifest, row, image_tensor(read_image(folder / "a00.png")), options, "cpu"
+        )
+    np.testing.assert_array_equal(read_mask(out / "mixture/a00.png"), mixture[0].argmax(0))
+    assert not (out / "mixture/a03.png").exists()  # no annotation to start from
+
+
+def test_only_what_was_asked_for_is_written(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict_pictures(run, find_pictures([tmp_path / "data/images/a00.png"], out), out, device="cpu")
+    assert [p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()] == ["label_maps/a00.png"]
+
+
+def test_pictures_keep_their_place_and_results_are_not_taken_for_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    for name in ("a.jpg", "deep/a.png", "deep/b.v2.tif", "out/label_maps/a.png", "notes.txt"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = find_pictures([folder], folder / "out")
+    assert {key.as_posix(): value.relative_to(folder).as_posix() for key, value in found.items()} == {
+        "a": "a.jpg", "deep/a": "deep/a.png", "deep/b.v2": "deep/b.v2.tif",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("out", [".", "pictures"], ids=["above", "the same"])
+def test_results_may_go_where_the_pictures_are(run: Path, tmp_path: Path, out: str) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    shutil.copy(tmp_path / "data/images/a00.png", folder)
+    for _ in range(2):  # the second time all results are there
+        found = find_pictures([folder], tmp_path / out)
+        assert found == {Path("a00"): folder / "a00.png"}
+        predict_pictures(run, found, tmp_path / out, overlays=True, probabilities=True, device="cpu")
+    assert {path.name for path in (tmp_path / out).iterdir() if path.is_dir()} >= {"label_maps", "overlays"}
+
+
+def test_names_with_dots_stay_whole(run: Path, tmp_path: Path) -> None:
+    shutil.copy(tmp_path / "data/images/a00.png", tmp_path / "frame.0001.v2.png")
+    out = tmp_path / "out"
+    predict_pictures(run, find_pictures([tmp_path / "frame.0001.v2.png"], out), out, device="cpu")
+    assert (out / "label_maps/frame.0001.v2.png").is_file()
+
+
+def test_finding_refuses(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="absent: no such picture or folder"):
+        find_pictures([tmp_path / "absent"], tmp_path / "out")
+    with pytest.raises(TrainingError, match="there are no pictures"):
+        find_pictures([tmp_path], tmp_path / "out")
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "a.png").touch()
+    with pytest.raises(TrainingError, match=r"a.jpg and .*a.png would both be written as 'a'"):
+        find_pictures([tmp_path], tmp_path / "out")
+
+
+def test_command(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", str(run), str(tmp_path / "data/images"), "--out", str(out), "--gmm", str(manifest.path)]
+    result = CliRunner().invoke(main, [*arguments, "--overlays", "--probabilities", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        f"Segmented 4 images: {out}/label_maps",
+        f"Overlays: {out}/overlays",
+        f"Probabilities: {out}/probabilities",
+        f"Gaussian mixture of 3 annotated images: {out}/mixture",
+    ]
+    assert len(list(out.rglob("*.*"))) == 4 + 4 + 4 + 3
+
+
+def test_command_refuses_pictures_that_the_manifest_does_not_annotate(
+    run: Path, manifest: Manifest, tmp_path: Path
+) -> None:
+    picture = tmp_path / "data/images/a03.png"
+    arguments = ["predict", str(run), str(picture), "--out", str(tmp_path / "out"), "--gmm", str(manifest.path)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert f"annotates none of the pictures, such as {picture}" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_names_a_damaged_picture(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes((tmp_path / "data/images/a00.png").read_bytes()[:100])
+    result = CliRunner().invoke(main, ["predict", str(run), str(tmp_path / "bad.png"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "bad.png: the picture is damaged" in result.stderr
+
+
+def test_command_goes_on_past_damaged_pictures(run: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "mixed", tmp_path / "out"
+    shutil.copytree(tmp_path / "data/images", folder)
+    (folder / "a01.png").write_bytes((folder / "a01.png").read_bytes()[:100])
+    (folder / "a00b.jpg").write_bytes(b"no picture")
+    arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [f"Segmented 3 images: {out}/label_maps"]
+    assert {path.stem for path in (out / "label_maps").iterdir()} == {"a00", "a02", "a03"}
+    first, second, last = result.stderr.splitlines()
+    assert first.startswith(f"Warning: {folder}/a00b.jpg: ") and second.startswith(f"Warning: {folder}/a01.png: ")
+    assert last == "Error: 2 of 5 pictures could not be read."
+    with pytest.raises(DataError, match="a00b.jpg"):
+        predict_pictures(run, find_pictures([folder], out), out, device="cpu")
+
+
+def test_files_in_a_folder_that_are_not_taken_for_pictures_are_told(run: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "mixed", tmp_path / "mixed/out"
+    folder.mkdir()
+    picture = Image.open(tmp_path / "data/images/a00.png")
+    for name in ("a.PNG", "b.gif", "c.GIF", "d.jp2"):
+        picture.save(folder / name)
+    for name in ("notes", ".hidden.txt", "out/probabilities/a.npy"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    told = f"{folder}: passed over 4 files (2 .gif, 1 .jp2, 1 no ending). In folders, pictures are files that end in"
+    assert result.stderr.startswith(f"Warning: {told}") and len(result.stderr.splitlines()) == 1
+    assert result.stdout.startswith("Segmented 1 image:")
+    (folder / "a.PNG").unlink()
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1 and f"there are no pictures. {told}" in result.stderr
+    result = CliRunner().invoke(main, [*arguments, str(folder / "b.gif")])  # one that is named is read
+    assert result.exit_code == 0 and (out / "label_maps/b.png").is_file()

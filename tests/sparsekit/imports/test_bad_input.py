@@ -1,0 +1,372 @@
+"""Truncated, foreign and hostile annotations: one clear error each, nothing written, no file opened that they name."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_manifests import DataError, Dataset, open_dataset
+from sparsekit.errors import AnnotationError
+from sparsekit.export import export_manifest
+from sparsekit.imports import IMPORTERS, files, import_annotations
+from sparsekit.imports import tel as tel_import
+from tests.helpers.annotation_folders import SCRIBBLES, voc
+from tests.sparsekit.export.test_vectors import MARKS, manifest_of
+
+#: Many more were tried once.
+ROUNDS = 150
+FILES = {"labelme": "image_0.json", "cvat": "annotations.xml", "label-studio": "tasks.json", "coco": "annotations.json"}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    manifest_of(tmp_path / "m", MARKS)
+    (tmp_path / "m/data/classes.csv").write_text("name,id\n" + "".join(f"class_{i},{i}\n" for i in range(3)))
+    return open_dataset(tmp_path / "m/data")
+
+
+def exported(tmp_path: Path, format_: str) -> Path:
+    from data_manifests import read_manifest
+
+    return export_manifest(read_manifest(tmp_path / "m"), format_, tmp_path / "in", lossy=True).folder
+
+
+def fails(tmp_path: Path, dataset: Dataset, format_: str, message: str, folder: str = "in") -> None:
+    with pytest.raises(AnnotationError, match=message) as caught:
+        import_annotations(tmp_path / folder, format_, dataset, tmp_path / "back")
+    assert str(tmp_path) in str(caught.value) and len(str(caught.value)) < 2000
+    assert not (tmp_path / "back").exists() and not list(tmp_path.glob(".back*"))
+
+
+@pytest.mark.parametrize("format_", sorted(IMPORTERS))
+def test_empty_missing_and_foreign_folders(tmp_path: Path, dataset: Dataset, format_: str) -> None:
+    fails(tmp_path, dataset, format_, "no such folder")
+    (tmp_path / "in").mkdir()
+    fails(tmp_path, dataset, format_, "no label maps|no labelme files|expected annotations|expected tasks")
+    (tmp_path / "in/readme.txt").write_text("hello")
+    Image.new("L", (30, 20), 1).save(tmp_path / "in/nobody.png")
+    fails(tmp_path, dataset, format_, "no annotation of an image|no labelme files|expected annotations|expected tasks")
+
+
+@pytest.mark.parametrize("format_", FILES)
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"<a>", b"GIF89a", b"[" * 100_000])
+def test_no_such_file_at_all(tmp_path: Path, dataset: Dataset, format_: str, content: bytes) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / FILES[format_]).write_bytes(content)
+    fails(tmp_path, dataset, format_, "cut off")
+
+
+@pytest.mark.parametrize("format_", ["labelme", "label-studio", "coco"])
+@pytest.mark.parametrize("content", ["{}", "[]", "[[]]", "1", "null", '"text"', '{"shapes": 3}', "[{}]", "[1e999]"])
+def test_json_of_something_else(tmp_path: Path, dataset: Dataset, format_: str, content: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / FILES[format_]).write_text(content)
+    fails(tmp_path, dataset, format_, "not a labelme file|not tasks of|not annotations of|holds no annotation")
+
+
+@pytest.mark.parametrize("format_", FILES)
+def test_cut_off_anywhere(tmp_path: Path, dataset: Dataset, format_: str) -> None:
+    path = exported(tmp_path, format_) / FILES[format_]
+    whole = path.read_bytes().rstrip()
+    for size in range(0, len(whole), max(1, len(whole) // 40)):
+        path.write_bytes(whole[:size])
+        fails(tmp_path, dataset, format_, "cut off")
+
+
+@pytest.mark.parametrize("format_", FILES)
+def test_damaged_values_never_end_in_another_error(tmp_path: Path, dataset: Dataset, format_: str) -> None:
+    """Pieces of the file are swapped for others of its pieces, or for hostile ones."""
+    path = exported(tmp_path, format_) / FILES[format_]
+    whole = path.read_text()
+    rng = random.Random(format_)
+    pieces = ["null", "-1", "1e308", "NaN", "Infinity", "99999999999999999999", '"x"', "[]", "{}", "true", "0.5", ""]
+    places = [i for i in range(1, len(whole)) if not (whole[i - 1].isalnum() and whole[i].isalnum())]
+    ended_in: set[bool] = set()
+    for _ in range(ROUNDS):
+        start, end = sorted(rng.sample(places, 2))
+        end = min(end, start + rng.randrange(1, 40))
+        path.write_text(whole[:start] + rng.choice(pieces) + whole[end:])
+        try:
+            import_annotations(tmp_path / "in", format_, dataset, tmp_path / "back", overwrite=True)
+            ended_in.add(True)
+        except DataError as error:
+            assert str(tmp_path) in str(error)
+            ended_in.add(False)
+    assert False in ended_in
+
+
+Edit = Callable[[Any], None]
+
+
+def edit_labelme(key: str, value: Any) -> Edit:
+    def edit(data: Any) -> None:
+        data["shapes"][0][key] = value
+
+    return edit
+
+
+def edit_coco(key: str, value: Any) -> Edit:
+    def edit(data: Any) -> None:
+        data["annotations"][0][key] = value
+
+    return edit
+
+
+def edit_studio(key: str, value: Any, number: int = 0) -> Edit:
+    def edit(data: Any) -> None:
+        data[0]["predictions"][0]["result"][number]["value"][key] = value
+
+    return edit
+
+
+def edit_result(**values: Any) -> Edit:
+    """Of the box."""
+
+    def edit(data: Any) -> None:
+        data[0]["predictions"][0]["result"][2] |= values
+
+    return edit
+
+
+def edit_top(key: str, value: Any) -> Edit:
+    def edit(data: Any) -> None:
+        data[key] = value
+
+    return edit
+
+
+HUGE = 10**9
+JSON_EDITS: list[tuple[str, Edit, str]] = [
+    ("labelme", edit_labelme("label", "dragon"), "unknown class 'dragon'; classes of the data set: class_0"),
+    ("labelme", edit_labelme("label", ["class_0"]), "not a labelme file, or damaged"),
+    ("labelme", edit_labelme("shape_type", "circle"), "shape 'circle'; expected one of: point, linestrip"),
+    ("labelme", edit_labelme("points", []), "a polygon cannot have 0 points"),
+    ("labelme", edit_labelme("points", [[HUGE, 0]]), r"point \(1000000000.0, 0.0\) lies outside of the image of 30x20"),
+    ("labelme", edit_labelme("points", [[float("nan"), 0]]), r"point \(nan, 0.0\) lies outside"),
+    ("labelme", edit_labelme("points", [[1, 2, 3]]), "not a labelme file, or damaged"),
+    ("labelme", edit_top("imageHeight", HUGE), r"is of a picture of 1000000000x30 .* is 20x30"),
+    ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1], [2, 2]],
+                                     "description": "widths 1;1;1"}]), "a stroke of 2 points cannot have the widths"),
+    ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1]],
+                                     "description": "width 0"}]), "a stroke of 1 point cannot have the widths"),
+    ("coco", edit_coco("category_id", 77), "not a list of masks: 77 is missing"),
+    ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3, 1]]), "the segmentation is a polygon"),
+    ("coco", edit_coco("segmentation", {"size": [HUGE, HUGE], "counts": [1]}), "a mask is .1000000000, 1000000000."),
+    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [HUGE]}), "do not add up to 20x30 pixels"),
+    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [700, -100]}), "do not add up to 20x30 pixels"),
+    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g0" + "o" * 999}), "has no place in run lengths"),
+    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g03n\x00"}), "has no place in run lengths"),
+    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g"}), "end in the middle of a number"),
+    ("coco", edit_coco("attributes", {"kind": "click", "points": [[99, 0]]}), "lies outside of the image"),
+    ("coco", edit_coco("attributes", {"kind": "spell", "points": [[1, 1]]}), "unknown kind of mark 'spell'"),
+    ("coco", edit_coco("attributes", {"kind": "click", "points": [[1.5, 1]]}), "expected a whole number, got 1.5"),
+    ("coco", edit_top("images", [{"id": 1, "file_name": "image_0", "height": HUGE, "width": 3}]), "is of a picture of"),
+    ("coco", edit_top("images", [{"id": 1, "file_name": name, "height": 20, "width": 30} for name in
+                                 ("image_0.png", "image_1.png")]), "several images have the id 1"),
+    ("label-studio", edit_studio("rle", [0, 0, 0], -1), "run lengths are cut off"),
+    ("label-studio", edit_studio("rle", [255] * 9, -1), "run lengths are of 4294967295 values"),
+    ("label-studio", edit_studio("rle", [256], -1), "not a list of results, or damaged"),
+    ("label-studio", edit_studio("points", [[101, 5]]), "lies outside of the image"),
+    ("label-studio", edit_studio("polygonlabels", ["dragon"]), "unknown class 'dragon'"),
+    ("label-studio", edit_studio("polygonlabels", ["class_0", "class_1"]), "a region has the labels .*; expected one"),
+    ("label-studio", edit_studio("polygonlabels", []), "a region has the labels .*; expected one"),
+    ("label-studio", edit_studio("rotation", 45.0, 2), "image '.*image_0.png': holds a box rotated by 45.0 degrees"),
+    ("label-studio", edit_result(image_rotation=90), "image '.*image_0.png': was turned by 90 degrees"),
+    *(("label-studio", edit_result(type=kind), f"image '.*image_0.png': holds a region of type {kind!r}, which is not "
+       "read; expected one of: brushlabels, keypointlabels, polygonlabels, rectanglelabels. Draw it as one of these")
+      for kind in ("ellipselabels", "ellipse", "rectangle", "labels", "bitmasklabels", "no such type", None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format_", "edit", "message"), JSON_EDITS, ids=[m[:60] for _, _, m in JSON_EDITS])
+def test_wrong_values(tmp_path: Path, dataset: Dataset, format_: str, edit: Edit, message: str) -> None:
+    path = exported(tmp_path, format_) / FILES[format_]
+    data = json.loads(path.read_text())
+    edit(data)
+    path.write_text(json.dumps(data))
+    fails(tmp_path, dataset, format_, message)
+
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE annotations [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><annotations><version>&c;</version></annotations>"""
+OUTSIDE = '<!DOCTYPE annotations [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotations>&x;</annotations>'
+
+
+@pytest.mark.parametrize("content", [BOMB, OUTSIDE], ids=["bomb", "outside"])
+def test_xml_with_entities(tmp_path: Path, dataset: Dataset, content: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/annotations.xml").write_text(content)
+    fails(tmp_path, dataset, "cvat", "has a document type")
+
+
+def image_xml(shapes: str, name: str = "image_0.png", size: str = 'width="30" height="20"') -> str:
+    return f'<annotations><image id="0" name="{name}" {size}>{shapes}</image></annotations>'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<html/>", "not annotations of CVAT for images 1.1"),
+        ('<annotations><track id="1"/></annotations>', "of tracks"),
+        (image_xml('<mask label="class_0"/>'), "shape <mask>; expected one of: points, polyline"),
+        (image_xml('<box label="class_0" xtl="0" ytl="0" xbr="9" ybr="2" rotation="45.0"/>'),
+         "image 'image_0.png': holds a box rotated by 45.0 degrees, and only upright ones are read"),
+        (image_xml('<points points="1,1"/>'), "not a list of shapes: 'label' is missing"),
+        (image_xml('<points label="class_0" points="1,"/>'), "damaged"),
+        (image_xml('<points label="class_0" points="1e400,1"/>'), "lies outside of the image"),
+        (image_xml('<points label="class_0" points="1,1"/>', size='width="30" height="9"'), "is of a picture of 9x30"),
+        (image_xml('<points label="class_0" points="1,1"/>', size='width="x" height="9"'), "damaged"),
+        (image_xml('<points label="class_0" points="1,1"/>', name="../../etc/passwd"), "Names in them: ../../etc/pass"),
+        (image_xml('<box label="class_0" xtl="0" ytl="0" xbr="31" ybr="2"/>'), "lies outside of the image"),
+    ],
+)  # fmt: skip
+def test_wrong_xml(tmp_path: Path, dataset: Dataset, content: str, message: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/annotations.xml").write_text(content)
+    fails(tmp_path, dataset, "cvat", message)
+
+
+def test_names_that_are_paths_are_only_names(tmp_path: Path, dataset: Dataset) -> None:
+    """An annotation of ../../image_0.png is of the data set's image_0, and nothing is read or written elsewhere."""
+    (tmp_path / "in").mkdir()
+    content = image_xml('<points label="class_0" points="1,1"/>', name="../../image_0.png")
+    (tmp_path / "in/annotations.xml").write_text(content)
+    before = sorted(path for path in tmp_path.rglob("*"))
+    import_annotations(tmp_path / "in", "cvat", dataset, tmp_path / "back")
+    after = sorted(path for path in tmp_path.rglob("*") if "back" not in path.parts)
+    assert before == after
+
+
+def test_two_annotations_of_one_image(tmp_path: Path, dataset: Dataset) -> None:
+    folder = exported(tmp_path, "labelme")
+    (folder / "deeper").mkdir()
+    shutil.copy(folder / "image_0.json", folder / "deeper/image_0.json")
+    fails(tmp_path, dataset, "labelme", "two annotations of image 'image_0'")
+
+
+def test_files_above_the_limit_are_not_read(tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported(tmp_path, "coco")
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    fails(tmp_path, dataset, "coco", "more than 100 are not read")
+
+
+@pytest.mark.parametrize("format_", ["urss", "agmm", "tel"])
+def test_label_maps(tmp_path: Path, dataset: Dataset, format_: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+
+    def save(picture: Image.Image) -> None:
+        picture.save(folder / "image_0.png")
+
+    save(Image.fromarray(np.full((20, 30), 77, np.uint8)))
+    fails(tmp_path, dataset, format_, "holds the values 77, which mean nothing here")
+    save(Image.new("L", (31, 20)))
+    fails(tmp_path, dataset, format_, "is of a picture of 20x31")
+    save(Image.new("L", (5000, 5000)))  # its size is looked at before it is decoded
+    fails(tmp_path, dataset, format_, "is of a picture of 5000x5000")
+    (folder / "image_0.png").write_bytes((folder / "image_0.png").read_bytes()[:60])
+    with pytest.raises(DataError, match="image_0.png"):
+        import_annotations(folder, format_, dataset, tmp_path / "back")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)).save(folder / "image_0.png")
+    with pytest.raises(DataError, match="colour-coded mask"):
+        import_annotations(folder, format_, dataset, tmp_path / "back")
+
+
+def test_several_annotations_in_one_folder(tmp_path: Path, dataset: Dataset) -> None:
+    for name in ("20clicks", "50clicks"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    fails(tmp_path, dataset, "agmm", "holds several annotations: 20clicks, 50clicks")
+
+
+@pytest.fixture
+def voc_export(tmp_path: Path) -> tuple[Path, Dataset]:
+    manifest = voc(tmp_path, SCRIBBLES)
+    return export_manifest(manifest, "tel", tmp_path / "in", lossy=True).folder, open_dataset(tmp_path / "voc")
+
+
+def write_zip(folder: Path, xml: str | bytes) -> None:
+    with zipfile.ZipFile(folder / "voc_scribbles.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("2007_000001.xml", xml)
+
+
+def scribble(tag: str, point: str, size: str = "<width>60</width><height>40</height>") -> str:
+    return f"<annotation><size>{size}</size><polygon><tag>{tag}</tag>{point}</polygon></annotation>"
+
+
+POINT = "<point><X>1</X><Y>2</Y></point>"
+
+
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        (BOMB, "has a document type"),
+        ("", "not XML, or cut off"),
+        ("<annotation/>", "not strokes of one image, or damaged"),
+        (scribble("dragon", POINT), "unknown class 'dragon'"),
+        (scribble("cat", ""), "a stroke cannot have 0 points"),
+        (scribble("cat", "<point><X>61</X><Y>2</Y></point>"), "lies outside of the image"),
+        (scribble("cat", "<point><Y>2</Y></point>"), "damaged"),
+        (scribble("cat", POINT, "<width>6</width><height>40</height>"), "is of a picture of 40x6"),
+    ],
+)
+def test_wrong_strokes_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], xml: str, message: str) -> None:
+    write_zip(voc_export[0], xml)
+    fails(tmp_path, voc_export[1], "tel", message)
+
+
+def test_archives_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, dataset = voc_export
+    path = folder / "voc_scribbles.zip"
+    whole = path.read_bytes()
+    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        fails(tmp_path, dataset, "tel", "the archive is damaged or cut off")
+    damaged = bytearray(whole)
+    damaged[80] ^= 255
+    path.write_bytes(damaged)
+    fails(tmp_path, dataset, "tel", "the archive is damaged or cut off")
+    monkeypatch.setattr(tel_import, "_MAX_XML", 10_000)
+    write_zip(folder, "<annotation>" + " " * 10_000_000 + "</annotation>")
+    assert path.stat().st_size < 20_000
+    fails(tmp_path, dataset, "tel", "unpacks to more than 10000 bytes")
+
+
+@pytest.mark.parametrize(
+    ("click", "message"),
+    [
+        ({"x": 1, "y": 1, "cls": 21}, "class 21 of image '2007_000001' is not between 0 and 20"),
+        ({"x": 60, "y": 1, "cls": 1}, "lies outside of the image"),
+        ({"x": -1, "y": 1, "cls": 1}, "lies outside of the image"),
+        ({"x": 1, "cls": 1}, "'y' is missing"),
+        ({"x": "a", "y": 1, "cls": 1}, "damaged"),
+        (3, "damaged"),
+    ],
+)
+def test_wrong_clicks_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], click: Any, message: str) -> None:
+    (voc_export[0] / "voc_whats_the_point.json").write_text(json.dumps({"2007_000001": [click]}))
+    fails(tmp_path, voc_export[1], "tel", message)
+
+
+def test_voc_files_for_a_data_set_of_other_classes(tmp_path: Path, dataset: Dataset) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/voc_whats_the_point.json").write_text("{}")
+    fails(tmp_path, dataset, "tel", "of the 21 classes of VOC, but the data set has 3")
+
+
+def test_wrong_arguments_and_places(tmp_path: Path, dataset: Dataset) -> None:
+    folder = exported(tmp_path, "coco")
+    for kwargs, message in (({"format_": "word"}, "Choose from: tel"), ({"stroke_width": 0}, "at least 1, got 0")):
+        with pytest.raises(ValueError, match=message):
+            import_annotations(folder, **{"format_": "coco", **kwargs}, dataset=dataset, out=tmp_path / "x")  # type: ignore[arg-type]
+    with pytest.raises(AnnotationError, match="did not make it"):
+        import_annotations(folder, "coco", dataset, folder, overwrite=True)
+    assert (folder / "annotations.json").is_file()
