@@ -35,20 +35,20 @@ def main() -> None:
     run("sparsekit", "demo-data", TOWN, "--images", "80", "--workers", workers, "--overwrite")
     say("2. Random clicks at three budgets: all that is kept of the masks")
     run("sparsekit", "points", *budgets, "--out", SPARSE, "--workers", workers, "--overwrite", TOWN)
-    say("3. The clicks over their pictures, beside the full mask")
+    say("3. The clicks over their images, beside the full mask")
     looks = ("--full-mask", "--dot-size", "10", *SHOWN)
     run("sparsekit", "render", *manifests, "--out", FIGURES, *looks, "--overwrite")
     say("4. A network trained on 50 clicks per image with all terms of AGMM")
     run("agmm", "train", TRAINED_ON, "--out", RUN, "--val-every", "2", "--gmm-images", "4", "--overwrite")
-    say("5. Its scores on pictures it has not seen, against the full masks")
+    say("5. Its scores on images it has not seen, against the full masks")
     run("agmm", "evaluate", RUN, TRAINED_ON)
     check_learned()
 
-    say("6. A page and figures about it: segmentations beside picture and truth, curves, confusions")
+    say("6. A page and figures about it: segmentations beside image and truth, curves, confusions")
     run("agmm", "report", RUN, "--manifest", TRAINED_ON, "--out", REPORT, "--limit", "12", "--overwrite")
     say(f"Done in {(time.monotonic() - start) / 60:.0f} minutes. Open these to see what came of it:")
-    print(f"  {FIGURES / (SHOWN[1] + '.png')}: the clicks on a picture, 20, 50 and 100 of them, and its full mask")
-    print(f"  {REPORT / 'figures' / 'qualitative.png'}: picture, truth, and what the network makes of it")
+    print(f"  {FIGURES / (SHOWN[1] + '.png')}: the clicks on an image, 20, 50 and 100 of them, and its full mask")
+    print(f"  {REPORT / 'figures' / 'qualitative.png'}: image, truth, and what the network makes of it")
     print(f"  {REPORT / 'index.html'}: all about the training, in a browser")
     print(f"The network is in {RUN}, the scenes are in {TOWN}, and their clicks in {SPARSE}.")
 
@@ -78,7 +78,7 @@ def check_learned() -> None:
     occurring = [sum(counts) for counts in scores["confusion"]]
     chance = max(occurring) / sum(occurring) / sum(count > 0 for count in occurring)
     print(
-        f"\nmIoU on the validation pictures: {percent(first_miou)} when first measured, {percent(scores['miou'])} now; "
+        f"\nmIoU on the validation images: {percent(first_miou)} when first measured, {percent(scores['miou'])} now; "
         f"the commonest class everywhere would give {percent(chance)}.\n"
         f"Loss: {losses[0]:.2f} in the first epoch, {losses[-1]:.2f} in the last."
     )

@@ -1,8 +1,8 @@
-"""Time of a training sample against the time of decoding its picture alone, in one process on one thread.
+"""Time of a training sample against the time of decoding its image alone, in one process on one thread.
 
     python benchmarks/loader.py sparse/cityscapes-50clicks/manifest.csv --crop-size 512 1024
 
-Both are measured on the same pictures in turn, so that other work on the machine slows both. The aim for pictures of
+Both are measured on the same images in turn, so that other work on the machine slows both. The aim for images of
 1024x2048 is a whole sample (decode, scale 0.5 to 2, crop, mirror, labels) within 4 ms of the decoding.
 """
 

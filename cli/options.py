@@ -106,7 +106,7 @@ workers_option = click.option(
 dot_size_option = click.option(
     "--dot-size",
     type=click.IntRange(1, WIDEST_MARK),
-    help="Diameter of a click, in pixels of the full picture.  [default: 2 % of the picture's longer side]",
+    help="Diameter of a click, in pixels of the full image.  [default: 2 % of the image's longer side]",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace results that are already there.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -15,7 +15,7 @@ from data_manifests.errors import DataError
 
 #: What to do where memory is too little for a network.
 NETWORK_MEMORY_ADVICE = (
-    "Train with a smaller --batch-size or --crop-size, segment large pictures with --protocol sliding, or choose "
+    "Train with a smaller --batch-size or --crop-size, segment large images with --protocol sliding, or choose "
     "another --device."
 )
 
@@ -24,7 +24,7 @@ class ReportingGroup(click.Group):
     """A group whose commands report bad data and files that cannot be used as ``Error: ...`` with exit code 1."""
 
     #: What to do where memory is too little.
-    memory_advice = "Work on smaller pictures, or in fewer processes where the command has --workers."
+    memory_advice = "Work on smaller images, or in fewer processes where the command has --workers."
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class."""
@@ -59,7 +59,7 @@ def _told_of_torch(error: RuntimeError) -> str:
         return _too_little_memory("This machine", why, NETWORK_MEMORY_ADVICE)
     if "DataLoader worker" in text:
         return (
-            f"A process that loads pictures has ended ({text.splitlines()[0].partition('. ')[0]}). Most often memory "
+            f"A process that loads images has ended ({text.splitlines()[0].partition('. ')[0]}). Most often memory "
             "is too little: load in fewer processes (--workers 0), or give a container more shared memory (docker run "
             "--shm-size 8g)."
         )

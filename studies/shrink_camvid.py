@@ -1,4 +1,4 @@
-"""Make a copy of CamVid at a fraction of its size: pictures by averaging, masks by the upper left pixel of each square.
+"""Make a copy of CamVid at a fraction of its size: images by averaging, masks by the upper left pixel of each square.
 
 python studies/shrink_camvid.py CAMVID OUT --factor 2
 """
@@ -13,11 +13,11 @@ import cv2
 
 
 def shrink(source: Path, out: Path, factor: int) -> int:
-    """Write the copy; returns the number of pictures.
+    """Write the copy; returns the number of images.
 
     Args:
         source: Folder with ``{train,val,test}/{images,masks}`` and ``classes.csv``.
-        out: Receives the same folders; pictures become PNG, so that they lose nothing a second time.
+        out: Receives the same folders; images become PNG, so that they lose nothing a second time.
         factor: Width and height are divided by this.
     """
     count = 0
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--factor", type=int, default=2)
     args = parser.parse_args()
-    print(f"{shrink(args.source, args.out, args.factor)} pictures in {args.out}")
+    print(f"{shrink(args.source, args.out, args.factor)} images in {args.out}")
 
 
 if __name__ == "__main__":

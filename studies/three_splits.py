@@ -1,9 +1,9 @@
-"""Where does a row gain: on the pictures it was trained on, on validation frames of the same drives, on other drives?
+"""Where does a row gain: on the images it was trained on, on validation frames of the same drives, on other drives?
 
     python studies/three_splits.py studies/results/camvid studies/results/camvid-variants --baseline L_seg
 
 Reads NAME.csv, the scores of each study, and logs/NAME/, the log of every run. Prints two tables of mean, standard
-deviation and number of seeds: mIoU of the segmentation on training pictures, of the highest Gaussian on the same, on
+deviation and number of seeds: mIoU of the segmentation on training images, of the highest Gaussian on the same, on
 the validation split, and on the split that the study scores; then the same as differences from the baseline, run
 against run of the same seed, in brackets as in the reports of `agmm ablate`.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from agmm.studies.results import format_gain, format_scores
 
 _LOGGED = ("train_miou", "gmm_miou", "val_miou")
-_COLUMNS = ("annotation", "setting", "training pictures", "highest Gaussian there", "validation", "test")
+_COLUMNS = ("annotation", "setting", "training images", "highest Gaussian there", "validation", "test")
 _Rows = dict[tuple[str, str], dict[str, tuple[float, ...]]]
 
 

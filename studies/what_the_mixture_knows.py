@@ -1,10 +1,10 @@
-"""How much do the Gaussians of trained networks know about their training pictures, beside the segmentation itself?
+"""How much do the Gaussians of trained networks know about their training images, beside the segmentation itself?
 
     python studies/what_the_mixture_knows.py MANIFEST RUN [RUN ...]
 
-Of each run, over training pictures with a full mask: mIoU of the segmentation, of the segmentation limited to the
-classes that are labelled in the picture, and of the class with the highest Gaussian; the share of pixels whose true
-class is not labelled in their picture; and the means of the Gaussian of the true class and of the highest other one at
+Of each run, over training images with a full mask: mIoU of the segmentation, of the segmentation limited to the
+classes that are labelled in the image, and of the class with the highest Gaussian; the share of pixels whose true
+class is not labelled in their image; and the means of the Gaussian of the true class and of the highest other one at
 the pixels whose class is labelled. L_self pulls the predictions towards these.
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--images", type=int, default=120, help="training pictures, spread evenly (120)")
+    parser.add_argument("--images", type=int, default=120, help="training images, spread evenly (120)")
     args = parser.parse_args()
     manifest = read_manifest(args.manifest)
     head = ["run", "segmentation", "limited to labelled classes", "highest Gaussian", "pixels of unlabelled classes, %"]

@@ -33,19 +33,19 @@ from sparsekit.demo_data import DemoSettings, write_demo_data
 from sparsekit.figures.gallery import choose_images, is_gallery_there, write_gallery
 from sparsekit.figures.write import draw_figures, plan_figures
 from sparsekit.synthesis.synthesize import synthesize
-from tests.helpers.miniature_datasets import save_mask, save_picture
+from tests.helpers.miniature_datasets import save_image, save_mask
 
 CLASSES = "id,name,r,g,b\n0,ground,0,0,0\n1,leaf,60,180,75\n"
 
 
 @pytest.fixture
 def mydata(tmp_path, monkeypatch):
-    """A data set in the folder that a script is run in."""
+    """A dataset in the folder that a script is run in."""
     monkeypatch.chdir(tmp_path)
     mask = np.zeros((12, 16), np.uint8)
     mask[3:9, 4:12] = 1
     for name in ("a", "b", "c"):
-        save_picture(Path(f"mydata/images/{name}.png"), mask.shape)
+        save_image(Path(f"mydata/images/{name}.png"), mask.shape)
         save_mask(Path(f"mydata/masks/{name}.png"), mask)
     Path("mydata/classes.csv").write_text(CLASSES)
     return mask
@@ -107,7 +107,7 @@ def test_wrong_numbers_and_settings_are_told(mydata, call, expected):
     [np.zeros((3, 12, 16), np.uint8), np.zeros((12, 16, 3)), np.zeros((12, 16), np.uint8)],
     ids=["channels first", "float", "grey"],
 )
-def test_marks_are_drawn_on_pictures_of_colour_alone(mydata, image):
+def test_marks_are_drawn_on_images_of_colour_alone(mydata, image):
     space = open_dataset("mydata").label_space
     with pytest.raises(ValueError, match=r"image must be RGB, uint8, shape \(H, W, 3\), got "):
         draw_marks(image, [], space)
@@ -128,7 +128,7 @@ def test_paths_of_annotations_may_be_text(mydata):
     assert sparse_maps("sparse/mydata-3clicks/annotations", masks_dir="mydata/masks")[0] == ["a", "b", "c"]
 
 
-def test_paths_of_pictures_and_classes_may_be_text(mydata):
+def test_paths_of_images_and_classes_may_be_text(mydata):
     assert np.array_equal(read_mask("mydata/masks/a.png"), mydata)
     assert read_image("mydata/images/a.png").shape == (12, 16, 3)
     assert read_image_size("mydata/images/a.png") == (12, 16)

@@ -45,7 +45,7 @@ def test_camvid_can_be_shrunk(tmp_path: Path) -> None:
             cv2.imwrite(str(full / split / kind / f"{split}.png"), array.astype(np.uint8))
     (full / "classes.csv").write_text("index,name,r,g,b\n0,Sky,128,128,128\n")
     command = [sys.executable, STUDIES / "shrink_camvid.py", full, tmp_path / "third", "--factor", "3"]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.startswith("3 pictures")
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.startswith("3 images")
     small = tmp_path / "third/train"
     mask = read_mask(full / "train/masks/train.png")
     assert (read_mask(small / "masks/train.png") == mask[::3, ::3]).all()

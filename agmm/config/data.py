@@ -14,11 +14,11 @@ SUPERVISIONS = get_args(Supervision)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How a training sample is drawn from a picture.
+    """How a training sample is drawn from an image.
 
     Args:
         crop_size: Height and width of the sample in pixels.
-        scale: Smallest and largest factor by which the picture is resized, each in between equally likely.
+        scale: Smallest and largest factor by which the image is resized, each in between equally likely.
         flip: Mirror every second sample.
         photometric: Change colours, contrast and sharpness at random (see ``change_colors``).
         label_aware: Place each crop so that it holds a labelled pixel, of a class chosen evenly.

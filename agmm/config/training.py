@@ -15,7 +15,7 @@ from agmm.config.loss import PRESETS
 from agmm.config.model import ModelConfig
 from agmm.config.protocol import PROTOCOLS, ProtocolName
 
-#: Classes that the pseudo-labels of a picture may hold between stages: those of its true labels, or all.
+#: Classes that the pseudo-labels of an image may hold between stages: those of its true labels, or all.
 PseudoClasses = Literal["labelled", "all"]
 
 OPTIMIZERS = ("sgd", "adamw")
@@ -35,7 +35,7 @@ class TrainConfig:
         image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect, where timm's record for the
             encoder does not fit the file of weights.
         image_std: Standard deviation, likewise; given together with ``image_mean``.
-        output_stride: Pixels of the picture per step of the deepest features, 8 or 16.
+        output_stride: Pixels of the image per step of the deepest features, 8 or 16.
         aspp_rates: Dilations of the atrous pyramid.
         multi_grid: Factors on the dilations of the last stage's blocks; empty for none.
         decoder_channels: Channels of the features that the mixture reads.
@@ -50,7 +50,7 @@ class TrainConfig:
         train_split: Split to train on.
         val_split: Split to choose the best epoch on.
         crop_size: Height and width of a training sample in pixels.
-        scale: Smallest and largest factor by which pictures are resized.
+        scale: Smallest and largest factor by which images are resized.
         flip: Mirror every second sample.
         photometric: Change colours and sharpness at random.
         label_aware: Draw only crops that hold a labelled pixel, its class chosen evenly.
@@ -73,8 +73,8 @@ class TrainConfig:
         compile: Compile the network with torch.compile.
         workers: Processes that load data; the result is the same.
         val_every: Epochs between two validations; the last epoch is always validated.
-        val_protocol: How pictures are predicted in validation: ``whole``, ``sliding`` or ``multi-scale``.
-        gmm_images: Training pictures on which to score the segmentation and the mixture's own prediction after every
+        val_protocol: How images are predicted in validation: ``whole``, ``sliding`` or ``multi-scale``.
+        gmm_images: Training images on which to score the segmentation and the mixture's own prediction after every
             validated epoch (supplement, figure 2); 0 for none.
 
     Raises:

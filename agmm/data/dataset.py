@@ -38,8 +38,8 @@ class Sample(NamedTuple):
     Args:
         image: RGB, uint8, shape (H, W, 3).
         target: Train ids, uint8 (int32 above 255 classes), shape (H, W); ``ignore_index`` where there is no label.
-        valid: Pixels of the picture, bool, shape (H, W); False at padding.
-        image_classes: Classes labelled anywhere in the whole picture, bool, shape (C,).
+        valid: Pixels of the image, bool, shape (H, W); False at padding.
+        image_classes: Classes labelled anywhere in the whole image, bool, shape (C,).
         soft_classes: Classes of the soft labels, uint8 (int32 above 255 classes), shape (K, H, W); K is 0 where labels
             are not soft.
         soft_shares: Their shares in parts of 255, uint8, shape (K, H, W).
@@ -59,7 +59,7 @@ class Sample(NamedTuple):
 
 
 def to_network_input(batch: Sample, device: torch.device) -> Sample:
-    """Move a batch's pictures to the device, and its labels where they are soft.
+    """Move a batch's images to the device, and its labels where they are soft.
 
     Other labels stay: ``AGMMLoss`` looks for labelled pixels on the CPU while the device computes the network.
 
@@ -84,7 +84,7 @@ class ManifestDataset(Dataset[Sample]):
     Args:
         manifest: Where the files are and what their labels mean.
         rows: Which of its rows.
-        augmentation: How a sample is drawn from a picture.
+        augmentation: How a sample is drawn from an image.
         supervision: ``sparse`` reads the annotations, ``full`` the full masks.
         seed: Sample ``(number, index)`` is the same for equal seeds, whoever draws it and when.
 
@@ -153,7 +153,7 @@ class ManifestDataset(Dataset[Sample]):
             return error
 
     def labels(self, index: int) -> Labels:
-        """Labels of a row: coordinates, which are kept, or a label map where they cover ``DENSE_SHARE`` of the picture.
+        """Labels of a row: coordinates, which are kept, or a label map where they cover ``DENSE_SHARE`` of the image.
 
         Raises:
             DataError: If the file is missing, damaged, of another size, or holds other classes.

@@ -1,4 +1,4 @@
-"""The labels of one picture in the two forms that augmentation needs: as coordinates, or as a label map.
+"""The labels of one image in the two forms that augmentation needs: as coordinates, or as a label map.
 
 Clicks and scribbles are carried as coordinates: each labelled pixel moves to its place in the crop and is drawn there,
 so that none is lost to resampling and none multiplies. A label map that is labelled nearly everywhere (a full mask, a
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from agmm.data.transforms import Span, Window, crop_label_map
 from data_manifests.label_space import LabelMap
 
-#: Labelled share of a picture from which on it counts as dense. Human scribbles cover 0.1 to 3.4 %.
+#: Labelled share of an image from which on it counts as dense. Human scribbles cover 0.1 to 3.4 %.
 DENSE_SHARE = 0.1
 
 
 class Labels(Protocol):
-    """Labels of one picture."""
+    """Labels of one image."""
 
     def any_inside(self, window: Window) -> bool:
         """Whether the window holds a labelled pixel."""
@@ -103,7 +103,7 @@ class SparseLabels:
 
 
 def _move(places: NDArray[np.int32], span: Span) -> NDArray[np.int64]:
-    # The pixel of the crop whose area holds the centre of the picture's pixel; integers, so never off by a rounding.
+    # The pixel of the crop whose area holds the centre of the image's pixel; integers, so never off by a rounding.
     doubled = (places.astype(np.int64) - span.start) * 2 + 1
     return doubled * (span.out_stop - span.out_start) // (2 * (span.stop - span.start)) + span.out_start
 

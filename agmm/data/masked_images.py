@@ -1,4 +1,4 @@
-"""Pictures with their full masks, read ahead by threads while the network computes."""
+"""Images with their full masks, read ahead by threads while the network computes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from data_manifests.manifest.rows import check_pixels
 
 
 class MaskedImage(NamedTuple):
-    """A picture and what is to be seen in it.
+    """An image and what is to be seen in it.
 
     Args:
         row: Its row of the manifest.
@@ -41,10 +41,10 @@ def read_masked_images(manifest: Manifest, rows: Sequence[ManifestRow], workers:
         workers: Threads; decoding runs outside Python's lock.
 
     Yields:
-        One picture per row.
+        One image per row.
 
     Raises:
-        TrainingError: If a row has no full mask, or picture and mask differ in size.
+        TrainingError: If a row has no full mask, or image and mask differ in size.
         DataError: If a file cannot be read or a mask holds ids outside the label space.
     """
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -72,7 +72,7 @@ def require_full_masks(manifest: Manifest, rows: Sequence[ManifestRow]) -> None:
 
 
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """A picture as torch has it, uint8, shape (3, H, W), from shape (H, W, 3)."""
+    """An image as torch has it, uint8, shape (3, H, W), from shape (H, W, 3)."""
     return torch.from_numpy(image.transpose(2, 0, 1).copy())
 
 
@@ -89,7 +89,7 @@ def _read(manifest: Manifest, row: ManifestRow) -> MaskedImage:
     target = manifest.label_space.to_train_ids(values, manifest.info.mask_encoding, mask_path)
     if target.shape != image.shape[:2]:
         raise TrainingError(
-            f"{mask_path}: the mask is {target.shape[1]}x{target.shape[0]}, but the picture of '{row.image_id}' is "
+            f"{mask_path}: the mask is {target.shape[1]}x{target.shape[0]}, but the image of '{row.image_id}' is "
             f"{image.shape[1]}x{image.shape[0]}; both must have one size."
         )
     check_pixels(mask_path, values, row.full_mask_sha256)

@@ -22,7 +22,7 @@ def fit_size(height: int, width: int, room: int) -> tuple[int, int]:
 
 
 def shrink_image(image: Rgb, size: tuple[int, int]) -> Rgb:
-    """A picture at another size, by averaging areas."""
+    """An image at another size, by averaging areas."""
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -1,7 +1,7 @@
 """Soft pseudo-labels: what a network says of a pixel in shares of several classes, not only the likeliest class.
 
-They lie beside the annotation of each picture, which stays an ordinary label map: ``annotations/a.npz`` beside
-``annotations/a.png``. Of the picture's classes the three likeliest are kept at each pixel, with shares in 255 parts: on
+They lie beside the annotation of each image, which stays an ordinary label map: ``annotations/a.npz`` beside
+``annotations/a.png``. Of the image's classes the three likeliest are kept at each pixel, with shares in 255 parts: on
 CamVid these hold 99 % of the probability, the likeliest alone 89 %.
 """
 
@@ -32,12 +32,12 @@ SOFT = "soft"
 
 
 class SoftLabels(NamedTuple):
-    """Soft labels of one picture, or of a part of it.
+    """Soft labels of one image, or of a part of it.
 
     Args:
         classes: Train ids, the likeliest first, shape (K, H, W).
         shares: Their shares of the probability in parts of 255, uint8, shape (K, H, W); they sum to 255 at each pixel,
-            but to 0 where the picture's classes are not known and at padding.
+            but to 0 where the image's classes are not known and at padding.
     """
 
     classes: LabelMap
@@ -53,7 +53,7 @@ class SoftLabels(NamedTuple):
 def soften(
     probs: Tensor, sparse: LabelMap, unlabelled_value: int, candidates: NDArray[np.int64] | None = None
 ) -> SoftLabels:
-    """Soft labels of a picture: the network's probabilities, among the classes that it may hold.
+    """Soft labels of an image: the network's probabilities, among the classes that it may hold.
 
     Args:
         probs: Probabilities of all classes, shape (C, H, W).

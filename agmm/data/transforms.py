@@ -1,6 +1,6 @@
-"""Augmentation: a random window of the picture, cropped first and resized after, and changes of its colours.
+"""Augmentation: a random window of the image, cropped first and resized after, and changes of its colours.
 
-Cropping first means that only the pixels that stay are ever touched: 4 ms instead of 7 ms for a 1024x2048 picture.
+Cropping first means that only the pixels that stay are ever touched: 4 ms instead of 7 ms for a 1024x2048 image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PADDING_COLOR = (124, 116, 104)
 
 
 class Span(NamedTuple):
-    """One axis of a window: pixels ``start..stop`` of the picture fill pixels ``out_start..out_stop`` of the crop."""
+    """One axis of a window: pixels ``start..stop`` of the image fill pixels ``out_start..out_stop`` of the crop."""
 
     start: int
     stop: int
@@ -28,7 +28,7 @@ class Span(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The part of a picture that becomes a training sample.
+    """The part of an image that becomes a training sample.
 
     Args:
         rows: Where the rows come from and go to.
@@ -49,17 +49,17 @@ def draw_window(
     augmentation: Augmentation,
     through: tuple[int, int] | None = None,
 ) -> Window:
-    """Choose a window of the picture at random.
+    """Choose a window of the image at random.
 
     Args:
         rng: The sample's own generator.
-        image_size: Height and width of the picture in pixels.
+        image_size: Height and width of the image in pixels.
         augmentation: Size of the crop, range of scales, mirroring.
         through: (row, col) of a pixel that the window must hold.
 
     Returns:
-        A window of ``crop_size / scale`` pixels of the picture. Along an axis where that is more than the picture
-        has, the window holds the whole picture at a random place and padding around it.
+        A window of ``crop_size / scale`` pixels of the image. Along an axis where that is more than the image
+        has, the window holds the whole image at a random place and padding around it.
     """
     scale = rng.uniform(*augmentation.scale)
     spans = []
@@ -81,7 +81,7 @@ def draw_window(
 
 
 def crop_image(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
-    """Cut a window from a picture and resize it (bilinear).
+    """Cut a window from an image and resize it (bilinear).
 
     Args:
         image: RGB, shape (H, W, 3).
@@ -105,13 +105,13 @@ def crop_label_map(label_map: LabelMap, window: Window, ignore_index: int) -> La
     Returns:
         Train ids, shape ``crop_size``.
     """
-    # INTER_NEAREST_EXACT looks at pixel centres, as the bilinear resize of the picture does; INTER_NEAREST is shifted.
+    # INTER_NEAREST_EXACT looks at pixel centres, as the bilinear resize of the image does; INTER_NEAREST is shifted.
     pixels = _cut_and_resize(label_map, window, cv2.INTER_NEAREST_EXACT)
     return _pad_and_mirror(pixels, window, ignore_index)
 
 
 def valid_mask(window: Window) -> NDArray[np.bool_]:
-    """Which pixels of the crop belong to the picture, shape ``crop_size``; the others are padding."""
+    """Which pixels of the crop belong to the image, shape ``crop_size``; the others are padding."""
     rows, cols = window.rows, window.cols
     valid = np.zeros(window.crop_size, np.bool_)
     valid[rows.out_start : rows.out_stop, cols.out_start : cols.out_stop] = True
@@ -136,9 +136,9 @@ def _pad_and_mirror(pixels: NDArray[Any], window: Window, fill: int | tuple[int,
 
 
 def change_colors(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Change a picture's colours at random, as the paper does on PASCAL VOC.
+    """Change an image's colours at random, as the paper does on PASCAL VOC.
 
-    Every second picture gets its brightness, contrast and saturation scaled by up to +-50 % and its hue turned by up
+    Every second image gets its brightness, contrast and saturation scaled by up to +-50 % and its hue turned by up
     to a quarter of the circle, in random order; every tenth turns grey; every second is blurred (standard deviation
     0.1 to 2 pixels); every second gets up to +-10 added.
 
@@ -169,7 +169,7 @@ def scale_brightness(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint
 
 
 def scale_contrast(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """Multiply all differences from the picture's mean grey by a factor."""
+    """Multiply all differences from the image's mean grey by a factor."""
     mean = round(float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean()))
     return _through_table(image, mean + (np.arange(256) - mean) * factor)
 

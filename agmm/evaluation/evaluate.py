@@ -25,8 +25,8 @@ class EvalResult:
     """Scores of one evaluation.
 
     Args:
-        protocol: How the pictures were segmented, in words.
-        num_images: Pictures counted, over all ranks.
+        protocol: How the images were segmented, in words.
+        num_images: Images counted, over all ranks.
         class_names: In the order of train ids.
         confusion: Pixels by true (row) and predicted class, over all ranks.
         boundary: Counts along class borders, where they were asked for.
@@ -91,10 +91,10 @@ def evaluate_rows(
     workers: int = 1,
     on_image: Callable[[], None] | None = None,
 ) -> EvalResult:
-    """Segment pictures and count them against their full masks.
+    """Segment images and count them against their full masks.
 
     Args:
-        model: Maps pictures to a tuple with ``logits``; it lies on ``device`` and leaves in the mode it came in.
+        model: Maps images to a tuple with ``logits``; it lies on ``device`` and leaves in the mode it came in.
         manifest: Where the rows come from; gives label space and mask encoding.
         rows: What to evaluate; each needs a full mask.
         protocol: How to segment; ``whole`` and ``multi-scale`` stand for their defaults.
@@ -103,13 +103,13 @@ def evaluate_rows(
         boundary: Count boundary IoU as well.
         amp: Compute the network in bfloat16.
         workers: Threads that read files ahead.
-        on_image: Called after each picture of this rank.
+        on_image: Called after each image of this rank.
 
     Returns:
         The same scores on all ranks and for any number of them.
 
     Raises:
-        TrainingError: If there are no rows, or one has no full mask or one of another size than its picture.
+        TrainingError: If there are no rows, or one has no full mask or one of another size than its image.
         DataError: If a file cannot be read or a mask holds ids outside the label space.
         ValueError: If the protocol cannot be used, or the network has another number of classes than the manifest.
     """
@@ -135,9 +135,9 @@ def evaluate_mixture(
     workers: int = 1,
     on_image: Callable[[], None] | None = None,
 ) -> EvalResult:
-    """Count what the Gaussians alone say of annotated pictures (supplement, figure 2).
+    """Count what the Gaussians alone say of annotated images (supplement, figure 2).
 
-    Each picture's mixture is made from its own sparse labels, and every pixel gets the class of the highest Gaussian.
+    Each image's mixture is made from its own sparse labels, and every pixel gets the class of the highest Gaussian.
 
     Args:
         options: How the mixture is computed; the paper's way if not given.

@@ -39,24 +39,24 @@ def evaluate_run(
 ) -> list[dict[str, Any]]:
     """Score a trained network on a split of a manifest and write the scores down.
 
-    Under torchrun each process takes its share of the pictures, and the first one writes.
+    Under torchrun each process takes its share of the images, and the first one writes.
 
     Args:
         run: Folder of a training, or a weights file.
         manifest: Has the split and the same classes as the network.
         split: What to evaluate.
-        protocol: How pictures are segmented.
+        protocol: How images are segmented.
         tile_size: See ``make_protocol``.
         overlap: Share of a tile that the next one covers again.
         crf: Refine with a dense CRF.
         boundary: Count boundary IoU as well.
         gmm: Score what the Gaussians alone say as well; the split's rows need annotations.
-        limit: Only the first so many pictures.
+        limit: Only the first so many images.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         workers: Threads that read files ahead.
         out_dir: Where the scores go; None takes the run's folder.
-        on_image: Called after each picture that this process has segmented, and again in the Gaussians' turn.
+        on_image: Called after each image that this process has segmented, and again in the Gaussians' turn.
 
     Returns:
         One record of scores, and a second one for the Gaussians; see ``agmm.runs.scores.save_records``.
@@ -71,7 +71,7 @@ def evaluate_run(
     loaded.info.require_classes(manifest.label_space, manifest.path)
     rows = manifest.rows_of(split)[:limit]
     folder = loaded.path.parent if out_dir is None else as_path(out_dir)
-    # What would be told at the end else, when the pictures have been segmented for nothing.
+    # What would be told at the end else, when the images have been segmented for nothing.
     read_records(folder)
     if ranks.is_first:
         require_writable(folder)

@@ -88,13 +88,13 @@ class ConfusionMatrix:
 class BoundaryIoU:
     """IoU of the pixels near class borders, counted by class over a whole split.
 
-    A pixel belongs to its class's border band if another class, void or the picture's edge lies within ``width``
+    A pixel belongs to its class's border band if another class, void or the image's edge lies within ``width``
     pixels, diagonal steps counting as one. Void is taken out of prediction and truth alike, so it gives both the same
     border. Images are passed one by one, since the width follows from their size.
 
     Args:
         num_classes: Classes to count.
-        width_share: Width of the band as a share of the picture's diagonal.
+        width_share: Width of the band as a share of the image's diagonal.
 
     References:
         Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021, with its width
@@ -143,7 +143,7 @@ class BoundaryIoU:
 
 
 def near_border(label_map: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
-    """Pixels with another value, or the picture's edge, within ``width`` pixels, diagonal steps counting as one.
+    """Pixels with another value, or the image's edge, within ``width`` pixels, diagonal steps counting as one.
 
     One pass for all classes: the window around a pixel is of one class where its smallest and largest value agree.
 
@@ -152,7 +152,7 @@ def near_border(label_map: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
         width: In pixels, at least 1.
     """
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    outside = 65535  # no class: the picture's edge is a border
+    outside = 65535  # no class: the image's edge is a border
     values = cv2.copyMakeBorder(
         label_map.astype(np.uint16), width, width, width, width, cv2.BORDER_CONSTANT, value=outside
     )

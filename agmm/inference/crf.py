@@ -19,7 +19,7 @@ _APPEARANCE = {"sxy": 67, "srgb": 3, "compat": 4}
 def refine(images: Tensor, probs: Tensor) -> Tensor:
     """Mean-field inference of a fully connected CRF with the predictions as unary terms.
 
-    Runs on the CPU by the package pydensecrf2: about 3 s for a 480x360 picture of 11 classes, and a minute for
+    Runs on the CPU by the package pydensecrf2: about 3 s for a 480x360 image of 11 classes, and a minute for
     2048x1024 of 19.
 
     Args:

@@ -34,9 +34,9 @@ class ExportReport:
 
     Args:
         path: The network; ``PATH.json`` beside it says what goes in, what comes out and the classes.
-        any_size: Whether it takes pictures of any size; else of ``size`` only.
+        any_size: Whether it takes images of any size; else of ``size`` only.
         size: Height and width it was traced with.
-        max_difference: Largest difference of its logits from the original's, on random pictures; None where the file
+        max_difference: Largest difference of its logits from the original's, on random images; None where the file
             could not be run because onnxruntime is not installed.
     """
 

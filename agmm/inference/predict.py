@@ -1,4 +1,4 @@
-"""A trained run and pictures give label maps, and on request overlays, probabilities and the mixture's view."""
+"""A trained run and images give label maps, and on request overlays, probabilities and the mixture's view."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class PredictionSummary:
     """What was written.
 
     Args:
-        num_images: Pictures segmented, each into ``label_maps/``.
-        num_mixtures: Pictures of the manifest whose mixture was drawn as well, into ``mixture/``.
+        num_images: Images segmented, each into ``label_maps/``.
+        num_mixtures: Images of the manifest whose mixture was drawn as well, into ``mixture/``.
     """
 
     num_images: int
     num_mixtures: int
 
 
-def predict_pictures(
+def predict_images(
     run: str | Path,
-    pictures: dict[Path, Path],
+    images: dict[Path, Path],
     out_dir: str | Path,
     *,
     protocol: ProtocolName = "whole",
@@ -58,27 +58,27 @@ def predict_pictures(
     on_image: Callable[[], None] | None = None,
     on_problem: Callable[[str], None] | None = None,
 ) -> PredictionSummary:
-    """Segment pictures.
+    """Segment images.
 
     Args:
         run: Folder of a training, or a weights file.
-        pictures: By name, as ``agmm.inference.sources.find_pictures`` gives them.
+        images: By name, as ``agmm.inference.sources.find_images`` gives them.
         out_dir: Receives ``label_maps/NAME.png`` of train ids in the class colours, and on request
             ``overlays/NAME.jpg``, ``probabilities/NAME.npy`` and ``mixture/NAME.png``.
         protocol: How to segment.
         tile_size: See ``make_protocol``.
         overlap: Share of a tile that the next one covers again.
         crf: Refine with a dense CRF.
-        overlays: Draw the classes over the pictures.
+        overlays: Draw the classes over the images.
         probabilities: Save the probabilities, float16, shape (C, H, W).
-        gmm_manifest: Draw the class of the highest Gaussian for the pictures annotated in this manifest.
+        gmm_manifest: Draw the class of the highest Gaussian for the images annotated in this manifest.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
-        on_image: Called after each picture.
-        on_problem: Told of each picture that cannot be read, which is left out; if not given, it is an error.
+        on_image: Called after each image.
+        on_problem: Told of each image that cannot be read, which is left out; if not given, it is an error.
 
     Raises:
-        DataError: If the run cannot be loaded, a picture cannot be read, or none of the pictures is annotated in the
+        DataError: If the run cannot be loaded, an image cannot be read, or none of the images is annotated in the
             manifest.
         ValueError: If the protocol's values are out of range.
     """
@@ -90,11 +90,11 @@ def predict_pictures(
     rows: dict[Path, ManifestRow] = {}
     if gmm_manifest is not None:
         loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)
-        rows = _annotated(gmm_manifest, pictures)
+        rows = _annotated(gmm_manifest, images)
     options = resolve_options(config.preset, **config.loss)
     num_images = num_mixtures = 0
     with evaluating(loaded.model, where, amp):
-        for name, path in pictures.items():
+        for name, path in images.items():
             try:
                 image = read_image(path)
             except DataError as error:
@@ -119,14 +119,14 @@ def predict_pictures(
     return PredictionSummary(num_images, num_mixtures)
 
 
-def _annotated(manifest: Manifest, pictures: dict[Path, Path]) -> dict[Path, ManifestRow]:
-    """Rows of the pictures that the manifest annotates, by the name of their results."""
+def _annotated(manifest: Manifest, images: dict[Path, Path]) -> dict[Path, ManifestRow]:
+    """Rows of the images that the manifest annotates, by the name of their results."""
     by_path = {manifest.resolve(row.image).resolve(): row for row in manifest.rows if row.annotation}
-    rows = {name: by_path[path.resolve()] for name, path in pictures.items() if path.resolve() in by_path}
+    rows = {name: by_path[path.resolve()] for name, path in images.items() if path.resolve() in by_path}
     if not rows:
-        first = next(iter(pictures.values()))
+        first = next(iter(images.values()))
         raise TrainingError(
-            f"{manifest.path}: annotates none of the pictures, such as {first}; the mixture is made from a picture's "
+            f"{manifest.path}: annotates none of the images, such as {first}; the mixture is made from an image's "
             "own annotation."
         )
     return rows
@@ -140,7 +140,7 @@ def _label_map(probs: Tensor, space: LabelSpace) -> LabelMap:
 
 
 def _overlay(image: NDArray[np.uint8], label_map: LabelMap, space: LabelSpace) -> NDArray[np.uint8]:
-    """Picture and class colours, half and half."""
+    """Image and class colours, half and half."""
     colors = space.palette[label_map]
     return ((image.astype(np.uint16) + colors) // 2).astype(np.uint8)
 

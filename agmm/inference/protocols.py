@@ -1,4 +1,4 @@
-"""Class probabilities of pictures of any size: in one piece, by sliding window, or averaged over scales and flips."""
+"""Class probabilities of images of any size: in one piece, by sliding window, or averaged over scales and flips."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from data_manifests.manifest.rows import read_row_annotation
 
 @dataclass(frozen=True)
 class Protocol:
-    """How pictures are segmented; a score means little without it.
+    """How images are segmented; a score means little without it.
 
     Args:
         name: ``whole``, ``sliding`` or ``multi-scale``.
         tile_size: Side of a sliding window in pixels, usually the training crop; needed for ``sliding``. With
-            ``multi-scale``, each scaled picture is segmented by sliding window; None takes it in one piece.
+            ``multi-scale``, each scaled image is segmented by sliding window; None takes it in one piece.
         overlap: Share of a tile that the next one covers again, in [0, 1).
         tile_batch: Tiles per forward pass; changes speed and memory only.
-        scales: Factors on the picture's size, for ``multi-scale``.
+        scales: Factors on the image's size, for ``multi-scale``.
         flip: Segment each scale mirrored as well, for ``multi-scale``.
-        crf: Refine the result with a dense CRF on the picture's colours (see ``agmm.inference.crf``).
+        crf: Refine the result with a dense CRF on the image's colours (see ``agmm.inference.crf``).
 
     Raises:
         ValueError: If a value is out of range.
@@ -80,10 +80,10 @@ class Protocol:
         return f"multi-scale ({'; '.join(parts)}){after}"
 
     def predict(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Class probabilities of a batch of pictures.
+        """Class probabilities of a batch of images.
 
         Args:
-            model: Maps pictures to a tuple whose ``logits`` have the pictures' size.
+            model: Maps images to a tuple whose ``logits`` have the images' size.
             images: RGB in 0..1, float32, shape (N, 3, H, W).
 
         Returns:
@@ -119,7 +119,7 @@ def make_protocol(
         name: Of the protocol.
         crop_size: Height and width of its training samples.
         tile_size: Side of sliding windows in pixels; None takes the longer side of the training samples for
-            ``sliding``, and whole pictures for ``multi-scale``.
+            ``sliding``, and whole images for ``multi-scale``.
         overlap: Share of a tile that the next one covers again.
         crf: Refine with a dense CRF.
 
@@ -127,7 +127,7 @@ def make_protocol(
         ValueError: If a value is out of range, or says something of tiles where there are none.
     """
     if name == "whole" and tile_size is not None:
-        raise ValueError("Whole pictures have no tiles. Leave the tile out, or choose protocol sliding or multi-scale.")
+        raise ValueError("Whole images have no tiles. Leave the tile out, or choose protocol sliding or multi-scale.")
     if name == "sliding" and tile_size is None:
         tile_size = max(crop_size)
     if tile_size is None and overlap != Protocol.overlap:
@@ -152,7 +152,7 @@ def predict_sliding(
         model: As in ``Protocol.predict``.
         images: As in ``Protocol.predict``; a side shorter than the tile is taken in one piece.
         tile_size: Side of the square tiles in pixels.
-        overlap: Share of a tile that the next one covers again; the last tile of a row ends at the picture's border.
+        overlap: Share of a tile that the next one covers again; the last tile of a row ends at the image's border.
         tile_batch: Tiles per forward pass.
     """
     num_images, _, height, width = images.shape
@@ -172,19 +172,19 @@ def predict_sliding(
             total[..., rows, cols] += tile
             cover[rows, cols] += 1
     if total is None:
-        raise ValueError(f"Expected pictures of at least one pixel, got shape {tuple(images.shape)}.")
+        raise ValueError(f"Expected images of at least one pixel, got shape {tuple(images.shape)}.")
     return total / cover
 
 
 def predict_multi_scale(
     predict: Callable[[Tensor], Tensor], images: Tensor, *, scales: Sequence[float] = SCALES, flip: bool = True
 ) -> Tensor:
-    """Mean of the probabilities at several scales, mirrored and not, brought to the pictures' own size.
+    """Mean of the probabilities at several scales, mirrored and not, brought to the images' own size.
 
     Args:
-        predict: Maps pictures of any size to their probabilities.
+        predict: Maps images of any size to their probabilities.
         images: As in ``Protocol.predict``.
-        scales: Factors on the picture's size.
+        scales: Factors on the image's size.
         flip: Segment each scale mirrored as well.
     """
     size = images.shape[-2:]
@@ -221,10 +221,10 @@ def predict_mixture(
     options: MixtureOptions | None,
     device: torch.device | str,
 ) -> Tensor:
-    """The Gaussians of one annotated picture at every pixel, 0 for classes without a label, shape (1, C, H, W).
+    """The Gaussians of one annotated image at every pixel, 0 for classes without a label, shape (1, C, H, W).
 
     Args:
-        model: Maps pictures to a tuple with ``logits`` and ``features``, in evaluation mode.
+        model: Maps images to a tuple with ``logits`` and ``features``, in evaluation mode.
         manifest: Where the row comes from.
         row: A row with an annotation.
         image: RGB, uint8, shape (3, H, W).
@@ -232,7 +232,7 @@ def predict_mixture(
         device: Where to compute.
 
     Raises:
-        TrainingError: If the row has no annotation, or one of another size than the picture.
+        TrainingError: If the row has no annotation, or one of another size than the image.
         DataError: If the annotation cannot be read, or holds other pixels than when the manifest was written.
     """
     require_annotations(manifest, [row])
@@ -240,7 +240,7 @@ def predict_mixture(
     if labels.shape != image.shape[1:]:
         raise TrainingError(
             f"{manifest.resolve(row.annotation)}: the annotation is {labels.shape[1]}x{labels.shape[0]}, but the "
-            f"picture is {image.shape[2]}x{image.shape[1]}; both must have one size."
+            f"image is {image.shape[2]}x{image.shape[1]}; both must have one size."
         )
     output = model(to_network(image, device))
     target = labels.to(device)[None]

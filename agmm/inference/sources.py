@@ -10,7 +10,7 @@ from agmm.errors import TrainingError
 from data_manifests.errors import counted, list_some
 from data_manifests.files.images import (
     IMAGE_SUFFIXES,
-    list_pictures,
+    list_images,
 )
 from data_manifests.files.paths import as_path
 
@@ -18,15 +18,15 @@ from data_manifests.files.paths import as_path
 RESULT_FOLDERS = ("label_maps", "overlays", "probabilities", "mixture")
 
 
-def find_pictures(
+def find_images(
     sources: Sequence[str | Path], out_dir: str | Path, on_passed_over: Callable[[str], None] = lambda _: None
 ) -> dict[Path, Path]:
-    """Pictures to segment, by the name of their results without ending.
+    """Images to segment, by the name of their results without ending.
 
     Args:
-        sources: Pictures of any ending, and folders that are searched at any depth for those of ``IMAGE_SUFFIXES``;
+        sources: Images of any ending, and folders that are searched at any depth for those of ``IMAGE_SUFFIXES``;
             names keep the place within the folder.
-        out_dir: What earlier predictions have left in it is not taken for pictures.
+        out_dir: What earlier predictions have left in it is not taken for images.
         on_passed_over: Told, in a sentence, of the files of other endings in each folder; hidden ones are not counted.
 
     Raises:
@@ -37,9 +37,9 @@ def find_pictures(
     others: list[str] = []
     for source in map(as_path, sources):
         if not source.exists():
-            raise TrainingError(f"{source}: no such picture or folder.")
+            raise TrainingError(f"{source}: no such image or folder.")
         is_folder = source.is_dir()
-        files = list_pictures(source, ("",)) if is_folder else [source]
+        files = list_images(source, ("",)) if is_folder else [source]
         files = [path for path in files if not results.intersection(path.resolve().parents)]
         inside = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)] if is_folder else files
         if len(inside) < len(files):
@@ -54,17 +54,17 @@ def find_pictures(
             found[name] = path
     if not found:
         more = f" {others[0]}" if others else ""
-        raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no pictures.{more}")
+        raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no images.{more}")
     for text in others:
         on_passed_over(text)
     return found
 
 
 def _describe_others(paths: Collection[Path]) -> str:
-    """A sentence on files that are not taken for pictures, by their endings."""
+    """A sentence on files that are not taken for images, by their endings."""
     endings = Counter(path.suffix.lower() or "no ending" for path in paths).most_common()
     kinds = list_some([f"{count:,} {ending}" for ending, count in sorted(endings, key=lambda e: (-e[1], e[0]))], 5)
     return (
-        f"passed over {counted(len(paths), 'file')} ({kinds}). In folders, pictures are files that end in "
+        f"passed over {counted(len(paths), 'file')} ({kinds}). In folders, images are files that end in "
         f"{', '.join(IMAGE_SUFFIXES)}; name others one by one."
     )

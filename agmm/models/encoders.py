@@ -16,7 +16,7 @@ from agmm.config.model import ModelConfig, require_encoder_weights
 from agmm.errors import TrainingError
 from data_manifests.errors import list_some
 
-# What encoders without output_stride need in order to take pictures of any size, tried in this order: vision
+# What encoders without output_stride need in order to take images of any size, tried in this order: vision
 # transformers resize their position embedding, Swin re-makes its windows, HRNet and PVT need nothing.
 _FREE_SIZE_OPTIONS: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
@@ -27,7 +27,7 @@ class Encoder(nn.Module):
     Args:
         backbone: Made by timm with ``features_only=True``.
         dilated: Whether its output stride could be set.
-        pads: Whether it gets pictures padded to whole steps of its coarsest level, because it takes no others, or
+        pads: Whether it gets images padded to whole steps of its coarsest level, because it takes no others, or
             passes over the pixels of a step that is not whole.
         freeze_batchnorm: Leave its BatchNorm as it is in training too.
     """
@@ -70,7 +70,7 @@ class Encoder(nn.Module):
         return [level.permute(0, 3, 1, 2) for level in levels] if self._channels_last else list(levels)
 
     def without_padding(self, features: Tensor, images: Tensor) -> Tensor:
-        """Cut off what belongs to the padding, so that features keep their place in the picture.
+        """Cut off what belongs to the padding, so that features keep their place in the image.
 
         Args:
             features: Made from this encoder's features of ``images``, shape (N, D, h, w).
@@ -96,7 +96,7 @@ def build_encoder(config: ModelConfig, *, load_weights: bool = True) -> Encoder:
         load_weights: False passes over ``config.encoder_weights``.
 
     Raises:
-        TrainingError: If the encoder is unknown or takes pictures of one size only, its weights cannot be had, or
+        TrainingError: If the encoder is unknown or takes images of one size only, its weights cannot be had, or
             ``multi_grid`` does not fit it.
     """
     _check_name(config.encoder)
@@ -158,13 +158,13 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
         if _sizes_of_levels(encoder, (3 * step, 5 * step)) is not None:
             return encoder
     raise TrainingError(
-        f"Encoder '{config.encoder}' takes pictures of one size only. Choose one without a fixed window grid, such as "
+        f"Encoder '{config.encoder}' takes images of one size only. Choose one without a fixed window grid, such as "
         f"resnet50s.gluon_in1k, convnext_tiny.fb_in1k or vit_small_patch16_224.augreg_in1k."
     )
 
 
 def _reads_every_pixel(encoder: Encoder) -> bool:
-    """Whether the levels cover pictures whose sides are no whole steps; patches without padding leave out the edge."""
+    """Whether the levels cover images whose sides are no whole steps; patches without padding leave out the edge."""
     side = max(encoder.strides) + 1
     covered = [(-(-side // stride), -(-side // stride)) for stride in encoder.strides]
     return _sizes_of_levels(encoder, (side, side)) == covered
@@ -172,7 +172,7 @@ def _reads_every_pixel(encoder: Encoder) -> bool:
 
 @torch.no_grad()
 def _sizes_of_levels(encoder: Encoder, size: tuple[int, int]) -> list[tuple[int, ...]] | None:
-    """Height and width of the levels of a picture of a size; None if it is not taken."""
+    """Height and width of the levels of an image of a size; None if it is not taken."""
     was_training = encoder.training
     try:
         return [tuple(level.shape[-2:]) for level in encoder.eval()(torch.zeros(1, 3, *size))]

@@ -49,7 +49,7 @@ class SegmentationModel(nn.Module):
         self.classifier = nn.Conv2d(config.decoder_channels, config.num_classes, 1)
 
     def forward(self, images: Tensor) -> SegmentationOutput:
-        """Segment pictures.
+        """Segment images.
 
         Args:
             images: RGB in 0..1, float32, shape (N, 3, H, W), of any size.
@@ -72,7 +72,7 @@ class SegmentationModel(nn.Module):
 
 
 def sync_batchnorm(model: SegmentationModel) -> SegmentationModel:
-    """The same network, with BatchNorm over the pictures of all processes; parameters are shared, not copied."""
+    """The same network, with BatchNorm over the images of all processes; parameters are shared, not copied."""
     # timm's and not torch's: many encoders keep their activations inside BatchNorm, where torch's would lose them.
     synced: SegmentationModel = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return synced

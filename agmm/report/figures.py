@@ -12,7 +12,7 @@ import torch
 from agmm.data.resize import Rgb, fit_size, shrink_image, shrink_labels
 from agmm.errors import TrainingError
 from agmm.inference.protocols import require_annotations
-from agmm.report.pictures import RowPictures, draw_marks, lay_over
+from agmm.report.images import RowImages, draw_marks, lay_over
 from agmm.report.predictions import PredictedRow, Prediction, predict_rows
 from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run
@@ -31,11 +31,11 @@ from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestR
 from data_manifests.figures.drawing import VOID_COLOR, colorize
 from data_manifests.figures.style import DOTS_PER_INCH, FAINT, INK, TEXT_WIDTH, save_figure, styled
 
-#: A cell of a grid: a picture (three axes), a label map (two), or a picture with its sparse labels.
+#: A cell of a grid: an image (three axes), a label map (two), or an image with its sparse labels.
 _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]
 
-_GAP = 0.035  # between the pictures of a grid, in inches
-_TALLEST = 3.0  # widths of a column that a picture may be high
+_GAP = 0.035  # between the images of a grid, in inches
+_TALLEST = 3.0  # widths of a column that an image may be high
 
 
 def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path], on_problem: OnProblem = None) -> None:
@@ -90,7 +90,7 @@ def require_curves(run: Run) -> None:
     if not run.curve("train_miou") or not run.curve("gmm_miou"):
         raise TrainingError(
             f"{run.folder}: its log has no training-set mIoU of segmentation and mixture. Train with --gmm-images 50, "
-            "which records both on 50 training pictures after every validated epoch."
+            "which records both on 50 training images after every validated epoch."
         )
 
 
@@ -104,19 +104,19 @@ def draw_gmm_predictions(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> None:
-    """A grid of picture with its labels, segmentation, class of the highest Gaussian, and truth if any (figure 1).
+    """A grid of image with its labels, segmentation, class of the highest Gaussian, and truth if any (figure 1).
 
     Args:
         runs: Each gives two columns.
         manifest: Where the rows come from.
-        rows: Annotated pictures, one row of the grid each.
+        rows: Annotated images, one row of the grid each.
         paths: Files to write, each ending in .png or .pdf.
         device: Where to compute.
-        on_image: Called after each picture of each run.
+        on_image: Called after each image of each run.
         on_problem: Told of runs that cannot be loaded, which are left out; if not given, they are errors.
 
     Raises:
-        DataError: If a picture has no annotation or cannot be read, or matplotlib is not installed.
+        DataError: If an image has no annotation or cannot be read, or matplotlib is not installed.
         ValueError: If a path has another ending.
     """
     check_figure(paths)
@@ -137,7 +137,7 @@ def plot_gmm_predictions(
     grid: list[list[_Content | None]] = []
     for row in predicted:
         maps = [m for prediction in _complete(row) for m in (prediction.segmentation, prediction.by_mixture)]
-        grid.append([_labelled(row.pictures), *maps, *_truth(row, predicted)])
+        grid.append([_labelled(row.images), *maps, *_truth(row, predicted)])
     _draw_grid(grid, titles + _truth_title(predicted), label_space, paths)
 
 
@@ -151,9 +151,9 @@ def draw_qualitative(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> None:
-    """A grid of pictures, the segmentation by each run, and truth (figures 4 and 6).
+    """A grid of images, the segmentation by each run, and truth (figures 4 and 6).
 
-    Annotated pictures get a column with their labels too. Arguments and errors are those of ``draw_gmm_predictions``,
+    Annotated images get a column with their labels too. Arguments and errors are those of ``draw_gmm_predictions``,
     but rows need no annotation.
     """
     check_figure(paths)
@@ -166,27 +166,27 @@ def plot_qualitative(
 ) -> None:
     """Draw the figure of ``draw_qualitative`` from predictions that are there already, of runs that have them."""
     runs, predicted = _with_predictions(runs, predicted)
-    annotated = any(row.pictures.annotation is not None for row in predicted)
+    annotated = any(row.images.annotation is not None for row in predicted)
     grid: list[list[_Content | None]] = []
     for row in predicted:
-        labelled = [_labelled(row.pictures)] if annotated else []
+        labelled = [_labelled(row.images)] if annotated else []
         maps = [prediction.segmentation for prediction in _complete(row)]
-        grid.append([row.pictures.image, *labelled, *maps, *_truth(row, predicted)])
+        grid.append([row.images.image, *labelled, *maps, *_truth(row, predicted)])
     titles = ["image", *(["labels"] if annotated else []), *(run.name for run in runs)]
     _draw_grid(grid, titles + _truth_title(predicted), label_space, paths)
 
 
 def _truth_title(predicted: Sequence[PredictedRow]) -> list[str]:
-    """Title of the last column, which is left out where no picture has a full mask."""
-    return ["truth"] if any(row.pictures.truth is not None for row in predicted) else []
+    """Title of the last column, which is left out where no image has a full mask."""
+    return ["truth"] if any(row.images.truth is not None for row in predicted) else []
 
 
 def _truth(row: PredictedRow, predicted: Sequence[PredictedRow]) -> list[LabelMap | None]:
-    return [row.pictures.truth] if _truth_title(predicted) else []
+    return [row.images.truth] if _truth_title(predicted) else []
 
 
 def _with_predictions(runs: Sequence[Run], predicted: Sequence[PredictedRow]) -> tuple[list[Run], list[PredictedRow]]:
-    """Without the runs whose network said nothing of any picture; all of them where none did."""
+    """Without the runs whose network said nothing of any image; all of them where none did."""
     numbers = range(len(runs))
     kept = [number for number in numbers if any(row.predictions[number] for row in predicted)] or numbers
     rows = [replace(row, predictions=tuple(row.predictions[number] for number in kept)) for row in predicted]
@@ -196,15 +196,15 @@ def _with_predictions(runs: Sequence[Run], predicted: Sequence[PredictedRow]) ->
 def _complete(row: PredictedRow) -> list[Prediction]:
     """The predictions of a row whose files could all be read."""
     found = [prediction for prediction in row.predictions if prediction is not None]
-    if row.pictures.problems or len(found) < len(row.predictions):
-        raise TrainingError(row.pictures.problems[0])
+    if row.images.problems or len(found) < len(row.predictions):
+        raise TrainingError(row.images.problems[0])
     return found
 
 
-def _labelled(pictures: RowPictures) -> _Content | None:
-    if pictures.image is None or pictures.annotation is None:
-        return pictures.image
-    return pictures.image, pictures.annotation
+def _labelled(images: RowImages) -> _Content | None:
+    if images.image is None or images.annotation is None:
+        return images.image
+    return images.image, images.annotation
 
 
 def _draw_grid(
@@ -213,7 +213,7 @@ def _draw_grid(
     label_space: LabelSpace,
     paths: Sequence[Path],
 ) -> None:
-    """Draw pictures, label maps (two axes) and pictures with labels in rows and columns, with a legend below."""
+    """Draw images, label maps (two axes) and images with labels in rows and columns, with a legend below."""
     num_columns = len(titles)
     cell = (TEXT_WIDTH - _GAP * (num_columns - 1)) / num_columns
     sizes = [next(_shape(content) for content in row if content is not None) for row in grid]

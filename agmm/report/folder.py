@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agmm.errors import TrainingError
 from agmm.report import PAGE_NAME
 from agmm.report.figures import draw_training_curves, plot_gmm_predictions, plot_qualitative
-from agmm.report.page import PagePictures, PageSummary, write_page
+from agmm.report.page import PageImages, PageSummary, write_page
 from agmm.report.predictions import PredictedRow, predict_rows
 from agmm.report.run import Run
 from agmm.report.style import SUFFIXES, check_figure
@@ -24,7 +24,7 @@ from data_manifests.figures.viewer import check_jinja
 FIGURES_NAME = "figures"
 NUM_FIGURES = 4
 
-# Pictures in a figure, and pictures that t-SNE takes its pixels from.
+# Images in a figure, and images that t-SNE takes its pixels from.
 _NUM_SHOWN, _NUM_SAMPLED = 4, 30
 
 
@@ -56,18 +56,18 @@ def write_report(
     on_image: Callable[[], None] = lambda: None,
     on_figure: Callable[[], None] = lambda: None,
 ) -> ReportSummary:
-    """Write ``index.html`` and ``figures/``; each picture goes through each network once for all of them.
+    """Write ``index.html`` and ``figures/``; each image goes through each network once for all of them.
 
     Args:
         runs: What to show side by side, from ``read_runs``.
-        manifest: Where the pictures come from.
-        rows: The pictures of the page; the figures show a few of them.
+        manifest: Where the images come from.
+        rows: The images of the page; the figures show a few of them.
         out_dir: The folder.
         split: Whose scores to show.
         protocol: Start of the protocol's name; the newest scores if not given.
-        thumbnail_size: Longer side of the page's pictures, in pixels.
+        thumbnail_size: Longer side of the page's images, in pixels.
         device: Where to compute.
-        on_image: Called after each picture of each run.
+        on_image: Called after each image of each run.
         on_figure: Called after each of the ``NUM_FIGURES`` figures, drawn or not.
 
     Raises:
@@ -85,12 +85,10 @@ def write_report(
     shown = _few(scored or [row for row in rows if row.split == split] or rows)
     problems: list[str] = []
     if not annotated:
-        problems.append(
-            "figure gmm-predictions: none of the pictures is annotated, and the Gaussians start from labels."
-        )
+        problems.append("figure gmm-predictions: none of the images is annotated, and the Gaussians start from labels.")
     pixels: list[tuple[ManifestRow, NDArray[np.int64]]] = []
     if not scored:
-        problems.append("figure tsne: none of the pictures has a full mask, which says the class of each pixel.")
+        problems.append("figure tsne: none of the images has a full mask, which says the class of each pixel.")
     elif len(runs) > MAX_RUNS:
         problems.append(f"figure tsne: shows {MAX_RUNS} runs at most; `agmm figure tsne` draws those that you choose.")
     else:
@@ -99,7 +97,7 @@ def write_report(
         except DataError as error:
             problems.append(f"figure tsne: {error}")
 
-    page = PagePictures(runs, space, thumbnail_size)
+    page = PageImages(runs, space, thumbnail_size)
     kept: dict[str, PredictedRow] = {}
     features: dict[str, list[NDArray[np.float32]]] = {}
     loaded: set[int] = set()
@@ -109,7 +107,7 @@ def write_report(
     ):
         page.add(predicted)
         loaded.update(number for number, prediction in enumerate(predicted.predictions) if prediction is not None)
-        row = predicted.pictures.row
+        row = predicted.images.row
         if row in annotated or row in shown:
             kept[row.image_id] = predicted
         features[row.image_id] = [p.features for p in predicted.predictions if p is not None and p.features is not None]
@@ -120,7 +118,7 @@ def write_report(
     def tsne(paths: Sequence[Path]) -> None:
         by_row = [features[row.image_id] for row, _ in pixels]
         if not all(by_row):
-            raise TrainingError("a picture that it takes pixels from cannot be read.")
+            raise TrainingError("an image that it takes pixels from cannot be read.")
         shown_runs = [run for number, run in enumerate(runs) if number in loaded]
         plot_tsne(shown_runs, [np.concatenate(of_run) for of_run in zip(*by_row, strict=True)], classes, space, paths)
 

@@ -1,4 +1,4 @@
-"""What the Gaussians of many pictures have in common, class by class."""
+"""What the Gaussians of many images have in common, class by class."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class ClassMixture:
 
     Args:
         class_id: The train id.
-        num_images: Pictures in which the class is labelled.
+        num_images: Images in which the class is labelled.
         num_labelled: Labelled pixels behind the prototypes.
-        variance: Median over the pictures.
-        variance_range: 10th and 90th percentile over the pictures.
-        spread: Root mean square distance of the pictures' prototypes from their mean.
+        variance: Median over the images.
+        variance_range: 10th and 90th percentile over the images.
+        spread: Root mean square distance of the images' prototypes from their mean.
         nearest: Train id of the class whose mean prototype is nearest; None where there is no other class.
         distance: Euclidean distance to it.
     """

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about trainings: curves, scores, the mixture, and their pictures."""
+"""One self-contained HTML page about trainings: curves, scores, the mixture, and their images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from agmm.report import charts as plot
 from agmm.report.charts import Chart, Line, make_charts
 from agmm.report.class_scores import score_lines
 from agmm.report.confusion import Confusion
+from agmm.report.images import RowImages, draw_marks, error_veil, veil
 from agmm.report.mixture_summary import summarize_mixtures
-from agmm.report.pictures import RowPictures, draw_marks, error_veil, veil
 from agmm.report.predictions import FittedMixture, PredictedRow, Prediction, image_miou
 from agmm.report.published import published_source
 from agmm.report.run import Run
@@ -23,7 +23,7 @@ from agmm.report.table_format import shown, signed
 from agmm.report.tables import published_of
 from data_manifests import LabelMap, LabelSpace, Manifest
 from data_manifests.figures.style import SERIES_COLORS
-from data_manifests.figures.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, picture_uri
+from data_manifests.figures.viewer import ImageSeries, Layer, Viewer, ViewerImage, build_viewer_page, image_uri
 from data_manifests.files.images import write_atomically
 
 _LAYERS = (
@@ -34,7 +34,7 @@ _LAYERS = (
     Layer("errors", shown=False),
     Layer("marks"),
 )
-#: Numbers of a picture, as the viewer names them.
+#: Numbers of an image, as the viewer names them.
 _SCORE, _MIXTURE_SCORE = "% mIoU", "% mIoU of the GMM"
 _TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -45,7 +45,7 @@ class PageSummary:
 
     Args:
         path: The page.
-        num_images: Pictures in it.
+        num_images: Images in it.
         num_bytes: Its size.
         problems: What could not be shown, and why, one line each.
     """
@@ -56,17 +56,17 @@ class PageSummary:
     problems: tuple[str, ...]
 
 
-class PagePictures:
-    """The pictures of a page and the mixtures of each run, gathered row by row and made small at once.
+class PageImages:
+    """The images of a page and the mixtures of each run, gathered row by row and made small at once.
 
     Attributes:
-        shown: The pictures so far.
+        shown: The images so far.
         mixtures: Of each run, the Gaussians of the annotated ones.
         problems: What could not be read, one line each.
     """
 
     def __init__(self, runs: Sequence[Run], label_space: LabelSpace, thumbnail_size: int = 640) -> None:
-        self.shown: list[Picture] = []
+        self.shown: list[ViewerImage] = []
         self.mixtures: list[list[FittedMixture]] = [[] for _ in runs]
         self.problems: list[str] = []
         self._space = label_space
@@ -74,23 +74,23 @@ class PagePictures:
 
     def add(self, predicted: PredictedRow) -> None:
         """Add a row."""
-        pictures, row = predicted.pictures, predicted.pictures.row
+        images, row = predicted.images, predicted.images.row
         size = fit_size(row.height, row.width, self._thumbnail_size)
-        truth = None if pictures.truth is None else shrink_labels(pictures.truth, size)
-        series = tuple(_series(pictures, truth, p, self._space, size) for p in predicted.predictions)
+        truth = None if images.truth is None else shrink_labels(images.truth, size)
+        series = tuple(_series(images, truth, p, self._space, size) for p in predicted.predictions)
         for of_run, prediction in zip(self.mixtures, predicted.predictions, strict=True):
             if prediction is not None and prediction.mixture is not None:
                 of_run.append(prediction.mixture)
-        self.problems += pictures.problems
-        shared = _shared(pictures, truth, self._space, size)
-        note = " ".join(pictures.problems)
-        self.shown.append(Picture(row.image_id, row.split, row.width, row.height, series, shared, note))
+        self.problems += images.problems
+        shared = _shared(images, truth, self._space, size)
+        note = " ".join(images.problems)
+        self.shown.append(ViewerImage(row.image_id, row.split, row.width, row.height, series, shared, note))
 
 
 def write_page(
     runs: Sequence[Run],
     manifest: Manifest,
-    pictures: PagePictures,
+    images: PageImages,
     path: Path,
     *,
     split: str = "val",
@@ -101,20 +101,20 @@ def write_page(
 
     Args:
         runs: What to show side by side, from ``read_runs``.
-        manifest: Where the pictures come from.
-        pictures: Of the same runs.
+        manifest: Where the images come from.
+        images: Of the same runs.
         path: The HTML file.
         split: Whose scores to show.
         protocol: Start of the protocol's name; the newest scores if not given.
         figures: Names of figures beside the page, to be linked.
 
     Raises:
-        DataError: If Jinja2 is not installed. Missing scores or pictures are no error: their place in the page says so.
+        DataError: If Jinja2 is not installed. Missing scores or images are no error: their place in the page says so.
     """
     scores, space = choose_scores(runs, split, protocol), manifest.label_space
     published = [published_of(run, record) for run, record in zip(runs, scores.records, strict=True)]
     page = build_viewer_page(
-        Viewer(tuple(run.name for run in runs), _LAYERS, tuple(pictures.shown), space, (_SCORE, _MIXTURE_SCORE)),
+        Viewer(tuple(run.name for run in runs), _LAYERS, tuple(images.shown), space, (_SCORE, _MIXTURE_SCORE)),
         title=f"{'Trainings' if len(runs) > 1 else 'Training'} on {manifest.info.dataset or manifest.path.parent.name}",
         subtitle=f"Scores: {describe_scores(scores.first)}" if scores.first else "",
         template=_TEMPLATE,
@@ -131,14 +131,14 @@ def write_page(
         classes=space.classes,
         lines=score_lines(scores.records, published, space),
         confusions={i: Confusion.of(record, space) for i, record in enumerate(scores.records) if record is not None},
-        mixtures=[summarize_mixtures(of_run) for of_run in pictures.mixtures],
-        num_mixtures=max(map(len, pictures.mixtures)),
+        mixtures=[summarize_mixtures(of_run) for of_run in images.mixtures],
+        num_mixtures=max(map(len, images.mixtures)),
         figures=_by_name(figures),
-        splits=sorted({picture.split for picture in pictures.shown}),
+        splits=sorted({image.split for image in images.shown}),
     )
     data = page.encode()
     write_atomically(path, data)
-    return PageSummary(path, len(pictures.shown), len(data), (*scores.missing, *pictures.problems))
+    return PageSummary(path, len(images.shown), len(data), (*scores.missing, *images.problems))
 
 
 def _by_name(figures: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
@@ -177,37 +177,37 @@ def _charts(runs: Sequence[Run]) -> list[Chart]:
     )
 
 
-def _shared(pictures: RowPictures, truth: LabelMap | None, space: LabelSpace, size: tuple[int, int]) -> dict[str, str]:
+def _shared(images: RowImages, truth: LabelMap | None, space: LabelSpace, size: tuple[int, int]) -> dict[str, str]:
     """Layers that are the same for all runs."""
     shared = {}
-    if pictures.image is not None:
-        shared["image"] = picture_uri(shrink_image(pictures.image, size))
+    if images.image is not None:
+        shared["image"] = image_uri(shrink_image(images.image, size))
     if truth is not None:
-        shared["truth"] = picture_uri(veil(truth, space), lossless=True)
-    if pictures.annotation is not None:
-        shared["marks"] = picture_uri(draw_marks(pictures.annotation, space, size), lossless=True)
+        shared["truth"] = image_uri(veil(truth, space), lossless=True)
+    if images.annotation is not None:
+        shared["marks"] = image_uri(draw_marks(images.annotation, space, size), lossless=True)
     return shared
 
 
 def _series(
-    pictures: RowPictures,
+    images: RowImages,
     truth: LabelMap | None,
     prediction: Prediction | None,
     space: LabelSpace,
     size: tuple[int, int],
-) -> PictureSeries:
-    """Layers and numbers of one run; the numbers count all pixels of the full picture, the layers are small."""
+) -> ImageSeries:
+    """Layers and numbers of one run; the numbers count all pixels of the full image, the layers are small."""
     if prediction is None:
-        return PictureSeries()
+        return ImageSeries()
     small = shrink_labels(prediction.segmentation, size)
-    layers, numbers = {"segmentation": picture_uri(veil(small, space), lossless=True)}, {}
+    layers, numbers = {"segmentation": image_uri(veil(small, space), lossless=True)}, {}
     if prediction.by_mixture is not None:
-        layers["GMM"] = picture_uri(veil(shrink_labels(prediction.by_mixture, size), space), lossless=True)
-    if truth is not None and pictures.truth is not None:
-        layers["errors"] = picture_uri(error_veil(small, truth, space), lossless=True)
+        layers["GMM"] = image_uri(veil(shrink_labels(prediction.by_mixture, size), space), lossless=True)
+    if truth is not None and images.truth is not None:
+        layers["errors"] = image_uri(error_veil(small, truth, space), lossless=True)
         for name, label_map in ((_SCORE, prediction.segmentation), (_MIXTURE_SCORE, prediction.by_mixture)):
-            if label_map is not None and (score := image_miou(label_map, pictures.truth, space)) is not None:
+            if label_map is not None and (score := image_miou(label_map, images.truth, space)) is not None:
                 numbers[name] = round(score, 1)
-    maps = [prediction.segmentation] if pictures.truth is None else [prediction.segmentation, pictures.truth]
+    maps = [prediction.segmentation] if images.truth is None else [prediction.segmentation, images.truth]
     present = sorted(set().union(*(np.flatnonzero(np.bincount(m.ravel())).tolist() for m in maps)))
-    return PictureSeries(layers, tuple(c for c in present if c < space.num_classes), numbers)
+    return ImageSeries(layers, tuple(c for c in present if c < space.num_classes), numbers)

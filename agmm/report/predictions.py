@@ -1,4 +1,4 @@
-"""What a trained network says of pictures: its segmentation, its mixture, and the features of single pixels."""
+"""What a trained network says of images: its segmentation, its mixture, and the features of single pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from agmm.losses.bilinear import resize
 from agmm.losses.labelled_pixels import find_labelled
 from agmm.losses.mixture import fit_mixture
 from agmm.models.network import SegmentationModel, SegmentationOutput
-from agmm.report.pictures import RowPictures, read_pictures
+from agmm.report.images import RowImages, read_images
 from agmm.report.problems import OnProblem, each_that_can
 from agmm.report.run import Run
 from agmm.runs.checkpoint import load_run
@@ -29,7 +29,7 @@ from data_manifests.manifest.rows import read_row_image
 
 @dataclass(frozen=True)
 class FittedMixture:
-    """The Gaussians of one picture.
+    """The Gaussians of one image.
 
     Args:
         classes: Train id of each, ascending, shape (M,).
@@ -46,7 +46,7 @@ class FittedMixture:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one picture.
+    """What a network says of one image.
 
     Args:
         segmentation: Train ids, shape (H, W).
@@ -66,11 +66,11 @@ class PredictedRow:
     """A row of a manifest, and what every run says of it.
 
     Args:
-        pictures: Its files.
-        predictions: One for each run; None where the picture cannot be read, or the run cannot be loaded.
+        images: Its files.
+        predictions: One for each run; None where the image cannot be read, or the run cannot be loaded.
     """
 
-    pictures: RowPictures
+    images: RowImages
     predictions: tuple[Prediction | None, ...]
 
 
@@ -84,17 +84,17 @@ def predict_rows(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> Iterator[PredictedRow]:
-    """Segment pictures in one piece, at their own size, and fit the mixture where they are annotated.
+    """Segment images in one piece, at their own size, and fit the mixture where they are annotated.
 
-    Each picture is read once and goes through each network once.
+    Each image is read once and goes through each network once.
 
     Args:
         runs: The networks; all of them are loaded at once.
         manifest: Where the rows come from.
-        rows: The pictures.
+        rows: The images.
         device: Where to compute.
         pixels: By image id, (row, col) of pixels whose features are wanted, shape (n, 2).
-        on_image: Called after each picture of each run.
+        on_image: Called after each image of each run.
         on_problem: Told of runs that cannot be loaded, which have no predictions; if not given, they are errors.
 
     Raises:
@@ -102,16 +102,16 @@ def predict_rows(
     """
     models = each_that_can(runs, lambda run: _load(run, manifest, device), on_problem)
     for row in rows:
-        pictures = read_pictures(manifest, row)
+        images = read_images(manifest, row)
         at = (pixels or {}).get(row.image_id)
         predictions: list[Prediction | None] = []
         for number, run in enumerate(runs):
-            if pictures.image is None or number not in models:
+            if images.image is None or number not in models:
                 predictions.append(None)
             else:
-                predictions.append(_predict(run, models[number], pictures.image, pictures.annotation, at, device))
+                predictions.append(_predict(run, models[number], images.image, images.annotation, at, device))
             on_image()
-        yield PredictedRow(pictures, tuple(predictions))
+        yield PredictedRow(images, tuple(predictions))
 
 
 def read_features(
@@ -128,13 +128,13 @@ def read_features(
         manifest: Where the rows come from.
         pixels: Rows, each with the (row, col) of some of its pixels, shape (n, 2).
         device: Where to compute.
-        on_image: Called after each picture.
+        on_image: Called after each image.
 
     Returns:
         Shape (number of pixels, D).
 
     Raises:
-        DataError: If the run cannot be loaded or a picture cannot be read.
+        DataError: If the run cannot be loaded or an image cannot be read.
     """
     model = _load(run, manifest, device)
     found = []
@@ -148,7 +148,7 @@ def read_features(
 
 
 def image_miou(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> float | None:
-    """mIoU of one picture in per cent, over the classes that occur in it; None where all of it is void."""
+    """mIoU of one image in per cent, over the classes that occur in it; None where all of it is void."""
     matrix = ConfusionMatrix(label_space.num_classes)
     unlabelled = label_space.unlabelled_value
     known = truth != unlabelled
@@ -186,7 +186,7 @@ def _predict(
 
 
 def _features_at(features: Tensor, pixels: NDArray[np.int64], size: Sequence[int]) -> NDArray[np.float32]:
-    """Features of shape (1, D, h, w) at (row, col) of a picture of some height and width, read bilinearly."""
+    """Features of shape (1, D, h, w) at (row, col) of an image of some height and width, read bilinearly."""
     at = (torch.from_numpy(pixels) + 0.5) / torch.tensor(size, dtype=torch.float32) * 2 - 1
     grid = at.flip(1)[None, None].to(features)  # grid_sample takes (x, y)
     read = F.grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=False)

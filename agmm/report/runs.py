@@ -62,7 +62,7 @@ def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem
 
 @dataclass(frozen=True)
 class ChosenScores:
-    """Scores of runs that can be compared: of the same pictures, segmented in the same way.
+    """Scores of runs that can be compared: of the same images, segmented in the same way.
 
     Args:
         records: A record for each run, as ``agmm.runs.scores`` describes it; None for runs without such scores.
@@ -79,14 +79,14 @@ class ChosenScores:
 
 
 def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) -> ChosenScores:
-    """The scores that most of the runs have of the same pictures, segmented in the same way.
+    """The scores that most of the runs have of the same images, segmented in the same way.
 
-    Of several, those of the most pictures, as a quick look at a few (``--limit``) is no score of the split; then the
+    Of several, those of the most images, as a quick look at a few (``--limit``) is no score of the split; then the
     newest.
 
     Args:
         runs: At least one.
-        split: Of the pictures.
+        split: Of the images.
         protocol: Start of the protocol's name, such as ``multi-scale``; any if not given.
     """
     by_key = [_scores(run, split, protocol) for run in runs]
@@ -100,7 +100,7 @@ def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) 
             what = f" by protocol {protocol}" if protocol else ""
             what += "" if like is None else f" like those of {like[0].folder}"
             if like is None and _has_no_full_masks(run.manifest_path, split):
-                advice = f"No picture of it has a full mask to compare with, by {run.manifest_path}."
+                advice = f"No image of it has a full mask to compare with, by {run.manifest_path}."
             else:
                 advice = f"Make them with: {_scoring_command(run, split, protocol, like)}"
             missing.append(f"{run.folder}: has no scores of split '{split}'{what}. {advice}")
@@ -114,7 +114,7 @@ def scored_split(runs: Sequence[Run]) -> str:
 
 
 def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None) -> list[dict[str, Any]]:
-    """The scores that all runs have of the same pictures, segmented in the same way; chosen as by ``choose_scores``.
+    """The scores that all runs have of the same images, segmented in the same way; chosen as by ``choose_scores``.
 
     Arguments are those of ``choose_scores``.
 
@@ -174,7 +174,7 @@ def _protocol_options(protocol: str) -> list[str]:
     return [*options, *(["--crf"] if protocol.endswith("dense CRF") else [])]
 
 
-#: Where the keys of ``_scores`` have the number of pictures.
+#: Where the keys of ``_scores`` have the number of images.
 _NUM_IMAGES = 2
 
 

@@ -20,7 +20,7 @@ SUFFIXES = (".png", ".pdf")
 COLUMN_WIDTH = 3.35
 #: Height of a line of text, in inches.
 LINE_HEIGHT = FONT_SIZE / 72 * 1.5
-#: Wrong pixels; told from picture and classes by people of every colour vision.
+#: Wrong pixels; told from image and classes by people of every colour vision.
 ERROR_COLOR = (213, 94, 0)
 
 

@@ -33,11 +33,11 @@ MAX_RUNS = 3
 def sample_pixels(
     manifest: Manifest, rows: Sequence[ManifestRow], pixels_per_class: int = 100, seed: int = 0
 ) -> tuple[list[tuple[ManifestRow, NDArray[np.int64]]], NDArray[np.int64]]:
-    """Choose pixels of the full masks at random, as many of each class, spread over the pictures that show it.
+    """Choose pixels of the full masks at random, as many of each class, spread over the images that show it.
 
     Args:
         manifest: Where the rows come from.
-        rows: Pictures with full masks.
+        rows: Images with full masks.
         pixels_per_class: Pixels wanted of each class; a class with fewer gives all it has.
         seed: Equal seeds give equal pixels.
 
@@ -49,7 +49,7 @@ def sample_pixels(
     """
     rng = np.random.default_rng(seed)
     num_classes = manifest.label_space.num_classes
-    # A first draw from each picture bounds memory; the second is even over pictures.
+    # A first draw from each image bounds memory; the second is even over images.
     drawn: list[list[NDArray[np.int64]]] = []
     for row in rows:
         truth = read_row_full_mask(manifest, row)
@@ -85,12 +85,12 @@ def draw_tsne(
     Args:
         runs: One to three, such as baseline, stopped gradient, and AGMM.
         manifest: Where the rows come from.
-        rows: Pictures with full masks to take pixels from.
+        rows: Images with full masks to take pixels from.
         paths: Files to write, each ending in .png or .pdf.
         pixels_per_class: Pixels of each class.
         seed: Of the pixels and of t-SNE.
         device: Where to compute the features.
-        on_image: Called after each picture of each run.
+        on_image: Called after each image of each run.
         on_problem: Told of runs that cannot be loaded, which are left out; if not given, they are errors.
 
     Raises:

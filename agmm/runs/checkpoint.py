@@ -125,7 +125,7 @@ def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
         )
     model = build_model(info.model, load_encoder_weights=False)
     load_tensors(model, tensors, path)
-    # As in training: on a CPU pictures take a third less time than in the usual order of memory.
+    # As in training: on a CPU images take a third less time than in the usual order of memory.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return LoadedRun(model.eval(), info, path)
 

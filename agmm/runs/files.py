@@ -1,4 +1,4 @@
-"""Files that users name: runs, their checkpoints, encoder weights and pictures.
+"""Files that users name: runs, their checkpoints, encoder weights and images.
 
 Nothing here needs torch, whose import takes seconds: a wrong path is told before it.
 """

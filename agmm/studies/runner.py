@@ -125,8 +125,8 @@ def run_study(
         out_dir: Receives ``results.csv`` with a row for each run, ``report.md``, and the runs in ``runs/``.
         seeds: Each setting is trained once for each.
         split: What to score.
-        protocol: How pictures are segmented to be scored.
-        pseudo_protocol: How training pictures are segmented between stages; by default multi-scale.
+        protocol: How images are segmented to be scored.
+        pseudo_protocol: How training images are segmented between stages; by default multi-scale.
         threshold: See ``agmm.training.stages.run_stages``.
         overwrite: Train again what is there already.
         quiet: Show no progress on stderr.

@@ -81,12 +81,12 @@ class Study:
         recipe: Recipe that the settings start from, where the study names one.
         base: TOML file of settings on top of it that the rows change, likewise.
         split: Split to score, where the study says so itself.
-        protocol: How pictures are segmented to be scored, likewise.
-        pseudo_protocol: How training pictures are segmented between stages, likewise.
+        protocol: How images are segmented to be scored, likewise.
+        pseudo_protocol: How training images are segmented between stages, likewise.
         baseline: Name of the row that the others are compared with; empty for no comparison.
         ceiling: Name of the row that bounds what any annotation can reach, usually full masks; empty for none.
         published_in: What the published numbers were measured on; a label space's name, empty for none.
-        published_images: How many pictures they were measured on.
+        published_images: How many images they were measured on.
     """
 
     title: str
@@ -121,7 +121,7 @@ class Study:
         )
 
     def is_published_for(self, label_space: LabelSpace, num_images: int) -> bool:
-        """Whether published numbers may stand beside scores of so many pictures: those of the whole official split."""
+        """Whether published numbers may stand beside scores of so many images: those of the whole official split."""
         return (label_space.name, num_images) == (self.published_in, self.published_images)
 
 
@@ -137,13 +137,13 @@ def labels_as_published(pseudo_classes: str, soft: bool, threshold: float, proto
     """Whether pseudo-labels are made as those of the published MT, as far as that is known.
 
     The paper says nothing of it. The same authors' earlier code segments at several scales, keeps the classes labelled
-    in the picture, and takes the best of them at every pixel.
+    in the image, and takes the best of them at every pixel.
 
     Args:
         pseudo_classes: See ``agmm.training.stages.run_stages``.
         soft: Likewise.
         threshold: Likewise.
-        protocol: How pictures are segmented, in words, as ``agmm.inference.protocols.Protocol`` has it.
+        protocol: How images are segmented, in words, as ``agmm.inference.protocols.Protocol`` has it.
     """
     hard = not soft and threshold == 0 and not protocol.endswith("dense CRF")
     return pseudo_classes == "labelled" and hard and protocol.startswith("multi-scale")
@@ -152,7 +152,7 @@ def labels_as_published(pseudo_classes: str, soft: bool, threshold: float, proto
 #: Stands below published numbers from which those of some multi-stage rows were left out.
 LABELS_AS_PUBLISHED = (
     "Nothing is published for MT whose pseudo-labels are made in another way than by the authors' earlier code: at "
-    "several scales, the likeliest of the picture's labelled classes at every pixel."
+    "several scales, the likeliest of the image's labelled classes at every pixel."
 )
 
 

@@ -1,4 +1,4 @@
-"""A few predicted pictures for TensorBoard, to see during a training what the scores mean."""
+"""A few predicted images for TensorBoard, to see during a training what the scores mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agmm.inference.protocols import Protocol, evaluating
 from data_manifests import Manifest, ManifestRow
 from data_manifests.figures.drawing import colorize
 
-#: Pictures shown after each validation, and their longer side in pixels.
+#: Images shown after each validation, and their longer side in pixels.
 NUM_SHOWN, LONGER_SIDE = 3, 480
 
 
@@ -27,12 +27,12 @@ def draw_predictions(
     device: torch.device,
     amp: bool = False,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Picture, prediction and truth side by side, in class colours.
+    """Image, prediction and truth side by side, in class colours.
 
     Args:
         model: The network; it leaves in the mode it came in.
         manifest: Where the rows come from.
-        rows: Pictures with full masks; the first ``NUM_SHOWN`` are drawn.
+        rows: Images with full masks; the first ``NUM_SHOWN`` are drawn.
         protocol: How to segment.
         device: Where to compute.
         amp: Compute the network in bfloat16.

@@ -1,4 +1,4 @@
-"""Pseudo-labels: what a trained network says of its training pictures, as an annotation to train the next one on."""
+"""Pseudo-labels: what a trained network says of its training images, as an annotation to train the next one on."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from data_manifests.manifest.schema import PSEUDO_LABELS
 def candidate_classes(
     sparse: LabelMap, unlabelled_value: int, num_classes: int, pseudo_classes: PseudoClasses = "labelled"
 ) -> NDArray[np.int64]:
-    """Classes that the pseudo-labels of a picture may hold, ascending.
+    """Classes that the pseudo-labels of an image may hold, ascending.
 
     Args:
         sparse: The true labels, shape (H, W).
         unlabelled_value: Marks pixels without a label.
         num_classes: Number of classes.
         pseudo_classes: ``labelled``, those that occur in ``sparse``; right where annotators marked every class of the
-            picture. ``all``, every class; for labels that miss classes, as few random clicks do.
+            image. ``all``, every class; for labels that miss classes, as few random clicks do.
     """
     if pseudo_classes == "all":
         return np.arange(num_classes)
@@ -55,7 +55,7 @@ def label_by_network(
     threshold: float = 0.0,
     candidates: NDArray[np.int64] | None = None,
 ) -> LabelMap:
-    """The network's best guess at every pixel among the classes that the picture may hold.
+    """The network's best guess at every pixel among the classes that the image may hold.
 
     Args:
         probs: Probabilities of all classes, shape (C, H, W).
@@ -80,7 +80,7 @@ def label_by_network(
 
 
 def refine_among(image: Tensor, probs: Tensor, candidates: NDArray[np.int64]) -> Tensor:
-    """Refine the probabilities of the classes that a picture may hold by a dense CRF over these alone.
+    """Refine the probabilities of the classes that an image may hold by a dense CRF over these alone.
 
     Args:
         image: RGB in 0..1, float32, shape (3, H, W).
@@ -113,17 +113,17 @@ def write_pseudo_labels(
     overwrite: bool = False,
     on_image: Callable[[], None] = lambda: None,
 ) -> Manifest:
-    """Label the training pictures of a run by its own network, and write them as an ordinary annotation.
+    """Label the training images of a run by its own network, and write them as an ordinary annotation.
 
     The folder appears when it is whole; an interrupted one is gone on with. Under torchrun each process takes its share
-    of the pictures.
+    of the images.
 
     Args:
         run: Folder of a training.
         manifest: What it was trained on: its labels stay.
         out_dir: Receives ``manifest.csv``, ``manifest.json`` and ``annotations/``. ``manifest.json`` names the
             checkpoint.
-        protocol: How pictures are segmented. A dense CRF sees the classes that the picture may hold alone.
+        protocol: How images are segmented. A dense CRF sees the classes that the image may hold alone.
         threshold: See :func:`label_by_network`.
         soft: Write the network's probabilities beside each annotation (see ``agmm.data.soft_labels``), as the target
             of runs on this manifest.
@@ -131,7 +131,7 @@ def write_pseudo_labels(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         overwrite: Replace pseudo-labels of another network or other settings that are already there.
-        on_image: Called after each picture of this process.
+        on_image: Called after each image of this process.
 
     Raises:
         DataError: If the run cannot be loaded, its classes differ, a file cannot be read, the folder holds something
@@ -181,11 +181,11 @@ def write_pseudo_labels(
                 path = partial / _annotation_name(row)
                 if not path.exists():
                     sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
-                    picture = to_network(image_tensor(image), ranks.device)
-                    probs = replace(protocol, crf=False).predict(loaded.model, picture)[0]
+                    sample = to_network(image_tensor(image), ranks.device)
+                    probs = replace(protocol, crf=False).predict(loaded.model, sample)[0]
                     candidates = candidate_classes(sparse, unlabelled_value, len(probs), pseudo_classes)
                     if protocol.crf:
-                        probs = refine_among(picture[0], probs, candidates)
+                        probs = refine_among(sample[0], probs, candidates)
                     if soft:
                         write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value, candidates))
                     labels = label_by_network(probs, sparse, unlabelled_value, threshold, candidates)

@@ -82,15 +82,15 @@ class RunLog:
             text = json.dumps({"epoch": epoch, **result.to_dict()}, indent=2, ensure_ascii=False)
             write_atomically(self._path.with_name(VALIDATION_NAME), (text + "\n").encode())
 
-    def show_on_board(self, epoch: int, result: EvalResult, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Show the IoU of each class, and predicted pictures (RGB, shape (H, W, 3)) by name, on TensorBoard."""
+    def show_on_board(self, epoch: int, result: EvalResult, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Show the IoU of each class, and predicted images (RGB, shape (H, W, 3)) by name, on TensorBoard."""
         if self._board is None:
             return
         for name, iou in result.iou.items():
             if iou == iou:
                 self._board.add_scalar(f"val_iou/{name}", iou, epoch)
-        for name, picture in pictures.items():
-            self._board.add_image(f"val/{name}", picture, epoch, dataformats="HWC")
+        for name, image in images.items():
+            self._board.add_image(f"val/{name}", image, epoch, dataformats="HWC")
 
     def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
         """Write the line of an epoch.

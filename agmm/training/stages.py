@@ -78,12 +78,12 @@ def run_stages(
         out_dir: Receives ``stage-1/``, ``pseudo-labels-1/``, ``stage-2/`` ... and ``stages.json``.
         stages: Number of trainings.
         start: Later stages begin ``fresh``, as stage 1 did, or ``warm``, from the network before.
-        protocol: How pictures are segmented for their pseudo-labels; by default over seven scales and flips. With
+        protocol: How images are segmented for their pseudo-labels; by default over seven scales and flips. With
             ``crf`` a dense CRF refines them.
         threshold: Leave less certain pixels unlabelled; see ``agmm.training.pseudo_labels.label_by_network``.
         soft: Let later stages learn the probabilities of the network before (see
             ``agmm.data.soft_labels``), not its best guess alone.
-        pseudo_classes: Classes that the labels of a picture may hold: those of its true labels (``labelled``), or
+        pseudo_classes: Classes that the labels of an image may hold: those of its true labels (``labelled``), or
             ``all``, where true labels miss classes.
         overwrite: Begin again, replacing what is in ``out_dir``.
         quiet: Show no progress on stderr.
@@ -134,7 +134,7 @@ def run_stages(
             amp = ranks.uses_bfloat16(config.amp)
             is_labelled = not overwrite and (out_dir / f"pseudo-labels-{number}" / "manifest.csv").is_file()
             verb = "has labelled" if is_labelled else "labels"
-            say(f"stage {number}/{stages}: {verb} the training pictures by its network")
+            say(f"stage {number}/{stages}: {verb} the training images by its network")
             hidden = quiet or not ranks.is_first or not sys.stderr.isatty()
             with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
                 source = write_pseudo_labels(

@@ -131,14 +131,14 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encod
 
     Raises:
         TrainingError: If the split has no rows or lacks files, the encoder or its weights cannot be had, or batch
-            normalisation would see a single picture.
+            normalisation would see a single image.
         ValueError: If an option of the loss is unknown.
     """
     device, on_cuda = ranks.device, ranks.device.type == "cuda"
-    synced_pictures = config.batch_size * (ranks.num_ranks if on_cuda else 1)
-    if synced_pictures < 2:
+    synced_images = config.batch_size * (ranks.num_ranks if on_cuda else 1)
+    if synced_images < 2:
         raise TrainingError(
-            "A batch of one picture leaves batch normalisation nothing to average over. Use --batch-size 2 or more; "
+            "A batch of one image leaves batch normalisation nothing to average over. Use --batch-size 2 or more; "
             "smaller crops (--crop-size) save the memory."
         )
     dataset = ManifestDataset(

@@ -108,7 +108,7 @@ def train_network(
                 task.share_buffers()
                 result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
                 scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
-                scores |= score_training_pictures(task, manifest)
+                scores |= score_training_images(task, manifest)
                 if ranks.is_first:
                     drawn = draw_predictions(task.judged, manifest, val_rows, protocol, ranks.device, task.uses_amp)
                     log.show_on_board(epoch, result, drawn)
@@ -147,11 +147,11 @@ def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per
         )
     if not (val_rows := validation_rows(manifest, config)):
         could = any(row.full_mask for row in manifest.rows)
-        hint = " `sparsekit split` makes a manifest that holds pictures back." if could else ""
+        hint = " `sparsekit split` makes a manifest that holds images back." if could else ""
         yield f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.{hint}"
     if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
         yield (
-            f"Warning: no training picture is scored, though gmm_images is {config.gmm_images}: it takes rows of "
+            f"Warning: no training image is scored, though gmm_images is {config.gmm_images}: it takes rows of "
             f"split '{config.train_split}' with full mask and annotation, and a validation after which to do it."
         )
 
@@ -199,7 +199,7 @@ def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
     return {"learning_rate": config.learning_rate * factor, **task.monitor.means()}
 
 
-def score_training_pictures(task: Task, manifest: Manifest) -> dict[str, float | None]:
+def score_training_images(task: Task, manifest: Manifest) -> dict[str, float | None]:
     """Training-set mIoU of the segmentation and of the mixture's own prediction (supplement, figure 2)."""
     if not (rows := scored_training_rows(manifest, task.config)):
         return {}
@@ -209,7 +209,7 @@ def score_training_pictures(task: Task, manifest: Manifest) -> dict[str, float |
 
 
 def scored_training_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
-    """Rows of the training split that ``score_training_pictures`` takes: the first with full mask and annotation."""
+    """Rows of the training split that ``score_training_images`` takes: the first with full mask and annotation."""
     rows = manifest.rows_of(config.train_split)
     return [row for row in rows if row.full_mask and row.annotation][: config.gmm_images]
 

@@ -60,12 +60,12 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
 @click.option(
     "--protocol",
     type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="How pictures are segmented to be scored.  [default: the study's, or whole]",
+    help="How images are segmented to be scored.  [default: the study's, or whole]",
 )
 @click.option(
     "--pseudo-protocol",
     type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="How training pictures are segmented between stages.  [default: the study's, or multi-scale]",
+    help="How training images are segmented between stages.  [default: the study's, or multi-scale]",
 )
 @threshold_option
 @refine_option

@@ -10,7 +10,7 @@ from cli.agmm_commands.options import device_option, image_option, manifest_opti
 from cli.progress import progress
 from cli.reporting import usage_errors, warn
 
-# Where the pictures of each kind come from, and how many, unless told otherwise.
+# Where the images of each kind come from, and how many, unless told otherwise.
 _SPLITS = {"gmm-predictions": "train", "tsne": "val", "qualitative": "val"}
 _LIMITS = {"gmm-predictions": 4, "tsne": 30, "qualitative": 4}
 
@@ -23,10 +23,10 @@ _LIMITS = {"gmm-predictions": 4, "tsne": 30, "qualitative": 4}
 @click.option(
     "--out", "out_path", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A .png or .pdf file."
 )
-@click.option("--split", help="Split of the pictures.  [default: train for gmm-predictions, else val]")
+@click.option("--split", help="Split of the images.  [default: train for gmm-predictions, else val]")
 @click.option(
     "--limit", type=click.IntRange(min=1),
-    help="Number of pictures, spread evenly over the split.  [default: 4; 30 for tsne]",
+    help="Number of images, spread evenly over the split.  [default: 4; 30 for tsne]",
 )  # fmt: skip
 @image_option
 @click.option("--pixels-per-class", type=click.IntRange(min=1), default=100, show_default=True, help="Pixels of tsne.")
@@ -61,7 +61,7 @@ def figure(
     require_training_packages()
     from agmm.distributed import choose_device
     from agmm.report.figures import draw_gmm_predictions, draw_qualitative, draw_training_curves
-    from agmm.report.pictures import choose_rows
+    from agmm.report.images import choose_rows
     from agmm.report.style import check_figure
     from agmm.report.tsne import draw_tsne
 
@@ -70,7 +70,7 @@ def figure(
         if kind == "training-curves":
             draw_training_curves(found, [out_path], warn)
         elif manifest is None:
-            raise click.UsageError(f"{kind} needs --manifest: the manifest of the pictures to show.")
+            raise click.UsageError(f"{kind} needs --manifest: the manifest of the images to show.")
         else:
             rows = choose_rows(manifest, [split or _SPLITS[kind]], limit or _LIMITS[kind], image_ids)
             with progress(len(found) * len(rows)) as advance:

@@ -64,7 +64,7 @@ _OPTIONS: Sequence[Callable[[_F], _F]] = (
     click.option("--compile/--no-compile", default=None, help="Compile the network with torch.compile."),
     click.option("--workers", type=click.IntRange(min=0), help="Processes that load data; the result is the same."),
     click.option("--val-every", type=_positive, help="Epochs between two validations."),
-    click.option("--gmm-images", type=click.IntRange(min=0), help="Training pictures to score the mixture on."),
+    click.option("--gmm-images", type=click.IntRange(min=0), help="Training images to score the mixture on."),
     click.option(
         "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of a recipe by name; repeatable."
     ),
@@ -77,14 +77,14 @@ threshold_option = click.option(
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Least probability of a pseudo-label among the picture's classes, 0..1.",
+    help="Least probability of a pseudo-label among the image's classes, 0..1.",
 )
 refine_option = click.option(
     "--refine",
     type=click.Choice(["none", "crf"]),
     default="none",
     show_default=True,
-    help="Refine the pseudo-labels with a dense CRF on the picture's colours (needs the extra 'crf'; slow).",
+    help="Refine the pseudo-labels with a dense CRF on the image's colours (needs the extra 'crf'; slow).",
 )
 
 
@@ -115,7 +115,7 @@ def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
 
 
 def echo_next_score(run_dir: Path, manifest_path: Path, manifest: Manifest, train_split: str) -> None:
-    """Tell the command that scores a network, or the one that holds pictures back, where there are none to score on."""
+    """Tell the command that scores a network, or the one that holds images back, where there are none to score on."""
     splits = dict.fromkeys(row.split for row in manifest.rows if row.full_mask)
     if held_back := sorted((split for split in splits if split != train_split), key=lambda split: split != "val"):
         on_split = () if held_back[0] == "val" else ("--split", held_back[0])
@@ -166,7 +166,7 @@ device_option = click.option(
 
 
 def prediction_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that say how pictures are segmented, and where."""
+    """Options that say how images are segmented, and where."""
     for option in reversed(
         [
             click.option(
@@ -203,15 +203,15 @@ names_option = click.option(
 
 
 def manifest_option(required: bool) -> Callable[[_F], _F]:
-    """``--manifest``: where the pictures come from."""
+    """``--manifest``: where the images come from."""
     return click.option(
         "--manifest", "manifest_path", type=click.Path(path_type=Path), required=required,
-        help="Manifest of the pictures to show; its classes must be those of the runs.",
+        help="Manifest of the images to show; its classes must be those of the runs.",
     )  # fmt: skip
 
 
 def image_option(command: _F) -> _F:
-    """``--image``, repeatable: show just these pictures."""
+    """``--image``, repeatable: show just these images."""
     return click.option("--image", "image_ids", multiple=True, help="Show this image; may be given several times.")(
         command
     )

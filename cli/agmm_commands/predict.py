@@ -31,10 +31,10 @@ from data_manifests.errors import counted
 def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, **settings: Any) -> None:
     """Segment IMAGES (files or folders) with the network of RUN.
 
-    Writes label maps of train ids as PNG in the class colours. A picture that cannot be read keeps no other from being
+    Writes label maps of train ids as PNG in the class colours. An image that cannot be read keeps no other from being
     segmented, but the exit code is 1.
     """
-    from agmm.inference.sources import find_pictures
+    from agmm.inference.sources import find_images
     from agmm.requirements import require_training_packages
     from agmm.runs.files import weights_path
     from data_manifests import read_manifest
@@ -42,19 +42,19 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     require_one_process("Prediction")
     weights_path(run)
     passed_over: list[str] = []
-    pictures = find_pictures(images, out_dir, passed_over.append)
+    sources = find_images(images, out_dir, passed_over.append)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)
     require_training_packages(crf=settings["crf"])
-    from agmm.inference.predict import predict_pictures
+    from agmm.inference.predict import predict_images
 
     for text in passed_over:
         warn(text)
     problems: list[str] = []
-    with usage_errors(), progress(len(pictures)) as advance:
-        summary = predict_pictures(
-            run, pictures, out_dir, gmm_manifest=source, on_image=advance, on_problem=problems.append, **settings
+    with usage_errors(), progress(len(sources)) as advance:
+        summary = predict_images(
+            run, sources, out_dir, gmm_manifest=source, on_image=advance, on_problem=problems.append, **settings
         )
-    if len(problems) == len(pictures) == 1:
+    if len(problems) == len(sources) == 1:
         raise click.ClickException(problems[0])
     warn_of_some(problems)
     click.echo(f"Segmented {counted(summary.num_images, 'image')}: {out_dir / 'label_maps'}")
@@ -64,4 +64,4 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     if source is not None:
         click.echo(f"Gaussian mixture of {counted(summary.num_mixtures, 'annotated image')}: {out_dir / 'mixture'}")
     if problems:
-        raise click.ClickException(f"{len(problems):,} of {counted(len(pictures), 'picture')} could not be read.")
+        raise click.ClickException(f"{len(problems):,} of {counted(len(sources), 'image')} could not be read.")

@@ -22,20 +22,20 @@ from data_manifests.errors import counted
     help="Folder of the page and its figures.",
 )  # fmt: skip
 @click.option(
-    "--split", help="Whose scores to show, and whose pictures.  [default: the split that most runs have scores of]"
+    "--split", help="Whose scores to show, and whose images.  [default: the split that most runs have scores of]"
 )
 @click.option(
     "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="Which of the scores to show.  [default: those of the most pictures, then the newest]",
+    help="Which of the scores to show.  [default: those of the most images, then the newest]",
 )  # fmt: skip
 @click.option(
     "--limit", type=click.IntRange(min=0), default=50, show_default=True,
-    help="Only so many pictures, spread evenly over the split and the training pictures; 0 for all.",
+    help="Only so many images, spread evenly over the split and the training images; 0 for all.",
 )  # fmt: skip
 @image_option
 @click.option(
     "--thumbnail-size", type=click.IntRange(min=16), default=640, show_default=True,
-    help="Longer side of the pictures in the page, in pixels.",
+    help="Longer side of the images in the page, in pixels.",
 )  # fmt: skip
 @device_option
 @overwrite_option
@@ -52,7 +52,7 @@ def report(
     device: str,
     overwrite: bool,
 ) -> None:
-    """Make a page about trainings: curves, scores, confusion, the mixture, and pictures with layers to switch.
+    """Make a page about trainings: curves, scores, confusion, the mixture, and images with layers to switch.
 
     The page holds everything it needs and opens from disk; two RUNs can be compared with a slider. Beside it lie its
     figures as PNG and PDF. Scores are those that `agmm evaluate` has written. It needs the extra 'figures'.
@@ -70,7 +70,7 @@ def report(
     require_training_packages()
     from agmm.distributed import choose_device
     from agmm.report.folder import NUM_FIGURES, write_report
-    from agmm.report.pictures import choose_rows
+    from agmm.report.images import choose_rows
 
     trained_on = found[0].info.config.train_split
     if split is None:

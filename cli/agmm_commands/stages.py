@@ -42,7 +42,7 @@ from cli.reporting import usage_errors
     type=click.Choice(["labelled", "all"]),
     default="labelled",
     show_default=True,
-    help="Classes that pseudo-labels may hold: those labelled in the picture, or all, where labels miss classes.",
+    help="Classes that pseudo-labels may hold: those labelled in the image, or all, where labels miss classes.",
 )
 @threshold_option
 @click.option(
@@ -50,7 +50,7 @@ from cli.reporting import usage_errors
     type=click.Choice(["whole", "sliding", "multi-scale"]),
     default="multi-scale",
     show_default=True,
-    help="How pictures are segmented for their pseudo-labels.",
+    help="How images are segmented for their pseudo-labels.",
 )
 @click.option(
     "--tile",
@@ -79,8 +79,8 @@ def stages(
 ) -> None:
     """Train on MANIFEST in stages.
 
-    Stage 1 trains on the sparse labels. Its network then labels every pixel of the training pictures, only with classes
-    that are labelled in the picture (see --pseudo-classes) and never against a true label, and stage 2 trains a new
+    Stage 1 trains on the sparse labels. Its network then labels every pixel of the training images, only with classes
+    that are labelled in the image (see --pseudo-classes) and never against a true label, and stage 2 trains a new
     network on that. Repeat an interrupted command to go on.
     """
     from agmm.requirements import require_training_packages

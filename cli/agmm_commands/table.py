@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--split", help="Whose scores to show.  [default: the split that most runs have scores of]")
 @click.option(
     "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="Which of the scores to show.  [default: those of the most pictures, then the newest]",
+    help="Which of the scores to show.  [default: those of the most images, then the newest]",
 )  # fmt: skip
 @click.option(
     "--cost-model", type=click.Path(path_type=Path), help="TOML of seconds for the budget, as for `sparsekit cost`."
@@ -47,7 +47,7 @@ def table(
 
     per-class: IoU of each class. ablation: mIoU by the terms of the loss. lambda: mIoU by their weight. budget: mIoU
     and its share of full supervision against clicks and minutes of annotation. All of it are scores that `agmm
-    evaluate` has written, and only such as were measured on the same pictures in the same way.
+    evaluate` has written, and only such as were measured on the same images in the same way.
     """
     from agmm.runs.files import weights_path
 

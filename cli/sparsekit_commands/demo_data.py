@@ -35,7 +35,7 @@ def _width_and_height(context: click.Context, parameter: click.Parameter, value:
     default="512x256",
     show_default=True,
     callback=_width_and_height,
-    help="Size of the pictures in pixels, 4096x4096 at most.",
+    help="Size of the images in pixels, 4096x4096 at most.",
 )
 @options.seed_option
 @options.workers_option

@@ -24,7 +24,7 @@ TARGETS = (
 @click.option("--out", "out_dir", type=options.LocalPathType(), help="The folder to make.")
 @options.split_option
 @click.option("--lossy", is_flag=True, help="Export what the format cannot hold as far as it goes.")
-@click.option("--link", is_flag=True, help="Link pictures instead of copying them.")
+@click.option("--link", is_flag=True, help="Link images instead of copying them.")
 @options.overwrite_option
 def export(
     manifest: Path, target: str, out_dir: Path | None, split: str | None, lossy: bool, link: bool, overwrite: bool

@@ -35,7 +35,7 @@ from data_manifests.errors import counted
     type=click.IntRange(16, 16383),  # what WebP can hold
     default=640,
     show_default=True,
-    help="Longer side of the pictures in the page, in pixels.",
+    help="Longer side of the images in the page, in pixels.",
 )
 @options.dot_size_option
 @options.overwrite_option

@@ -17,7 +17,7 @@ FORMATS = ("tel", "urss", "agmm", "labelme", "cvat", "label-studio", "coco")
 @click.command("import")
 @click.argument("source", type=options.LocalPathType())
 @click.option("--from", "format_", type=click.Choice(FORMATS), required=True, help="The format.")
-@click.option("--dataset", "dataset_dir", type=options.LocalPathType(), required=True, help="Pictures and full masks.")
+@click.option("--dataset", "dataset_dir", type=options.LocalPathType(), required=True, help="Images and full masks.")
 @click.option("--out", "out_dir", type=options.LocalPathType(), required=True, help="The annotation folder to make.")
 @click.option(
     "--stroke-width",
@@ -56,7 +56,7 @@ def import_(
         )
     if summary.unmatched:
         names, annotations = list_some(list(summary.unmatched)), counted(len(summary.unmatched), "annotation")
-        warn(f"{annotations} of no image of the data set: {names}")
+        warn(f"{annotations} of no image of the dataset: {names}")
     click.echo(f"{summary.folder / 'manifest.csv'}")
     listed = f", {summary.num_evaluated} listed for evaluation" if summary.num_evaluated else ""
     click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")

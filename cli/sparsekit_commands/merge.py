@@ -17,7 +17,7 @@ from cli import options
 def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: bool) -> None:
     """Write one manifest with the rows and marks of several.
 
-    Their classes must be equal. Rows that are the same in several manifests are taken once. Pictures and annotations
+    Their classes must be equal. Rows that are the same in several manifests are taken once. Images and annotations
     stay where they are. Where one of them has annotations without marks, none are written.
     """
     from data_manifests import read_manifest

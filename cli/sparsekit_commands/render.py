@@ -38,7 +38,7 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
     type=options.FloatRange(min=0, max=1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Opacity of the full mask over the picture; 1 shows the mask alone.",
+    help="Opacity of the full mask over the image; 1 shows the mask alone.",
 )
 @click.option(
     "--sheet",
@@ -46,12 +46,12 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
     callback=_rows_and_columns,
     help="Contact sheets of so many rows and columns, such as 4x3; 100 of each at most.",
 )
-@click.option("--names", is_flag=True, help="Write the image ids below the pictures.")
+@click.option("--names", is_flag=True, help="Write the image ids below the images.")
 @click.option(
     "--caption",
     "captions",
     multiple=True,
-    help="Words above the pictures of a manifest, once for each.  [default: its budget, if there are several]",
+    help="Words above the images of a manifest, once for each.  [default: its budget, if there are several]",
 )
 @click.option(
     "--max-width",
@@ -84,7 +84,7 @@ def render(
     captions: tuple[str, ...],
     **look: object,
 ) -> None:
-    """Draw annotations over their pictures: clicks as dots in the class colour, scribbles as they are, with a legend.
+    """Draw annotations over their images: clicks as dots in the class colour, scribbles as they are, with a legend.
 
     Several MANIFESTs of the same images, such as several budgets, are drawn side by side. Each image becomes a figure
     OUT/<image id>.png; --sheet puts several on one. Images without an annotation are drawn only if --split or --image

@@ -44,7 +44,7 @@ def score(
 
     MANIFESTS are manifest.csv files, or the folders that hold them. The mean IoU is computed over all pixels of the
     split, not averaged over images. Labels spread to the nearest pixels (nearest), along paths that avoid edges of the
-    picture (geodesic), or over superpixels of like colour (superpixels).
+    image (geodesic), or over superpixels of like colour (superpixels).
     """
     from data_manifests import read_manifest
     from sparsekit.annotated_images import count_annotated

@@ -46,7 +46,7 @@ def split(
 ) -> None:
     """Write a manifest whose images are shared out to train, val and test anew.
 
-    Pictures and annotations stay where they are. Equal seeds give equal splits on every machine. Images without an
+    Images and annotations stay where they are. Equal seeds give equal splits on every machine. Images without an
     annotation, as those listed for evaluation, are shared out as well, unless --split leaves them where they are.
     """
     from data_manifests import read_manifest

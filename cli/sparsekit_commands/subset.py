@@ -30,7 +30,7 @@ def subset(
 ) -> None:
     """Write a manifest with some of the images of another.
 
-    Pictures and annotations stay where they are. Without a seed of their own, counts nest: the 100 images are among the
+    Images and annotations stay where they are. Without a seed of their own, counts nest: the 100 images are among the
     200.
     """
     from data_manifests import DataError, read_manifest

@@ -1,4 +1,4 @@
-"""How labels look over a picture: class colours, dots, and the rim around each mark."""
+"""How labels look over an image: class colours, dots, and the rim around each mark."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from data_manifests.label_space import Color, LabelMap, LabelSpace
 #: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4).
 Image = NDArray[np.uint8]
 
-#: Void in pictures of label maps: a grey lighter than any class of the known label spaces.
+#: Void in images of label maps: a grey lighter than any class of the known label spaces.
 VOID_COLOR = (228, 228, 228)
 
 
 def colorize(label_map: LabelMap, label_space: LabelSpace, image: Image | None = None, opacity: float = 1.0) -> Image:
-    """Show a label map in its class colours, on its own or blended over the picture.
+    """Show a label map in its class colours, on its own or blended over the image.
 
     Args:
         label_map: Train ids, shape (H, W), with the unlabelled value at void or unlabelled pixels.
         label_space: Gives the colours.
-        image: Picture to blend with, RGB, shape (H, W, 3).
+        image: Image to blend with, RGB, shape (H, W, 3).
         opacity: Share of the class colour, 0..1.
 
     Returns:
         RGB, uint8, shape (H, W, 3); void is light grey. Where blended, void and a black class, as VOC's background is,
-        leave the bare picture.
+        leave the bare image.
     """
     labelled = label_map != label_space.unlabelled_value
     palette = np.vstack([label_space.palette, np.array([VOID_COLOR], np.uint8)])
@@ -41,12 +41,12 @@ def colorize(label_map: LabelMap, label_space: LabelSpace, image: Image | None =
 
 
 def draw_dot(canvas: Image, row: float, col: float, size: float, color: Color, rim: Color | None = None) -> None:
-    """Draw an anti-aliased dot with a rim into a picture; what lies outside the picture is cut off.
+    """Draw an anti-aliased dot with a rim into an image; what lies outside the image is cut off.
 
     Args:
         canvas: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4), changed in place; a dot is opaque.
-        row: Centre from the picture's upper edge, in pixels: 0.5 is the middle of the first row.
-        col: Centre from the picture's left edge, likewise.
+        row: Centre from the image's upper edge, in pixels: 0.5 is the middle of the first row.
+        col: Centre from the image's left edge, likewise.
         size: Diameter in pixels, rim included.
         color: Colour inside the rim.
         rim: Colour of the rim; ``rim_color(color)`` if not given.
@@ -101,7 +101,7 @@ def paint_pixels(canvas: Image, annotation: LabelMap, label_space: LabelSpace, r
 def rim_color(color: Color) -> Color:
     """Black or white, whichever contrasts more with a colour.
 
-    A colour that is close to the picture around it is then told apart by its rim, and one that is not needs no rim.
+    A colour that is close to the image around it is then told apart by its rim, and one that is not needs no rim.
 
     References:
         Contrast ratio and relative luminance as in the Web Content Accessibility Guidelines 2.2.

@@ -1,4 +1,4 @@
-"""Read and write pictures and label maps: the only place that knows file formats."""
+"""Read and write images and label maps: the only place that knows file formats."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from data_manifests.errors import DataError
 from data_manifests.files.paths import as_path, files_below, is_remote, open_start, upload
 from data_manifests.label_space import LabelMap, LabelSpace
 
-#: File name endings taken for pictures and masks.
+#: File name endings taken for images and masks.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a picture.
+    """Read an image.
 
     Args:
         path: File in any format that Pillow reads; of 16-bit grey the upper eight bits are taken. An EXIF rotation is
@@ -37,44 +37,44 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         RGB, uint8, shape (H, W, 3).
 
     Raises:
-        DataError: If the file is missing, damaged, or no picture.
+        DataError: If the file is missing, damaged, or no image.
     """
     path = as_path(path)
-    picture, _ = _open(path)
-    if picture.mode == "F":
-        raise DataError(f"{path}: expected a picture of 8 or 16 bits, got one of floats. Scale it to 0..255 first.")
-    if picture.mode.startswith("I"):
-        grey = np.clip(np.asarray(picture), 0, 65535).astype(np.uint16) >> 8
+    decoded, _ = _open(path)
+    if decoded.mode == "F":
+        raise DataError(f"{path}: expected an image of 8 or 16 bits, got one of floats. Scale it to 0..255 first.")
+    if decoded.mode.startswith("I"):
+        grey = np.clip(np.asarray(decoded), 0, 65535).astype(np.uint16) >> 8
         return np.repeat(grey.astype(np.uint8)[:, :, np.newaxis], 3, axis=2)
-    picture.info.pop("transparency", None)  # Pillow warns of it, and alpha is dropped anyway
-    return np.asarray(picture.convert("RGB"))
+    decoded.info.pop("transparency", None)  # Pillow warns of it, and alpha is dropped anyway
+    return np.asarray(decoded.convert("RGB"))
 
 
 def read_image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width in pixels from the header alone, without decoding the picture.
+    """Height and width in pixels from the header alone, without decoding the image.
 
     Raises:
-        DataError: If the file is missing or no picture.
+        DataError: If the file is missing or no image.
     """
     path = as_path(path)
     try:
         _check_is_file(path)
-        with open_start(path) as file, _parse(file) as picture:
-            return picture.height, picture.width
+        with open_start(path) as file, _parse(file) as decoded:
+            return decoded.height, decoded.width
     except Exception as error:  # of what each reader of Pillow raises on damaged bytes there is no list
         raise _unreadable(path, error) from error
 
 
 def has_exif_rotation(path: Path) -> bool:
-    """Whether viewers show the picture turned or mirrored, unlike ``read_image``.
+    """Whether viewers show the image turned or mirrored, unlike ``read_image``.
 
     Raises:
-        DataError: If the file is missing or no picture.
+        DataError: If the file is missing or no image.
     """
     try:
         _check_is_file(path)
-        with path.open("rb") as file, _parse(file) as picture:
-            return bool(picture.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+        with path.open("rb") as file, _parse(file) as decoded:
+            return bool(decoded.getexif().get(ExifTags.Base.Orientation, 1) != 1)
     except Exception as error:  # see read_image_size
         raise _unreadable(path, error) from error
 
@@ -83,7 +83,7 @@ def read_mask(path: str | Path) -> LabelMap:
     """Read the values of a mask file as they are, before any translation.
 
     Args:
-        path: One-channel picture of 1 to 16 bits, grey or palette (the indices are read, not the colours), in a format
+        path: One-channel image of 1 to 16 bits, grey or palette (the indices are read, not the colours), in a format
             that keeps every value. Of three equal channels, all that WebP can store, one is read.
 
     Returns:
@@ -94,16 +94,16 @@ def read_mask(path: str | Path) -> LabelMap:
     """
     path = as_path(path)
     # Pillow and never cv2 here: cv2 turns the indices of a palette into colours.
-    picture, stretch = _open(path)
-    if picture.format == "JPEG":
+    decoded, stretch = _open(path)
+    if decoded.format == "JPEG":
         raise DataError(f"{path}: JPEG changes pixel values, so it cannot hold class ids. Export the mask as PNG.")
-    values = np.asarray(picture)
+    values = np.asarray(decoded)
     if values.ndim == 3 and values.shape[2] >= 3 and (values[:, :, :1] == values[:, :, 1:3]).all():
         values = np.ascontiguousarray(values[:, :, 0])
     if values.ndim != 2 or values.dtype.kind == "f":
         raise DataError(
-            f"{path}: expected a one-channel mask of class ids, got a {picture.mode} picture of "
-            f"{picture.width}x{picture.height}; is this a colour-coded mask? Convert its colours to ids first."
+            f"{path}: expected a one-channel mask of class ids, got a {decoded.mode} image of "
+            f"{decoded.width}x{decoded.height}; is this a colour-coded mask? Convert its colours to ids first."
         )
     if values.dtype == np.bool_:
         return values.astype(np.uint8)
@@ -115,25 +115,25 @@ def read_mask(path: str | Path) -> LabelMap:
 
 
 def encode_label_map(label_map: LabelMap, label_space: LabelSpace) -> bytes:
-    """PNG bytes of a label map: a palette picture in the class colours, or 16-bit grey above 255 classes.
+    """PNG bytes of a label map: a palette image in the class colours, or 16-bit grey above 255 classes.
 
     Args:
         label_map: Train ids, shape (H, W), with ``label_space.unlabelled_value`` at void or unlabelled pixels.
         label_space: Gives the palette; unlabelled is drawn white.
     """
-    picture = Image.fromarray(np.ascontiguousarray(label_map))
+    decoded = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:
         palette = np.full((256, 3), 255, np.uint8)
         palette[: label_space.num_classes] = label_space.palette
-        picture.putpalette(palette.tobytes())
+        decoded.putpalette(palette.tobytes())
     buffer = io.BytesIO()
     # Run-length matching suits label maps: a third of the default's bytes at level 1, and as fast.
-    picture.save(buffer, "PNG", compress_level=1, compress_type=3)
+    decoded.save(buffer, "PNG", compress_level=1, compress_type=3)
     return buffer.getvalue()
 
 
 def encode_image(image: LabelMap, format_: str = "PNG") -> bytes:
-    """Bytes of an RGB picture of shape (H, W, 3) as PNG, JPEG or PDF, or of grey values of shape (H, W) as PNG."""
+    """Bytes of an RGB image of shape (H, W, 3) as PNG, JPEG or PDF, or of grey values of shape (H, W) as PNG."""
     buffer = io.BytesIO()
     # Each writer reads its own option and passes over the others.
     Image.fromarray(image).save(buffer, format_, compress_level=3, quality=92, resolution=150.0)
@@ -198,8 +198,8 @@ def pixel_sha256(pixels: LabelMap) -> str:
     return digest.hexdigest()
 
 
-def list_pictures(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Pictures below a folder at any depth, sorted; links are followed, hidden files and folders passed over.
+def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Images below a folder at any depth, sorted; links are followed, hidden files and folders passed over.
 
     A folder that is not there holds none.
 
@@ -227,23 +227,23 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def _open(path: Path) -> tuple[Image.Image, int]:
-    """The decoded picture, and the factor by which Pillow has multiplied its values."""
+    """The decoded image, and the factor by which Pillow has multiplied its values."""
     try:
         _check_is_file(path)
-        picture = _parse(io.BytesIO(path.read_bytes()))
-        # Of grey pictures with 2 or 4 bits a pixel Pillow stretches the values to 0..255.
-        raw_modes = {mode for tile in picture.tile for mode in (tile[3] if isinstance(tile[3], tuple) else tile[3:])}
+        decoded = _parse(io.BytesIO(path.read_bytes()))
+        # Of grey images with 2 or 4 bits a pixel Pillow stretches the values to 0..255.
+        raw_modes = {mode for tile in decoded.tile for mode in (tile[3] if isinstance(tile[3], tuple) else tile[3:])}
         stretch = 85 if "L;2" in raw_modes else 17 if "L;4" in raw_modes else 1
-        picture.load()
+        decoded.load()
     except Exception as error:  # see read_image_size
         raise _unreadable(path, error) from error
-    return picture, stretch
+    return decoded, stretch
 
 
 def _parse(file: IO[bytes]) -> ImageFile.ImageFile:
-    """The picture of a file, not yet decoded."""
+    """The image of a file, not yet decoded."""
     with warnings.catch_warnings():
-        # Pillow refuses pictures above a limit, and warns from half of it on; satellites take pictures of that size.
+        # Pillow refuses images above a limit, and warns from half of it on; satellites take images of that size.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(file)
 
@@ -263,5 +263,5 @@ def _unreadable(path: Path, error: Exception) -> DataError:
         return DataError(
             f"{path}: larger than the {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels that are read. Cut it into tiles."
         )
-    reason = "not a picture that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
-    return DataError(f"{path}: the picture is damaged or incomplete ({reason}). Copy or download it again.")
+    reason = "not an image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
+    return DataError(f"{path}: the image is damaged or incomplete ({reason}). Copy or download it again.")

@@ -48,7 +48,7 @@ def open_dataset(
         class_map: Classes to put together, rename or leave out; see ``merge_classes``.
 
     Raises:
-        DataError: If the folder is missing or fits no layout, if pictures and masks do not pair up, or if the class map
+        DataError: If the folder is missing or fits no layout, if images and masks do not pair up, or if the class map
             does not fit the classes.
         ValueError: If there is no layout of that name.
     """

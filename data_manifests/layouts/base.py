@@ -8,7 +8,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import list_pictures
+from data_manifests.files.images import list_images
 from data_manifests.label_space import Encoding, LabelSpace
 
 
@@ -19,7 +19,7 @@ class DatasetItem:
     Args:
         image_id: Unique in the dataset.
         split: ``train``, ``val`` or ``test``.
-        image_path: The picture.
+        image_path: The image.
         mask_path: The full mask.
         instance_path: Mask of true instances, where the layout has them: each value one instance of one class.
     """
@@ -88,16 +88,16 @@ def pair_by_key(
     """Join images and masks that share a key.
 
     Args:
-        images: Pictures.
+        images: Images.
         masks: Masks.
-        image_key: Key of a picture; also its image id.
+        image_key: Key of an image; also its image id.
         mask_key: Key of a mask.
 
     Returns:
-        Key, picture and mask, sorted by key.
+        Key, image and mask, sorted by key.
 
     Raises:
-        DataError: If a picture has no mask, a mask has no picture, or two files have the same key.
+        DataError: If an image has no mask, a mask has no image, or two files have the same key.
     """
     by_image = _by_key(images, image_key)
     by_mask = _by_key(masks, mask_key)
@@ -124,16 +124,16 @@ def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = 
 
     Args:
         split: The split they belong to.
-        images_dir: Folder of pictures; the path below it, without its ending, is the image id.
+        images_dir: Folder of images; the path below it, without its ending, is the image id.
         masks_dir: Folder of masks.
-        mask_end: What a mask's name has behind the picture's.
+        mask_end: What a mask's name has behind the image's.
 
     Raises:
         DataError: If a folder is missing or empty, or files do not pair up.
     """
-    masks = [mask for mask in pictures_in(masks_dir) if mask.stem.endswith(mask_end)]
+    masks = [mask for mask in images_in(masks_dir) if mask.stem.endswith(mask_end)]
     pairs = pair_by_key(
-        pictures_in(images_dir),
+        images_in(images_dir),
         masks,
         lambda path: relative_stem(path, images_dir),
         lambda path: relative_stem(path, masks_dir).removesuffix(mask_end),
@@ -150,16 +150,16 @@ def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path
     return found
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """Pictures below a folder that must hold some.
+def images_in(folder: Path) -> list[Path]:
+    """Images below a folder that must hold some.
 
     Raises:
         DataError: If the folder is missing or empty.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder.")
-    if not (found := list_pictures(folder)):
-        raise DataError(f"{folder}: no pictures in it (looked for .png, .jpg, .tif, .bmp and .webp at any depth).")
+    if not (found := list_images(folder)):
+        raise DataError(f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp and .webp at any depth).")
     return found
 
 

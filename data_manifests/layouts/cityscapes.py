@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from data_manifests.errors import DataError
-from data_manifests.files.images import list_pictures
+from data_manifests.files.images import list_images
 from data_manifests.label_space import Encoding, LabelSpace
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout, pair_by_key, pictures_in
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout, images_in, pair_by_key
 from data_manifests.layouts.class_tables import known_label_space
 
 _IMAGE_END = "_leftImg8bit"
@@ -20,10 +20,10 @@ def _matches(kind: str, root: Path) -> bool:
 
 def _load(name: str, kind: str, root: Path, label_space: LabelSpace | None) -> Dataset:
     """Read the masks of one kind, ``gtFine`` or ``gtCoarse``."""
-    masks = list_pictures(root / kind)
+    masks = list_images(root / kind)
     splits = {mask.relative_to(root / kind).parts[0] for mask in masks}
-    pictures = pictures_in(root / "leftImg8bit")
-    images = [im for im in pictures if im.relative_to(root / "leftImg8bit").parts[0] in splits]
+    image_folder = images_in(root / "leftImg8bit")
+    images = [im for im in image_folder if im.relative_to(root / "leftImg8bit").parts[0] in splits]
     # labelTrainIds are not part of the download: users make them with a script, often for some splits only.
     of_train_ids = [m for m in masks if m.stem.endswith(f"_{kind}_labelTrainIds")]
     of_class_ids = [m for m in masks if m.stem.endswith(f"_{kind}_labelIds")]

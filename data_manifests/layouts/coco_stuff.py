@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_manifests.errors import DataError
-from data_manifests.files.images import list_pictures
+from data_manifests.files.images import list_images
 from data_manifests.label_space import Encoding, LabelSpace
 from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
 from data_manifests.layouts.class_tables import known_label_space
@@ -24,7 +24,7 @@ def _folders(root: Path) -> list[SplitFolders]:
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     if not (folders := _folders(root)):
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
-    masks = [mask for _, _, folder in folders for mask in list_pictures(folder)]
+    masks = [mask for _, _, folder in folders for mask in list_images(folder)]
     converted = any(mask.stem.endswith(_TRAIN_ID_END) for mask in masks)
     encoding: Encoding = "train_ids" if converted else "class_ids"
     items = [item for folder in folders for item in paired_items(*folder, _TRAIN_ID_END if converted else "")]

@@ -31,7 +31,7 @@ def split_folders(root: Path) -> list[SplitFolders]:
     if images.is_dir() and masks.is_dir():
         below = [(split, path, masks / path.name) for split, path in _split_dirs(images)]
         if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
-            below = []  # there are pictures, or other folders, beside those of the splits
+            below = []  # there are images, or other folders, beside those of the splits
         return those_there(below) or [("train", images, masks)]
     above = [(split, path / "images", path / "masks") for split, path in _split_dirs(root)]
     return those_there(above)

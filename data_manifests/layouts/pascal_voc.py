@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import IMAGE_SUFFIXES, list_pictures
+from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
 from data_manifests.layouts.class_tables import known_label_space
@@ -30,19 +30,19 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     devkit = _devkit(root)
     if devkit is None:
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
-    images = {p.stem: p for p in list_pictures(devkit / "JPEGImages")}
+    images = {p.stem: p for p in list_images(devkit / "JPEGImages")}
     # SegmentationClassAug (SBD) covers more images; where both have a mask they mean the same classes.
-    masks = {p.stem: p for name in ("SegmentationClass", "SegmentationClassAug") for p in list_pictures(devkit / name)}
+    masks = {p.stem: p for name in ("SegmentationClass", "SegmentationClassAug") for p in list_images(devkit / name)}
     if not masks:
         raise DataError(f"{devkit}: no masks in SegmentationClass or SegmentationClassAug.")
     splits = _read_split_lists(devkit) or dict.fromkeys(masks, "train")
     if missing := sorted(i for i in splits if i not in images or i not in masks):
         raise DataError(
-            f"{devkit}: {counted(len(missing), 'image')} without a picture in JPEGImages or a mask in "
+            f"{devkit}: {counted(len(missing), 'image')} without an image in JPEGImages or a mask in "
             f"SegmentationClass(Aug): {list_some(missing)}. Add the files, or remove the names from "
             "ImageSets/Segmentation."
         )
-    instances = {p.stem: p for p in list_pictures(devkit / "SegmentationObject", (".png",))}
+    instances = {p.stem: p for p in list_images(devkit / "SegmentationObject", (".png",))}
     items = []
     for image_id, split in sorted(splits.items()):
         items.append(DatasetItem(image_id, split, images[image_id], masks[image_id], instances.get(image_id)))

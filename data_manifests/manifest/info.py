@@ -39,7 +39,7 @@ class _Found:
 def describe_dataset(
     dataset: Dataset, *, workers: int = 1, on_image: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """Read the header of every picture and decode every mask of a dataset.
+    """Read the header of every image and decode every mask of a dataset.
 
     Args:
         dataset: Any dataset.
@@ -126,7 +126,7 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
         mask = read_mask(item.mask_path)
         space = dataset.label_space
         if mask.shape != (height, width):
-            sizes = f"{mask.shape[1]}x{mask.shape[0]} but its picture is {width}x{height} (width x height)"
+            sizes = f"{mask.shape[1]}x{mask.shape[0]} but its image is {width}x{height} (width x height)"
             raise DataError(f"{item.mask_path}: mask is {sizes}.")
         _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask_path)
         pixels = (*counts.tolist(), mask.size - int(counts.sum()))
@@ -160,7 +160,7 @@ def _class_table(space: LabelSpace, pixels: np.ndarray[Any, np.dtype[np.int64]])
 
 
 def _first_problems(problems: list[str]) -> list[str]:
-    more = counted(len(problems) - _MAX_PROBLEMS, "more mask or picture", "more masks or pictures")
+    more = counted(len(problems) - _MAX_PROBLEMS, "more mask or image", "more masks or images")
     return problems[:_MAX_PROBLEMS] + ([f"{more} cannot be used."] if len(problems) > _MAX_PROBLEMS else [])
 
 
@@ -168,7 +168,7 @@ def _rotation_anomalies(ids: list[str]) -> list[str]:
     if not ids:
         return []
     return [
-        f"{counted(len(ids), 'picture has', 'pictures have')} an EXIF rotation, which is ignored: "
+        f"{counted(len(ids), 'image has', 'images have')} an EXIF rotation, which is ignored: "
         f"{list_some(ids)}. Their masks must fit the pixels as they are stored."
     ]
 

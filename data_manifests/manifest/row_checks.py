@@ -1,4 +1,4 @@
-"""Check the picture, full mask and annotation of one row against what the row says."""
+"""Check the image, full mask and annotation of one row against what the row says."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CheckedFiles:
 
     Args:
         problems: What is wrong with them.
-        image_sha256: Of the bytes of the picture's file; empty where it was not read.
+        image_sha256: Of the bytes of the image's file; empty where it was not read.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -65,10 +65,10 @@ def check_files(manifest: Manifest, row: ManifestRow, *, pixels: bool) -> Checke
             except (DataError, OSError) as error:
                 kind = "missing" if _is_missing(manifest.resolve(path)) else "unreadable"
                 checked.problems.append(Problem(kind, row.image_id, f"{name}: {error}"))
-    picture = manifest.resolve(row.image)
+    image = manifest.resolve(row.image)
     with suppress(OSError):  # told above
-        if pixels and row.image and picture.is_file():
-            return CheckedFiles(checked.problems, hashlib.sha256(picture.read_bytes()).hexdigest())
+        if pixels and row.image and image.is_file():
+            return CheckedFiles(checked.problems, hashlib.sha256(image.read_bytes()).hexdigest())
     return checked
 
 

@@ -1,4 +1,4 @@
-"""The pictures and label maps that a manifest's rows name, read and checked against what the row says."""
+"""The images and label maps that a manifest's rows name, read and checked against what the row says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_manifests.manifest.schema import Manifest, ManifestRow
 
 
 def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
-    """The picture of a row, RGB, uint8, shape (H, W, 3).
+    """The image of a row, RGB, uint8, shape (H, W, 3).
 
     Raises:
         DataError: If it cannot be read, or has another size than the row says.

@@ -43,7 +43,7 @@ class ManifestRow:
     Args:
         image_id: Unique in the manifest; it keys the image's random stream.
         split: ``train``, ``val`` or ``test``.
-        image: Path of the picture, relative to the manifest's folder, or absolute, or a URL; ``/`` between the parts.
+        image: Path of the image, relative to the manifest's folder, or absolute, or a URL; ``/`` between the parts.
         full_mask: Path of the full mask, likewise; empty if there is none.
         annotation: Path of the sparse label map, likewise; empty for rows that only serve evaluation.
         height: In pixels.

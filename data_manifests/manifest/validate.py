@@ -95,7 +95,7 @@ def _leaves_folder(path: str) -> bool:
 
 
 class _Shared:
-    """Finds rows that name the same picture or annotation, and pictures of several splits that are the same file."""
+    """Finds rows that name the same image or annotation, and images of several splits that are the same file."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], ManifestRow] = {}
@@ -118,7 +118,7 @@ class _Shared:
             if what == "content":
                 paths = sorted({row.image for row in rows})
                 if crosses and len(paths) > 1:  # one path is told below, and copies within a split do no harm
-                    yield Problem("split", rows[0].image_id, f"same picture in splits {splits}: {list_some(paths)}")
+                    yield Problem("split", rows[0].image_id, f"same image in splits {splits}: {list_some(paths)}")
             elif crosses and what == "image":
                 yield Problem("split", rows[0].image_id, f"image {name} is in splits {splits}, as {ids}")
             else:

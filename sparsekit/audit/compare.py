@@ -17,7 +17,7 @@ from skimage.morphology import skeletonize
 
 from data_manifests import LabelMap, read_manifest
 from data_manifests.errors import counted, list_some
-from data_manifests.files.images import list_pictures, read_mask
+from data_manifests.files.images import list_images, read_mask
 from data_manifests.files.paths import as_path
 from sparsekit.annotated_images import AnnotatedImage, annotated_images, count_annotated
 from sparsekit.audit.tables import format_table, number, share
@@ -111,16 +111,16 @@ def sparse_maps(
         return image_ids, (SparseMap(of_manifest=image) for image in images)
     if not path.is_dir():
         raise AnnotationError(f"{path}: no such file or folder; expected a manifest.csv or a folder of label maps.")
-    files = list_pictures(path, (".png",))
+    files = list_images(path, (".png",))
     if not files:
         raise AnnotationError(f"{path}: neither a manifest.csv nor a PNG label map in it.")
     twice = [f"{p} and {q}" for p, q in pairwise(sorted(files, key=lambda p: p.stem)) if p.stem == q.stem]
     if twice:
         raise AnnotationError(
-            f"{path}: holds several pictures of one image ({list_some(twice, limit=1)}). Give the folder of the sparse "
-            "label maps alone, not one with pictures or full masks as well."
+            f"{path}: holds several images of one image ({list_some(twice, limit=1)}). Give the folder of the sparse "
+            "label maps alone, not one with images or full masks as well."
         )
-    masks = {p.stem: p for p in list_pictures(masks_dir)} if masks_dir else {}
+    masks = {p.stem: p for p in list_images(masks_dir)} if masks_dir else {}
     if masks_dir and (lonely := [p.stem for p in files if p.stem not in masks]):
         raise AnnotationError(f"{masks_dir}: no full mask for {list_some(lonely)}.")
     return [p.stem for p in files], (SparseMap(p, masks.get(p.stem), unlabelled) for p in files)

@@ -51,7 +51,7 @@ def spread_nearest(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:
 def spread_geodesic(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:
     """Give each pixel the label of the labelled pixel from which the path is shortest, where crossing edges is long.
 
-    A step costs its length times 1 + g / ``EDGE_SCALE``, with g the gradient of the picture's Lab colours (Sobel, per
+    A step costs its length times 1 + g / ``EDGE_SCALE``, with g the gradient of the image's Lab colours (Sobel, per
     pixel). Dijkstra's algorithm over all pixels is scikit-image's ``MCP_Geometric``, started at all labels at once.
     Takes and returns what ``spread_nearest`` does.
     """
@@ -204,8 +204,8 @@ def annotation_score(
 def _score_files(image: AnnotatedImage, method: str, max_size: int) -> NDArray[np.int64]:
     space = image.label_space
     sparse = image.read_annotation()
-    picture = image.read_image() if METHODS[method] is not spread_nearest else np.zeros((*sparse.shape, 3), np.uint8)
-    spread = spread_labels(sparse, picture, method, space.unlabelled_value, max_size)
+    pixels = image.read_image() if METHODS[method] is not spread_nearest else np.zeros((*sparse.shape, 3), np.uint8)
+    spread = spread_labels(sparse, pixels, method, space.unlabelled_value, max_size)
     return confusion_matrix(image.read_full_mask(), spread, space.num_classes)
 
 

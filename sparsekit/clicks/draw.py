@@ -21,7 +21,7 @@ _SLIPS = 20
 #: Beyond it, distances in the boxes of all regions are faster than a look around each pixel.
 _SMALL_MARGIN = 32
 
-# More pixels than any picture has beside each other.
+# More pixels than any image has beside each other.
 _LARGEST = 1_000_000
 
 

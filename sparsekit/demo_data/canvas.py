@@ -1,4 +1,4 @@
-"""The picture while it is drawn: each fine pixel holds the number of the surface seen there.
+"""The image while it is drawn: each fine pixel holds the number of the surface seen there.
 
 Colours, labels and instances are looked up from that number at the end. One fill for each surface therefore decides all
 three, and labels stay exact while colours are averaged over the fine pixels of each pixel.
@@ -19,7 +19,7 @@ from sparsekit.demo_data.light import Face, Light
 #: Fine pixels along each side of a pixel; odd, so that one of them is its middle.
 FINE = 3
 
-#: Column and row of a place in the picture, in fine pixels.
+#: Column and row of a place in the image, in fine pixels.
 Point = tuple[float, float]
 
 #: Metres to the right of the camera, above the ground, and away from the camera.
@@ -57,7 +57,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Layers:
-    """A finished canvas, at the size of the picture; all arrays have shape (H, W) or (H, W, 3).
+    """A finished canvas, at the size of the image; all arrays have shape (H, W) or (H, W, 3).
 
     Args:
         color: Mean colour over the fine pixels, float32, 0..255, black where the sky is.
@@ -86,8 +86,8 @@ class Canvas:
     """Draws surfaces over each other; what comes later hides what came before.
 
     Args:
-        width: Width of the picture in pixels.
-        height: Height of the picture in pixels.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
         camera: Turns places into points.
         light: Turns the colours of things into colours seen.
         sky_id: Label of everything not drawn over.

@@ -28,7 +28,7 @@ PARTIAL = ".demo-data.partial"
 #: Begins the name of a folder in it for what is replaced. Where there is one, what lies above is ours, note or not.
 _REPLACED = "replaced-"
 
-# Pictures move first: without them nothing is a dataset, and no scene counts as drawn.
+# Images move first: without them nothing is a dataset, and no scene counts as drawn.
 _FOLDERS = ("leftImg8bit", "gtFine")
 
 # Every fourth scene is kept for validation, in a town of its own, as the splits of Cityscapes have their own cities.
@@ -151,12 +151,12 @@ def _write_scene(job: tuple[Path, DemoSettings, int]) -> str:
     out_dir, settings, number = job
     split, image_id = scene_name(number)
     town = image_id.split("_")[0]
-    picture = out_dir / "leftImg8bit" / split / town / f"{image_id}_leftImg8bit.png"
-    if picture.exists():  # written last, so the scene is complete
+    image = out_dir / "leftImg8bit" / split / town / f"{image_id}_leftImg8bit.png"
+    if image.exists():  # written last, so the scene is complete
         return split
     scene = draw_scene(settings.width, settings.height, settings.seed, image_id)
     masks = out_dir / "gtFine" / split / town
     write_atomically(masks / f"{image_id}_gtFine_labelIds.png", encode_image(scene.label_ids))
     write_atomically(masks / f"{image_id}_gtFine_instanceIds.png", encode_image(scene.instance_ids))
-    write_atomically(picture, encode_image(scene.image))
+    write_atomically(image, encode_image(scene.image))
     return split

@@ -20,7 +20,7 @@ _SHADOW_TINT = np.array([1.0, 0.97, 0.86], np.float32)
 
 
 def develop(layers: Layers, camera: Camera, light: Light, dice: Dice) -> NDArray[np.uint8]:
-    """Turn a finished canvas into a picture.
+    """Turn a finished canvas into an image.
 
     Args:
         layers: The finished canvas.
@@ -36,18 +36,18 @@ def develop(layers: Layers, camera: Camera, light: Light, dice: Dice) -> NDArray
     across = ((np.arange(width, dtype=np.float32) + 0.5) * FINE - camera.column) / camera.focal
     down = ((np.arange(height, dtype=np.float32) + 0.5) * FINE - camera.horizon) / camera.focal
     noise = _Noise(dice)
-    picture: Plane = layers.color * _surface_texture(layers, noise)[..., None]
+    image: Plane = layers.color * _surface_texture(layers, noise)[..., None]
     ground = int(np.count_nonzero(down <= 0))  # first row below the horizon
-    _add_sky(picture[:ground], layers.sky[:ground], across, down[:ground], light, noise)
-    picture[ground:] += layers.sky[ground:, :, None] * np.array(light.air, np.float32)
-    _finish_ground(picture[ground:], layers, ground, across, down[ground:], camera, light, noise)
+    _add_sky(image[:ground], layers.sky[:ground], across, down[:ground], light, noise)
+    image[ground:] += layers.sky[ground:, :, None] * np.array(light.air, np.float32)
+    _finish_ground(image[ground:], layers, ground, across, down[ground:], camera, light, noise)
     if light.weather.wet:
-        _mirror(picture, layers.ground, ground, light.weather.wet, noise)
-    picture *= _exposure(picture) * np.array(light.exposure, np.float32)
-    picture *= (1 - 0.35 * (across[None, :, None] ** 2 + down[:, None, None] ** 2)).astype(np.float32)
-    picture = _blur(picture, np.float32(dice.between(0.15, 0.75)))
-    _add_sensor_noise(picture, dice, dice.between(1.2, 3.0) + (2.0 if light.name in ("dusk", "rain") else 0.0))
-    return np.rint(np.clip(_tone(picture), 0, 255)).astype(np.uint8)
+        _mirror(image, layers.ground, ground, light.weather.wet, noise)
+    image *= _exposure(image) * np.array(light.exposure, np.float32)
+    image *= (1 - 0.35 * (across[None, :, None] ** 2 + down[:, None, None] ** 2)).astype(np.float32)
+    image = _blur(image, np.float32(dice.between(0.15, 0.75)))
+    _add_sensor_noise(image, dice, dice.between(1.2, 3.0) + (2.0 if light.name in ("dusk", "rain") else 0.0))
+    return np.rint(np.clip(_tone(image), 0, 255)).astype(np.uint8)
 
 
 class _Noise:
@@ -92,7 +92,7 @@ def _surface_texture(layers: Layers, noise: _Noise) -> Plane:
     return texture
 
 
-def _add_sky(picture: Plane, share: Plane, across: Plane, down: Plane, light: Light, noise: _Noise) -> None:
+def _add_sky(image: Plane, share: Plane, across: Plane, down: Plane, light: Light, noise: _Noise) -> None:
     """Add the sky above the horizon where it shows: a gradient, the glow towards the sun, and clouds."""
     if not share.any():
         return
@@ -111,11 +111,11 @@ def _add_sky(picture: Plane, share: Plane, across: Plane, down: Plane, light: Li
     bright = horizon + (np.array([255, 252, 246], np.float32) - horizon) * np.float32(0.55)
     dark = (horizon + zenith) * np.float32(0.46)
     sky = sky + (bright + (dark - bright) * shade - sky) * (cover * np.float32(0.85))[..., None]
-    picture += sky * share[..., None]
+    image += sky * share[..., None]
 
 
 def _finish_ground(
-    picture: Plane, layers: Layers, first: int, across: Plane, down: Plane, camera: Camera, light: Light, noise: _Noise
+    image: Plane, layers: Layers, first: int, across: Plane, down: Plane, camera: Camera, light: Light, noise: _Noise
 ) -> None:
     """Lay texture, shadows and haze on the ground, each by its distance."""
     share = layers.ground[first:, :, None]
@@ -127,31 +127,31 @@ def _finish_ground(
     fine = noise.read(z * 9, x * 14) - np.float32(0.5)
     texture = 1 + 0.22 * coarse + 0.18 * fine * near
     shadow = _blur(layers.shadow[first:, :, None], np.float32(0.8)) * _SHADOW_TINT
-    finished = picture * texture[..., None] * (1 - shadow)
+    finished = image * texture[..., None] * (1 - shadow)
     haze = (light.haze * z / (1 + light.haze * z))[..., None].astype(np.float32)
     finished += (np.array(light.air, np.float32) - finished) * haze
     # The part of a pixel that a thing covers was finished when the thing was drawn.
-    picture += (finished - picture) * share
+    image += (finished - image) * share
 
 
-def _mirror(picture: Plane, ground: Plane, first: int, wet: float, noise: _Noise) -> None:
+def _mirror(image: Plane, ground: Plane, first: int, wet: float, noise: _Noise) -> None:
     """Let wet ground mirror what stands above it, blurred along the rows, more so where puddles are."""
     height, width = ground.shape
     rows = np.arange(first, height)
     source = np.clip(2 * first - rows, 0, height - 1)
-    mirrored = picture[source]
+    mirrored = image[source]
     for shift in (2, 5, 9):
         mirrored = (mirrored + np.roll(mirrored, shift, axis=0) + np.roll(mirrored, -shift, axis=0)) / 3
     puddles = noise.octaves(rows[:, None].astype(np.float32) * np.float32(14 / height),
                             np.arange(width, dtype=np.float32)[None, :] * np.float32(10 / width), 3)  # fmt: skip
     share = np.float32(wet) * np.clip(0.3 + 1.6 * (puddles - 0.4), 0.1, 1)
-    picture[first:] += (mirrored - picture[first:]) * (share * ground[first:])[..., None]
+    image[first:] += (mirrored - image[first:]) * (share * ground[first:])[..., None]
 
 
-def _exposure(picture: Plane) -> np.float32:
+def _exposure(image: Plane) -> np.float32:
     """The camera's automatic exposure, which goes half of the way to a middling brightness."""
     # Whole numbers: the order in which a machine adds them up changes nothing.
-    mean = int(np.clip(picture, 0, 255).astype(np.int64).sum()) / picture.size
+    mean = int(np.clip(image, 0, 255).astype(np.int64).sum()) / image.size
     return np.float32(min(1.7, max(0.85, 0.5 + 0.5 * 112 / max(1.0, mean))))
 
 
@@ -167,19 +167,19 @@ def _blur(values: Plane, share: np.float32) -> Plane:
     return out
 
 
-def _add_sensor_noise(picture: Plane, dice: Dice, strength: float) -> None:
+def _add_sensor_noise(image: Plane, dice: Dice, strength: float) -> None:
     """Add noise that is bell-shaped (four bytes summed), mostly equal in the three channels."""
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     grey = dice.noise_bytes(4, height, width).astype(np.int32).sum(0)
     tinted = dice.noise_bytes(2, height, width, 3).astype(np.int32).sum(0)
     # Standard deviations of the two sums are 148 and 105.
-    picture += (grey[..., None] - 510).astype(np.float32) * np.float32(strength / 148)
-    picture += (tinted - 255).astype(np.float32) * np.float32(0.5 * strength / 105)
+    image += (grey[..., None] - 510).astype(np.float32) * np.float32(strength / 148)
+    image += (tinted - 255).astype(np.float32) * np.float32(0.5 * strength / 105)
 
 
-def _tone(picture: Plane) -> Plane:
+def _tone(image: Plane) -> Plane:
     """The camera's curve: a little more contrast in the middle, a soft shoulder at the bright end."""
-    v = np.clip(picture, 0, 330) / np.float32(255)
+    v = np.clip(image, 0, 330) / np.float32(255)
     v = v * (np.float32(0.88) + np.float32(0.42) * v) / (1 + np.float32(0.30) * v * v)
     out: Plane = v * np.float32(255)
     return out

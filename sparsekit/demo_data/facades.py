@@ -39,7 +39,7 @@ class Facade:
         )
 
     def seen_width(self, canvas: Canvas, s0: float, s1: float) -> float:
-        """How wide a stretch of it is on the picture, in fine pixels."""
+        """How wide a stretch of it is on the image, in fine pixels."""
         left, right = (canvas.camera.project(self.at(s, 0)) for s in (s0, s1))
         return abs(right[0] - left[0])
 
@@ -154,11 +154,11 @@ def draw_window(
         facade: The wall.
         edges: Left and right along the wall, bottom and top, in metres.
         style: Colours.
-        seen: How wide its bay is on the picture, in fine pixels.
+        seen: How wide its bay is on the image, in fine pixels.
     """
     s0, s1, y0, y1 = edges
     pane, face = choose_glass(canvas, dice)
-    fine = seen > 14  # wide enough on the picture for frames and bars
+    fine = seen > 14  # wide enough on the image for frames and bars
     if fine:
         frame = 0.09
         if style.shutters and not style.ribbons:

@@ -9,7 +9,7 @@ from sparsekit.demo_data.canvas import GROUND, Canvas, Place
 from sparsekit.demo_data.dice import Color, Dice, mix, scale
 from sparsekit.demo_data.shapes import CIRCLE
 
-#: Nearest distance at which the ground is drawn, in metres; the picture's lower edge lies beyond it.
+#: Nearest distance at which the ground is drawn, in metres; the image's lower edge lies beyond it.
 NEAR = 0.8
 _STATIONS = (NEAR, 1.2, 1.7, 2.3, 3, 4, 5.5, 7.5, 10, 13, 17, 22, 28, 36, 46, 60, 78, 100, 130, 170, 220, 300)
 
@@ -143,7 +143,7 @@ def strip(x0: float, x1: float, z0: float = NEAR, z1: float = 300.0, y: float = 
 
 
 def draw_ground(canvas: Canvas, dice: Dice, street: Street) -> None:
-    """Draw the ground from the lower edge of the picture to the horizon."""
+    """Draw the ground from the lower edge of the image to the horizon."""
     left, right = street.sides
     canvas.start(labels.TERRAIN, GROUND)
     _lay(canvas, strip(-400, 400), street.grass, 0.16)

@@ -87,7 +87,7 @@ class Light:
         haze: Share of it per metre, near the camera.
         clouds: Cover, 0..1.
         sun_side: Where the sun stands, -1 left to 1 right.
-        exposure: Brightness of the picture, per channel (the camera's white balance is never quite right).
+        exposure: Brightness of the image, per channel (the camera's white balance is never quite right).
     """
 
     name: str

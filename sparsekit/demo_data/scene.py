@@ -17,7 +17,7 @@ from sparsekit.demo_data.light import draw_light
 from sparsekit.demo_data.placement import place_all
 from sparsekit.demo_data.shapes import ellipse
 
-#: Shortest and longest side of a picture, in pixels; the largest take minutes and gigabytes.
+#: Shortest and longest side of an image, in pixels; the largest take minutes and gigabytes.
 SMALLEST, LARGEST = 16, 4096
 
 
@@ -37,7 +37,7 @@ class Scene:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse pictures that are too small for a scene, or too large to be drawn.
+    """Refuse images that are too small for a scene, or too large to be drawn.
 
     Raises:
         ValueError: If a side is below ``SMALLEST`` or above ``LARGEST``.
@@ -52,13 +52,13 @@ def draw_scene(width: int, height: int, seed: int, image_id: str) -> Scene:
     """Draw a street scene; equal arguments give equal pixels on every machine, and any size shows the same scene.
 
     Args:
-        width: Width of the picture in pixels.
-        height: Height of the picture in pixels.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
         seed: The user's seed.
         image_id: Names the scene's own random stream.
 
     Raises:
-        ValueError: If the picture is too small or too large; see ``check_size``.
+        ValueError: If the image is too small or too large; see ``check_size``.
     """
     check_size(width, height)
     dice = Dice(seed, image_id, "demo scene")

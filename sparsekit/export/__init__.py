@@ -104,7 +104,7 @@ def export_manifest(
         out: The folder to make.
         split: Only this split.
         lossy: Export what the format cannot hold as far as it goes.
-        link: Link pictures instead of copying them.
+        link: Link images instead of copying them.
         overwrite: Replace an export that is there.
         on_image: Called after each image.
 
@@ -147,7 +147,7 @@ def _is_export(folder: Path) -> bool:
 def _note(job: ExportJob, losses: list[str]) -> str:
     """What a person finds in the folder; its first line also says that the folder may be replaced."""
     info = job.manifest.info
-    lines = [f"{_FIRST_LINE}{job.target}", f"data set: {info.dataset}", f"annotation: {job.budget}"]
+    lines = [f"{_FIRST_LINE}{job.target}", f"dataset: {info.dataset}", f"annotation: {job.budget}"]
     lines += [f"lost: {loss}" for loss in losses]
     if job.target in LABEL_VALUES:
         values = job.values

@@ -1,4 +1,4 @@
-"""COCO: ``annotations.json`` with a run-length mask for each mark, and the pictures."""
+"""COCO: ``annotations.json`` with a run-length mask for each mark, and the images."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def describe_folder(manifest: Manifest) -> dict[str, Any]:
         "name": f"{info.dataset}-{info.command}".strip("-") or "annotations",
         "description": f"Sparse annotations of {info.dataset or 'images'} made by `sparsekit {info.command}` "
         f"{info.tool_version} ({settings}). Label maps hold train ids, and {info.label_space.unlabelled_value} where "
-        "there is no label. Pictures and full masks belong to the data set and are not part of it.",
+        "there is no label. Images and full masks belong to the dataset and are not part of it.",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "version": "1.0.0",
         "distribution": distribution,

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one ``annotations.xml`` with points, polylines, boxes and polygons, and the pictures."""
+"""CVAT for images 1.1: one ``annotations.xml`` with points, polylines, boxes and polygons, and the images."""
 
 from __future__ import annotations
 

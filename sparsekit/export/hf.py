@@ -1,4 +1,4 @@
-"""Hugging Face ``datasets``: an imagefolder whose ``metadata.csv`` names picture and annotation."""
+"""Hugging Face ``datasets``: an imagefolder whose ``metadata.csv`` names image and annotation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _card(job: ExportJob) -> str:
     return (
         "---\ntask_categories:\n- image-segmentation\n"
         f"pretty_name: {json.dumps(f'{job.manifest.info.dataset} with sparse annotations ({job.budget})')}\n---\n\n"
-        "Pictures with label maps. Where `sparse` is true the label map holds a few annotated pixels, else it is the "
+        "Images with label maps. Where `sparse` is true the label map holds a few annotated pixels, else it is the "
         "full mask. Value 255 means no label.\n\n"
         f"| value | class |\n| --- | --- |\n{names}\n"
     )

@@ -78,7 +78,7 @@ class ExportJob:
         target: Name of the format.
         folder: Where to write.
         split: Only this split.
-        link: Link pictures instead of copying them.
+        link: Link images instead of copying them.
         census: What marks there are, or None.
         on_image: Called after each image.
 
@@ -118,7 +118,7 @@ class ExportJob:
                     f"{manifest.path}: images '{owners[name]}' and '{row.image_id}' would both be called '{name}'. "
                     "Export them one by one with --split, or rename one."
                 )
-        # Readers list one file ending for all pictures.
+        # Readers list one file ending for all images.
         endings = {PurePosixPath(row.image).suffix.lower() for row in rows}
         self.image_suffix = endings.pop() if len(endings) == 1 else ".png"
 
@@ -181,12 +181,12 @@ class ExportJob:
         self.write(name, encode_image(self.values.encode(label_map, self.space, full=full)))
 
     def put_image(self, image: AnnotatedImage, stem: str, suffix: str | None = None) -> str:
-        """Copy or link a picture; one of another format than PNG is decoded and written anew where PNG is wanted.
+        """Copy or link an image; one of another format than PNG is decoded and written anew where PNG is wanted.
 
         Args:
             image: The image.
             stem: Its path in the export, without ending.
-            suffix: The ending that the reader looks for; the one that all pictures have when not given. Readers open a
+            suffix: The ending that the reader looks for; the one that all images have when not given. Readers open a
                 file by what is in it, so under ``.jpg`` a PNG stays what it is.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The one writer of all targets that read label maps: where pictures, annotations and full masks go is a table."""
+"""The one writer of all targets that read label maps: where images, annotations and full masks go is a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Places:
     (``Ts`` for images to test on, ``Tr`` for the others).
 
     Args:
-        image: Pattern of pictures, without ending.
+        image: Pattern of images, without ending.
         sparse: Pattern of annotations.
         full: Pattern of the full masks of images that serve evaluation.
         image_suffix: The ending that the reader looks for.
@@ -37,7 +37,7 @@ class Placed:
     Args:
         row: Its row.
         name: Name of its files.
-        image: Path of the picture in the export.
+        image: Path of the image in the export.
         labels: Path of the annotation, or of the full mask of an image that serves evaluation.
     """
 
@@ -48,7 +48,7 @@ class Placed:
 
 
 def write_label_maps(job: ExportJob, places: Places) -> list[Placed]:
-    """Write pictures and label maps of all images, sorted by image id."""
+    """Write images and label maps of all images, sorted by image id."""
     placed = [_place(job, image, places) for image in job.annotated()]
     placed += [_place(job, image, places) for image in job.evaluated()]
     return sorted(placed, key=lambda p: p.row.image_id)
@@ -79,4 +79,4 @@ def write_lists(job: ExportJob, placed: Iterable[Placed], path: str, line: Calla
     for one in placed:
         by_split.setdefault(one.row.split, []).append(line(one) + "\n")
     for split, lines in by_split.items():
-        job.write(path.replace("{split}", split), "".join(lines))  # a data set's name may have braces too
+        job.write(path.replace("{split}", split), "".join(lines))  # a dataset's name may have braces too

@@ -1,4 +1,4 @@
-"""Label Studio: ``tasks.json`` with predictions (key points, brush strokes, rectangles, polygons) and the pictures."""
+"""Label Studio: ``tasks.json`` with predictions (key points, brush strokes, rectangles, polygons) and the images."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _meta(mark: Mark) -> str:
 
 
 def _value(mark: Mark, pixels: Ints, shape: tuple[int, int]) -> dict[str, Any]:
-    """Place of a mark: brush strokes as bytes, others in per cent of the picture."""
+    """Place of a mark: brush strokes as bytes, others in per cent of the image."""
     height, width = shape
     if mark.kind == "stroke":
         return {"format": "rle", "rle": label_studio_rle(pixels, shape)}

@@ -68,7 +68,7 @@ class LabelValues:
             expected = list_some([*map(str, sorted(self.of_class))], limit=40)
             raise AnnotationError(
                 f"{where}: holds the values {list_some(unknown)}, which mean nothing here. Expected the classes "
-                f"{expected}, and {self.unlabelled} for no label. Is it of another data set or format?"
+                f"{expected}, and {self.unlabelled} for no label. Is it of another dataset or format?"
             )
         return train_ids.astype(space.dtype)
 

@@ -1,4 +1,4 @@
-"""labelme: a JSON file beside each picture, with points, line strips, rectangles and polygons."""
+"""labelme: a JSON file beside each image, with points, line strips, rectangles and polygons."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHAPE_TYPES = {"click": "point", "stroke": "linestrip", "box": "rectangle", "blo
 
 
 def write(job: ExportJob) -> None:
-    """Write ``<name>.json`` and the picture beside it, and ``labels.txt`` for ``labelme --labels``."""
+    """Write ``<name>.json`` and the image beside it, and ``labels.txt`` for ``labelme --labels``."""
     for image in job.annotated(with_marks=True):
         name = job.name(image.row)
         data: dict[str, Any] = {

@@ -12,7 +12,7 @@ _RESERVED = ("background", "ignore")
 
 
 def write(job: ExportJob) -> None:
-    """Write a folder to give as ``nnUNet_raw``: one data set of RGB pictures as PNG.
+    """Write a folder to give as ``nnUNet_raw``: one dataset of RGB images as PNG.
 
     Images to validate on are among the training cases; ``splits_final.json``, to be copied to the preprocessed data,
     tells them apart. Images to test on are in ``imagesTs``, their full masks in ``labelsTs``.

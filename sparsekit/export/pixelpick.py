@@ -1,4 +1,4 @@
-"""PixelPick: SegNet's tree of folders, and a pickle of the labelled pixels of each picture."""
+"""PixelPick: SegNet's tree of folders, and a pickle of the labelled pixels of each image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def losses(job: ExportJob) -> list[str]:
 
 
 def write(job: ExportJob) -> None:
-    """Write pictures and ``0_query/queries.pkl``, which the loader of custom data sets joins by their sorted paths."""
+    """Write images and ``0_query/queries.pkl``, which the loader of custom datasets joins by their sorted paths."""
     labels = "{split}annot/{name}.png"
     placed = write_label_maps(job, Places("{split}/{name}", labels, labels, ".png"))
     queries = {p.image: _query(job, p.row) for p in placed if p.row.annotation}

@@ -74,7 +74,7 @@ def coco_uncompress(text: str) -> list[int]:
 
 
 def label_studio_rle(pixels: Ints, shape: tuple[int, int]) -> list[int]:
-    """Label Studio's bytes of some pixels: runs of the four channels of a picture that is 255 there and 0 elsewhere."""
+    """Label Studio's bytes of some pixels: runs of the four channels of an image that is 255 there and 0 elsewhere."""
     size = shape[0] * shape[1]
     bits = [f"{4 * size:032b}", f"{7:05b}", *(f"{bits - 1:04b}" for bits in _SIZE_BITS)]
     longest = 1 << _SIZE_BITS[-1]
@@ -118,5 +118,5 @@ def label_studio_pixels(rle: list[int], shape: tuple[int, int]) -> Ints:
         values += [take(word)] if repeated else [take(word) for _ in range(run)]
         done += run
     if done != length:
-        raise ValueError("run lengths are longer than the picture")
+        raise ValueError("run lengths are longer than the image")
     return np.flatnonzero(np.repeat(np.array(values) > 0, runs)[3::4])

@@ -11,7 +11,7 @@ PLACES = (_SPARSE,)
 
 
 def write(job: ExportJob) -> None:
-    """Write a root folder for its loader: pictures ``.jpg``, label maps ``.png``, lists of bare names."""
+    """Write a root folder for its loader: images ``.jpg``, label maps ``.png``, lists of bare names."""
     placed = write_label_maps(
         job,
         Places("JPEGImages/{name}", f"{_SPARSE}/{{name}}.png", "SegmentationClassAug/{name}.png", ".jpg"),

@@ -1,4 +1,4 @@
-"""A page to look through annotations: pictures with their marks, filters, and what the annotations amount to."""
+"""A page to look through annotations: images with their marks, filters, and what the annotations amount to."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRo
 from data_manifests.errors import counted
 from data_manifests.figures.drawing import Image, colorize
 from data_manifests.figures.viewer import (
+    ImageSeries,
     Layer,
-    Picture,
-    PictureSeries,
     Viewer,
+    ViewerImage,
     build_viewer_page,
     check_jinja,
-    picture_uri,
+    image_uri,
 )
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path
@@ -31,7 +31,7 @@ from sparsekit.figures.overlay import DOT_SHARE, default_dot_size, draw_marks, m
 from sparsekit.figures.provenance import digest_of, has_note, note_of, refuse_others
 from sparsekit.figures.sheets import fitting_size, shrink
 
-_LAYERS = (Layer("picture"), Layer("full mask", veil=True, shown=False), Layer("marks"))
+_LAYERS = (Layer("image"), Layer("full mask", veil=True, shown=False), Layer("marks"))
 _TEMPLATE = Path(__file__).with_name("gallery.html")
 
 
@@ -75,7 +75,7 @@ class GallerySummary:
         path: The page.
         num_images: Images shown.
         num_bytes: Size of the page.
-        problems: Why a picture, mask or annotation is not shown, one line each.
+        problems: Why an image, mask or annotation is not shown, one line each.
     """
 
     path: Path
@@ -91,7 +91,7 @@ class GalleryChoice:
     Args:
         manifests: Manifests of the same images.
         available: All images there are; the statistics count these.
-        shown: Those whose pictures are shown.
+        shown: Those whose images are shown.
     """
 
     manifests: tuple[Manifest, ...]
@@ -158,12 +158,12 @@ def write_gallery(
     Args:
         choice: From ``choose_images``.
         path: The HTML file.
-        thumbnail_size: Longer side of the pictures in the page, in pixels.
-        dot_size: Diameter of a click in pixels of the full picture; ``render.default_dot_size`` if not given.
+        thumbnail_size: Longer side of the images in the page, in pixels.
+        dot_size: Diameter of a click in pixels of the full image; ``render.default_dot_size`` if not given.
         on_image: Called after each image.
 
     Raises:
-        DataError: If marks cannot be read, or Jinja2 is not installed. A picture, mask or annotation that cannot be
+        DataError: If marks cannot be read, or Jinja2 is not installed. An image, mask or annotation that cannot be
             read is no error: its place in the page says so.
     """
     path = as_path(path)
@@ -175,28 +175,28 @@ def write_gallery(
         total, found = _count(manifest, caption, rows, {joined[i].image_id for joined in choice.shown})
         totals.append(total)
         marks.append(found)
-    pictures, problems = [], []
+    images, problems = [], []
     for joined in choice.shown:
-        picture, missing = _picture(choice.manifests, joined, marks, thumbnail_size, dot_size)
-        pictures.append(picture)
+        image, missing = _image(choice.manifests, joined, marks, thumbnail_size, dot_size)
+        images.append(image)
         problems.extend(missing)
         on_image()
     first = choice.manifests[0]
     available = counted(len(choice.available), "image")
-    part = f"{len(pictures)} of {available}, spread evenly; the statistics count all of them."
+    part = f"{len(images)} of {available}, spread evenly; the statistics count all of them."
     page = build_viewer_page(
-        Viewer(tuple(captions), _LAYERS, tuple(pictures), first.label_space),
+        Viewer(tuple(captions), _LAYERS, tuple(images), first.label_space),
         title=f"Annotations of {first.info.dataset or first.name}",
-        subtitle=part if len(pictures) < len(choice.available) else available,
+        subtitle=part if len(images) < len(choice.available) else available,
         template=_TEMPLATE,
-        # A page that lacks pictures is to be made again when they are there.
+        # A page that lacks images is to be made again when they are there.
         note="" if problems else _note(choice, thumbnail_size, dot_size),
         totals=totals,
         classes=first.label_space.classes,
     )
     data = page.encode()
     write_atomically(path, data)
-    return GallerySummary(path, len(pictures), len(data), tuple(problems))
+    return GallerySummary(path, len(images), len(data), tuple(problems))
 
 
 def _count(
@@ -231,14 +231,14 @@ def _count(
     return totals, kept
 
 
-def _picture(
+def _image(
     manifests: Sequence[Manifest],
     joined: JoinedRow,
     marks: Sequence[dict[str, list[Mark]]],
     thumbnail_size: int,
     dot_size: int | None,
-) -> tuple[Picture, list[str]]:
-    """One picture of the page, and what could not be read of it."""
+) -> tuple[ViewerImage, list[str]]:
+    """One image of the page, and what could not be read of it."""
     first, row = manifests[0], joined[0]
     room = thumbnail_size, thumbnail_size
     problems: list[str] = []
@@ -250,7 +250,7 @@ def _picture(
             problems.append(str(error))
             return {}
 
-    shared = layer("picture", lambda: picture_uri(shrink(read_row_image(first, row), room)))
+    shared = layer("image", lambda: image_uri(shrink(read_row_image(first, row), room)))
     if row.full_mask:
         shared |= layer("full mask", lambda: _mask_uri(read_row_full_mask(first, row), first.label_space, room))
     dot_size = dot_size or default_dot_size(row.height, row.width)
@@ -261,16 +261,16 @@ def _picture(
         layers = layer("marks", draw) if of_manifest.annotation else {}
         numbers = {"marks": len(found)} if manifest.marks_path.is_file() else {}
         numbers["labelled pixels"] = of_manifest.num_labelled
-        series.append(PictureSeries(layers, of_manifest.classes_labelled, numbers))
+        series.append(ImageSeries(layers, of_manifest.classes_labelled, numbers))
     note = " ".join(problems)
-    return Picture(row.image_id, row.split, row.width, row.height, tuple(series), shared, note), problems
+    return ViewerImage(row.image_id, row.split, row.width, row.height, tuple(series), shared, note), problems
 
 
 def _mask_uri(label_map: LabelMap, label_space: LabelSpace, room: tuple[int, int]) -> str:
     height, width = fitting_size(label_map.shape, room)
     small: LabelMap = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
     alpha = np.where(small == label_space.unlabelled_value, 0, 255).astype(np.uint8)
-    return picture_uri(np.dstack([colorize(small, label_space), alpha]), lossless=True)
+    return image_uri(np.dstack([colorize(small, label_space), alpha]), lossless=True)
 
 
 def _marks_uri(manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size: int, room: tuple[int, int]) -> str:
@@ -284,7 +284,7 @@ def _marks_uri(manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size
         drawn.append(
             shrink(draw_marks(canvas, marks, manifest.label_space, annotation=drawn_from, dot_size=dot_size), room)
         )
-    return picture_uri(_transparent(*drawn), lossless=True)
+    return image_uri(_transparent(*drawn), lossless=True)
 
 
 def _transparent(on_black: Image, on_white: Image) -> NDArray[np.uint8]:

@@ -54,7 +54,7 @@ def join_manifests(
     if split is None and not image_ids:
         joined = [rows for rows in joined if any(row.annotation for row in rows)]
         if not joined:
-            raise AnnotationError(f"{first.path}: no row has an annotation. Name a split to show its pictures alone.")
+            raise AnnotationError(f"{first.path}: no row has an annotation. Name a split to show its images alone.")
     return joined[:limit]
 
 

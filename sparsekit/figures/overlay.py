@@ -1,4 +1,4 @@
-"""Annotations drawn over their picture: clicks as dots, strokes as they are, other marks as outlines."""
+"""Annotations drawn over their image: clicks as dots, strokes as they are, other marks as outlines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.mark_pixels import AREA_KINDS
 
-#: Diameter of a click over the longer side of the picture: 40 pixels on 2048x1024, as in the figures of the AGMM paper.
+#: Diameter of a click over the longer side of the image: 40 pixels on 2048x1024, as in the figures of the AGMM paper.
 DOT_SHARE = 40 / 2048
 
 _VEIL_OPACITY = 0.5
@@ -28,7 +28,7 @@ def draw_marks(
     annotation: LabelMap | None = None,
     dot_size: int | None = None,
 ) -> Image:
-    """Draw the marks of one image over its picture.
+    """Draw the marks of one image over its image.
 
     Clicks become dots in their class colour with a thin rim, black or white, whichever differs more from that colour.
     Strokes are drawn as the annotation has them, pixel by pixel, within such a rim; boxes and polygons as a veil
@@ -70,7 +70,7 @@ def draw_marks(
 
 
 def default_dot_size(height: int, width: int) -> int:
-    """Diameter of a click in a picture of this size, in pixels: ``DOT_SHARE`` of its longer side, 3 at least.
+    """Diameter of a click in an image of this size, in pixels: ``DOT_SHARE`` of its longer side, 3 at least.
 
     Example:
         >>> default_dot_size(1024, 2048), default_dot_size(375, 500), default_dot_size(120, 100)
@@ -139,5 +139,5 @@ def _corners(mark: Mark) -> NDArray[np.int32]:
 
 
 def _line_width(canvas: Image) -> int:
-    """Width of rims and outlines, 1 pixel for each 700 of the picture's longer side."""
+    """Width of rims and outlines, 1 pixel for each 700 of the image's longer side."""
     return max(1, int(max(canvas.shape)) // 700)

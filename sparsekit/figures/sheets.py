@@ -1,4 +1,4 @@
-"""Figures put together from pictures: rows and columns, captions, and a legend of the classes."""
+"""Figures put together from images: rows and columns, captions, and a legend of the classes."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ class Sheet:
     Args:
         width: In pixels.
         height: In pixels.
-        pictures: Left and upper edge in pixels, and the picture.
+        images: Left and upper edge in pixels, and the image.
         texts: Captions and class names.
         dots: Class colours.
     """
 
     width: int
     height: int = 0
-    pictures: list[tuple[int, int, Image]] = field(default_factory=list)
+    images: list[tuple[int, int, Image]] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
     dots: list[Dot] = field(default_factory=list)
 
     def to_image(self) -> Image:
         """The figure on white, RGB, uint8, shape (height, width, 3)."""
         canvas = np.full((self.height, self.width, 3), 255, np.uint8)
-        for x, y, picture in self.pictures:
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        for x, y, image in self.images:
+            canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
         for dot in self.dots:
             draw_dot(canvas, dot.y, dot.x, dot.size, dot.color, _INK)
         page = PillowImage.fromarray(canvas)
@@ -78,7 +78,7 @@ class Sheet:
         return np.asarray(page)
 
     def to_pdf(self, note: str = "") -> bytes:
-        """The figure as a PDF page: pictures as pixels, words and legend as vectors with the font embedded.
+        """The figure as a PDF page: images as pixels, words and legend as vectors with the font embedded.
 
         Args:
             note: For the metadata of the file, not seen on the page.
@@ -97,11 +97,11 @@ class Sheet:
             ) from error
         points = 72 / _DOTS_PER_INCH
         page = Figure(figsize=(self.width / _DOTS_PER_INCH, self.height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH)
-        for x, y, picture in self.pictures:
-            height, width = picture.shape[:2]
+        for x, y, image in self.images:
+            height, width = image.shape[:2]
             bottom = 1 - (y + height) / self.height
             axes = page.add_axes((x / self.width, bottom, width / self.width, height / self.height))
-            axes.imshow(picture, interpolation="none", aspect="auto")
+            axes.imshow(image, interpolation="none", aspect="auto")
             axes.axis("off")
         over = page.add_axes((0, 0, 1, 1), xlim=(0, self.width), ylim=(self.height, 0))
         over.axis("off")
@@ -127,13 +127,13 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Grid:
-    """How pictures are arranged: groups in rows and columns, and in each group the panels of one image side by side.
+    """How images are arranged: groups in rows and columns, and in each group the panels of one image side by side.
 
     Args:
         rows: Rows of groups.
         columns: Groups in a row.
-        panels: Pictures in a group.
-        max_width: Widest figure in pixels; pictures are made smaller to fit, never larger.
+        panels: Images in a group.
+        max_width: Widest figure in pixels; images are made smaller to fit, never larger.
     """
 
     rows: int
@@ -157,7 +157,7 @@ class Grid:
         return (width - (columns - 1) * wide - columns * (self.panels - 1) * narrow) // (columns * self.panels)
 
     def panel_width(self, widest: int) -> int:
-        """Width of a panel in pixels when the widest picture has ``widest``.
+        """Width of a panel in pixels when the widest image has ``widest``.
 
         Raises:
             ValueError: If ``max_width`` leaves less than 8 pixels for each panel.
@@ -166,7 +166,7 @@ class Grid:
         if width < min(8, widest):
             raise ValueError(
                 f"max_width of {self.max_width} leaves {counted(max(0, width), 'pixel')} for each of "
-                f"{self.columns * self.panels} pictures in a row. Give a larger --max-width or fewer columns."
+                f"{self.columns * self.panels} images in a row. Give a larger --max-width or fewer columns."
             )
         return width
 
@@ -180,7 +180,7 @@ def lay_out(
     names: Sequence[str] = (),
     legend: Sequence[tuple[str, Color]] = (),
 ) -> Sheet:
-    """Arrange pictures, captions and a legend.
+    """Arrange images, captions and a legend.
 
     Args:
         groups: For each image its panels, none wider than ``room_width``; at most ``grid.num_groups``.
@@ -192,7 +192,7 @@ def lay_out(
     """
     narrow, wide = grid.gaps()
     columns = min(grid.columns, len(groups))
-    # Tiny pictures stand apart, so that there is room for words.
+    # Tiny images stand apart, so that there is room for words.
     room_width = max(room_width, grid.share_of(min(_MIN_WIDTH, grid.max_width), columns))
     group_width = grid.panels * room_width + (grid.panels - 1) * narrow
     sheet = Sheet(columns * group_width + (columns - 1) * wide)
@@ -206,12 +206,12 @@ def lay_out(
                 sheet.texts.append(Text(shorten(caption, size, room_width), middle, size, size, centered=True))
     for start in range(0, len(groups), columns):
         row = groups[start : start + columns]
-        row_height = max(picture.shape[0] for group in row for picture in group)
+        row_height = max(image.shape[0] for group in row for image in group)
         for column, group in enumerate(row):
             group_left = column * (group_width + wide)
-            for panel, picture in enumerate(group):
-                x = group_left + panel * (room_width + narrow) + (room_width - picture.shape[1]) // 2
-                sheet.pictures.append((x, y + (row_height - picture.shape[0]) // 2, picture))
+            for panel, image in enumerate(group):
+                x = group_left + panel * (room_width + narrow) + (room_width - image.shape[1]) // 2
+                sheet.images.append((x, y + (row_height - image.shape[0]) // 2, image))
             if names:
                 small = round(0.8 * size)
                 name = shorten(names[start + column], small, group_width)
@@ -223,21 +223,21 @@ def lay_out(
     return sheet
 
 
-def shrink(picture: Image, panel_size: tuple[int, int]) -> Image:
-    """Make a picture fit into a panel by area averaging; a picture that fits stays as it is.
+def shrink(image: Image, panel_size: tuple[int, int]) -> Image:
+    """Make an image fit into a panel by area averaging; an image that fits stays as it is.
 
     Args:
-        picture: RGB, uint8, shape (H, W, 3).
+        image: RGB, uint8, shape (H, W, 3).
         panel_size: (height, width) in pixels.
     """
-    height, width = fitting_size(picture.shape, panel_size)
-    if (height, width) == picture.shape[:2]:
-        return picture
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = fitting_size(image.shape, panel_size)
+    if (height, width) == image.shape[:2]:
+        return image
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def fitting_size(shape: tuple[int, ...], panel_size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width in pixels of a picture of this shape, made smaller to fit into a panel, never larger."""
+    """Height and width in pixels of an image of this shape, made smaller to fit into a panel, never larger."""
     height, width = shape[:2]
     scale = min(1.0, panel_size[0] / height, panel_size[1] / width)
     return max(1, round(height * scale)), max(1, round(width * scale))
@@ -259,7 +259,7 @@ def shorten(text: str, size: int, width: float) -> str:
 
 
 def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) -> None:
-    """Write class names below the pictures, in as many columns as fit."""
+    """Write class names below the images, in as many columns as fit."""
     if not legend:
         return
     before_name, between = 1.25 * size, 1.4 * size
@@ -285,9 +285,9 @@ def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) ->
     sheet.height = round(top + rows * line_height)
 
 
-def _text_size(width: int, pictures_in_row: int) -> int:
-    """Height of the text in pixels: a single picture is printed one column wide, a row of several across the page."""
-    return max(11, round(width * (0.023 if pictures_in_row == 1 else 0.015)))
+def _text_size(width: int, images_in_row: int) -> int:
+    """Height of the text in pixels: a single image is printed one column wide, a row of several across the page."""
+    return max(11, round(width * (0.023 if images_in_row == 1 else 0.015)))
 
 
 @lru_cache(maxsize=64)

@@ -33,11 +33,11 @@ class FigureSettings:
     """How figures look.
 
     Args:
-        dot_size: Diameter of a click in pixels of the full picture; ``render.default_dot_size`` if not given.
+        dot_size: Diameter of a click in pixels of the full image; ``render.default_dot_size`` if not given.
         full_mask: Put the full mask beside the annotations.
-        mask_opacity: 1 shows the full mask alone, less blends it over the picture.
+        mask_opacity: 1 shows the full mask alone, less blends it over the image.
         sheet: Rows and columns of a contact sheet; one figure per image if not given.
-        names: Write the image ids below the pictures.
+        names: Write the image ids below the images.
         captions: One for each manifest; made from its settings if not given.
         max_width: Widest figure in pixels; wider ones are made smaller after drawing.
         file_format: ``png`` or ``pdf``.
@@ -73,7 +73,7 @@ class PlannedFigure:
     Args:
         path: The file it becomes.
         images: For each of its images the row in each manifest.
-        room: Height and width of one picture in pixels.
+        room: Height and width of one image in pixels.
         note: Goes into the file, to tell it from figures of other annotations or settings.
     """
 
@@ -126,7 +126,7 @@ def plan_figures(
     Raises:
         DataError: If manifests do not belong together, an image asked for is not in them, or a file in the place of a
             figure shows something else.
-        ValueError: If captions do not match the manifests, or there is no room for the pictures.
+        ValueError: If captions do not match the manifests, or there is no room for the images.
     """
     out_dir = as_path(out_dir)
     settings = settings or FigureSettings()
@@ -169,7 +169,7 @@ def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None)
         on_figure: Called after each figure.
 
     Raises:
-        DataError: If a picture, mask or annotation cannot be used, or marks do not fit the label space.
+        DataError: If an image, mask or annotation cannot be used, or marks do not fit the label space.
     """
     images = [rows for figure in plan.figures for rows in figure.images]
     marks = [marks_by_image(manifest, [rows[i] for rows in images]) for i, manifest in enumerate(plan.manifests)]
@@ -208,7 +208,7 @@ def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[st
 
 
 def _room(images: Sequence[JoinedRow], grid: Grid) -> tuple[int, int]:
-    """Height and width of a picture in pixels; the median shape counts, so that one tall picture leaves rows low."""
+    """Height and width of an image in pixels; the median shape counts, so that one tall image leaves rows low."""
     sizes = [(rows[0].height, rows[0].width) for rows in images]
     width = grid.panel_width(max(width for _, width in sizes))
     return max(1, round(width * median(height / width for height, width in sizes))), width

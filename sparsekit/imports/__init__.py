@@ -1,4 +1,4 @@
-"""Annotations of other tools, made into an ordinary annotation folder of the user's data set."""
+"""Annotations of other tools, made into an ordinary annotation folder of the user's dataset."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ImportSummary:
         num_labelled: Labelled pixels on all of them.
         num_marks: Marks on all of them; None where the annotations are label maps of larger areas, without marks.
         num_evaluated: Images listed for evaluation.
-        unmatched: Names in the annotations that no image of the data set has.
+        unmatched: Names in the annotations that no image of the dataset has.
     """
 
     folder: Path
@@ -91,15 +91,15 @@ def import_annotations(
     Args:
         source_dir: The annotations.
         format_: A name of ``IMPORTERS``.
-        dataset: The pictures and full masks that they belong to.
+        dataset: The images and full masks that they belong to.
         out: The folder to make: ``manifest.csv``, ``manifest.json``, ``annotations/`` and ``marks.csv``.
         stroke_width: Width in pixels of strokes whose file says none.
         overwrite: Replace an annotation folder that is there.
         on_image: Called after each annotated image.
 
     Raises:
-        AnnotationError: If the annotations are damaged, foreign or of other pictures, or the folder is in the way.
-        DataError: If a file of the data set cannot be used.
+        AnnotationError: If the annotations are damaged, foreign or of other images, or the folder is in the way.
+        DataError: If a file of the dataset cannot be used.
         ValueError: If there is no such format, or the width is below 1.
     """
     source_dir, out = as_path(source_dir), as_path(out)

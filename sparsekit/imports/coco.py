@@ -58,7 +58,7 @@ def _pixels(segmentation: Any, shape: Shape) -> Ints:
     if not isinstance(segmentation, dict):
         raise TypeError("the segmentation is a polygon, which marks whole objects; only run lengths are read")
     if tuple(segmentation["size"]) != shape:
-        raise ValueError(f"a mask is {segmentation['size']}, its picture {list(shape)}")
+        raise ValueError(f"a mask is {segmentation['size']}, its image {list(shape)}")
     counts = segmentation["counts"]
     counts = coco_uncompress(counts) if isinstance(counts, str) else [int(count) for count in counts]
     return coco_pixels(counts, shape)

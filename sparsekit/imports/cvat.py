@@ -12,7 +12,7 @@ from sparsekit.imports.files import damage_of, only_file, parse_xml, read_bytes
 from sparsekit.imports.source import Imported, ImportSource, check_shape, check_upright
 
 _KINDS = {"points": "click", "polyline": "stroke", "box": "box", "polygon": "polygon"}
-#: Says something of the whole picture, not of pixels.
+#: Says something of the whole image, not of pixels.
 _PASSED_OVER = ("tag",)
 
 

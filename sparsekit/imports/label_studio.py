@@ -20,7 +20,7 @@ Shape = tuple[int, int]
 
 _KINDS = {"keypointlabels": "click", "rectanglelabels": "box", "polygonlabels": "polygon"}
 _LABELS = {kind for kind, _ in TYPES.values()}
-#: Say something of the whole picture, or of a region beside them, not of pixels.
+#: Say something of the whole image, or of a region beside them, not of pixels.
 _PASSED_OVER = (
     "choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy", "textarea",
 )  # fmt: skip
@@ -66,7 +66,7 @@ def _check_region(result: dict[str, Any], where: str) -> None:
             f"{where}: holds a region of type {kind!r}, which is not read; expected one of: "
             f"{', '.join(sorted(_LABELS))}. Draw it as one of these in Label Studio, or remove it."
         )
-    if degrees := result.get("image_rotation"):  # all places are those of the turned picture
+    if degrees := result.get("image_rotation"):  # all places are those of the turned image
         raise AnnotationError(f"{where}: was turned by {degrees} degrees in Label Studio. Turn it back there.")
     check_upright(result["value"].get("rotation"), where)
 

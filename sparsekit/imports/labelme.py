@@ -26,7 +26,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
         data = read_json(path)
         with damage_of(path, "a labelme file"):
             shapes = data["shapes"]
-            # The file stands beside its picture and has its name; imagePath may be of another machine.
+            # The file stands beside its image and has its name; imagePath may be of another machine.
             name = path.stem if source.knows(path.stem) else str(data["imagePath"])
             if item := source.find(name):
                 shape = check_shape(item, (data["imageHeight"], data["imageWidth"]), path)

@@ -1,4 +1,4 @@
-"""What every import works with: the folder of annotations, and the images of the user's data set found by name."""
+"""What every import works with: the folder of annotations, and the images of the user's dataset found by name."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Imported:
 
 
 class ImportSource:
-    """A folder of annotations and the data set that they belong to.
+    """A folder of annotations and the dataset that they belong to.
 
     Args:
         folder: The annotations.
-        dataset: The data set.
+        dataset: The dataset.
         stroke_width: Width of strokes whose file says none, in pixels.
     """
 
@@ -39,7 +39,7 @@ class ImportSource:
         self.folder = folder
         self.space: LabelSpace = dataset.label_space
         self.stroke_width = stroke_width
-        #: Names of images in the annotations that the data set has not, or their ids where they have no name.
+        #: Names of images in the annotations that the dataset has not, or their ids where they have no name.
         self.unmatched: list[str] = []
         self._class_ids = {name: i for i, name in enumerate(self.space.class_names)}
         self._items: dict[str, DatasetItem | None] = {}
@@ -76,11 +76,11 @@ class ImportSource:
         """Train id of a class.
 
         Raises:
-            ValueError: If the data set has no class of that name.
+            ValueError: If the dataset has no class of that name.
         """
         if name not in self._class_ids:
             names = list_some(list(self._class_ids), limit=40)
-            raise ValueError(f"unknown class {name!r}; classes of the data set: {names}")
+            raise ValueError(f"unknown class {name!r}; classes of the dataset: {names}")
         return self._class_ids[name]
 
 
@@ -99,8 +99,8 @@ def check_shape(item: DatasetItem, shape: tuple[object, object], where: object) 
     height, width = image_shape(item)
     if shape != (height, width):
         raise AnnotationError(
-            f"{where}: is of a picture of {shape[0]}x{shape[1]} (height x width), but {item.image_path} is "
-            f"{height}x{width}. Annotations must be of the pictures as they are in the data set."
+            f"{where}: is of an image of {shape[0]}x{shape[1]} (height x width), but {item.image_path} is "
+            f"{height}x{width}. Annotations must be of the images as they are in the dataset."
         )
     return height, width
 

@@ -27,8 +27,8 @@ def read(source: ImportSource) -> Iterator[Imported]:
         return
     if source.space.num_classes != len(VOC_NAMES):
         raise AnnotationError(
-            f"{source.folder}: holds annotations of the {len(VOC_NAMES)} classes of VOC, but the data set has "
-            f"{source.space.num_classes}. Give the data set that they belong to."
+            f"{source.folder}: holds annotations of the {len(VOC_NAMES)} classes of VOC, but the dataset has "
+            f"{source.space.num_classes}. Give the dataset that they belong to."
         )
     clicks = _read_clicks(source)
     strokes = dict(_read_strokes(source, source.folder / SCRIBBLES))

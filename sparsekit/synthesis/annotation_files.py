@@ -16,8 +16,8 @@ def read_full_mask(item: DatasetItem) -> LabelMap:
     """Values of an image's full mask as they are in the file, shape (H, W).
 
     Raises:
-        AnnotationError: If the picture has another size.
-        DataError: If the mask or the picture cannot be read.
+        AnnotationError: If the image has another size.
+        DataError: If the mask or the image cannot be read.
     """
     mask = read_mask(item.mask_path)
     height, width = mask.shape

@@ -71,7 +71,7 @@ def synthesize(
         shard: Do only the i-th of n parts, (i, n) with i from 1; the parts may run at the same time, on machines that
             share ``out_dir``, and the last one to finish puts the whole folder in its place.
         overwrite: Replace a folder that holds another result.
-        absolute_paths: Name pictures and masks by absolute paths instead of paths relative to the manifest.
+        absolute_paths: Name images and masks by absolute paths instead of paths relative to the manifest.
         on_start: Called once with the number of images done before and in all.
         on_image: Called after each image.
 
@@ -79,8 +79,8 @@ def synthesize(
         A summary for each variant.
 
     Raises:
-        AnnotationError: If a folder is in the way, or a mask and its picture differ in size.
-        DataError: If another process is at work on a folder, or a picture or mask cannot be used. What was finished is
+        AnnotationError: If a folder is in the way, or a mask and its image differ in size.
+        DataError: If another process is at work on a folder, or an image or mask cannot be used. What was finished is
             kept; the same call goes on from there.
         ValueError: If ``dataset`` is not an opened one, a split is not of it, the shard is not between 1 and the number
             of shards, or ``seed`` or ``limit`` is no such number.

@@ -1,4 +1,4 @@
-"""A tiny data set with its manifest, and a training on it, which tests of agmm share."""
+"""A tiny dataset with its manifest, and a training on it, which tests of agmm share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tiny_label_space(num_classes: int = 4) -> LabelSpace:
 def tiny_scene(
     rng: np.random.Generator, size: tuple[int, int], num_classes: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A picture of upright bands, each a class in its own colour with noise, and its label map (last row void)."""
+    """An image of upright bands, each a class in its own colour with noise, and its label map (last row void)."""
     height, width = size
     inner = np.sort(rng.choice(np.arange(4, width - 4), num_classes - 1, replace=False))
     bands = np.searchsorted(inner, np.arange(width), side="right")
@@ -49,16 +49,16 @@ def tiny_manifest(
     clicks: int = 12,
     seed: int = 0,
 ) -> Path:
-    """Write pictures, full masks, clicks and a manifest; return the path of ``manifest.csv``.
+    """Write images, full masks, clicks and a manifest; return the path of ``manifest.csv``.
 
     Args:
         folder: Receives images/, masks/, annotations/, manifest.csv and manifest.json.
-        num_images: Pictures a00, a01, ...
+        num_images: Images a00, a01, ...
         size: Height and width of each.
-        num_classes: Each occurs in every picture.
-        splits: Split of each picture, repeated as often as needed; only ``train`` rows are annotated.
-        clicks: Labelled pixels per annotated picture.
-        seed: Of the pictures and clicks.
+        num_classes: Each occurs in every image.
+        splits: Split of each image, repeated as often as needed; only ``train`` rows are annotated.
+        clicks: Labelled pixels per annotated image.
+        seed: Of the images and clicks.
     """
     space = tiny_label_space(num_classes)
     rng = np.random.default_rng(seed)
@@ -89,7 +89,7 @@ def tiny_manifest(
 
 @pytest.fixture(scope="session")
 def seven(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """Seven pictures, of which one in four is held back."""
+    """Seven images, of which one in four is held back."""
     return read_manifest(tiny_manifest(tmp_path_factory.mktemp("seven"), num_images=7))
 
 

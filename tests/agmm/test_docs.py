@@ -52,7 +52,7 @@ np.savez(
     scribbles=rasterize(strokes, label_map.shape, space),
     prediction=prediction,
 )
-Image.fromarray(picture).save("picture.png")
+Image.fromarray(image).save("image.png")
 """
 
 
@@ -68,16 +68,14 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         result = CliRunner().invoke(sparsekit, [*command, "mine", "--out", "commands"])
         assert result.exit_code == 0, result.output
-    result = CliRunner().invoke(
-        main, ["predict", "runs/first", "picture.png", "--out", "predictions", "--device", "cpu"]
-    )
+    result = CliRunner().invoke(main, ["predict", "runs/first", "image.png", "--out", "predictions", "--device", "cpu"])
     assert result.exit_code == 0, result.output
     drawn = np.load("drawn.npz")
     for name, path in {
         "clicks": "commands/mine-20clicks/annotations/a.png",
         "per_class": "commands/mine-3clicks-per-class/annotations/a.png",
         "scribbles": "commands/mine-scribbles80/annotations/a.png",
-        "prediction": "predictions/label_maps/picture.png",
+        "prediction": "predictions/label_maps/image.png",
     }.items():
         assert np.array_equal(drawn[name], read_mask(path)), name
     assert read_image_size("clicks-and-prediction.png") == (64, 256) and len(list(Path("figures").iterdir())) == 2
@@ -114,11 +112,11 @@ def test_evaluation(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="needs the extra 'export'")
     manifest = read_manifest(tiny_manifest(tmp_path / "data"))
     run = tiny_run(tmp_path / "runs/first", manifest)
-    picture = tmp_path / "pictures/0001.jpg"
-    picture.parent.mkdir()
+    image = tmp_path / "images/0001.jpg"
+    image.parent.mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (41, 67, 3), np.uint8)
-    Image.fromarray(noise).save(picture)
-    for command in (["export", run, "--format", "onnx"], ["predict", run, picture, "--out", tmp_path / "predictions"]):
+    Image.fromarray(noise).save(image)
+    for command in (["export", run, "--format", "onnx"], ["predict", run, image, "--out", tmp_path / "predictions"]):
         result = CliRunner().invoke(main, list(map(str, command)))
         assert result.exit_code == 0, result.output
     printed = run_code_of("evaluation", tmp_path)

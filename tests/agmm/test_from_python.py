@@ -9,8 +9,8 @@ import torch
 from agmm import Protocol, load_config, load_run, run_stages, train_network
 from agmm.evaluation.evaluate_run import evaluate_run
 from agmm.inference.export import export_run
-from agmm.inference.predict import predict_pictures
-from agmm.inference.sources import find_pictures
+from agmm.inference.predict import predict_images
+from agmm.inference.sources import find_images
 from agmm.report.runs import read_runs
 from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_manifest
@@ -37,13 +37,13 @@ def test_paths_of_predictions_and_exports_may_be_text(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     manifest = read_manifest(tiny_manifest(Path("data")))
     tiny_run(Path("runs/first"), manifest)
-    pictures = find_pictures([str(manifest.resolve(manifest.rows[0].image))], "predictions")
-    assert predict_pictures("runs/first", pictures, "predictions", device="cpu").num_images == 1
+    images = find_images([str(manifest.resolve(manifest.rows[0].image))], "predictions")
+    assert predict_images("runs/first", images, "predictions", device="cpu").num_images == 1
     assert len(list(Path("predictions/label_maps").iterdir())) == 1
     assert export_run("runs/first", "torchscript", path="export/model.pt").path == Path("export/model.pt")
 
 
-@pytest.mark.parametrize("function", [load_run, lambda path: find_pictures([path], "out")])
+@pytest.mark.parametrize("function", [load_run, lambda path: find_images([path], "out")])
 def test_what_is_no_path_is_told(function):
     with pytest.raises(ValueError, match=r"^Expected a path as text or as pathlib.Path, got 3\."):
         function(3)

@@ -1,4 +1,4 @@
-"""Marks that somebody has edited, or that are of another picture, end every command that draws them in one line."""
+"""Marks that somebody has edited, or that are of another image, end every command that draws them in one line."""
 
 import pytest
 from click.testing import CliRunner

@@ -37,7 +37,7 @@ def test_writes_one_page_and_never_replaces_it_unasked(tmp_path: Path) -> None:
     assert [path.name for path in page.parent.iterdir()] == ["gallery.html"]
 
 
-def test_missing_pictures_are_warned_of(tmp_path: Path) -> None:
+def test_missing_images_are_warned_of(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m", [SCENE] * 12)
     for row in manifest.rows:
         manifest.resolve(row.image).unlink()
@@ -46,7 +46,7 @@ def test_missing_pictures_are_warned_of(tmp_path: Path) -> None:
     lines = err.splitlines()
     assert len(lines) == 11 and lines[0].startswith("Warning: ") and lines[0].endswith("image_0.png: no such file.")
     assert lines[-1] == "Warning: and 2 more"
-    code, _, err = run(manifest.path, "--out", tmp_path / "g.html")  # perhaps the pictures are there by now
+    code, _, err = run(manifest.path, "--out", tmp_path / "g.html")  # perhaps the images are there by now
     assert code == 1 and "is there already" in err
 
 
@@ -60,7 +60,7 @@ def test_bad_input(tmp_path: Path) -> None:
     assert not (tmp_path / "g.html").exists()
 
 
-def test_fifty_real_pictures_stay_below_ten_megabytes(tmp_path: Path) -> None:
+def test_fifty_real_images_stay_below_ten_megabytes(tmp_path: Path) -> None:
     data = real_data("camvid")
     made = CliRunner().invoke(main, ["points", str(data), "--clicks", "50", "--limit", "50", "--out", str(tmp_path)])
     assert made.exit_code == 0, made.stderr

@@ -13,7 +13,7 @@ from cli.sparsekit_commands.import_ import FORMATS
 from data_manifests import read_manifest
 from sparsekit.imports import IMPORTERS
 from tests.helpers.annotation_folders import camvid
-from tests.helpers.miniature_datasets import make_cityscapes, save_mask, save_picture
+from tests.helpers.miniature_datasets import make_cityscapes, save_image, save_mask
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -32,7 +32,7 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
     back = tmp_path / "back"
     arguments = ("import", tmp_path / "labelme", "--from", "labelme", "--dataset", tmp_path / "camvid", "--out", back)
     code, out, err = run(*arguments)
-    assert code == 0 and err == "Warning: 1 annotation of no image of the data set: nobody.png\n"
+    assert code == 0 and err == "Warning: 1 annotation of no image of the dataset: nobody.png\n"
     assert out == (
         f"{back / 'manifest.csv'}\n  1 image annotated, 2 listed for evaluation\n  3 marks, 3 labelled pixels\n"
     )
@@ -46,8 +46,8 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
 
 def test_a_name_of_two_images_is_of_none(tmp_path: Path) -> None:
     for split in ("train", "val"):
-        save_picture(tmp_path / f"town/{split}/images/a.png", (4, 6))
-        save_picture(tmp_path / f"town/{split}/images/{split}_b.png", (4, 6))
+        save_image(tmp_path / f"town/{split}/images/a.png", (4, 6))
+        save_image(tmp_path / f"town/{split}/images/{split}_b.png", (4, 6))
         for name in ("a", f"{split}_b"):
             save_mask(tmp_path / f"town/{split}/masks/{name}.png", np.zeros((4, 6), np.uint8))
     shape = {"shape_type": "point", "label": "class_0", "points": [[1, 1]]}
@@ -57,7 +57,7 @@ def test_a_name_of_two_images_is_of_none(tmp_path: Path) -> None:
     code, _, err = run(
         "import", tmp_path, "--from", "labelme", "--dataset", tmp_path / "town", "--out", tmp_path / "back"
     )
-    assert code == 0 and err == "Warning: 1 annotation of no image of the data set: a.png\n"
+    assert code == 0 and err == "Warning: 1 annotation of no image of the dataset: a.png\n"
     rows = read_manifest(tmp_path / "back").rows
     assert [row.image_id for row in rows] == ["val/val_b"]  # and no image to train on is listed for evaluation
 
@@ -84,7 +84,7 @@ def test_names_annotations_of_coco_whose_image_is_not_listed(tmp_path: Path) -> 
     dataset = ("--dataset", tmp_path / "camvid")
     code, out, err = run("import", tmp_path / "coco", "--from", "coco", *dataset, "--out", tmp_path / "back")
     assert code == 0 and "  2 marks" in out
-    assert err == "Warning: 1 annotation of no image of the data set: image_id 999\n"
+    assert err == "Warning: 1 annotation of no image of the dataset: image_id 999\n"
 
 
 def test_bad_input(tmp_path: Path) -> None:

@@ -52,36 +52,36 @@ class TestDataset:
         mini.save_mask(tmp_path / "masks" / "b.png", [[9, 9, 9], [0, 0, 0]])
         for name, values in {"c": [[255]], "d": [[0]]}.items():
             mini.save_mask(tmp_path / "masks" / f"{name}.png", values)
-            mini.save_picture(tmp_path / "images" / f"{name}.png", (1, 1) if name == "c" else (2, 2))
+            mini.save_image(tmp_path / "images" / f"{name}.png", (1, 1) if name == "c" else (2, 2))
         described = info(tmp_path)
         assert described["splits"] == {"train": 4} and described["sizes"] == {"3x2": 1, "1x1": 1}
         wrong_ids, wrong_size, void = described["anomalies"]
         assert "b.png: ids 9 are outside the label space" in wrong_ids
-        assert "d.png: mask is 1x1 but its picture is 2x2 (width x height)" in wrong_size
+        assert "d.png: mask is 1x1 but its image is 2x2 (width x height)" in wrong_size
         assert void == "1 mask is void everywhere: c."
         assert [c["images"] for c in described["classes"]] == [1, 1, 1]
 
-    def test_pictures_of_a_turned_camera_are_told(self, tmp_path):
+    def test_images_of_a_turned_camera_are_told(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 3
         Image.new("RGB", (3, 2)).save(mini.make_generic(tmp_path) / "images" / "b.jpg", exif=exif)
         no_classes, rotated = info(tmp_path)["anomalies"]
         assert no_classes.startswith("no classes.csv in ")
-        assert rotated.startswith("1 picture has an EXIF rotation, which is ignored: b.")
+        assert rotated.startswith("1 image has an EXIF rotation, which is ignored: b.")
 
     def test_masks_without_a_list_are_told(self, tmp_path):
         assert any("left out, in no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])
 
     def test_many_sizes_and_many_problems_are_summed_up(self, tmp_path):
         for i in range(8):
-            mini.save_picture(tmp_path / "images" / f"{i}.png", (i + 1, 2))
+            mini.save_image(tmp_path / "images" / f"{i}.png", (i + 1, 2))
             mini.save_mask(tmp_path / "masks" / f"{i}.png", np.zeros((i + 1, 2)))
         for i in range(13):
-            mini.save_picture(tmp_path / "images" / f"x{i:02}.png", (2, 2))
+            mini.save_image(tmp_path / "images" / f"x{i:02}.png", (2, 2))
             mini.save_mask(tmp_path / "masks" / f"x{i:02}.png", [[0]])
         described = info(tmp_path)
         assert described["sizes"]["3 other sizes"] == 3
-        assert described["anomalies"][11] == "3 more masks or pictures cannot be used."
+        assert described["anomalies"][11] == "3 more masks or images cannot be used."
 
     def test_numbers_are_written_for_people(self, tmp_path):
         marks = [[Mark("click", 0, i // 60, i % 60) for i in range(3000)]]

@@ -19,9 +19,9 @@ def dataset_dir(tmp_path):
     root = tmp_path / "town"
     mask = np.zeros((60, 90), np.uint8)
     mask[30:, 50:] = 1
-    for folder, picture in (("masks", mask), ("images", np.zeros((60, 90, 3), np.uint8))):
+    for folder, image in (("masks", mask), ("images", np.zeros((60, 90, 3), np.uint8))):
         (root / folder).mkdir(parents=True)
-        Image.fromarray(picture).save(root / folder / "a.png")
+        Image.fromarray(image).save(root / folder / "a.png")
     return root
 
 
@@ -34,7 +34,7 @@ def dataset_dir(tmp_path):
         (["--kind", "box"], ["town-boxes"]),
     ],
 )
-def test_folders_whose_pictures_are_the_marks(dataset_dir, tmp_path, args, names):
+def test_folders_whose_images_are_the_marks(dataset_dir, tmp_path, args, names):
     out = tmp_path / "out"
     result = sparsekit("marks", *args, "--out", out, dataset_dir)
     assert result.exit_code == 0, result.output

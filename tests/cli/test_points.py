@@ -22,9 +22,9 @@ def dataset_dir(tmp_path):
         mask = np.zeros((8, 10), np.uint8)
         mask[:, 5:] = 1
         mask[:, 9] = 255
-        for folder, picture in (("masks", mask), ("images", np.zeros((8, 10, 3), np.uint8))):
+        for folder, image in (("masks", mask), ("images", np.zeros((8, 10, 3), np.uint8))):
             (root / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(root / folder / f"{name}.png")
+            Image.fromarray(image).save(root / folder / f"{name}.png")
     return root
 
 
@@ -179,7 +179,7 @@ def truncated_mask(root):
     path.write_bytes(path.read_bytes()[:50])
 
 
-def not_a_picture(root):
+def not_a_image(root):
     (root / "images" / "a.png").write_text("hello")
 
 
@@ -206,9 +206,9 @@ def bare(root):
         (colour_coded, ["a.png", "RGB", "colour-coded"]),
         (wrong_size, ["a.png", "4x5", "8x10"]),
         (truncated_mask, ["a.png", "damaged or incomplete"]),
-        (not_a_picture, ["a.png", "not a picture"]),
+        (not_a_image, ["a.png", "not an image"]),
         (id_outside, ["a.png", "ids 1 ", "classes.csv"]),
-        (empty, ["no pictures"]),
+        (empty, ["no images"]),
         (bare, ["fits no known layout", "cityscapes", "generic", "--layout"]),
     ],
     ids=lambda value: getattr(value, "__name__", None),

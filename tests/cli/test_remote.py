@@ -27,9 +27,9 @@ def dataset_dir(tmp_path):
     for number, name in enumerate("abcde"):
         mask = np.full((8, 10), number % 2, np.uint8)
         mask[:, 5:] = 1
-        for folder, picture in (("masks", mask), ("images", np.zeros((8, 10, 3), np.uint8))):
+        for folder, image in (("masks", mask), ("images", np.zeros((8, 10, 3), np.uint8))):
             (root / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(root / folder / f"{name}.png")
+            Image.fromarray(image).save(root / folder / f"{name}.png")
     return root
 
 
@@ -115,14 +115,14 @@ def test_a_local_folder_may_name_remote_files(store, expected, tmp_path):
 class TestInterrupted:
     @pytest.fixture
     def cut(self, store, monkeypatch):
-        """Run until the picture of ``d`` turns out to be missing."""
+        """Run until the image of ``d`` turns out to be missing."""
         monkeypatch.setattr(sparsekit.synthesis.journal, "_PART_SECONDS", 0.0)  # a part for each image
-        picture = store / "town/images/d.png"
-        content = picture.read_bytes()
-        picture.write_bytes(b"")
+        image = store / "town/images/d.png"
+        content = image.read_bytes()
+        image.write_bytes(b"")
         with pytest.raises(DataError):
             remote_run(store)
-        picture.write_bytes(content)
+        image.write_bytes(content)
 
     @pytest.mark.usefixtures("cut")
     def test_is_no_manifest_and_goes_on(self, store, expected, monkeypatch):
@@ -191,7 +191,7 @@ def test_a_missing_remote_mask_is_named(store, tmp_path):
         synthesize(dataset, ClickAnnotator((3,)), tmp_path)
 
 
-def test_training_reads_pictures_by_url(store, tmp_path):
+def test_training_reads_images_by_url(store, tmp_path):
     pytest.importorskip("torch")
     from agmm.config.data import Augmentation
     from agmm.data.dataset import ManifestDataset

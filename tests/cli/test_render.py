@@ -50,7 +50,7 @@ def test_every_option_at_once(tmp_path: Path) -> None:
     assert (tmp_path / "f/sheet-001.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_dots_take_two_hundredths_of_the_picture_unless_told(tmp_path: Path) -> None:
+def test_dots_take_two_hundredths_of_the_image_unless_told(tmp_path: Path) -> None:
     mask = np.zeros((480, 640), np.uint8)
     manifest = tiny_manifest(tmp_path / "m", [mask], marks=[[Mark("click", 1, 60, 80)]])
     background = read_image(manifest.resolve(manifest.rows[0].image))[60, 0]
@@ -96,7 +96,7 @@ def test_bad_usage_is_one_error(tmp_path: Path, arguments: list[str], code: int,
     assert not (tmp_path / "f").exists()
 
 
-def test_missing_manifest_and_missing_picture(tmp_path: Path) -> None:
+def test_missing_manifest_and_missing_image(tmp_path: Path) -> None:
     code, _, err = run(tmp_path / "none.csv")
     assert code == 1 and err.startswith(f"Error: {tmp_path / 'none.csv'}: no such manifest")
     manifest = tiny_manifest(tmp_path / "m")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from agmm.evaluation.evaluate_run import evaluate_run
-from agmm.report.page import PagePictures, write_page
+from agmm.report.page import PageImages, write_page
 from agmm.report.predictions import predict_rows
 from agmm.report.runs import read_runs
 from cli import progress
@@ -73,7 +73,7 @@ def test_report(town: Path, tmp_path: Path) -> None:
     assert code == 0 and "  1 image," in out
 
 
-def test_report_counts_its_pictures_and_figures(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_counts_its_images_and_figures(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     code, _, err = run(
         "report", town / "seg", town / "agmm", "--manifest", town / "data", "--out", tmp_path, "--device", "cpu"
@@ -158,18 +158,18 @@ def test_names_are_shared_by_figure_table_and_page(town: Path, tmp_path: Path) -
     code, _, err = run("report", *runs, *names, *shown, "--out", tmp_path / "report")
     page = (tmp_path / "report/index.html").read_text()
     assert code == 0 and "baseline (ours)" in page and f'title="{town / "seg"}"' in page
-    pictures = []
+    all_shown = []
     for given in (names, ("--name", "other", "--name", "names")):
         code, out, err = run("figure", "qualitative", *runs, *given, *shown, "--out", tmp_path / "f.png")
         assert (code, err) == (0, "")
-        pictures.append((tmp_path / "f.png").read_bytes())
-    assert pictures[0] == (tmp_path / "report/figures/qualitative.png").read_bytes() != pictures[1]
+        all_shown.append((tmp_path / "f.png").read_bytes())
+    assert all_shown[0] == (tmp_path / "report/figures/qualitative.png").read_bytes() != all_shown[1]
     for command in (("table", "per-class"), ("figure", "training-curves", "--out", tmp_path / "f.png")):
         code, _, err = run(*command, *runs, "--name", "one")
         assert code == 2 and "a name for each of the 2 runs" in err
 
 
-def test_a_report_of_training_pictures_where_there_are_no_others(tmp_path: Path) -> None:
+def test_a_report_of_training_images_where_there_are_no_others(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path / "data", splits=("train",)))
     write_run(tmp_path / "a", manifest, scores=None)
     out_dir = tmp_path / "report"
@@ -193,8 +193,8 @@ def test_a_report_without_full_masks_says_what_it_leaves_out(tmp_path: Path) -> 
     drawn = {path.stem for path in (out_dir / "figures").iterdir()}
     assert drawn == {"training-curves", "gmm-predictions", "qualitative"}
     none, tsne = err.splitlines()
-    assert none.startswith(f"Warning: {tmp_path}/a: has no scores of split 'train'. No picture of it has a full mask")
-    assert tsne.startswith("Warning: figure tsne: none of the pictures has a full mask")
+    assert none.startswith(f"Warning: {tmp_path}/a: has no scores of split 'train'. No image of it has a full mask")
+    assert tsne.startswith("Warning: figure tsne: none of the images has a full mask")
     assert "agmm evaluate" not in (out_dir / "index.html").read_text(encoding="utf-8").split("How to run")[0]
 
 
@@ -206,7 +206,7 @@ def test_figures_that_a_report_leaves_out_are_told(tmp_path: Path) -> None:
     assert code == 0
     assert {Path(line).stem for line in out.splitlines()[2:]} == {"training-curves", "qualitative"}
     gmm, tsne = err.splitlines()
-    assert gmm.startswith("Warning: figure gmm-predictions: none of the pictures is annotated")
+    assert gmm.startswith("Warning: figure gmm-predictions: none of the images is annotated")
     assert tsne.startswith("Warning: figure tsne: shows 3 runs at most")
 
 
@@ -241,7 +241,7 @@ def test_budget_counts_the_work_as_sparsekit_cost_does(town: Path, tmp_path: Pat
     assert agmm["marks/image"] == "12.0" and full["marks/image"] == "" and full["% of full supervision"] == "100.0"
     # 3 first clicks of 2.4 s, 9 further ones of 0.9 s, and 1 s to see that the fourth class is absent
     assert agmm["minutes/image"] == f"{(3 * 2.4 + 9 * 0.9 + 1) / 60:.2f}" and full["minutes/image"] == "10.00"
-    assert full["hours"] == "0.50"  # of three pictures
+    assert full["hours"] == "0.50"  # of three images
 
 
 def test_budget_without_the_manifest_warns(tmp_path: Path) -> None:
@@ -264,8 +264,8 @@ def test_table_of_runs_that_do_not_belong_together(town: Path, tmp_path: Path) -
     )
 
 
-def test_pages_of_real_pictures_stay_small(tmp_path: Path) -> None:
-    """Ten pictures and an untrained network, whose ragged label maps compress worse than those of a trained one."""
+def test_pages_of_real_images_stay_small(tmp_path: Path) -> None:
+    """Ten images and an untrained network, whose ragged label maps compress worse than those of a trained one."""
     data = real_data("camvid")
     made = CliRunner().invoke(
         sparsekit, ["points", str(data), "--clicks", "50", "--limit", "10", "--out", str(tmp_path)]
@@ -273,9 +273,9 @@ def test_pages_of_real_pictures_stay_small(tmp_path: Path) -> None:
     assert made.exit_code == 0, made.stderr
     manifest = read_manifest(tmp_path / "camvid-50clicks")
     write_run(tmp_path / "a", manifest)
-    runs, pictures = read_runs([tmp_path / "a"]), PagePictures(read_runs([tmp_path / "a"]), manifest.label_space)
+    runs, all_shown = read_runs([tmp_path / "a"]), PageImages(read_runs([tmp_path / "a"]), manifest.label_space)
     for predicted in predict_rows(runs, manifest, manifest.rows_of("train"), "cpu"):
-        pictures.add(predicted)
-    summary = write_page(runs, manifest, pictures, tmp_path / "p.html")
+        all_shown.add(predicted)
+    summary = write_page(runs, manifest, all_shown, tmp_path / "p.html")
     assert summary.num_images == 10 and summary.num_bytes < 2e6  # so that 50 take less than 10 MB
     assert summary.problems == ()

@@ -23,9 +23,9 @@ def dataset_dir(tmp_path):
         mask = np.zeros((60, 90), np.uint8)
         mask[:, 50:] = 1
         mask[:, 49] = 255
-        for folder, picture in (("masks", mask), ("images", np.zeros((60, 90, 3), np.uint8))):
+        for folder, image in (("masks", mask), ("images", np.zeros((60, 90, 3), np.uint8))):
             (root / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(root / folder / f"{name}.png")
+            Image.fromarray(image).save(root / folder / f"{name}.png")
     return root
 
 
@@ -33,7 +33,7 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_a_folder_for_each_length_whose_pictures_are_the_strokes_of_the_marks_file(dataset_dir, tmp_path):
+def test_a_folder_for_each_length_whose_images_are_the_strokes_of_the_marks_file(dataset_dir, tmp_path):
     out = tmp_path / "out"
     result = sparsekit("scribbles", "--length", 1, "--length", 0.5, "--width", 3, "--out", out, dataset_dir)
     assert result.exit_code == 0, result.output

@@ -142,7 +142,7 @@ def test_a_run_gets_a_folder_by_default(manifest: Path, tmp_path: Path, monkeypa
         (["--encoder", "resnet5"], 1, "resnet5"),
         (["--encoder-weights", "none.pth"], 1, "none.pth: no such file of encoder weights"),
         (["--train-split", "test"], 1, "split 'test' has no rows"),
-        (["--batch-size", "1"], 1, "A batch of one picture"),
+        (["--batch-size", "1"], 1, "A batch of one image"),
         (["--device", "cuda:200"], 2, "Unknown device 'cuda:200'. Choose from: auto, cpu, cuda"),  # torch counts to 127
         (["--resume", "somewhere", "--out", "x"], 2, "--resume goes on in its own folder"),
         (["--resume", "somewhere"], 1, "no such checkpoint"),
@@ -228,7 +228,7 @@ def test_the_end_of_a_loading_process_is_one_line(
     monkeypatch.setattr(ManifestDataset, "__getitem__", die_in_a_worker)
     result = agmm("train", manifest, "--out", tmp_path / "run", *FAST, "--workers", 1)
     assert result.exit_code == 1
-    assert re.search(r"Error: A process that loads pictures has ended \(DataLoader worker.*--workers 0", result.stderr)
+    assert re.search(r"Error: A process that loads images has ended \(DataLoader worker.*--workers 0", result.stderr)
     assert not (tmp_path / "run").exists()
 
 

@@ -85,6 +85,6 @@ def test_too_little_memory_is_told_with_advice_that_fits(tmp_path, monkeypatch, 
     told = f" ({why})" if why else ""
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: This machine has too little memory{told}. Work on smaller pictures, or in fewer processes where the "
+        f"Error: This machine has too little memory{told}. Work on smaller images, or in fewer processes where the "
         "command has --workers.\n"
     )

@@ -49,7 +49,7 @@ print(json.dumps([result.exit_code, result.stderr, "torch" in sys.modules]))
         ("evaluate {folder} {manifest}", "holds no weights.safetensors"),
         ("evaluate {weights} absent", "absent: no such manifest."),
         ("predict absent {folder} --out out", "absent: no such checkpoint"),
-        ("predict {weights} absent --out out", "absent: no such picture or folder."),
+        ("predict {weights} absent --out out", "absent: no such image or folder."),
         ("predict {weights} {folder} --out out --gmm absent", "absent: no such manifest."),
         ("export absent --format onnx", "absent: no such checkpoint"),
         ("report absent --manifest {manifest}", "absent: no such checkpoint"),

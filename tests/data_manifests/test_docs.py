@@ -23,7 +23,7 @@ def test_the_layout_of_the_page(tmp_path, monkeypatch):
     exec(code, module)
     monkeypatch.setitem(LAYOUTS, "my_dataset", module["LAYOUT"])
     for name in ("a", "b"):
-        mini.save_picture(tmp_path / "rgb" / f"{name}.jpg", (1, 2))
+        mini.save_image(tmp_path / "rgb" / f"{name}.jpg", (1, 2))
         mini.save_mask(tmp_path / "labels" / f"{name}_label.png", [[0, 1]])
     (tmp_path / "val.txt").write_text("b\n")
     (tmp_path / "classes.csv").write_text("id,name\n0,x\n1,y\n")

@@ -132,7 +132,7 @@ class TestKnownSpaces:
         space = known_label_space("coco_stuff")
         ids = [c.class_ids[0] for c in space.classes]
         gaps = sorted(set(range(182)) - set(ids))
-        assert gaps == [11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90]  # ids of COCO that no picture uses
+        assert gaps == [11, 25, 28, 29, 44, 65, 67, 68, 70, 82, 90]  # ids of COCO that no image uses
         assert space.class_names[ids.index(181)] == "wood" and space.class_names[ids.index(89)] == "toothbrush"
         assert len({tuple(c) for c in space.palette.tolist()}) == 171
 
@@ -197,7 +197,7 @@ def test_counts_against_a_loop(dtype):
     assert counts.sum() == (train_ids != 255).sum() == np.isin(mask, [7, 8, 26, 33]).sum()
 
 
-def test_counts_of_a_picture_too_large_for_single_precision():
+def test_counts_of_a_image_too_large_for_single_precision():
     mask = np.zeros((4097, 4096), np.uint8)
     mask[0, 0] = 1
     assert known_label_space("camvid").to_train_ids_and_counts(mask, "train_ids")[1][:2].tolist() == [

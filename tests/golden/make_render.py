@@ -25,7 +25,7 @@ SPACE = LabelSpace(
 
 
 def scene(height: int = 48, width: int = 96) -> Image:
-    """A picture that fades from dark to light."""
+    """An image that fades from dark to light."""
     ramp = np.linspace(10, 245, width).round().astype(np.uint8)
     return np.repeat(np.repeat(ramp[None, :, None], height, 0), 3, 2)
 

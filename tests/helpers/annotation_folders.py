@@ -1,4 +1,4 @@
-"""Annotation folders of miniature data sets in true encodings, for the tests of exports and imports."""
+"""Annotation folders of miniature datasets in true encodings, for the tests of exports and imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from data_manifests import Dataset, Manifest, open_dataset, read_manifest
 from sparsekit.scribbles.trace import ScribbleSettings
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, ScribbleAnnotator
 from sparsekit.synthesis.synthesize import synthesize
-from tests.helpers.miniature_datasets import make_camvid, make_cityscapes, make_voc, save_mask, save_picture
+from tests.helpers.miniature_datasets import make_camvid, make_cityscapes, make_voc, save_image, save_mask
 
 CLICKS = ClickAnnotator((3,))
 SCRIBBLES = ScribbleAnnotator((0.8,), ScribbleSettings(min_area=1, width=3))
@@ -39,7 +39,7 @@ VOC_LABELS[:, 25:27] = 255
 def voc(root: Path, annotator: Annotator = CLICKS) -> Manifest:
     devkit = make_voc(root / "voc") / "VOCdevkit" / "VOC2012"
     for i, name in enumerate(("2007_000001", "2007_000002")):
-        save_picture(devkit / "JPEGImages" / f"{name}.jpg", (40, 60))
+        save_image(devkit / "JPEGImages" / f"{name}.jpg", (40, 60))
         save_mask(devkit / "SegmentationClass" / f"{name}.png", np.roll(VOC_LABELS, i, axis=1), palette=True)
         save_mask(devkit / "SegmentationObject" / f"{name}.png", np.roll(VOC_LABELS, i, axis=1), palette=True)
     return annotated(open_dataset(root / "voc"), root / "sparse", annotator)

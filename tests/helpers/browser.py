@@ -107,7 +107,7 @@ class Page:
         return answer["result"].get("value")
 
     def settle(self) -> None:
-        """Wait until the page has been drawn and its pictures are decoded."""
+        """Wait until the page has been drawn and its images are decoded."""
         frames = "requestAnimationFrame(() => requestAnimationFrame(done))"
         self.run(f"new Promise((done) => {frames})")
         self.run("Promise.all([...document.images].filter((i) => !i.hidden).map((i) => i.decode()))")

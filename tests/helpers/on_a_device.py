@@ -38,9 +38,9 @@ def run_everything(manifest_path: Path, out: Path, device: torch.device) -> None
     from agmm.config.protocol import PROTOCOLS
     from agmm.config.training import TrainConfig
     from agmm.evaluation.evaluate_run import evaluate_run
-    from agmm.inference.predict import predict_pictures
+    from agmm.inference.predict import predict_images
     from agmm.inference.protocols import Protocol
-    from agmm.inference.sources import find_pictures
+    from agmm.inference.sources import find_images
     from agmm.report.predictions import predict_rows
     from agmm.report.runs import read_runs
     from agmm.report.tsne import sample_pixels
@@ -66,9 +66,9 @@ def run_everything(manifest_path: Path, out: Path, device: torch.device) -> None
                 out / "paper", manifest, split="train", protocol=protocol, tile_size=tile_size, boundary=True, gmm=True,
                 limit=1,
             )  # fmt: skip
-        pictures = find_pictures([manifest_path.parent / "images"], out / "predicted")
-        predict_pictures(
-            out / "paper", pictures, out / "predicted", overlays=True, probabilities=True, gmm_manifest=manifest
+        images = find_images([manifest_path.parent / "images"], out / "predicted")
+        predict_images(
+            out / "paper", images, out / "predicted", overlays=True, probabilities=True, gmm_manifest=manifest
         )
         pixels = {row.image_id: places for row, places in sample_pixels(manifest, rows)[0]}
         ((prediction,),) = (

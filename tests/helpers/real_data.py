@@ -1,4 +1,4 @@
-"""Where the real data sets are that some tests run on, and the skip where they are not."""
+"""Where the real datasets are that some tests run on, and the skip where they are not."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ _ROOT = Path(os.environ.get("SPARSEKIT_DATA", Path(__file__).parents[3] / "share
 
 
 def real_data(name: str) -> Path:
-    """Folder of a real data set; the calling test is skipped where it is absent."""
+    """Folder of a real dataset; the calling test is skipped where it is absent."""
     folder = _ROOT / name
     if not folder.is_dir():
         pytest.skip(f"needs {folder}: set SPARSEKIT_DATA to the folder that holds '{name}'")

@@ -1,4 +1,4 @@
-"""A data set of five images, and clicks on it."""
+"""A dataset of five images, and clicks on it."""
 
 import numpy as np
 from PIL import Image

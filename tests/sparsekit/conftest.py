@@ -62,11 +62,11 @@ def tiny_manifest(
     num_val: int = 0,
     command: str = "points",
 ) -> Manifest:
-    """Write a data set, its annotations and their manifest, as a command of sparsekit would.
+    """Write a dataset, its annotations and their manifest, as a command of sparsekit would.
 
     Args:
         folder: Gets ``data/`` (images and masks), ``sparse/`` (annotations), ``manifest.csv`` and ``marks.csv``.
-        full_masks: Train ids of each image, shape (H, W); the picture of an image shows its mask in class colours.
+        full_masks: Train ids of each image, shape (H, W); each image shows its mask in class colours.
         marks: Marks of each image; two clicks, on the first pixel of class 0 and of class 1, when not given.
         sparse_maps: Sparse label map of each image; the marks, taken for clicks, when not given.
         label_space: Three numbered classes when not given.

@@ -1,6 +1,6 @@
-"""A self-contained HTML page to look at pictures: layers to switch, filters, and a slider between two series.
+"""A self-contained HTML page to look at images: layers to switch, filters, and a slider between two series.
 
-The page loads nothing: pictures travel in it as WebP, style and script are part of it, and its content security policy
+The page loads nothing: images travel in it as WebP, style and script are part of it, and its content security policy
 forbids any connection. Whatever comes from files (names, ids, messages) is escaped.
 """
 
@@ -25,7 +25,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Layer:
-    """One thing that can be shown of each picture; layers lie over each other in the order given.
+    """One thing that can be shown of each image; layers lie over each other in the order given.
 
     Args:
         name: Shown beside its switch.
@@ -39,8 +39,8 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class PictureSeries:
-    """A picture in one series (a manifest, a run).
+class ImageSeries:
+    """An image in one series (a manifest, a run).
 
     Args:
         layers: Data URI of each layer that differs between series, by the layer's name.
@@ -54,15 +54,15 @@ class PictureSeries:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture of the page.
+class ViewerImage:
+    """One image of the page.
 
     Args:
         name: Its image id.
         split: Its split.
-        width: Of the full picture, in pixels; gives the shape of the frame.
+        width: Of the full image, in pixels; gives the shape of the frame.
         height: Likewise.
-        series: The picture in each series of the viewer.
+        series: The image in each series of the viewer.
         shared: Data URI of each layer that is the same in all series, by the layer's name.
         note: Shown in place of what is missing.
     """
@@ -71,7 +71,7 @@ class Picture:
     split: str
     width: int
     height: int
-    series: tuple[PictureSeries, ...]
+    series: tuple[ImageSeries, ...]
     shared: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
 
@@ -83,15 +83,15 @@ class Viewer:
     Args:
         series: Names of what can be compared, at least one.
         layers: All layers, from the lowest to the highest.
-        pictures: The pictures in their first order.
+        images: The images in their first order.
         label_space: Names the classes.
         scores: Names of those numbers that are scores and no counts: the highest is best, and where two series are
-            compared, pictures can be ordered by how far one is ahead.
+            compared, images can be ordered by how far one is ahead.
     """
 
     series: tuple[str, ...]
     layers: tuple[Layer, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[ViewerImage, ...]
     label_space: LabelSpace
     scores: tuple[str, ...] = ()
 
@@ -102,11 +102,11 @@ def build_viewer_page(
     """Make the page.
 
     Args:
-        viewer: The pictures.
+        viewer: The images.
         title: Heading of the page.
         subtitle: A line below it.
         template: A Jinja2 template that extends ``page.html`` and fills its block ``summary``, shown above the
-            pictures; files beside it can be included. The macros of ``macros.html`` draw class names and bars.
+            images; files beside it can be included. The macros of ``macros.html`` draw class names and bars.
         context: Values for that template.
 
     Returns:
@@ -144,8 +144,8 @@ def check_jinja() -> None:
         raise DataError("HTML pages need Jinja2: pip install 'sparsekit[figures]'.") from error
 
 
-def picture_uri(pixels: NDArray[np.uint8], *, lossless: bool = False) -> str:
-    """A picture as a data URI of WebP, to be put into a page.
+def image_uri(pixels: NDArray[np.uint8], *, lossless: bool = False) -> str:
+    """An image as a data URI of WebP, to be put into a page.
 
     Args:
         pixels: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4).
@@ -164,4 +164,4 @@ def _to_json(viewer: Viewer) -> dict[str, Any]:
     return data | {"classes": classes}
 
 
-__all__ = ["Layer", "Picture", "PictureSeries", "Viewer", "build_viewer_page", "check_jinja", "picture_uri"]
+__all__ = ["Image", "ImageSeries", "Layer", "Viewer", "build_viewer_page", "check_jinja", "image_uri"]

@@ -1,4 +1,4 @@
-// The picture viewer: layers, filters, and a slider between two series. It only reads the JSON that the page carries.
+// The image viewer: layers, filters, and a slider between two series. It only reads the JSON that the page carries.
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
@@ -6,7 +6,7 @@
   const grid = byId("viewer-grid");
   const dialog = byId("viewer-dialog");
   const comparing = data.series.length > 1;
-  const numberNames = [...new Set(data.pictures.flatMap((p) => p.series.flatMap((s) => Object.keys(s.numbers))))];
+  const numberNames = [...new Set(data.images.flatMap((p) => p.series.flatMap((s) => Object.keys(s.numbers))))];
   const state = {
     shown: data.layers.map((layer) => layer.shown),
     opacity: 60,
@@ -86,7 +86,7 @@
     const search = make("input", { type: "search", placeholder: "Name", ariaLabel: "Name contains" });
     search.addEventListener("input", () => { filter.text = search.value.toLowerCase(); refresh(); });
     filters.push(search);
-    const splits = [...new Set(data.pictures.map((p) => p.split))].sort();
+    const splits = [...new Set(data.images.map((p) => p.split))].sort();
     if (splits.length > 1) filters.push(choice("Split", [["", "All splits"], ...splits.map((s) => [s, s])], "", (v) => { filter.split = v; refresh(); }));
     filters.push(choice("Class", [["", "All classes"], ...data.classes.map((c, i) => [i, c.name])], "", (v) => { filter.class = v; refresh(); }));
     for (const name of numberNames) {
@@ -115,11 +115,11 @@
     return options;
   }
 
-  // Filters and order look at the left side, which is the whole picture where nothing is compared.
-  function matches(picture) {
+  // Filters and order look at the left side, which is the whole image where nothing is compared.
+  function matches(item) {
     const { text, split, class: classId, min, max } = state.filter;
-    const series = picture.series[state.left];
-    if (!picture.name.toLowerCase().includes(text) || (split && picture.split !== split)) return false;
+    const series = item.series[state.left];
+    if (!item.name.toLowerCase().includes(text) || (split && item.split !== split)) return false;
     if (classId !== "" && !series.classes.includes(Number(classId))) return false;
     return numberNames.every((name) => {
       const value = series.numbers[name];
@@ -128,25 +128,25 @@
     });
   }
 
-  function ordered(pictures) {
-    if (!state.sort) return pictures;
+  function ordered(items) {
+    if (!state.sort) return items;
     const [kind, name] = [state.sort[0], state.sort.slice(1)];
     const sign = "->".includes(kind) ? -1 : 1;
-    const value = (picture) => {
-      const [left, right] = [state.left, state.right].map((side) => picture.series[side].numbers[name]);
+    const value = (item) => {
+      const [left, right] = [state.left, state.right].map((side) => item.series[side].numbers[name]);
       if ("-+".includes(kind)) return left;
       return left == null || right == null ? null : right - left;
     };
-    return [...pictures].sort((a, b) => (value(a) == null) - (value(b) == null) || sign * (value(a) - value(b)));
+    return [...images].sort((a, b) => (value(a) == null) - (value(b) == null) || sign * (value(a) - value(b)));
   }
 
-  function stack(picture, side, className) {
+  function stack(item, side, className) {
     const node = make("div", { className: `stack ${className}` });
     data.layers.forEach((layer, i) => {
-      const source = picture.shared[layer.name] ?? picture.series[side].layers[layer.name];
+      const source = item.shared[layer.name] ?? item.series[side].layers[layer.name];
       if (!source) return;
-      const image = make("img", { src: source, alt: `${picture.name}: ${layer.name}`, decoding: "async", hidden: !state.shown[i] });
-      if (picture.width < 200) image.className = "small";
+      const image = make("img", { src: source, alt: `${item.name}: ${layer.name}`, decoding: "async", hidden: !state.shown[i] });
+      if (item.width < 200) image.className = "small";
       image.dataset.layer = i;
       if (layer.veil) image.dataset.veil = "";
       node.append(image);
@@ -154,35 +154,35 @@
     return node;
   }
 
-  function stacks(picture) {
+  function stacks(item) {
     const node = make("div", { className: "stacks" });
-    node.style.aspectRatio = `${picture.width} / ${picture.height}`;
-    if (picture.note) node.append(make("div", { className: "missing", textContent: picture.note }));
-    node.append(stack(picture, state.left, "left"));
+    node.style.aspectRatio = `${item.width} / ${item.height}`;
+    if (item.note) node.append(make("div", { className: "missing", textContent: item.note }));
+    node.append(stack(item, state.left, "left"));
     if (comparing) {
       const sign = (side) => make("span", { className: `side ${side}`, textContent: data.series[state[side]] });
-      node.append(stack(picture, state.right, "right"), sign("left"), sign("right"), make("div", { className: "handle" }));
+      node.append(stack(item, state.right, "right"), sign("left"), sign("right"), make("div", { className: "handle" }));
     }
     return node;
   }
 
-  function sides(picture) {
-    return (comparing ? [state.left, state.right] : [0]).map((i) => picture.series[i]);
+  function sides(item) {
+    return (comparing ? [state.left, state.right] : [0]).map((i) => item.series[i]);
   }
 
   // "train · 20 | 100 marks": the left side's number, then the right side's.
-  function facts(picture) {
-    const shown = sides(picture);
+  function facts(item) {
+    const shown = sides(item);
     const tell = (name) => {
       const digits = { minimumFractionDigits: data.scores.includes(name) ? 1 : 0 };
       const values = shown.map((series) => series.numbers[name]?.toLocaleString("en", digits) ?? "no");
       return `${values.join(" | ")} ${name}`;
     };
-    return [picture.split, ...numberNames.filter((n) => shown.some((s) => n in s.numbers)).map(tell)].join(" · ");
+    return [item.split, ...numberNames.filter((n) => shown.some((s) => n in s.numbers)).map(tell)].join(" · ");
   }
 
-  function legend(picture) {
-    const present = new Set(sides(picture).flatMap((series) => series.classes));
+  function legend(item) {
+    const present = new Set(sides(item).flatMap((series) => series.classes));
     return data.classes.filter((_, i) => present.has(i)).map(({ name, color }) => {
       const swatch = make("span", { className: "swatch" });
       swatch.style.background = `rgb(${color.join(" ")})`;
@@ -190,32 +190,32 @@
     });
   }
 
-  // A card gets its pictures when it comes near the window.
+  // A card gets its items when it comes near the window.
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       near.unobserve(entry.target);
-      entry.target.replaceChildren(stacks(entry.target.picture));
+      entry.target.replaceChildren(stacks(entry.target.image));
       sync(entry.target);
     }
   }, { rootMargin: "600px" });
 
-  function card(picture, position) {
+  function card(item, position) {
     const empty = make("div", { className: "stacks" });
-    empty.style.aspectRatio = `${picture.width} / ${picture.height}`;
-    const button = make("button", { type: "button", className: "open", ariaLabel: `Enlarge ${picture.name}` }, empty);
-    button.picture = picture;
+    empty.style.aspectRatio = `${item.width} / ${item.height}`;
+    const button = make("button", { type: "button", className: "open", ariaLabel: `Enlarge ${item.name}` }, empty);
+    button.image = item;
     button.addEventListener("click", () => show(position));
     near.observe(button);
-    const caption = make("figcaption", {}, picture.name, make("br"), make("span", { textContent: facts(picture) }));
+    const caption = make("figcaption", {}, item.name, make("br"), make("span", { textContent: facts(item) }));
     return make("figure", { className: "card" }, button, caption);
   }
 
   function refresh() {
     near.disconnect();
-    state.visible = ordered(data.pictures.filter(matches));
+    state.visible = ordered(data.images.filter(matches));
     grid.replaceChildren(...state.visible.map(card));
-    byId("viewer-count").textContent = `${state.visible.length} of ${data.pictures.length} image${data.pictures.length === 1 ? "" : "s"}`;
+    byId("viewer-count").textContent = `${state.visible.length} of ${data.images.length} image${data.images.length === 1 ? "" : "s"}`;
     sync();
   }
 
@@ -231,13 +231,13 @@
 
   function show(position) {
     state.open = (position + state.visible.length) % state.visible.length;
-    const picture = state.visible[state.open];
-    byId("viewer-name").textContent = picture.name;
-    byId("viewer-facts").textContent = facts(picture);
-    byId("viewer-legend").replaceChildren(...legend(picture));
-    const large = stacks(picture);
+    const image = state.visible[state.open];
+    byId("viewer-name").textContent = item.name;
+    byId("viewer-facts").textContent = facts(item);
+    byId("viewer-legend").replaceChildren(...legend(item));
+    const large = stacks(item);
     // As large as the window allows, leaving room for the controls.
-    large.style.width = `min(100%, calc((98vh - 12rem) * ${picture.width / picture.height}))`;
+    large.style.width = `min(100%, calc((98vh - 12rem) * ${item.width / item.height}))`;
     byId("viewer-large").replaceChildren(large);
     byId("viewer-large").className = comparing ? "comparing" : "";
     if (comparing) {

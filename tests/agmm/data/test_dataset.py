@@ -24,7 +24,7 @@ def same(a: Sample, b: Sample) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_a_sample_of_the_whole_picture_is_the_files(tmp_path: Path) -> None:
+def test_a_sample_of_the_whole_image_is_the_files(tmp_path: Path) -> None:
     manifest = open_tiny(tmp_path)
     row = manifest.rows_of("train")[1]
     sample = ManifestDataset(manifest, manifest.rows_of("train"), WHOLE)[1]
@@ -96,7 +96,7 @@ def test_an_unusable_file_is_named_without_a_traceback(tmp_path: Path, workers: 
     manifest = open_tiny(tmp_path)
     (tmp_path / "images/a01.png").write_bytes(b"\x89PNG broken")
     dataset = ManifestDataset(manifest, manifest.rows_of("train"), WHOLE)
-    with pytest.raises(DataError, match=r"^\S*a01\.png: the picture is damaged"):
+    with pytest.raises(DataError, match=r"^\S*a01\.png: the image is damaged"):
         list(batches(make_loader(dataset, EpochSampler(3, 3, seed=0), workers, pin_memory=False)))
 
 

@@ -47,7 +47,7 @@ def test_each_label_lands_where_exact_arithmetic_puts_it(
 
 @pytest.mark.parametrize("mirrored", [False, True], ids=["straight", "mirrored"])
 def test_labels_stay_on_what_they_name(mirrored: bool) -> None:
-    """A click on a white pixel of a black picture is still on the white spot after enlarging by 2.5."""
+    """A click on a white pixel of a black image is still on the white spot after enlarging by 2.5."""
     window = Window(Span(4, 24, 0, 50), Span(7, 27, 0, 50), (50, 50), mirrored)
     for row, col in [(4, 7), (10, 20), (23, 26)]:
         image, label_map = np.zeros((30, 30, 3), np.uint8), np.full((30, 30), 255, np.uint8)

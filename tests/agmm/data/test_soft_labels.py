@@ -70,7 +70,7 @@ def test_shares_are_the_probabilities_of_the_three_likeliest_known_classes(class
 
 def test_a_pixel_of_no_known_class_gets_one_all_the_same() -> None:
     probs = torch.zeros(3, 2, 2)
-    probs[2] = 1  # certain of a class that is not in the picture
+    probs[2] = 1  # certain of a class that is not in the image
     soft = soften(probs, np.array([[0, UNLABELLED], [UNLABELLED, 1]], np.uint8), UNLABELLED)
     assert soft.classes[0].tolist() == [[0, 0], [0, 1]]
     assert (soft.shares[0] == 255).all() and not soft.shares[1:].any()
@@ -143,7 +143,7 @@ def soft(tmp_path: Path) -> Manifest:
     return Manifest(manifest.path, tuple(rows), info)
 
 
-def test_a_sample_of_the_whole_picture_is_the_file(soft: Manifest) -> None:
+def test_a_sample_of_the_whole_image_is_the_file(soft: Manifest) -> None:
     sample = ManifestDataset(soft, soft.rows, Augmentation(SIZE, scale=(1, 1), flip=False))[1]
     expected = read_row_soft_labels(soft, soft.rows[1])
     assert np.array_equal(sample.soft_classes.numpy(), expected.classes)

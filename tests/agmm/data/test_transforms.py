@@ -32,7 +32,7 @@ def random_image(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
 
 
 @given(image_size=sizes, crop_size=sizes, scale=st.floats(0.25, 4), seed=st.integers(0, 99))
-def test_a_window_lies_in_the_picture_and_in_the_crop(
+def test_a_window_lies_in_the_image_and_in_the_crop(
     image_size: tuple[int, int], crop_size: tuple[int, int], scale: float, seed: int
 ) -> None:
     augmentation = Augmentation(crop_size, scale=(scale, scale))
@@ -72,7 +72,7 @@ def test_a_crop_at_scale_one_is_a_slice() -> None:
     assert valid_mask(window).all()
 
 
-def test_a_crop_larger_than_the_picture_is_padded() -> None:
+def test_a_crop_larger_than_the_image_is_padded() -> None:
     image, label_map = random_image((4, 6)), np.ones((4, 6), np.uint8)
     window = Window(Span(0, 4, 1, 5), Span(0, 6, 2, 8), (7, 9), mirrored=True)
     crop, valid = crop_image(image, window), valid_mask(window)
@@ -85,7 +85,7 @@ def test_a_crop_larger_than_the_picture_is_padded() -> None:
 
 @pytest.mark.parametrize("out", [5, 9, 18, 31], ids="out{}".format)
 def test_resizing_looks_at_pixel_centres(out: int) -> None:
-    """Against the plain definition: pixel i of the crop lies at (i + 1/2) * in / out - 1/2 of the picture."""
+    """Against the plain definition: pixel i of the crop lies at (i + 1/2) * in / out - 1/2 of the image."""
     image, label_map = random_image((9, 9)), np.arange(81, dtype=np.uint8).reshape(9, 9)
     window = Window(Span(0, 9, 0, out), Span(0, 9, 0, out), (out, out), mirrored=False)
     places = np.clip((np.arange(out) + 0.5) * 9 / out - 0.5, 0, 8)

@@ -177,7 +177,7 @@ def test_refuses_what_cannot_be_evaluated(manifest: Manifest) -> None:
     with pytest.raises(TrainingError, match="'a03' of split 'val' has no annotation"):
         evaluate_mixture(model, manifest, [manifest.rows[3]])
     write_atomically(manifest.resolve(row.image), encode_image(np.zeros((8, 9, 3), np.uint8)))
-    with pytest.raises(TrainingError, match=r"mask is 96x64, but the picture of 'a00' is 9x8"):
+    with pytest.raises(TrainingError, match=r"mask is 96x64, but the image of 'a00' is 9x8"):
         evaluate_rows(model, manifest, [row])
     assert model.training
 

@@ -102,7 +102,7 @@ def test_other_classes_are_refused(run: Path, manifest: Manifest, tmp_path: Path
 @pytest.fixture
 def nothing_segmented(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise AssertionError("pictures were segmented for nothing")
+        raise AssertionError("images were segmented for nothing")
 
     monkeypatch.setattr(agmm.evaluation.evaluate, "to_network", fail)
 
@@ -191,7 +191,7 @@ def test_command_takes_all_options_and_prints_json(run: Path, manifest: Manifest
         (["--protocol", "half"], 2, "'half'"),
         (["--overlap", "1"], 2, "--overlap"),
         (["--tile", "0"], 2, "--tile"),
-        (["--tile", "32"], 2, "Whole pictures have no tiles."),
+        (["--tile", "32"], 2, "Whole images have no tiles."),
         (["--overlap", "0.5"], 2, "Without tiles nothing overlaps."),
         (["--protocol", "multi-scale", "--overlap", "0.5"], 2, "Without tiles nothing overlaps."),
         (["--gmm"], 1, "'a03' of split 'val' has no annotation"),
@@ -262,7 +262,7 @@ def test_scores_are_written_while_the_run_is_still_training(run: Path, manifest:
     assert [record["split"] for record in read_records(run)] == ["val"]
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_picture(
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_image(
     run: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == run and mode == os.W_OK))

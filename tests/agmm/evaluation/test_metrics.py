@@ -98,7 +98,7 @@ def test_update_refuses(preds: list[int], target: list[int], message: str) -> No
 
 
 def literal_band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """The band of Cheng et al.: a mask less its erosion by ``width`` steps, the picture's edge being background."""
+    """The band of Cheng et al.: a mask less its erosion by ``width`` steps, the image's edge being background."""
     return mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width, border_value=0)
 
 

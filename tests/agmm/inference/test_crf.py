@@ -10,7 +10,7 @@ from agmm.inference.crf import refine
 
 
 def two_halves() -> tuple[torch.Tensor, torch.Tensor]:
-    """A picture, black left and white right, and unsure predictions of its halves with a border three pixels off."""
+    """An image, black left and white right, and unsure predictions of its halves with a border three pixels off."""
     images = torch.zeros(1, 3, 24, 32)
     images[..., 16:] = 1
     probs = torch.full((1, 2, 24, 32), 0.4)

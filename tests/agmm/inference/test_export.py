@@ -25,7 +25,7 @@ def run_of(folder: Path, encoder: str = "resnet10t.c3_in1k") -> Path:
     return tiny_run(folder / "run", read_manifest(tiny_manifest(folder / "data", num_images=1)), encoder=encoder)
 
 
-# convnext pads pictures to whole steps: by how much must not be fixed by the size it was traced with.
+# convnext pads images to whole steps: by how much must not be fixed by the size it was traced with.
 @pytest.mark.parametrize("encoder", ["resnet10t.c3_in1k", "mobilenetv3_small_050.lamb_in1k", "convnext_atto.d2_in1k"])
 def test_torchscript_gives_the_logits_of_the_original_at_any_size(tmp_path: Path, encoder: str) -> None:
     run = run_of(tmp_path, encoder)

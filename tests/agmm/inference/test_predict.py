@@ -12,9 +12,9 @@ from PIL import Image
 from agmm.config.loss import resolve_options
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.errors import TrainingError
-from agmm.inference.predict import predict_pictures
+from agmm.inference.predict import predict_images
 from agmm.inference.protocols import Protocol, predict_mixture
-from agmm.inference.sources import find_pictures
+from agmm.inference.sources import find_images
 from agmm.runs.checkpoint import load_run
 from cli.agmm_cli import main
 from data_manifests import DataError, Manifest, read_manifest
@@ -35,9 +35,9 @@ def run(tmp_path: Path, manifest: Manifest) -> Path:
 
 def test_writes_what_the_network_says(run: Path, manifest: Manifest, tmp_path: Path) -> None:
     out, folder = tmp_path / "out", tmp_path / "data/images"
-    pictures = find_pictures([folder], out)
-    summary = predict_pictures(
-        run, pictures, out, protocol="sliding", overlays=True, probabilities=True, gmm_manifest=manifest, device="cpu"
+    all_shown = find_images([folder], out)
+    summary = predict_images(
+        run, all_shown, out, protocol="sliding", overlays=True, probabilities=True, gmm_manifest=manifest, device="cpu"
     )
     assert (summary.num_images, summary.num_mixtures) == (4, 3)
     loaded = load_run(run)
@@ -50,9 +50,9 @@ def test_writes_what_the_network_says(run: Path, manifest: Manifest, tmp_path: P
         saved = np.load(out / f"probabilities/{name}.npy")
         assert saved.dtype == np.float16
         np.testing.assert_allclose(saved, probs, atol=1e-3)
-        with Image.open(out / f"label_maps/{name}.png") as picture:
-            assert picture.mode == "P"
-            np.testing.assert_array_equal(picture.convert("RGB"), manifest.label_space.palette[label_map])
+        with Image.open(out / f"label_maps/{name}.png") as shown:
+            assert shown.mode == "P"
+            np.testing.assert_array_equal(shown.convert("RGB"), manifest.label_space.palette[label_map])
         expected = (image.astype(int) + manifest.label_space.palette[label_map]) // 2
         overlay = read_image(out / f"overlays/{name}.jpg").astype(int)
         assert np.abs(overlay - expected).mean() < 10  # JPEG
@@ -68,50 +68,50 @@ def test_writes_what_the_network_says(run: Path, manifest: Manifest, tmp_path: P
 
 def test_only_what_was_asked_for_is_written(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    predict_pictures(run, find_pictures([tmp_path / "data/images/a00.png"], out), out, device="cpu")
+    predict_images(run, find_images([tmp_path / "data/images/a00.png"], out), out, device="cpu")
     assert [p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()] == ["label_maps/a00.png"]
 
 
-def test_pictures_keep_their_place_and_results_are_not_taken_for_pictures(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_images_keep_their_place_and_results_are_not_taken_for_images(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
     for name in ("a.jpg", "deep/a.png", "deep/b.v2.tif", "out/label_maps/a.png", "notes.txt"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    found = find_pictures([folder], folder / "out")
+    found = find_images([folder], folder / "out")
     assert {key.as_posix(): value.relative_to(folder).as_posix() for key, value in found.items()} == {
         "a": "a.jpg", "deep/a": "deep/a.png", "deep/b.v2": "deep/b.v2.tif",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("out", [".", "pictures"], ids=["above", "the same"])
-def test_results_may_go_where_the_pictures_are(run: Path, tmp_path: Path, out: str) -> None:
-    folder = tmp_path / "pictures"
+@pytest.mark.parametrize("out", [".", "images"], ids=["above", "the same"])
+def test_results_may_go_where_the_images_are(run: Path, tmp_path: Path, out: str) -> None:
+    folder = tmp_path / "images"
     folder.mkdir()
     shutil.copy(tmp_path / "data/images/a00.png", folder)
     for _ in range(2):  # the second time all results are there
-        found = find_pictures([folder], tmp_path / out)
+        found = find_images([folder], tmp_path / out)
         assert found == {Path("a00"): folder / "a00.png"}
-        predict_pictures(run, found, tmp_path / out, overlays=True, probabilities=True, device="cpu")
+        predict_images(run, found, tmp_path / out, overlays=True, probabilities=True, device="cpu")
     assert {path.name for path in (tmp_path / out).iterdir() if path.is_dir()} >= {"label_maps", "overlays"}
 
 
 def test_names_with_dots_stay_whole(run: Path, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "data/images/a00.png", tmp_path / "frame.0001.v2.png")
     out = tmp_path / "out"
-    predict_pictures(run, find_pictures([tmp_path / "frame.0001.v2.png"], out), out, device="cpu")
+    predict_images(run, find_images([tmp_path / "frame.0001.v2.png"], out), out, device="cpu")
     assert (out / "label_maps/frame.0001.v2.png").is_file()
 
 
 def test_finding_refuses(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="absent: no such picture or folder"):
-        find_pictures([tmp_path / "absent"], tmp_path / "out")
-    with pytest.raises(TrainingError, match="there are no pictures"):
-        find_pictures([tmp_path], tmp_path / "out")
+    with pytest.raises(TrainingError, match="absent: no such image or folder"):
+        find_images([tmp_path / "absent"], tmp_path / "out")
+    with pytest.raises(TrainingError, match="there are no images"):
+        find_images([tmp_path], tmp_path / "out")
     (tmp_path / "a.jpg").touch()
     (tmp_path / "a.png").touch()
     with pytest.raises(TrainingError, match=r"a.jpg and .*a.png would both be written as 'a'"):
-        find_pictures([tmp_path], tmp_path / "out")
+        find_images([tmp_path], tmp_path / "out")
 
 
 def test_command(run: Path, manifest: Manifest, tmp_path: Path) -> None:
@@ -128,29 +128,29 @@ def test_command(run: Path, manifest: Manifest, tmp_path: Path) -> None:
     assert len(list(out.rglob("*.*"))) == 4 + 4 + 4 + 3
 
 
-def test_command_refuses_pictures_that_the_manifest_does_not_annotate(
+def test_command_refuses_images_that_the_manifest_does_not_annotate(
     run: Path, manifest: Manifest, tmp_path: Path
 ) -> None:
-    picture = tmp_path / "data/images/a03.png"
-    arguments = ["predict", str(run), str(picture), "--out", str(tmp_path / "out"), "--gmm", str(manifest.path)]
+    shown = tmp_path / "data/images/a03.png"
+    arguments = ["predict", str(run), str(shown), "--out", str(tmp_path / "out"), "--gmm", str(manifest.path)]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
-    assert f"annotates none of the pictures, such as {picture}" in result.stderr
+    assert f"annotates none of the images, such as {shown}" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_command_names_a_damaged_picture(run: Path, tmp_path: Path) -> None:
+def test_command_names_a_damaged_image(run: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes((tmp_path / "data/images/a00.png").read_bytes()[:100])
     result = CliRunner().invoke(main, ["predict", str(run), str(tmp_path / "bad.png"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert "bad.png: the picture is damaged" in result.stderr
+    assert "bad.png: the image is damaged" in result.stderr
 
 
-def test_command_goes_on_past_damaged_pictures(run: Path, tmp_path: Path) -> None:
+def test_command_goes_on_past_damaged_images(run: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "mixed", tmp_path / "out"
     shutil.copytree(tmp_path / "data/images", folder)
     (folder / "a01.png").write_bytes((folder / "a01.png").read_bytes()[:100])
-    (folder / "a00b.jpg").write_bytes(b"no picture")
+    (folder / "a00b.jpg").write_bytes(b"no image")
     arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
@@ -158,28 +158,28 @@ def test_command_goes_on_past_damaged_pictures(run: Path, tmp_path: Path) -> Non
     assert {path.stem for path in (out / "label_maps").iterdir()} == {"a00", "a02", "a03"}
     first, second, last = result.stderr.splitlines()
     assert first.startswith(f"Warning: {folder}/a00b.jpg: ") and second.startswith(f"Warning: {folder}/a01.png: ")
-    assert last == "Error: 2 of 5 pictures could not be read."
+    assert last == "Error: 2 of 5 images could not be read."
     with pytest.raises(DataError, match="a00b.jpg"):
-        predict_pictures(run, find_pictures([folder], out), out, device="cpu")
+        predict_images(run, find_images([folder], out), out, device="cpu")
 
 
-def test_files_in_a_folder_that_are_not_taken_for_pictures_are_told(run: Path, tmp_path: Path) -> None:
+def test_files_in_a_folder_that_are_not_taken_for_images_are_told(run: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "mixed", tmp_path / "mixed/out"
     folder.mkdir()
-    picture = Image.open(tmp_path / "data/images/a00.png")
+    shown = Image.open(tmp_path / "data/images/a00.png")
     for name in ("a.PNG", "b.gif", "c.GIF", "d.jp2"):
-        picture.save(folder / name)
+        shown.save(folder / name)
     for name in ("notes", ".hidden.txt", "out/probabilities/a.npy"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    told = f"{folder}: passed over 4 files (2 .gif, 1 .jp2, 1 no ending). In folders, pictures are files that end in"
+    told = f"{folder}: passed over 4 files (2 .gif, 1 .jp2, 1 no ending). In folders, images are files that end in"
     assert result.stderr.startswith(f"Warning: {told}") and len(result.stderr.splitlines()) == 1
     assert result.stdout.startswith("Segmented 1 image:")
     (folder / "a.PNG").unlink()
     result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 1 and f"there are no pictures. {told}" in result.stderr
+    assert result.exit_code == 1 and f"there are no images. {told}" in result.stderr
     result = CliRunner().invoke(main, [*arguments, str(folder / "b.gif")])  # one that is named is read
     assert result.exit_code == 0 and (out / "label_maps/b.png").is_file()

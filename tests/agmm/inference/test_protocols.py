@@ -17,7 +17,7 @@ class Output(NamedTuple):
 
 
 class Counting(nn.Module):
-    """A convolution with padding, so that a tile's border differs from the middle of a picture; counts its calls."""
+    """A convolution with padding, so that a tile's border differs from the middle of an image; counts its calls."""
 
     def __init__(self, num_classes: int = 3) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ def _no_gradients() -> object:
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("size", [(1, 1), (7, 40), (33, 20)], ids=str)
-def test_probabilities_sum_to_one_at_the_size_of_the_picture(model: Counting, name: str, size: tuple[int, int]) -> None:
+def test_probabilities_sum_to_one_at_the_size_of_the_image(model: Counting, name: str, size: tuple[int, int]) -> None:
     probs = Protocol(name, tile_size=16).predict(model, torch.rand(2, 3, *size))
     assert probs.shape == (2, 3, *size)
     torch.testing.assert_close(probs.sum(1), torch.ones(2, *size))
@@ -81,7 +81,7 @@ def test_sliding_equals_a_plain_loop_over_tiles(
     assert max(shape[0] for shape in model.seen) <= 2 * tile_batch
 
 
-def test_sliding_covers_each_pixel_and_no_tile_leaves_the_picture(model: Counting) -> None:
+def test_sliding_covers_each_pixel_and_no_tile_leaves_the_image(model: Counting) -> None:
     predict_sliding(model, torch.rand(1, 3, 50, 70), 32, overlap=2 / 3)
     assert {shape[2:] for shape in model.seen} == {(32, 32)}
 
@@ -111,7 +111,7 @@ def test_multi_scale_can_slide(model: Counting) -> None:
     assert {shape[2:] for shape in model.seen} == {(16, 16)}
 
 
-def test_flips_make_predictions_of_mirrored_pictures_mirrored(model: Counting) -> None:
+def test_flips_make_predictions_of_mirrored_images_mirrored(model: Counting) -> None:
     images = torch.rand(1, 3, 16, 24)
     protocol = Protocol("multi-scale", scales=(0.75, 1.0))
     torch.testing.assert_close(protocol.predict(model, images.flip(3)).flip(3), protocol.predict(model, images))

@@ -33,7 +33,7 @@ TINY = ModelConfig(num_classes=3, encoder="mobilenetv3_small_050.lamb_in1k", dec
     ],
 )
 @pytest.mark.parametrize("size", [(97, 130), (64, 33)], ids=str)
-def test_takes_pictures_of_any_size_and_trains_every_part(encoder: str, decoder: str, size: tuple[int, int]) -> None:
+def test_takes_images_of_any_size_and_trains_every_part(encoder: str, decoder: str, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     model = build_model(dataclasses.replace(TINY, encoder=encoder))
     assert type(model.decoder).__name__ == decoder
@@ -69,13 +69,13 @@ def test_features_of_padded_encoders_keep_their_place(encoder: str) -> None:
         padded = model(F.pad(images, (0, width - 130, 0, height - 97))).features
     assert padded.shape[2:] == (height // 4, width // 4)
     assert features.shape[2:] == (25, 33)
-    if "vit" in encoder:  # pads to 112x144 itself, which is another picture to its attention
+    if "vit" in encoder:  # pads to 112x144 itself, which is another image to its attention
         padded = model(F.pad(images, (0, 144 - 130, 0, 112 - 97))).features
     torch.testing.assert_close(features, padded[..., :25, :33])
 
 
 @pytest.mark.parametrize("encoder", ["resnet10t", "mobilenetv3_small_050", "convnext_atto", "resnetblur18"])
-def test_the_last_row_and_column_of_a_picture_are_seen(encoder: str) -> None:
+def test_the_last_row_and_column_of_a_image_are_seen(encoder: str) -> None:
     torch.manual_seed(0)
     model = build_model(dataclasses.replace(TINY, encoder=encoder)).eval()
     images = torch.rand(1, 3, 65, 33)
@@ -88,7 +88,7 @@ def test_the_last_row_and_column_of_a_picture_are_seen(encoder: str) -> None:
 
 
 @pytest.mark.parametrize("encoder", ["mobilenetv3_small_050", "convnext_atto"])
-def test_a_picture_of_one_pixel(encoder: str) -> None:
+def test_a_image_of_one_pixel(encoder: str) -> None:
     model = build_model(dataclasses.replace(TINY, encoder=encoder)).eval()
     with torch.no_grad():
         assert model(torch.rand(1, 3, 1, 1)).logits.shape == (1, 3, 1, 1)
@@ -269,8 +269,8 @@ def test_config_from_dict_refuses(data: dict[str, object], message: str) -> None
         ({"encoder": "resnet18.a1_in1k", "multi_grid": (2, 2, 4)}, "needs 3 blocks .* has 2"),
         ({"multi_grid": (2, 2, 4)}, "needs 3 blocks .* has none. .*--set multi_grid=\\[\\]"),
         ({"encoder": "convnext_atto", "multi_grid": (2, 4)}, "blocks of 3x3 convolutions .* has none"),
-        ({"encoder": "botnet26t_256"}, "pictures of one size only"),
-        ({"encoder": "beit_base_patch16_224.in22k_ft_in22k_in1k"}, "pictures of one size only"),
+        ({"encoder": "botnet26t_256"}, "images of one size only"),
+        ({"encoder": "beit_base_patch16_224.in22k_ft_in22k_in1k"}, "images of one size only"),
         ({"encoder_weights": "absent.safetensors"}, "absent.safetensors: no such file"),
     ],
 )

@@ -12,7 +12,7 @@ from tests.agmm.report.written_runs import SEG, write_run
 
 @pytest.fixture(scope="session")
 def town(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, list[Run]]:
-    """Eight pictures, six of them annotated, and two runs on them with scores: a baseline and AGMM."""
+    """Eight images, six of them annotated, and two runs on them with scores: a baseline and AGMM."""
     folder = tmp_path_factory.mktemp("town")
     manifest = read_manifest(tiny_manifest(folder, num_images=8))
     for name, settings in (("seg", {"loss": SEG}), ("agmm", {})):

@@ -53,7 +53,7 @@ def test_equal_runs_give_equal_bytes_with_embedded_fonts(kind: str, town: Town, 
     assert len(np.unique(np.asarray(Image.open(tmp_path / "one.png").convert("RGB")).reshape(-1, 3), axis=0)) > 5
 
 
-def test_pdf_holds_pictures_in_full_and_words_as_text(town: Town, tmp_path: Path) -> None:
+def test_pdf_holds_images_in_full_and_words_as_text(town: Town, tmp_path: Path) -> None:
     draw("gmm", town, tmp_path / "f.pdf")
     data = (tmp_path / "f.pdf").read_bytes()
     # 2 rows of image, segmentation and GMM of two runs, and truth; transparency would add masks
@@ -64,13 +64,13 @@ def test_cells_hold_what_the_titles_say(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
     rows = manifest.rows_of("val")[:1]
     draw_qualitative(runs, manifest, rows, [tmp_path / "f.png"])
-    picture = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
-    assert picture.shape[1] == round(300 * TEXT_WIDTH)
+    shown = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
+    assert shown.shape[1] == round(300 * TEXT_WIDTH)
     (predicted,) = predict_rows(runs[1:], manifest, rows, "cpu")
     (prediction,) = predicted.predictions
     assert prediction is not None
     expected = [prediction.segmentation, read_row_full_mask(manifest, rows[0])]
-    columns = np.array_split(picture, 4, axis=1)  # image, seg, agmm, truth
+    columns = np.array_split(shown, 4, axis=1)  # image, seg, agmm, truth
     palette = manifest.label_space.palette
     for column, label_map in zip(columns[2:], expected, strict=True):
         middle = column[60:300, 30:-30].reshape(-1, 3)  # below the titles, above the legend
@@ -84,17 +84,17 @@ def test_a_sliver_is_drawn_whole_and_no_larger_than_others(tmp_path: Path) -> No
     sliver = np.repeat(np.arange(3, dtype=np.uint8), 200).reshape(300, 2)
     wide = np.zeros((60, 90), np.uint8)
     _draw_grid([[sliver, sliver], [wide, wide]], ["one", "two"], space, [tmp_path / "f.png"])
-    picture = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
-    assert picture.shape[1] == round(300 * TEXT_WIDTH)
-    assert picture.shape[0] < 3 * picture.shape[1]
-    for half in np.array_split(picture, 2, axis=1):
+    shown = np.asarray(Image.open(tmp_path / "f.png").convert("RGB"))
+    assert shown.shape[1] == round(300 * TEXT_WIDTH)
+    assert shown.shape[0] < 3 * shown.shape[1]
+    for half in np.array_split(shown, 2, axis=1):
         columns = [(half == color).all(2).any(1) for color in space.palette[:3]]
         first_rows = [int(np.flatnonzero(rows)[0]) for rows in columns]
         assert first_rows == sorted(first_rows)
 
 
 def test_the_legend_names_what_is_shown() -> None:
-    """Void is shown by label maps alone: labels leave the picture bare where they say nothing."""
+    """Void is shown by label maps alone: labels leave the image bare where they say nothing."""
     space = tiny_label_space()
     image = np.full((2, 3, 3), 3, np.uint8)
     labels, truth = np.full((2, 3), 255, np.uint8), np.zeros((2, 3), np.uint8)
@@ -163,7 +163,7 @@ def test_pixels_are_even_over_classes_and_their_own_class(town: Town) -> None:
     assert np.bincount(classes).tolist() == [10] * 4
     found = [read_row_full_mask(manifest, row)[tuple(places.T)] for row, places in pixels]
     assert np.concatenate(found).tolist() == classes.tolist()
-    assert len(pixels) == len(manifest.rows)  # every picture gives some
+    assert len(pixels) == len(manifest.rows)  # every image gives some
     places = {(row.image_id, *place) for row, of_row in pixels for place in of_row.tolist()}
     assert len(places) == 40
     again, _ = sample_pixels(manifest, manifest.rows, 10, seed=3)

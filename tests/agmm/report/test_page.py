@@ -20,7 +20,7 @@ from agmm.models.network import SegmentationModel
 from agmm.report.confusion import Confusion
 from agmm.report.figures import draw_gmm_predictions, draw_qualitative
 from agmm.report.folder import write_report
-from agmm.report.page import PagePictures, PageSummary, write_page
+from agmm.report.page import PageImages, PageSummary, write_page
 from agmm.report.predictions import predict_rows
 from agmm.report.run import Run
 from agmm.report.runs import read_runs
@@ -35,10 +35,10 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&"
 
 
 def make_page(runs: Sequence[Run], manifest: Manifest, rows: Sequence[ManifestRow], path: Path) -> PageSummary:
-    pictures = PagePictures(runs, manifest.label_space)
+    images = PageImages(runs, manifest.label_space)
     for predicted in predict_rows(runs, manifest, rows, "cpu"):
-        pictures.add(predicted)
-    return write_page(runs, manifest, pictures, path)
+        images.add(predicted)
+    return write_page(runs, manifest, images, path)
 
 
 def page_data(path: Path) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def words(path: Path) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
 
 
-def test_layers_and_numbers_of_the_pictures(town: Town, tmp_path: Path) -> None:
+def test_layers_and_numbers_of_the_images(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
     rows = [manifest.rows[3], manifest.rows[0]]  # not annotated, annotated
     summary = make_page(runs, manifest, rows, tmp_path / "p.html")
@@ -65,17 +65,17 @@ def test_layers_and_numbers_of_the_pictures(town: Town, tmp_path: Path) -> None:
     data = page_data(summary.path)
     assert data["series"] == ["L_seg", "AGMM"]
     assert [layer["name"] for layer in data["layers"]] == ["image", "truth", "segmentation", "GMM", "errors", "marks"]
-    bare, annotated = data["pictures"]
+    bare, annotated = data["images"]
     assert set(bare["shared"]) == {"image", "truth"} and set(annotated["shared"]) == {"image", "truth", "marks"}
     assert list(bare["series"][0]["numbers"]) == ["% mIoU"]
     assert list(annotated["series"][1]["numbers"]) == ["% mIoU", "% mIoU of the GMM"]
     (predicted,) = predict_rows(runs[1:], manifest, rows[1:], "cpu")
-    pictures, (prediction,) = predicted.pictures, predicted.predictions
-    assert prediction is not None and pictures.truth is not None
+    images, (prediction,) = predicted.images, predicted.predictions
+    assert prediction is not None and images.truth is not None
     shown = pixels(annotated["series"][1]["layers"]["segmentation"])
     assert np.array_equal(shown[..., :3], manifest.label_space.palette[prediction.segmentation])
     errors = pixels(annotated["series"][1]["layers"]["errors"])[..., 3] > 200
-    assert np.array_equal(errors, (prediction.segmentation != pictures.truth) & (pictures.truth != 255))
+    assert np.array_equal(errors, (prediction.segmentation != images.truth) & (images.truth != 255))
     assert annotated["series"][1]["classes"] == [0, 1, 2, 3]
 
 
@@ -111,7 +111,7 @@ def test_published_numbers_stand_beside(tmp_path: Path) -> None:
     add_scores(tmp_path / "a", space, 0.9, num_images=500)
     make_page(read_runs([tmp_path / "a"]), manifest, manifest.rows, tmp_path / "p.html")
     assert " road 81.8 94.7 −12.9 " in words(tmp_path / "p.html") and "left: 94.7%" in (tmp_path / "p.html").read_text()
-    # Of other pictures nothing is published.
+    # Of other images nothing is published.
     write_run(tmp_path / "b", manifest, scores=None)
     add_scores(tmp_path / "b", space, 0.9, num_images=499)
     make_page(read_runs([tmp_path / "b"]), manifest, manifest.rows, tmp_path / "p.html")
@@ -156,12 +156,12 @@ def test_settings_of_the_annotation_are_words(tmp_path: Path) -> None:
     assert "Annotation: points, clicks_per_image 20, splits train val, strategy mine." in words(summary.path)
 
 
-def test_missing_pictures_leave_a_note(town: Town, tmp_path: Path) -> None:
+def test_missing_images_leave_a_note(town: Town, tmp_path: Path) -> None:
     manifest, runs = town
     gone = replace(manifest.rows[0], image="gone.png")
     summary = make_page(runs, manifest, [gone, manifest.rows[1]], tmp_path / "p.html")
     assert len(summary.problems) == 1 and summary.problems[0].endswith("gone.png: no such file.")
-    first, second = page_data(summary.path)["pictures"]
+    first, second = page_data(summary.path)["images"]
     assert "gone.png" in first["note"] and first["series"][0]["layers"] == {} and "truth" in first["shared"]
     assert second["note"] == "" and "segmentation" in second["series"][0]["layers"]
 
@@ -194,9 +194,7 @@ def test_confusion_counts_shares_of_the_true_class() -> None:
     assert cut.classes == tuple(range(10, 50)) and cut.num_left_out == 10 and cut.worst == ()
 
 
-def test_each_picture_goes_through_each_network_once(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_image_goes_through_each_network_once(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest, runs = town
     called = {"forward": 0, "image": 0, "figure": 0}
     original = SegmentationModel.forward
@@ -237,7 +235,7 @@ def test_a_figure_that_cannot_be_drawn_is_told(town: Town, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A page of two runs with hostile names of class, picture and data set, opened from disk."""
+    """A page of two runs with hostile names of class, image and dataset, opened from disk."""
     folder = tmp_path_factory.mktemp("page")
     manifest = read_manifest(tiny_manifest(folder, 4, num_classes=3))
     classes = manifest.label_space.classes
@@ -301,7 +299,7 @@ def test_layers_slider_and_order(opened: Page) -> None:
         )
 
     opened.run("document.activeElement.blur()")
-    opened.run("document.querySelector('#pictures').scrollIntoView()")
+    opened.run("document.querySelector('#images').scrollIntoView()")
     opened.settle()
     assert (visible(2), visible(4)) == (8, 0)
     opened.press("5", 53)

@@ -30,7 +30,7 @@ def test_predictions_are_those_of_the_network_and_of_the_mixture(town: tuple[Man
     rows = manifest.rows[2:4]  # one annotated, one not
     for row, predicted in zip(rows, predict_rows([run], manifest, rows, "cpu"), strict=True):
         (prediction,) = predicted.predictions
-        assert prediction is not None and prediction.features is None and predicted.pictures.row is row
+        assert prediction is not None and prediction.features is None and predicted.images.row is row
         image = image_tensor(read_image(manifest.resolve(row.image)))
         with torch.inference_mode():
             logits = loaded.model(to_network(image, "cpu")).logits
@@ -47,15 +47,15 @@ def test_predictions_are_those_of_the_network_and_of_the_mixture(town: tuple[Man
         assert prediction.mixture.prototypes.shape == (len(row.classes_labelled), run.info.config.decoder_channels)
 
 
-def test_a_picture_that_is_missing_has_no_prediction(town: tuple[Manifest, list[Run]]) -> None:
+def test_a_image_that_is_missing_has_no_prediction(town: tuple[Manifest, list[Run]]) -> None:
     manifest, (run, _) = town
     gone = replace(manifest.rows[0], image="gone.png")
     (predicted,) = predict_rows([run, run], manifest, [gone], "cpu")
     assert predicted.predictions == (None, None)
-    assert predicted.pictures.problems[0].endswith("gone.png: no such file.")
+    assert predicted.images.problems[0].endswith("gone.png: no such file.")
 
 
-def test_features_are_read_as_if_all_were_brought_to_the_pictures_size(town: tuple[Manifest, list[Run]]) -> None:
+def test_features_are_read_as_if_all_were_brought_to_the_images_size(town: tuple[Manifest, list[Run]]) -> None:
     manifest, (_, run) = town
     row = manifest.rows[1]
     positions = np.array([[0, 0], [63, 95], [17, 40], [30, 2]])
@@ -73,7 +73,7 @@ def test_features_are_read_as_if_all_were_brought_to_the_pictures_size(town: tup
 
 
 def test_the_classes_of_the_mixture_are_those_of_its_probabilities() -> None:
-    """With densities of 0, which a picture far from its prototypes has, and with few of many classes labelled."""
+    """With densities of 0, which an image far from its prototypes has, and with few of many classes labelled."""
     generator = torch.Generator().manual_seed(0)
     space = tiny_label_space(9)
     annotation = np.full((24, 36), 255, np.uint8)

@@ -171,7 +171,7 @@ def test_scores_are_the_newest_that_can_be_compared(tmp_path: Path) -> None:
         choose_records([a, b], "val", "multi-scale")
 
 
-def test_a_quick_look_at_a_few_pictures_does_not_hide_the_scores_of_all(tmp_path: Path) -> None:
+def test_a_quick_look_at_a_few_images_does_not_hide_the_scores_of_all(tmp_path: Path) -> None:
     manifest = empty_manifest(tmp_path, SPACE)
     for name in ("a", "b"):
         write_run(tmp_path / name, manifest, scores=0.5)
@@ -220,7 +220,7 @@ def test_scores_are_those_that_most_runs_have(tmp_path: Path) -> None:
 
 
 def test_the_command_scores_as_the_other_run_was_scored(tmp_path: Path) -> None:
-    """Its manifest, and no more pictures of it."""
+    """Its manifest, and no more images of it."""
     manifest = read_manifest(tiny_manifest(tmp_path / "data dir", num_images=8))
     for name in ("a", "b"):
         write_run(tmp_path / name, empty_manifest(tmp_path, SPACE), scores=None)

@@ -132,7 +132,7 @@ def test_a_full_disk_is_told_before_tensorboard_meets_it(
 
 
 def test_a_batch_of_one(seven: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="batch of one picture .* --batch-size 2"):
+    with pytest.raises(TrainingError, match="batch of one image .* --batch-size 2"):
         train_network(seven, replace(CONFIG, batch_size=1), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 
@@ -141,7 +141,7 @@ def test_a_false_start_leaves_nothing(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=7))
     config = replace(CONFIG, epochs=1)
     (tmp_path / "empty").mkdir()
-    # One picture that cannot be read is met somewhere in the first epoch, all of them at once.
+    # One image that cannot be read is met somewhere in the first epoch, all of them at once.
     for rows in (manifest.rows_of("train")[-1:], manifest.rows_of("train")):
         for row in rows:
             manifest.resolve(row.annotation).unlink(missing_ok=True)

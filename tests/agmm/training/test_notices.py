@@ -16,7 +16,7 @@ from tests.helpers.trainings import CONFIG, log_of
 
 
 @pytest.mark.parametrize("lacking", ["full masks", "validation"])
-def test_training_pictures_that_cannot_be_scored_are_told(
+def test_training_images_that_cannot_be_scored_are_told(
     lacking: str, seven: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without = seven
@@ -28,7 +28,7 @@ def test_training_pictures_that_cannot_be_scored_are_told(
         write_manifest(without)
     config = replace(CONFIG, epochs=1, gmm_images=2, val_split="val" if lacking == "full masks" else "none")
     train_network(without, config, tmp_path / "run")
-    assert "Warning: no training picture is scored, though gmm_images is 2" in capsys.readouterr().err
+    assert "Warning: no training image is scored, though gmm_images is 2" in capsys.readouterr().err
     train_network(seven, replace(CONFIG, epochs=1, gmm_images=1), tmp_path / "other")
     assert "Warning" not in capsys.readouterr().err
 
@@ -80,7 +80,7 @@ def test_a_warmup_that_outlasts_the_training_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], warmup_steps: int, warned: bool
 ) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=4))
-    # Three pictures in batches of two make one step of each of two epochs.
+    # Three images in batches of two make one step of each of two epochs.
     config = replace(CONFIG, accumulate=1, epochs=2, val_split="test", warmup_steps=warmup_steps)
     train_network(manifest, config, tmp_path / "run")
     told = f"warmup_steps is {warmup_steps}, but the training has 2 steps: the learning rate never reaches its value"

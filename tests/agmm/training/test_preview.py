@@ -19,7 +19,7 @@ from tests.helpers.tiny_run import tiny_run
 from tests.helpers.trainings import CONFIG
 
 
-def test_picture_prediction_and_truth_side_by_side(tmp_path: Path) -> None:
+def test_image_prediction_and_truth_side_by_side(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path))
     model = load_run(tiny_run(tmp_path / "run", manifest)).model.train()
     drawn = draw_predictions(model, manifest, manifest.rows, Protocol(), torch.device("cpu"))
@@ -35,7 +35,7 @@ def test_picture_prediction_and_truth_side_by_side(tmp_path: Path) -> None:
     assert np.array_equal(truth[known], palette[sample.target.numpy()[known]])
 
 
-def test_a_training_shows_classes_and_pictures(tmp_path: Path) -> None:
+def test_a_training_shows_classes_and_images(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path))
     train_network(manifest, CONFIG, tmp_path / "run", quiet=True)
     events = EventAccumulator(str(tmp_path / "run/tensorboard"))  # type: ignore[no-untyped-call]

@@ -53,9 +53,9 @@ def test_labels_equal_the_literal_form(classes: list[int], threshold: float) -> 
     assert np.array_equal(labels, literal(probs, sparse, threshold))
 
 
-def test_no_class_but_the_pictures_own_and_no_true_label_lost() -> None:
+def test_no_class_but_the_images_own_and_no_true_label_lost() -> None:
     probs = torch.zeros(3, 2, 2)
-    probs[2] = 1  # certain of a class that is not in the picture
+    probs[2] = 1  # certain of a class that is not in the image
     sparse = np.array([[0, UNLABELLED], [UNLABELLED, 1]], np.uint8)
     assert label_by_network(probs, sparse, UNLABELLED).tolist() == [[0, 0], [0, 1]]
     assert candidate_classes(sparse, UNLABELLED, 3).tolist() == [0, 1]
@@ -117,8 +117,8 @@ def test_an_ordinary_annotation_with_its_origin(trained: tuple[Path, Manifest], 
             continue
         labels, sparse = read_mask(found.resolve(row.annotation)), read_mask(manifest.resolve(before.annotation))
         with torch.inference_mode():
-            picture = to_network(image_tensor(read_image(manifest.resolve(before.image))), "cpu")
-            probs = model(picture).logits.softmax(1)[0]
+            shown = to_network(image_tensor(read_image(manifest.resolve(before.image))), "cpu")
+            probs = model(shown).logits.softmax(1)[0]
         assert np.array_equal(labels, literal(probs.double().numpy(), sparse, 0))
         assert row.num_labelled == labels.size
         assert row.classes_labelled == tuple(np.unique(labels).tolist()) and row.annotation_sha256 == pixel_sha256(
@@ -127,9 +127,9 @@ def test_an_ordinary_annotation_with_its_origin(trained: tuple[Path, Manifest], 
     assert {path.name for path in found.path.parent.iterdir()} == {"manifest.csv", "manifest.json", "annotations"}
 
 
-def probs_of(run: Path, picture: Path) -> torch.Tensor:
+def probs_of(run: Path, shown: Path) -> torch.Tensor:
     with torch.inference_mode():
-        logits = load_run(run).model(to_network(image_tensor(read_image(picture)), "cpu")).logits
+        logits = load_run(run).model(to_network(image_tensor(read_image(shown)), "cpu")).logits
         return logits.softmax(1)[0]  # type: ignore[no-any-return]
 
 
@@ -169,7 +169,7 @@ def test_soft_labels_and_hard_ones_do_not_replace_each_other(trained: tuple[Path
         assert soft_labels_path(replaced.resolve(replaced.rows[0].annotation)).exists() is not first
 
 
-def test_a_crf_sees_the_classes_of_the_picture_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crf_sees_the_classes_of_the_image_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
 
     def refine(images: torch.Tensor, probs: torch.Tensor) -> torch.Tensor:
@@ -216,7 +216,7 @@ def test_labels_are_those_that_the_crf_has_refined(
 def test_the_real_crf_follows_the_colours_of_the_known_classes() -> None:
     pytest.importorskip("pydensecrf", reason="the dense CRF needs the package pydensecrf2")
     images, halves = two_halves()
-    probs = torch.cat([torch.full((1, 24, 32), 0.5), halves[0] / 2])  # a class that is not in the picture leads
+    probs = torch.cat([torch.full((1, 24, 32), 0.5), halves[0] / 2])  # a class that is not in the image leads
     sparse = np.full((24, 32), UNLABELLED, np.uint8)
     sparse[0, 0], sparse[0, 31] = 1, 2
     refined = refine_among(images[0], probs, candidate_classes(sparse, UNLABELLED, len(probs)))

@@ -88,7 +88,7 @@ def test_a_validation_split_without_a_class_is_no_validation(
     assert capsys.readouterr().err.count("No pixel of split 'val' has a class: the last epoch is kept") == 1
 
 
-def test_training_pictures_are_scored_with_the_mixture(seven: Manifest, tmp_path: Path) -> None:
+def test_training_images_are_scored_with_the_mixture(seven: Manifest, tmp_path: Path) -> None:
     config = replace(CONFIG, epochs=1, gmm_images=2, supervision="full", preset="released", schedule="cosine")
     train_network(seven, config, tmp_path / "run", quiet=True)
     (row,) = log_of(tmp_path / "run")
@@ -234,7 +234,7 @@ def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
     assert_close(tmp_path / "two/plain", tmp_path / "doubled/plain")
     assert_close(tmp_path / "two/plain", tmp_path / "accumulated/plain")
     assert_close(tmp_path / "two/normed", tmp_path / "accumulated/normed", but="running_")
-    # The best epoch was chosen on all three pictures, by the network that was kept.
+    # The best epoch was chosen on all three images, by the network that was kept.
     run, opened = load_run(tmp_path / "two/normed"), read_manifest(manifest)
     assert run.info.best_miou == evaluate_rows(run.model, opened, opened.rows_of("val")).miou
     for rank in (0, 1):

@@ -20,7 +20,7 @@ def plain(height: int, width: int, value: int = 120) -> Image:
 
 
 def over(layer: Image, background: Image) -> np.ndarray:
-    """An RGBA layer over an opaque picture."""
+    """An RGBA layer over an opaque image."""
     opacity = layer[..., 3:] / 255
     return background * (1 - opacity) + layer[..., :3] * opacity
 
@@ -66,7 +66,7 @@ def test_dot_far_outside_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("color", [*(c.color for c in CITYSCAPES.classes), (0, 0, 0), (255, 255, 255), (119, 119, 119)])
-def test_dot_stands_out_from_a_picture_of_its_own_color(color: tuple[int, int, int]) -> None:
+def test_dot_stands_out_from_a_image_of_its_own_color(color: tuple[int, int, int]) -> None:
     canvas = np.full((60, 60, 3), color, np.uint8)
     draw_dot(canvas, 30.5, 30.5, 40, color)
     rim = canvas[30, 30 + 20 - round(rim_width(40) / 2)]
@@ -97,22 +97,22 @@ def test_rim_leaves_room_for_the_color() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 90, 255])
-def test_dots_on_a_transparent_layer_look_like_dots_on_the_picture(value: int) -> None:
-    layer, picture = np.zeros((50, 70, 4), np.uint8), plain(50, 70, value)
+def test_dots_on_a_transparent_layer_look_like_dots_on_the_image(value: int) -> None:
+    layer, shown = np.zeros((50, 70, 4), np.uint8), plain(50, 70, value)
     for row, col, size, color in [(20, 25.3, 17, (0, 0, 142)), (25.6, 33, 12, (220, 220, 0)), (49, 0, 30, (9, 9, 9))]:
-        for canvas in (layer, picture):
+        for canvas in (layer, shown):
             draw_dot(canvas, row, col, size, color)
-    assert np.abs(over(layer, plain(50, 70, value)) - picture).max() <= 2
+    assert np.abs(over(layer, plain(50, 70, value)) - shown).max() <= 2
     assert layer[20, 25].tolist() == [0, 0, 142, 255] and layer[5, 60, 3] == 0
 
 
-def test_paint_on_a_transparent_layer_looks_like_paint_on_the_picture() -> None:
+def test_paint_on_a_transparent_layer_looks_like_paint_on_the_image() -> None:
     annotation = letters("........", ".000....", "...0....", "...0.1..", ".....1..", "........")
     space = numbered_space(2)
-    layer, picture = np.zeros((6, 8, 4), np.uint8), plain(6, 8)
-    for canvas in (layer, picture):
+    layer, shown = np.zeros((6, 8, 4), np.uint8), plain(6, 8)
+    for canvas in (layer, shown):
         paint_pixels(canvas, annotation, space, rim=1)
-    assert np.array_equal(over(layer, plain(6, 8)), picture)
+    assert np.array_equal(over(layer, plain(6, 8)), shown)
     # the rim reaches the four neighbours of each painted pixel, and nothing further
     painted = annotation != 255
     beside = np.pad(painted, 1)
@@ -131,7 +131,7 @@ def test_colorize_plain_and_blended() -> None:
     assert (blended[1, 1] == 100).all()
 
 
-def test_a_black_class_does_not_darken_the_picture() -> None:
+def test_a_black_class_does_not_darken_the_image() -> None:
     space = LabelSpace("demo", (LabelClass("background", (0, 0, 0), (0,)), LabelClass("cat", (64, 0, 0), (1,))))
     label_map = np.array([[0, 1, 255]], np.uint8)
     image = np.full((1, 3, 3), 100, np.uint8)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from data_manifests import DataError, LabelClass, LabelSpace
-from data_manifests.figures.viewer import Layer, Picture, PictureSeries, Viewer, build_viewer_page, picture_uri
+from data_manifests.figures.viewer import ImageSeries, Layer, Viewer, ViewerImage, build_viewer_page, image_uri
 from tests.helpers.browser import browser
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&"
@@ -24,10 +24,8 @@ SPACE = LabelSpace("two", (LabelClass("road", (1, 2, 3), (0,)), LabelClass(EVIL,
 
 
 def viewer(name: str = "one") -> Viewer:
-    series = PictureSeries(
-        {"marks": picture_uri(np.zeros((2, 3, 4), np.uint8), lossless=True)}, (1,), {EVIL: 4, "b": 1}
-    )
-    return Viewer((EVIL,), (Layer("marks"), Layer(EVIL, veil=True)), (Picture(name, EVIL, 3, 2, (series,)),), SPACE)
+    series = ImageSeries({"marks": image_uri(np.zeros((2, 3, 4), np.uint8), lossless=True)}, (1,), {EVIL: 4, "b": 1})
+    return Viewer((EVIL,), (Layer("marks"), Layer(EVIL, veil=True)), (ViewerImage(name, EVIL, 3, 2, (series,)),), SPACE)
 
 
 class Outline(HTMLParser):
@@ -65,8 +63,8 @@ def test_names_from_files_are_escaped_everywhere(tmp_path: Path) -> None:
     outline = Outline(page)
     assert outline.tags.count("script") == 2 and "img" not in outline.tags and "onerror" not in outline.attributes
     data = json.loads(outline.scripts[0])
-    assert data["pictures"][0]["name"] == EVIL and data["classes"][1] == {"name": EVIL, "color": [4, 5, 6]}
-    assert list(data["pictures"][0]["series"][0]["numbers"]) == [EVIL, "b"]  # the order given, not the alphabet's
+    assert data["images"][0]["name"] == EVIL and data["classes"][1] == {"name": EVIL, "color": [4, 5, 6]}
+    assert list(data["images"][0]["series"][0]["numbers"]) == [EVIL, "b"]  # the order given, not the alphabet's
 
 
 def test_page_loads_nothing() -> None:
@@ -83,11 +81,11 @@ def test_equal_input_gives_equal_pages() -> None:
 def test_orders_of_scores_and_counts(tmp_path: Path) -> None:
     numbers = {"a": (10.5, 30), "b": (20, 15), "c": (15, None), "d": (None, 90), "e": (25, 25)}
 
-    def series(score: float | None) -> PictureSeries:
-        return PictureSeries(numbers={"marks": 3} | ({} if score is None else {"IoU": score}))
+    def series(score: float | None) -> ImageSeries:
+        return ImageSeries(numbers={"marks": 3} | ({} if score is None else {"IoU": score}))
 
-    pictures = tuple(Picture(name, "val", 3, 2, tuple(map(series, scores))) for name, scores in numbers.items())
-    page = build_viewer_page(Viewer(("left", "right"), (), pictures, SPACE, scores=("IoU",)), title="t")
+    images = tuple(ViewerImage(name, "val", 3, 2, tuple(map(series, scores))) for name, scores in numbers.items())
+    page = build_viewer_page(Viewer(("left", "right"), (), images, SPACE, scores=("IoU",)), title="t")
     (tmp_path / "p.html").write_text(page)
     with browser() as tab:
         tab.open(tmp_path / "p.html")
@@ -117,22 +115,22 @@ def test_orders_of_scores_and_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_lossless_picture_keeps_every_pixel(channels: int) -> None:
+def test_lossless_image_keeps_every_pixel(channels: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (7, 9, channels), np.uint8)
     if channels == 4:
         pixels[..., 3] |= 1  # of pixels that nobody can see the colour is not kept
-    uri = picture_uri(pixels, lossless=True)
+    uri = image_uri(pixels, lossless=True)
     header, data = uri.split(",")
     assert header == "data:image/webp;base64"
     decoded = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB" if channels == 3 else "RGBA")
     assert np.array_equal(np.asarray(decoded), pixels)
 
 
-def test_lossy_picture_is_smaller_and_close() -> None:
+def test_lossy_image_is_smaller_and_close() -> None:
     ramp = np.linspace(0, 255, 200 * 300).reshape(200, 300, 1).repeat(3, 2)
     pixels = (ramp + np.random.default_rng(0).normal(0, 4, ramp.shape)).clip(0, 255).astype(np.uint8)
-    uri = picture_uri(pixels)
-    assert len(uri) < len(picture_uri(pixels, lossless=True)) / 4
+    uri = image_uri(pixels)
+    assert len(uri) < len(image_uri(pixels, lossless=True)) / 4
     decoded = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
     assert np.abs(decoded.astype(int) - pixels).mean() < 6
 

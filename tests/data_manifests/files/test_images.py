@@ -1,4 +1,4 @@
-"""Pictures and masks in every encoding that is met, whole and broken."""
+"""Images and masks in every encoding that is met, whole and broken."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data_manifests.files.images import (
     encode_image,
     encode_label_map,
     has_exif_rotation,
-    list_pictures,
+    list_images,
     pixel_sha256,
     read_image,
     read_image_size,
@@ -26,7 +26,7 @@ from data_manifests.files.images import (
     write_atomically,
 )
 from data_manifests.label_space import numbered_label_space
-from tests.helpers.miniature_datasets import save_mask, save_picture
+from tests.helpers.miniature_datasets import save_image, save_mask
 
 
 def grey_png(bits, row, width):
@@ -53,8 +53,8 @@ class TestReadMask:
 
     def test_palette_gives_indices_not_colours(self, tmp_path):
         path = save_mask(tmp_path / "m.png", IDS, palette=True)
-        with Image.open(path) as picture:
-            assert picture.mode == "P"
+        with Image.open(path) as image:
+            assert image.mode == "P"
         np.testing.assert_array_equal(read_mask(path), IDS)
 
     @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ class TestReadMask:
     def test_colours_are_refused(self, tmp_path, mode):
         path = tmp_path / "m.tif"
         Image.new("RGB", (5, 4), (128, 64, 128)).convert("L" if mode == "F" else mode).convert(mode).save(path)
-        with pytest.raises(DataError, match=rf"m.tif: expected a one-channel mask .* {mode} picture of 5x4"):
+        with pytest.raises(DataError, match=rf"m.tif: expected a one-channel mask .* {mode} image of 5x4"):
             read_mask(path)
 
     def test_equal_channels_are_read_as_one(self, tmp_path):
@@ -142,7 +142,7 @@ class TestBrokenFiles:
         with pytest.raises(DataError, match=r"none.png: no such file\."):
             read_image_size(tmp_path / "none.png")
         (tmp_path / "text.png").write_text("hello")
-        with pytest.raises(DataError, match=r"text.png: .*not a picture that can be read"):
+        with pytest.raises(DataError, match=r"text.png: .*not an image that can be read"):
             read_image_size(tmp_path / "text.png")
         with pytest.raises(DataError, match=r"cannot be opened"):
             read_mask(tmp_path)
@@ -161,14 +161,14 @@ class TestBrokenFiles:
             with pytest.raises(DataError, match=rf"{name}: cannot be opened \(it is a pipe or a device\)"):
                 read(tmp_path / name)
 
-    def test_a_large_picture_gives_no_warning(self, tmp_path, monkeypatch):
-        path = save_picture(tmp_path / "big.png", (10, 10))
+    def test_a_large_image_gives_no_warning(self, tmp_path, monkeypatch):
+        path = save_image(tmp_path / "big.png", (10, 10))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)  # below 100 pixels, above half of them
         assert read_image(path).shape == (10, 10, 3)
         assert read_image_size(path) == (10, 10)
 
-    def test_a_picture_too_large_to_be_trusted(self, tmp_path, monkeypatch):
-        path = save_picture(tmp_path / "big.png", (10, 10))
+    def test_a_image_too_large_to_be_trusted(self, tmp_path, monkeypatch):
+        path = save_image(tmp_path / "big.png", (10, 10))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
         with pytest.raises(DataError, match=r"larger than the 40 pixels that are read. Cut it into tiles"):
             read_image(path)
@@ -182,13 +182,13 @@ class TestReadImage:
             Image.fromarray(rgb).convert(mode).save(path)
             got = read_image(path)
             assert got.shape == (2, 4, 3) and got.dtype == np.uint8
-            with Image.open(path) as picture:
-                np.testing.assert_array_equal(got, np.asarray(picture.convert("RGB")))
+            with Image.open(path) as image:
+                np.testing.assert_array_equal(got, np.asarray(image.convert("RGB")))
 
     def test_palette_with_transparency_does_not_warn(self, tmp_path):
-        picture = Image.fromarray(np.array([[0, 1]], np.uint8))
-        picture.putpalette([9, 8, 7, 1, 2, 3])
-        picture.save(tmp_path / "p.png", transparency=b"\x00\xff")
+        image = Image.fromarray(np.array([[0, 1]], np.uint8))
+        image.putpalette([9, 8, 7, 1, 2, 3])
+        image.save(tmp_path / "p.png", transparency=b"\x00\xff")
         assert read_image(tmp_path / "p.png").tolist() == [[[9, 8, 7], [1, 2, 3]]]
 
     def test_sixteen_bit_grey_keeps_its_upper_bits(self, tmp_path):
@@ -205,19 +205,19 @@ class TestReadImage:
         with pytest.raises(DataError, match=r"one of floats. Scale it to 0..255 first"):
             read_image(tmp_path / "f.tif")
 
-    def test_exif_rotation_is_ignored_so_that_picture_and_mask_agree(self, tmp_path):
+    def test_exif_rotation_is_ignored_so_that_image_and_mask_agree(self, tmp_path):
         exif = Image.Exif()
         exif[0x0112] = 6  # shown turned by 90 degrees
         path = tmp_path / "turned.jpg"
         Image.new("RGB", (6, 4)).save(path, exif=exif)
         assert read_image(path).shape == (4, 6, 3) and read_image_size(path) == (4, 6)
         assert has_exif_rotation(path)
-        assert not has_exif_rotation(save_picture(tmp_path / "upright.jpg"))
+        assert not has_exif_rotation(save_image(tmp_path / "upright.jpg"))
         with pytest.raises(DataError, match="no such file"):
             has_exif_rotation(tmp_path / "none.jpg")
 
     def test_size_without_decoding(self, tmp_path):
-        path = save_picture(tmp_path / "p.png", (30, 40))
+        path = save_image(tmp_path / "p.png", (30, 40))
         path.write_bytes(path.read_bytes()[:60])  # the header is enough
         assert read_image_size(path) == (30, 40)
 
@@ -225,10 +225,10 @@ class TestReadImage:
 class TestEncode:
     def test_label_map_is_a_palette_png_in_class_colours(self):
         space = known_label_space("pascal_voc")
-        picture = Image.open(io.BytesIO(encode_label_map(IDS, space)))
-        assert picture.mode == "P" and picture.format == "PNG"
-        np.testing.assert_array_equal(np.asarray(picture)[IDS <= 20], IDS[IDS <= 20])
-        rgb = np.asarray(picture.convert("RGB"))
+        image = Image.open(io.BytesIO(encode_label_map(IDS, space)))
+        assert image.mode == "P" and image.format == "PNG"
+        np.testing.assert_array_equal(np.asarray(image)[IDS <= 20], IDS[IDS <= 20])
+        rgb = np.asarray(image.convert("RGB"))
         assert rgb[0, 2].tolist() == space.palette[2].tolist() and rgb[1, 2].tolist() == [255, 255, 255]
 
     @pytest.mark.parametrize("num_classes", [1, 2, 21, 255, 256, 300])
@@ -307,7 +307,7 @@ class TestWriting:
             write_atomically(tmp_path / "a" / "f.txt", b"1")
 
 
-class TestListPictures:
+class TestListImages:
     def test_a_folder_that_cannot_be_read_is_no_empty_one(self, tmp_path, monkeypatch):
         (tmp_path / "town").mkdir()
         scandir = os.scandir
@@ -319,21 +319,21 @@ class TestListPictures:
 
         monkeypatch.setattr(os, "scandir", forbid_town)
         with pytest.raises(PermissionError) as caught:
-            list_pictures(tmp_path)
+            list_images(tmp_path)
         assert caught.value.filename == str(tmp_path / "town")
-        assert list_pictures(tmp_path / "missing") == []
+        assert list_images(tmp_path / "missing") == []
 
     def test_any_depth_and_case_without_hidden_ones(self, tmp_path):
         for name in ("b.PNG", "x/a.jpeg", "x/y/c.tiff", ".hidden.png", ".ipynb_checkpoints/b.png", "x/._a.jpg"):
             save_mask((tmp_path / name).with_suffix(".png"), [[0]]).rename(tmp_path / name)
         (tmp_path / "notes.txt").write_text("")
         (tmp_path / "folder.png").mkdir()
-        found = [p.relative_to(tmp_path).as_posix() for p in list_pictures(tmp_path)]
+        found = [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)]
         assert found == ["b.PNG", "x/a.jpeg", "x/y/c.tiff"]
 
     def test_links_are_followed_once(self, tmp_path):
-        save_picture(tmp_path / "real" / "a.png")
+        save_image(tmp_path / "real" / "a.png")
         (tmp_path / "set").mkdir()
         (tmp_path / "set" / "train").symlink_to(tmp_path / "real")
         (tmp_path / "real" / "loop").symlink_to(tmp_path / "set")
-        assert [p.relative_to(tmp_path).as_posix() for p in list_pictures(tmp_path / "set")] == ["set/train/a.png"]
+        assert [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path / "set")] == ["set/train/a.png"]

@@ -14,7 +14,7 @@ import pytest
 
 from data_manifests import DataError, ManifestError, open_dataset, read_manifest, read_marks, write_marks
 from data_manifests.files.csv import write_table
-from data_manifests.files.images import list_pictures, read_image, write_atomically
+from data_manifests.files.images import list_images, read_image, write_atomically
 from data_manifests.files.paths import (
     absolute,
     as_path,
@@ -141,15 +141,15 @@ class TestNames:
 
 
 class TestFiles:
-    def test_pictures_below_are_those_that_a_disk_shows(self, tmp_path, store):
+    def test_images_below_are_those_that_a_disk_shows(self, tmp_path, store):
         names = ("b.PNG", "x/a.jpeg", "x/y/c.tiff", ".hidden.png", ".ipynb_checkpoints/b.png", "x/._a.jpg", "x/n.txt")
         for name in names:
             write_atomically(tmp_path / name, b"x")
         there = put(tmp_path, store / "set")
         put(tmp_path, store / "settings")  # a neighbour whose name begins alike
-        found = [path.relative_to(there).as_posix() for path in list_pictures(there)]
-        assert found == [p.relative_to(tmp_path).as_posix() for p in list_pictures(tmp_path)] and len(found) == 3
-        assert list_pictures(store / "none") == []
+        found = [path.relative_to(there).as_posix() for path in list_images(there)]
+        assert found == [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)] and len(found) == 3
+        assert list_images(store / "none") == []
 
     def test_remove_tree(self, store):
         write_atomically(store / "a/b/c.txt", b"x")

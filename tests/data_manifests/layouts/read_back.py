@@ -1,4 +1,4 @@
-"""What a data set says, to compare with what was written."""
+"""What a dataset says, to compare with what was written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def ids_of(dataset):
 
 
 def label_maps(dataset):
-    """Train ids of each item, checked against the size of its picture."""
+    """Train ids of each item, checked against the size of its image."""
     maps = []
     for item in dataset.items:
         mask = read_mask(item.mask_path)

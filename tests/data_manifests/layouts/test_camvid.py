@@ -16,7 +16,7 @@ def test_real_set():
 
 def test_a_generic_tree_with_its_classes_is_camvid(tmp_path):
     for split in ("train", "test"):
-        mini.save_picture(tmp_path / split / "images" / f"{split}.jpg", (1, 2))
+        mini.save_image(tmp_path / split / "images" / f"{split}.jpg", (1, 2))
         mini.save_mask(tmp_path / split / "masks" / f"{split}.png", [[0, 11]])
     names = known_label_space("camvid").class_names
     rows = "".join(f"{i},{name}\n" for i, name in enumerate([*names, "Unlabelled"]))

@@ -41,7 +41,7 @@ def test_classes_are_found_in_the_masks(tmp_path):
 def test_a_part_of_a_dataset_taken_for_the_whole(tmp_path, layout, names):
     whole, table = tmp_path / "whole", "".join(f"{i},{name}\n" for i, name in enumerate(names))
     for split in ("train", "val"):
-        mini.save_picture(whole / split / "images" / f"{split}.jpg", (1, 2))
+        mini.save_image(whole / split / "images" / f"{split}.jpg", (1, 2))
         mini.save_mask(whole / split / "masks" / f"{split}.png", [[0, 1]])
     (whole / "classes.csv").write_text(f"id,name\n{table}")
     assert open_dataset(whole).layout == layout and open_dataset(whole).notes == ()
@@ -61,14 +61,14 @@ def test_classes_csv(tmp_path):
 
 
 def test_only_void(tmp_path):
-    mini.save_picture(tmp_path / "images" / "a.png", (1, 1))
+    mini.save_image(tmp_path / "images" / "a.png", (1, 1))
     mini.save_mask(tmp_path / "masks" / "a.png", [[255]])
     with pytest.raises(DataError, match=r"all masks are void \(255\); there is no class to annotate"):
         open_dataset(tmp_path)
 
 
 def test_sixteen_bit_masks(tmp_path):
-    mini.save_picture(tmp_path / "images" / "a.tif", (1, 3))
+    mini.save_image(tmp_path / "images" / "a.tif", (1, 3))
     mini.save_mask(tmp_path / "masks" / "a.tif", [[7, 1000, 65535]])
     dataset = open_dataset(tmp_path)
     assert dataset.label_space.class_names == ("class_7", "class_1000")

@@ -1,4 +1,4 @@
-"""What holds for data sets of any layout: folders, ids, classes and class maps."""
+"""What holds for datasets of any layout: folders, ids, classes and class maps."""
 
 from __future__ import annotations
 

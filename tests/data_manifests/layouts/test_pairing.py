@@ -1,4 +1,4 @@
-"""Pictures and masks that belong together, and those without a partner."""
+"""Images and masks that belong together, and those without a partner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.helpers import miniature_datasets as mini
 
 def test_lonely_files_are_all_named_up_to_ten(tmp_path):
     mini.make_generic(tmp_path)
-    mini.save_picture(tmp_path / "images" / "lonely.png")
+    mini.save_image(tmp_path / "images" / "lonely.png")
     for i in range(12):
         mini.save_mask(tmp_path / "masks" / f"extra_{i:02}.png", [[0]])
     with pytest.raises(DataError) as caught:
@@ -24,7 +24,7 @@ def test_lonely_files_are_all_named_up_to_ten(tmp_path):
 
 def test_names_that_only_look_the_same(tmp_path):
     """As when one of two archives was packed on a Mac."""
-    mini.save_picture(tmp_path / "images" / "caf\N{LATIN SMALL LETTER E WITH ACUTE}.png")
+    mini.save_image(tmp_path / "images" / "caf\N{LATIN SMALL LETTER E WITH ACUTE}.png")
     mini.save_mask(tmp_path / "masks" / "cafe\N{COMBINING ACUTE ACCENT}.png", [[0]])
     with pytest.raises(DataError, match=r"look the same but write accents in two ways, NFC and NFD; rename them\."):
         open_dataset(tmp_path)
@@ -32,7 +32,7 @@ def test_names_that_only_look_the_same(tmp_path):
 
 def test_two_formats_of_one_image(tmp_path):
     mini.make_generic(tmp_path)
-    mini.save_picture(tmp_path / "images" / "a.png")
+    mini.save_image(tmp_path / "images" / "a.png")
     with pytest.raises(DataError, match=r"a\.\w+ and .*a\.\w+ are the same image in two formats; keep one of them"):
         open_dataset(tmp_path)
 
@@ -40,5 +40,5 @@ def test_two_formats_of_one_image(tmp_path):
 def test_empty_folder(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(DataError, match=r"(images|masks): no pictures in it \(looked for .png"):
+    with pytest.raises(DataError, match=r"(images|masks): no images in it \(looked for .png"):
         open_dataset(tmp_path)

@@ -56,7 +56,7 @@ def test_without_lists_every_mask_is_for_training(tmp_path):
 def test_names_with_dots(tmp_path):
     mini.make_voc(tmp_path)
     devkit = tmp_path / "VOCdevkit/VOC2012"
-    mini.save_picture(devkit / "JPEGImages/scene.v1.jpg", (2, 4))
+    mini.save_image(devkit / "JPEGImages/scene.v1.jpg", (2, 4))
     mini.save_mask(devkit / "SegmentationClass/scene.v1.png", mini.VOC_MASK)
     (devkit / "ImageSets/Segmentation/train.txt").write_text("scene.v1\n2007_000001\n")
     assert ("scene.v1", "train") in ids_of(open_dataset(tmp_path))
@@ -65,21 +65,21 @@ def test_names_with_dots(tmp_path):
 def test_a_list_that_is_no_text(tmp_path):
     mini.make_voc(tmp_path)
     (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="1 image without a picture"):
+    with pytest.raises(DataError, match="1 image without an image"):
         open_dataset(tmp_path)
 
 
 def test_a_listed_image_without_files(tmp_path):
     mini.make_voc(tmp_path)
     (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt").write_text("2007_000001\n2007_000009\n")
-    with pytest.raises(DataError, match=r"1 image without a picture in JPEGImages or a mask.*2007_000009"):
+    with pytest.raises(DataError, match=r"1 image without an image in JPEGImages or a mask.*2007_000009"):
         open_dataset(tmp_path)
 
 
 def test_of_several_years_the_newest_is_read(tmp_path):
     mini.make_voc(tmp_path)
     old = tmp_path / "VOCdevkit/VOC2007"
-    mini.save_picture(old / "JPEGImages/000001.jpg", (2, 4))
+    mini.save_image(old / "JPEGImages/000001.jpg", (2, 4))
     mini.save_mask(old / "SegmentationClass/000001.png", mini.VOC_MASK)
     assert ids_of(open_dataset(tmp_path)) == [("2007_000001", "train"), ("2007_000002", "val")]
 
@@ -104,7 +104,7 @@ def test_real_sample():
         devkit = item.image_path.parents[1]
         palette = read_mask(devkit / "SegmentationClass" / f"{item.image_id}.png")
         np.testing.assert_array_equal(read_mask(item.mask_path), palette)
-        with Image.open(devkit / "SegmentationClass" / f"{item.image_id}.png") as picture:
-            colors = np.asarray(picture.convert("RGB"))
+        with Image.open(devkit / "SegmentationClass" / f"{item.image_id}.png") as image:
+            colors = np.asarray(image.convert("RGB"))
         for index, color in enumerate(dataset.label_space.palette):
             assert (colors[palette == index] == color).all()

@@ -308,7 +308,7 @@ class TestDamagedManifest:
             read_manifest(manifest)
 
     @pytest.mark.parametrize(
-        "data", [b"", b"\xff\xfe", b"\x89PNG\r\n\x1a\n\0\0"], ids=["empty", "no UTF-8", "a picture"]
+        "data", [b"", b"\xff\xfe", b"\x89PNG\r\n\x1a\n\0\0"], ids=["empty", "no UTF-8", "an image"]
     )
     def test_no_table(self, manifest, data):
         manifest.write_bytes(data)

@@ -21,7 +21,7 @@ from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
 def manifest(tmp_path):
     """Three images of 8x8, two annotated with two clicks each, one for evaluation."""
     manifest = tiny_manifest(tmp_path, (SCENE, SCENE.T, SCENE[::-1]), num_val=1)
-    for i in range(3):  # else two pictures could be alike
+    for i in range(3):  # else two images could be alike
         path = tmp_path / f"data/images/image_{i}.png"
         pixels = np.asarray(Image.open(path)).copy()
         pixels[0, 0] = i
@@ -165,17 +165,15 @@ class TestFiles:
 
 
 class TestSharedFiles:
-    def test_a_picture_in_two_splits(self, manifest):
+    def test_a_image_in_two_splits(self, manifest):
         changed = change_row(manifest, "image_2", image=manifest.rows[0].image)
         kind, _, message = the_problem(changed)
         assert kind == "split" and message.endswith("image_0.png is in splits train, val, as image_0, image_2")
 
-    def test_a_copy_of_a_picture_in_another_split(self, manifest):
+    def test_a_copy_of_a_image_in_another_split(self, manifest):
         shutil.copy(manifest.resolve(manifest.rows[0].image), manifest.resolve(manifest.rows[2].image))
         kind, _, message = the_problem(manifest)
-        assert kind == "split" and message.startswith(
-            "same picture in splits train, val: data/images/image_0.png, data"
-        )
+        assert kind == "split" and message.startswith("same image in splits train, val: data/images/image_0.png, data")
         assert problems_of(manifest, pixels=False) == []
 
     def test_a_copy_within_a_split_does_no_harm(self, manifest):
@@ -258,7 +256,7 @@ def test_rows_that_cannot_be_read_are_among_the_problems(manifest):
 def test_everything_at_once_in_a_fixed_order(manifest):
     """Several independent faults: each is there, and the number of threads changes nothing."""
     manifest.resolve(manifest.rows[1].image).unlink()
-    manifest.resolve(manifest.rows[0].full_mask).write_text("no picture")
+    manifest.resolve(manifest.rows[0].full_mask).write_text("no image")
     Image.new("RGB", (3, 3)).save(manifest.resolve(manifest.rows[2].image))
     manifest.marks_path.unlink()
     changed = change_row(manifest, "image_0", split="")

@@ -33,14 +33,14 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def random_case(shape: tuple[int, int], seed: int):
-    """A sparse label map with at least one label, and a picture."""
+    """A sparse label map with at least one label, and an image."""
     rng = np.random.default_rng(seed)
     sparse = np.where(rng.random(shape) < 0.2, rng.integers(0, 3, shape), VOID).astype(np.uint8)
     sparse[rng.integers(shape[0]), rng.integers(shape[1])] = 1
     return sparse, rng.integers(0, 256, (*shape, 3), np.uint8)
 
 
-def picture_of(label_map):
+def image_of(label_map):
     """Each class in a colour of its own."""
     return np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200]], np.uint8)[np.minimum(label_map, 2)]
 
@@ -93,16 +93,16 @@ def test_geodesic_stops_at_edges_where_nearest_goes_on():
     full = np.repeat([[0] * 4 + [1] * 16], 12, axis=0).astype(np.uint8)
     sparse = np.full_like(full, VOID)
     sparse[6, 1], sparse[6, 18] = 0, 1
-    assert (METHODS["geodesic"](sparse, picture_of(full), VOID) == full).mean() > 0.9
-    assert (METHODS["nearest"](sparse, picture_of(full), VOID) == full).mean() < 0.75
+    assert (METHODS["geodesic"](sparse, image_of(full), VOID) == full).mean() > 0.9
+    assert (METHODS["nearest"](sparse, image_of(full), VOID) == full).mean() < 0.75
 
 
 def test_superpixels_follow_colours():
     full = np.kron(letters("0101", "1010", "0101"), np.ones((20, 20), np.uint8))
     sparse = np.full_like(full, VOID)
     sparse[10, 10], sparse[10, 30] = 0, 1
-    right = {m: (METHODS[m](sparse, picture_of(full), VOID) == full).mean() for m in ("superpixels", "nearest")}
-    # Most of the picture is far from both labels, but looks like one of them.
+    right = {m: (METHODS[m](sparse, image_of(full), VOID) == full).mean() for m in ("superpixels", "nearest")}
+    # Most of the image is far from both labels, but looks like one of them.
     assert right["superpixels"] > right["nearest"] + 0.15
 
 
@@ -128,7 +128,7 @@ def test_all_labels_survive_a_smaller_size(method):
     clicks = [(1, 3), (7, 29), (31, 5), (29, 31)]  # taking every fourth pixel would miss them
     for row, col in clicks:
         sparse[row, col] = full[row, col]
-    spread = spread_labels(sparse, picture_of(full), method, VOID, max_size=8)
+    spread = spread_labels(sparse, image_of(full), method, VOID, max_size=8)
     assert (spread == full).mean() > 0.85
     assert all(spread[row, col] == full[row, col] for row, col in clicks)
 
@@ -199,7 +199,7 @@ def test_more_clicks_score_higher_on_real_images(tmp_path):
     few, many = (read_manifest(out / f"camvid-{n}clicks") for n in (20, 200))
     scores = {m: [annotation_score(a, m, max_size=240) for a in (few, many)] for m in METHODS}
     assert all(few.mean_iou < many.mean_iou for few, many in scores.values())
-    # A look at the picture must help, or it is not worth its time.
+    # A look at the image must help, or it is not worth its time.
     assert scores["geodesic"][1].mean_iou > scores["nearest"][1].mean_iou
 
 

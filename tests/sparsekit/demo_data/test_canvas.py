@@ -117,7 +117,7 @@ def test_the_darker_of_two_shadows_counts(canvas):
     assert canvas.finish().shadow.max() == pytest.approx(0.6, abs=1e-3)
 
 
-def test_what_lies_beside_the_picture_is_not_drawn(canvas):
+def test_what_lies_beside_the_image_is_not_drawn(canvas):
     canvas.start(CAR)
     canvas.fill([(-9, 0), (-2, 0), (-2, 9)], (9, 9, 9), "front", 5.0)
     canvas.fill([(0, 30), (5, 30), (5, 40)], (9, 9, 9), "front", 5.0)

@@ -9,7 +9,7 @@ from sparsekit.demo_data.light import draw_light
 SKY, ROAD = 23, 7
 
 
-def picture_of(horizon, *, light=None, bend=0.001, size=(40, 20)):
+def image_of(horizon, *, light=None, bend=0.001, size=(40, 20)):
     """A plain of asphalt under the sky."""
     width, height = size
     camera = Camera(1.1 * FINE * width, FINE * width / 2, horizon, 1.4, bend)
@@ -24,15 +24,15 @@ def picture_of(horizon, *, light=None, bend=0.001, size=(40, 20)):
 @pytest.mark.parametrize("row", [0, 1, 7, 18])
 @pytest.mark.parametrize("off", [-1e-7, 0.0, 1e-7])
 def test_a_horizon_on_the_middle_of_a_row_gives_no_infinite_distances(row, off):
-    picture = picture_of((row + 0.5) * FINE + off)  # a bad number would warn, and warnings fail
-    assert picture.shape == (20, 40, 3)
+    image = image_of((row + 0.5) * FINE + off)  # a bad number would warn, and warnings fail
+    assert image.shape == (20, 40, 3)
 
 
 def test_far_ground_takes_the_colour_of_the_air():
     light = next(light for light in (draw_light(Dice(0, f"{k}", "test")) for k in range(99)) if light.name == "mist")
-    picture = picture_of(10 * FINE, light=light, size=(80, 60)).astype(float)
-    air = picture[12:14].mean((0, 1))
-    near, far = np.abs(picture[55:] - air).mean(), np.abs(picture[15:18] - air).mean()
+    image = image_of(10 * FINE, light=light, size=(80, 60)).astype(float)
+    air = image[12:14].mean((0, 1))
+    near, far = np.abs(image[55:] - air).mean(), np.abs(image[15:18] - air).mean()
     assert far < near / 2
 
 
@@ -51,7 +51,7 @@ def test_noise_at_cell_corners_is_the_tile():
     np.testing.assert_array_equal(noise.read(rows, columns), noise._tile.reshape(128, 128))
 
 
-def test_blur_keeps_flat_pictures_and_the_sum_of_others():
+def test_blur_keeps_flat_images_and_the_sum_of_others():
     flat = np.full((5, 6, 3), 7, np.float32)
     np.testing.assert_array_equal(_blur(flat, np.float32(0.5)), flat)
     point = np.zeros((7, 7, 1), np.float32)

@@ -118,7 +118,7 @@ def test_color_alone_does_not_tell_the_classes(scenes):
     assert np.mean(ious) < 0.2
 
 
-def test_pictures_differ_in_light(scenes):
+def test_images_differ_in_light(scenes):
     means = [scene.image.mean() for scene in scenes]
     assert max(means) - min(means) > 40
     assert all(scene.image.std() > 15 for scene in scenes)

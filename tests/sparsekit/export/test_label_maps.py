@@ -28,9 +28,9 @@ CITYSCAPES_LABEL_IDS = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27
 
 def values(path: Path) -> LabelMap:
     """What any reader gets: Pillow's array, the same as OpenCV's grey, the same as Pillow's own luminance."""
-    with Image.open(path) as picture:
-        assert picture.mode == "L"
-        found = np.asarray(picture)
+    with Image.open(path) as shown:
+        assert shown.mode == "L"
+        found = np.asarray(shown)
     np.testing.assert_array_equal(found, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
     return found
 
@@ -43,7 +43,7 @@ def expected(manifest: Manifest, image_id: str, unlabelled: int = 255) -> LabelM
 
 
 def test_agmm_cityscapes(tmp_path: Path) -> None:
-    """Lists name picture and full mask; of the mask only the last part is looked for, in a flat folder of clicks."""
+    """Lists name image and full mask; of the mask only the last part is looked for, in a flat folder of clicks."""
     manifest = cityscapes(tmp_path)
     out = export_manifest(manifest, "agmm", tmp_path / "out").folder
     lines = (out / "splits/cityscapes/train.txt").read_text().splitlines()
@@ -79,7 +79,7 @@ def test_agmm_voc(tmp_path: Path, kind: str) -> None:
 
 
 def test_tel_cityscapes(tmp_path: Path) -> None:
-    """It walks the label folder and looks for a picture of the same stem, whose ending is that of any one picture."""
+    """It walks the label folder and looks for an image of the same stem, whose ending is that of any one image."""
     manifest = cityscapes(tmp_path)
     out = export_manifest(manifest, "tel", tmp_path / "out").folder
     for split, folder in (("train", "sparse_label/3clicks"), ("val", "label")):
@@ -114,12 +114,12 @@ def test_urss(tmp_path: Path) -> None:
     for split, folder in (("train", "pascal_2012_scribble"), ("val", "SegmentationClassAug")):
         (name,) = (out / f"ImageSets/SegmentationAug/{split}.txt").read_text().splitlines()
         label = cv2.imread(f"{out}/{folder}/{name}.png", cv2.IMREAD_GRAYSCALE)
-        picture = cv2.imread(f"{out}/JPEGImages/{name}.jpg", cv2.IMREAD_COLOR)
-        assert picture is not None and label is not None and picture.shape[:2] == label.shape
+        shown = cv2.imread(f"{out}/JPEGImages/{name}.jpg", cv2.IMREAD_COLOR)
+        assert shown is not None and label is not None and shown.shape[:2] == label.shape
         np.testing.assert_array_equal(label, expected(manifest, name))
 
 
-def test_urss_reads_png_pictures_under_its_own_ending(tmp_path: Path) -> None:
+def test_urss_reads_png_images_under_its_own_ending(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m", num_val=1)
     out = export_manifest(manifest, "urss", tmp_path / "out").folder
     original = cv2.imread(str(manifest.resolve(manifest.rows[0].image)), cv2.IMREAD_COLOR)
@@ -142,7 +142,7 @@ def test_spml(tmp_path: Path) -> None:
 
 
 def test_mmseg(tmp_path: Path) -> None:
-    """It lists pictures of one ending at any depth and puts the ending of masks in its place."""
+    """It lists images of one ending at any depth and puts the ending of masks in its place."""
     manifest = camvid(tmp_path)
     out = export_manifest(manifest, "mmseg", tmp_path / "out").folder
     for split in ("train", "val", "test"):
@@ -191,8 +191,8 @@ def test_nnunet(tmp_path: Path) -> None:
     cases = {path.name.removesuffix(described["file_ending"]) for path in (out / "labelsTr").iterdir()}
     assert len(cases) == described["numTraining"] == 2
     for case in cases:
-        with Image.open(out / "imagesTr" / f"{case}_0000.png") as picture:
-            assert picture.format == "PNG" and len(picture.getbands()) == len(described["channel_names"]) == 3
+        with Image.open(out / "imagesTr" / f"{case}_0000.png") as shown:
+            assert shown.format == "PNG" and len(shown.getbands()) == len(described["channel_names"]) == 3
         np.testing.assert_array_equal(values(out / "labelsTr" / f"{case}.png"), expected(manifest, case, 11))
     assert json.loads((out / "splits_final.json").read_text()) == [{"train": ["train_1"], "val": ["val_1"]}]
     assert (out / "imagesTs/test_1_0000.png").is_file() and (out / "labelsTs/test_1.png").is_file()
@@ -207,7 +207,7 @@ def test_nnunet_keeps_its_own_words_for_its_own_labels(tmp_path: Path) -> None:
     assert described["class_names"] == ["sky", "background", "ignore"]
 
 
-def test_pictures_to_train_on_without_an_annotation_are_left_out(tmp_path: Path) -> None:
+def test_images_to_train_on_without_an_annotation_are_left_out(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m", num_val=1)
     summary = export_manifest(manifest, "mmseg", tmp_path / "val")
     assert (summary.num_annotated, summary.num_evaluated) == (1, 1)
@@ -217,7 +217,7 @@ def test_pictures_to_train_on_without_an_annotation_are_left_out(tmp_path: Path)
     assert len(list((tmp_path / "train").rglob("*.png"))) == 2
 
 
-def test_nnunet_turns_jpeg_pictures_into_png(tmp_path: Path) -> None:
+def test_nnunet_turns_jpeg_images_into_png(tmp_path: Path) -> None:
     manifest = voc(tmp_path)
     out = export_manifest(manifest, "nnunet", tmp_path / "out", link=True).folder
     found = np.asarray(Image.open(out / "Dataset001_voc/imagesTr/2007_000001_0000.png"))
@@ -274,8 +274,8 @@ def test_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = tiny_manifest(tmp_path / "m")
     monkeypatch.chdir(tmp_path)  # relative paths of the manifest must not matter
     out = export_manifest(replace(manifest, path=Path("m/manifest.csv")), "mmseg", Path("out"), link=True).folder
-    picture = out / "img_dir/train/image_0.png"
-    assert picture.is_symlink() and picture.resolve() == manifest.resolve(manifest.rows[0].image).resolve()
+    shown = out / "img_dir/train/image_0.png"
+    assert shown.is_symlink() and shown.resolve() == manifest.resolve(manifest.rows[0].image).resolve()
     assert not (out / "ann_dir/train/image_0.png").is_symlink()
 
 
@@ -300,14 +300,14 @@ def test_is_there_whole_or_not_at_all_and_replaces_only_exports(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("target", sorted({"agmm", "tel", "urss", "spml", "nnunet", "mmseg", "hf"} & set(EXPORTERS)))
-def test_pictures_of_another_size_are_refused(tmp_path: Path, target: str) -> None:
+def test_images_of_another_size_are_refused(tmp_path: Path, target: str) -> None:
     manifest = tiny_manifest(tmp_path / "m")
     Image.new("RGB", (9, 8)).save(manifest.resolve(manifest.rows[0].image))
     with pytest.raises(ManifestError, match="is 8x9 .* says 8x8"):
         export_manifest(manifest, target, tmp_path / "out")
 
 
-def test_mixed_picture_formats_get_one_ending(tmp_path: Path) -> None:
+def test_mixed_image_formats_get_one_ending(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m")
     jpeg = tmp_path / "m/data/images/image_1.jpg"
     Image.open(manifest.resolve(manifest.rows[1].image)).save(jpeg)

@@ -103,7 +103,7 @@ def test_tel_voc_names_every_class_as_its_reader_does() -> None:
 
 
 def decoded(queries: dict[str, Any], name: str) -> LabelMap:
-    """What PixelPick makes of a picture's entry."""
+    """What PixelPick makes of an image's entry."""
     info = queries[name]
     label_map = np.full((info["height"], info["width"]), 255, np.uint8)
     for row, col, class_id in zip(info["y_coords"], info["x_coords"], info["category_id"], strict=True):
@@ -112,7 +112,7 @@ def decoded(queries: dict[str, Any], name: str) -> LabelMap:
 
 
 def test_pixelpick(tmp_path: Path) -> None:
-    """Entries are joined with pictures by sorted paths."""
+    """Entries are joined with images by sorted paths."""
     manifest = camvid(tmp_path)
     out = export_manifest(manifest, "pixelpick", tmp_path / "out").folder
     queries = pickle.loads((out / "0_query/queries.pkl").read_bytes())
@@ -180,8 +180,8 @@ def test_labelme(tmp_path: Path, mixed: Manifest) -> None:
     out = export_manifest(mixed, "labelme", tmp_path / "out").folder
     data = json.loads((out / "image_0.json").read_text())
     assert {"version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"} == set(data)
-    with Image.open(out / data["imagePath"]) as picture:
-        assert picture.size == (data["imageWidth"], data["imageHeight"]) == (30, 20)
+    with Image.open(out / data["imagePath"]) as shown:
+        assert shown.size == (data["imageWidth"], data["imageHeight"]) == (30, 20)
     kinds = Counter(shape["shape_type"] for shape in data["shapes"])
     assert kinds == {"point": 2, "linestrip": 2, "rectangle": 1, "polygon": 2}
     least = {"point": 1, "linestrip": 2, "rectangle": 2, "polygon": 3}
@@ -224,8 +224,8 @@ def test_cvat(tmp_path: Path, mixed: Manifest) -> None:
     images = root.findall("image")
     assert [image.get("id") for image in images] == ["0", "1"]
     for image in images:
-        with Image.open(out / "images" / image.get("name", "")) as picture:
-            assert (str(picture.width), str(picture.height)) == (image.get("width"), image.get("height"))
+        with Image.open(out / "images" / image.get("name", "")) as shown:
+            assert (str(shown.width), str(shown.height)) == (image.get("width"), image.get("height"))
         for shape in image:
             assert shape.get("label") in labels and {"occluded", "source", "z_order"} <= set(shape.keys())
             if shape.tag == "box":

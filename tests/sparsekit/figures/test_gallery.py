@@ -50,25 +50,25 @@ def gallery(manifests: list[Manifest], path: Path, limit: int | None = None, **k
     return page_data(path)
 
 
-def test_layers_hold_picture_mask_and_marks(tmp_path: Path) -> None:
+def test_layers_hold_image_mask_and_marks(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m", [SCENE])
-    (picture,) = gallery([manifest], tmp_path / "g.html", dot_size=3)["pictures"]
+    (shown,) = gallery([manifest], tmp_path / "g.html", dot_size=3)["images"]
     image = read_image(manifest.resolve(manifest.rows[0].image))
-    assert np.abs(pixels(picture["shared"]["picture"])[..., :3].astype(int) - image).mean() < 25
-    mask = pixels(picture["shared"]["full mask"])
+    assert np.abs(pixels(shown["shared"]["image"])[..., :3].astype(int) - image).mean() < 25
+    mask = pixels(shown["shared"]["full mask"])
     labelled = SCENE != 255
     assert np.array_equal(mask[labelled][:, :3], manifest.label_space.palette[SCENE[labelled]])
     assert np.array_equal(mask[..., 3] > 0, labelled)
-    marks = pixels(picture["series"][0]["layers"]["marks"])
+    marks = pixels(shown["series"][0]["layers"]["marks"])
     assert tuple(marks[0, 0]) == (*manifest.label_space.classes[0].color, 255) and marks[7, 7, 3] == 0
 
 
-def test_marks_over_the_picture_look_as_in_a_figure(tmp_path: Path) -> None:
+def test_marks_over_the_image_look_as_in_a_figure(tmp_path: Path) -> None:
     mask = np.zeros((60, 90), np.uint8)
     marks = [Mark("click", 0, 20, 30), Mark("click", 2, 50, 89)]
     manifest = tiny_manifest(tmp_path / "m", [mask], marks=[marks])
-    (picture,) = gallery([manifest], tmp_path / "g.html", dot_size=21)["pictures"]
-    layer = pixels(picture["series"][0]["layers"]["marks"]).astype(float)
+    (shown,) = gallery([manifest], tmp_path / "g.html", dot_size=21)["images"]
+    layer = pixels(shown["series"][0]["layers"]["marks"]).astype(float)
     image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
     opacity = layer[..., 3:] / 255
     over = image * (1 - opacity) + layer[..., :3] * opacity
@@ -80,12 +80,12 @@ def test_numbers_classes_and_totals(tmp_path: Path) -> None:
     more = tiny_manifest(tmp_path / "more", [SCENE, SCENE.T], marks=[[Mark("click", 2, 5, 6)], []])
     data = gallery([few, more], tmp_path / "g.html")
     assert data["series"] == ["few", "more"]
-    numbers = [[series["numbers"] for series in picture["series"]] for picture in data["pictures"]]
+    numbers = [[series["numbers"] for series in shown["series"]] for shown in data["images"]]
     assert numbers == [
         [{"marks": 2, "labelled pixels": 2}, {"marks": 1, "labelled pixels": 1}],
         [{"marks": 2, "labelled pixels": 2}, {"marks": 0, "labelled pixels": 0}],
     ]
-    assert [series["classes"] for series in data["pictures"][0]["series"]] == [[0, 1], [2]]
+    assert [series["classes"] for series in data["images"][0]["series"]] == [[0, 1], [2]]
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (tmp_path / "g.html").read_text()))
     # manifest, images, marks, per image, labelled pixels, share of 128 pixels, classes with labels
     assert " few 2 4 2.0 4 3.1 % 2 of 3 " in text and " more 2 1 0.5 1 0.78 % 1 of 3 " in text
@@ -96,7 +96,7 @@ def test_numbers_classes_and_totals(tmp_path: Path) -> None:
 def test_limit_spreads_over_all_images(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m", [SCENE] * 9)
     data = gallery([manifest], tmp_path / "g.html", limit=3)
-    assert [picture["name"] for picture in data["pictures"]] == ["image_0", "image_3", "image_6"]
+    assert [shown["name"] for shown in data["images"]] == ["image_0", "image_3", "image_6"]
     text = (tmp_path / "g.html").read_text()
     assert "3 of 9 images, spread evenly; the statistics count all of them." in text and "<td>18</td>" in text
 
@@ -107,9 +107,9 @@ def test_missing_files_leave_a_note_and_the_rest(tmp_path: Path) -> None:
     manifest.resolve(manifest.rows[1].full_mask).write_bytes(b"damaged")
     summary = write_gallery(choose_images([manifest]), tmp_path / "g.html")
     assert len(summary.problems) == 2 and summary.problems[0].endswith("image_0.png: no such file.")
-    first, second = page_data(tmp_path / "g.html")["pictures"]
+    first, second = page_data(tmp_path / "g.html")["images"]
     assert first["note"].endswith("no such file.") and set(first["shared"]) == {"full mask"}
-    assert "damaged" in second["note"] and set(second["shared"]) == {"picture"}
+    assert "damaged" in second["note"] and set(second["shared"]) == {"image"}
     with pytest.raises(AnnotationError, match="Give --overwrite"):  # nor is the page ever taken for a whole one
         is_gallery_there(choose_images([manifest]), tmp_path / "g.html")
 
@@ -117,18 +117,18 @@ def test_missing_files_leave_a_note_and_the_rest(tmp_path: Path) -> None:
 def test_manifest_without_marks_file(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m", [SCENE])
     manifest.marks_path.unlink()
-    (picture,) = gallery([manifest], tmp_path / "g.html")["pictures"]
-    assert picture["series"][0]["numbers"] == {"labelled pixels": 2} and "marks" in picture["series"][0]["layers"]
+    (shown,) = gallery([manifest], tmp_path / "g.html")["images"]
+    assert shown["series"][0]["numbers"] == {"labelled pixels": 2} and "marks" in shown["series"][0]["layers"]
     assert "not known" in (tmp_path / "g.html").read_text()
 
 
 def test_thumbnails_are_made_smaller(tmp_path: Path) -> None:
     mask = np.zeros((100, 200), np.uint8)
     manifest = tiny_manifest(tmp_path / "m", [mask], marks=[[Mark("click", 0, 50, 100)]])
-    (picture,) = gallery([manifest], tmp_path / "g.html", thumbnail_size=50)["pictures"]
-    uris = [*picture["shared"].values(), *picture["series"][0]["layers"].values()]
+    (shown,) = gallery([manifest], tmp_path / "g.html", thumbnail_size=50)["images"]
+    uris = [*shown["shared"].values(), *shown["series"][0]["layers"].values()]
     assert [pixels(uri).shape[:2] for uri in uris] == [(25, 50)] * 3
-    assert (picture["height"], picture["width"]) == (100, 200)
+    assert (shown["height"], shown["width"]) == (100, 200)
 
 
 def test_what_does_not_belong_together(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A gallery of two manifests with hostile names, opened from disk; image_1 has no picture."""
+    """A gallery of two manifests with hostile names, opened from disk; image_1 has no image."""
     folder = tmp_path_factory.mktemp("gallery")
     few = tiny_manifest(folder / "few", [SCENE] * 6, label_space=SPACE)
     marks = [[Mark("click", 2, 5, 6)] * (i + 1) for i in range(6)]

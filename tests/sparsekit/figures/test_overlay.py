@@ -1,4 +1,4 @@
-"""Marks drawn over pictures."""
+"""Marks drawn over images."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_area_is_outlined_and_covered(kind: str) -> None:
     assert (drawn[5, 5] == 120).all() and (drawn[32, 20] == 120).all()
 
 
-def test_two_points_span_a_box_and_areas_may_leave_the_picture() -> None:
+def test_two_points_span_a_box_and_areas_may_leave_the_image() -> None:
     whole = draw_marks(plain(40, 40), [Mark("box", CAR, 5, 5, ((5, 5), (5, 20), (9, 20), (9, 5)))], CITYSCAPES)
     assert np.array_equal(draw_marks(plain(40, 40), [Mark("box", CAR, 5, 5, ((5, 5), (9, 20)))], CITYSCAPES), whole)
     outside = draw_marks(plain(8, 8), [Mark("box", CAR, -5, -9, ((-5, -9), (30, 40)))], CITYSCAPES)
@@ -101,13 +101,13 @@ def test_dot_size_below_one_is_refused() -> None:
 
 
 @given(height=st.integers(1, 5000), width=st.integers(1, 5000))
-def test_dots_take_the_same_share_of_every_picture(height: int, width: int) -> None:
+def test_dots_take_the_same_share_of_every_image(height: int, width: int) -> None:
     size, side = default_dot_size(height, width), max(height, width)
     assert size == default_dot_size(width, height) >= 3
     assert size == 3 or abs(2048 * size - 40 * side) <= 1024  # half a pixel
 
 
-def test_dot_size_not_given_is_that_of_the_picture() -> None:
+def test_dot_size_not_given_is_that_of_the_image() -> None:
     for height, width, size in [(120, 160, 3), (375, 500, 10), (1024, 2048, 40)]:
         image, click = plain(height, width), [Mark("click", ROAD, 60, 80)]
         assert np.array_equal(draw_marks(image, click, CITYSCAPES), draw_marks(image, click, CITYSCAPES, dot_size=size))

@@ -1,4 +1,4 @@
-"""Figures put together from pictures."""
+"""Figures put together from images."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_nothing_overlaps_or_leaves_the_sheet(
     assert sheet.width <= max(max_width, 320)
     image = sheet.to_image()
     assert image.shape == (sheet.height, sheet.width, 3)
-    boxes = [(x, y, x + p.shape[1], y + p.shape[0]) for x, y, p in sheet.pictures] + text_boxes(sheet)
+    boxes = [(x, y, x + p.shape[1], y + p.shape[0]) for x, y, p in sheet.images] + text_boxes(sheet)
     boxes += [(d.x - d.size / 2, d.y - d.size / 2, d.x + d.size / 2, d.y + d.size / 2) for d in sheet.dots]
     for i, (left, top, right, bottom) in enumerate(boxes):
         assert left >= -1 and top >= 0 and right <= sheet.width + 1 and bottom <= sheet.height
@@ -65,24 +65,24 @@ def test_nothing_overlaps_or_leaves_the_sheet(
             assert apart, (boxes[i], other)
 
 
-def test_single_picture_keeps_its_pixels() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (300, 600, 3), np.uint8)
+def test_single_image_keeps_its_pixels() -> None:
+    shown = np.random.default_rng(0).integers(0, 256, (300, 600, 3), np.uint8)
     grid = Grid(1, 1, 1, 2048)
-    sheet = lay_out([[shrink(picture, (300, grid.panel_width(600)))]], grid, 600, legend=LEGEND[:3])
-    assert np.array_equal(sheet.to_image()[:300, :600], picture)
+    sheet = lay_out([[shrink(shown, (300, grid.panel_width(600)))]], grid, 600, legend=LEGEND[:3])
+    assert np.array_equal(sheet.to_image()[:300, :600], shown)
 
 
 def test_shrink_averages_areas() -> None:
-    picture = grey(40, 80, 0)
-    picture[::2] = 200
-    small = shrink(picture, (20, 40))
+    shown = grey(40, 80, 0)
+    shown[::2] = 200
+    small = shrink(shown, (20, 40))
     assert small.shape == (20, 40, 3) and (small == 100).all()
-    assert shrink(picture, (40, 80)) is picture
+    assert shrink(shown, (40, 80)) is shown
     assert shrink(grey(3, 900), (100, 90)).shape == (1, 90, 3)
 
 
 def test_no_room_says_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r"max_width of 100 leaves 1 pixel for each of 20 pictures .* --max-width"):
+    with pytest.raises(ValueError, match=r"max_width of 100 leaves 1 pixel for each of 20 images .* --max-width"):
         Grid(1, 10, 2, 100).panel_width(500)
 
 

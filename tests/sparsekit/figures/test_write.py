@@ -71,12 +71,12 @@ def test_one_figure_per_annotated_image(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["image_0.png", "image_1.png"]
     figure = read_image(written[0])
     left = (figure.shape[1] - 8) // 2
-    picture = read_image(manifest.resolve(manifest.rows[0].image))
+    image = read_image(manifest.resolve(manifest.rows[0].image))
     marks = {(0, 0): 0, (0, 4): 1}  # the clicks of tiny_manifest, one pixel each at this dot size
     for (row, col), class_id in marks.items():
-        picture = picture.copy()
-        picture[row, col] = manifest.label_space.classes[class_id].color
-    assert np.array_equal(figure[:8, left : left + 8], picture)
+        image = image.copy()
+        image[row, col] = manifest.label_space.classes[class_id].color
+    assert np.array_equal(figure[:8, left : left + 8], image)
 
 
 def test_legend_names_only_classes_in_the_figure(tmp_path: Path, seen_sheets: list[Sheet]) -> None:
@@ -92,7 +92,7 @@ def test_legend_names_only_classes_in_the_figure(tmp_path: Path, seen_sheets: li
 def test_budgets_stand_side_by_side_with_captions(tmp_path: Path, seen_sheets: list[Sheet]) -> None:
     manifests = [with_budget(tmp_path / str(n), n) for n in (1, 20)]
     written = draw(manifests, tmp_path / "f", replace(DOTS, full_mask=True))
-    assert len(written) == 2 and len(seen_sheets[0].pictures) == 3
+    assert len(written) == 2 and len(seen_sheets[0].images) == 3
     assert words(seen_sheets[0])[:3] == ["1 click", "20 clicks", "full mask"]
     draw(manifests, tmp_path / "g", replace(DOTS, captions=("few", "many")), image_ids=["image_1"])
     assert words(seen_sheets[-1])[:2] == ["few", "many"]
@@ -109,15 +109,15 @@ def test_contact_sheets(tmp_path: Path, seen_sheets: list[Sheet]) -> None:
     manifest = tiny_manifest(tmp_path / "m", [SCENE] * 5)
     written = draw([manifest], tmp_path / "f", replace(DOTS, sheet=(2, 2), names=True))
     assert [path.name for path in written] == ["sheet-001.png", "sheet-002.png"]
-    assert [len(sheet.pictures) for sheet in seen_sheets] == [4, 1]
+    assert [len(sheet.images) for sheet in seen_sheets] == [4, 1]
     assert "image_3" in words(seen_sheets[0]) and words(seen_sheets[1])[0] == "image_4"
 
 
-def test_upright_picture_does_not_blow_up_its_row(tmp_path: Path, seen_sheets: list[Sheet]) -> None:
+def test_upright_image_does_not_blow_up_its_row(tmp_path: Path, seen_sheets: list[Sheet]) -> None:
     wide, tall = np.zeros((30, 60), np.uint8), np.zeros((60, 30), np.uint8)
     manifest = tiny_manifest(tmp_path / "m", [wide, tall, wide], marks=[[Mark("click", 0, 1, 1)]] * 3)
     draw([manifest], tmp_path / "f", replace(DOTS, sheet=(1, 3)))
-    assert [picture.shape[:2] for _, _, picture in seen_sheets[0].pictures] == [(30, 60), (30, 15), (30, 60)]
+    assert [image.shape[:2] for _, _, image in seen_sheets[0].images] == [(30, 60), (30, 15), (30, 60)]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (8, 8), (3, 5000), (40, 8192)])
@@ -130,7 +130,7 @@ def test_any_size(tmp_path: Path, height: int, width: int) -> None:
     assert figure.shape[1] == min(2048, max(320, width))
 
 
-def test_dots_are_drawn_before_the_picture_is_made_smaller(tmp_path: Path) -> None:
+def test_dots_are_drawn_before_the_image_is_made_smaller(tmp_path: Path) -> None:
     mask = np.zeros((400, 800), np.uint8)
     manifest = tiny_manifest(tmp_path / "m", [mask], marks=[[Mark("click", 1, 199, 399)]])
     (path,) = draw([manifest], tmp_path / "f", FigureSettings(dot_size=80, max_width=400))
@@ -152,7 +152,7 @@ def test_figures_drawn_before_stay_unless_asked(tmp_path: Path, file_format: str
 
 
 def other_marks(folder: Path) -> Manifest:
-    """The same picture, and one other click."""
+    """The same image, and one other click."""
     return tiny_manifest(folder, [SCENE], marks=[[Mark("click", 1, 7, 7)]])
 
 

@@ -146,14 +146,14 @@ def edit_top(key: str, value: Any) -> Edit:
 
 HUGE = 10**9
 JSON_EDITS: list[tuple[str, Edit, str]] = [
-    ("labelme", edit_labelme("label", "dragon"), "unknown class 'dragon'; classes of the data set: class_0"),
+    ("labelme", edit_labelme("label", "dragon"), "unknown class 'dragon'; classes of the dataset: class_0"),
     ("labelme", edit_labelme("label", ["class_0"]), "not a labelme file, or damaged"),
     ("labelme", edit_labelme("shape_type", "circle"), "shape 'circle'; expected one of: point, linestrip"),
     ("labelme", edit_labelme("points", []), "a polygon cannot have 0 points"),
     ("labelme", edit_labelme("points", [[HUGE, 0]]), r"point \(1000000000.0, 0.0\) lies outside of the image of 30x20"),
     ("labelme", edit_labelme("points", [[float("nan"), 0]]), r"point \(nan, 0.0\) lies outside"),
     ("labelme", edit_labelme("points", [[1, 2, 3]]), "not a labelme file, or damaged"),
-    ("labelme", edit_top("imageHeight", HUGE), r"is of a picture of 1000000000x30 .* is 20x30"),
+    ("labelme", edit_top("imageHeight", HUGE), r"is of an image of 1000000000x30 .* is 20x30"),
     ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1], [2, 2]],
                                      "description": "widths 1;1;1"}]), "a stroke of 2 points cannot have the widths"),
     ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1]],
@@ -169,7 +169,7 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("coco", edit_coco("attributes", {"kind": "click", "points": [[99, 0]]}), "lies outside of the image"),
     ("coco", edit_coco("attributes", {"kind": "spell", "points": [[1, 1]]}), "unknown kind of mark 'spell'"),
     ("coco", edit_coco("attributes", {"kind": "click", "points": [[1.5, 1]]}), "expected a whole number, got 1.5"),
-    ("coco", edit_top("images", [{"id": 1, "file_name": "image_0", "height": HUGE, "width": 3}]), "is of a picture of"),
+    ("coco", edit_top("images", [{"id": 1, "file_name": "image_0", "height": HUGE, "width": 3}]), "is of an image of"),
     ("coco", edit_top("images", [{"id": 1, "file_name": name, "height": 20, "width": 30} for name in
                                  ("image_0.png", "image_1.png")]), "several images have the id 1"),
     ("label-studio", edit_studio("rle", [0, 0, 0], -1), "run lengths are cut off"),
@@ -223,7 +223,7 @@ def image_xml(shapes: str, name: str = "image_0.png", size: str = 'width="30" he
         (image_xml('<points points="1,1"/>'), "not a list of shapes: 'label' is missing"),
         (image_xml('<points label="class_0" points="1,"/>'), "damaged"),
         (image_xml('<points label="class_0" points="1e400,1"/>'), "lies outside of the image"),
-        (image_xml('<points label="class_0" points="1,1"/>', size='width="30" height="9"'), "is of a picture of 9x30"),
+        (image_xml('<points label="class_0" points="1,1"/>', size='width="30" height="9"'), "is of an image of 9x30"),
         (image_xml('<points label="class_0" points="1,1"/>', size='width="x" height="9"'), "damaged"),
         (image_xml('<points label="class_0" points="1,1"/>', name="../../etc/passwd"), "Names in them: ../../etc/pass"),
         (image_xml('<box label="class_0" xtl="0" ytl="0" xbr="31" ybr="2"/>'), "lies outside of the image"),
@@ -236,7 +236,7 @@ def test_wrong_xml(tmp_path: Path, dataset: Dataset, content: str, message: str)
 
 
 def test_names_that_are_paths_are_only_names(tmp_path: Path, dataset: Dataset) -> None:
-    """An annotation of ../../image_0.png is of the data set's image_0, and nothing is read or written elsewhere."""
+    """An annotation of ../../image_0.png is of the dataset's image_0, and nothing is read or written elsewhere."""
     (tmp_path / "in").mkdir()
     content = image_xml('<points label="class_0" points="1,1"/>', name="../../image_0.png")
     (tmp_path / "in/annotations.xml").write_text(content)
@@ -264,15 +264,15 @@ def test_label_maps(tmp_path: Path, dataset: Dataset, format_: str) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
 
-    def save(picture: Image.Image) -> None:
-        picture.save(folder / "image_0.png")
+    def save(image: Image.Image) -> None:
+        image.save(folder / "image_0.png")
 
     save(Image.fromarray(np.full((20, 30), 77, np.uint8)))
     fails(tmp_path, dataset, format_, "holds the values 77, which mean nothing here")
     save(Image.new("L", (31, 20)))
-    fails(tmp_path, dataset, format_, "is of a picture of 20x31")
+    fails(tmp_path, dataset, format_, "is of an image of 20x31")
     save(Image.new("L", (5000, 5000)))  # its size is looked at before it is decoded
-    fails(tmp_path, dataset, format_, "is of a picture of 5000x5000")
+    fails(tmp_path, dataset, format_, "is of an image of 5000x5000")
     (folder / "image_0.png").write_bytes((folder / "image_0.png").read_bytes()[:60])
     with pytest.raises(DataError, match="image_0.png"):
         import_annotations(folder, format_, dataset, tmp_path / "back")
@@ -315,7 +315,7 @@ POINT = "<point><X>1</X><Y>2</Y></point>"
         (scribble("cat", ""), "a stroke cannot have 0 points"),
         (scribble("cat", "<point><X>61</X><Y>2</Y></point>"), "lies outside of the image"),
         (scribble("cat", "<point><Y>2</Y></point>"), "damaged"),
-        (scribble("cat", POINT, "<width>6</width><height>40</height>"), "is of a picture of 40x6"),
+        (scribble("cat", POINT, "<width>6</width><height>40</height>"), "is of an image of 40x6"),
     ],
 )
 def test_wrong_strokes_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], xml: str, message: str) -> None:
@@ -359,7 +359,7 @@ def test_wrong_clicks_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], c
 def test_voc_files_for_a_data_set_of_other_classes(tmp_path: Path, dataset: Dataset) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/voc_whats_the_point.json").write_text("{}")
-    fails(tmp_path, dataset, "tel", "of the 21 classes of VOC, but the data set has 3")
+    fails(tmp_path, dataset, "tel", "of the 21 classes of VOC, but the dataset has 3")
 
 
 def test_wrong_arguments_and_places(tmp_path: Path, dataset: Dataset) -> None:

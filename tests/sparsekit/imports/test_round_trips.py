@@ -45,7 +45,7 @@ def same_annotation(ours: Manifest, theirs: Manifest) -> None:
         assert [getattr(mine, f) for f in fields] == [getattr(other, f) for f in fields]
         assert ours.resolve(mine.image).resolve() == theirs.resolve(other.image).resolve()
     problems = check_manifest(theirs, draw=rasterize)
-    assert [p for p in problems if p.kind not in ("no_marks", "split")] == []  # all miniature pictures are the same
+    assert [p for p in problems if p.kind not in ("no_marks", "split")] == []  # all miniature images are the same
 
 
 def bring_back(manifest: Manifest, dataset: Dataset, folder: Path, format_: str, width: int = 3) -> Manifest:
@@ -170,7 +170,7 @@ def test_the_file_names_of_readers_do_not_matter(tmp_path: Path) -> None:
     assert marks_of(read_manifest(tmp_path / "a")) == marks_of(manifest)
     out = export_manifest(manifest, "labelme", tmp_path / "out2").folder
     data = json.loads((out / "train_1.json").read_text())
-    data["imagePath"] = "..\\pictures\\train_1.png"
+    data["imagePath"] = "..\\images\\train_1.png"
     (out / "train_1.json").rename(out / "renamed.json")
     (out / "renamed.json").write_text(json.dumps(data))
     import_annotations(out, "labelme", dataset, tmp_path / "b")
@@ -205,10 +205,10 @@ def test_what_label_studio_says_beside_regions_is_passed_over(tmp_path: Path, mi
     tasks = json.loads((out / "tasks.json").read_text())
     results = tasks[0]["predictions"][0]["result"]
     of_region = {**results[0], "type": "textarea", "value": {**results[0]["value"], "text": ["large"]}}
-    of_picture = {"type": "choices", "from_name": "weather", "to_name": "image", "value": {"choices": ["fog"]}}
+    of_image = {"type": "choices", "from_name": "weather", "to_name": "image", "value": {"choices": ["fog"]}}
     relation = {"type": "relation", "from_id": results[0]["id"], "to_id": results[1]["id"], "direction": "right"}
-    tasks[0]["predictions"][0]["result"] = [relation, of_picture, *results, of_region]
-    tasks[1]["predictions"][0]["result"] = [of_picture]
+    tasks[0]["predictions"][0]["result"] = [relation, of_image, *results, of_region]
+    tasks[1]["predictions"][0]["result"] = [of_image]
     (out / "tasks.json").write_text(json.dumps(tasks))
     back = read_manifest(import_annotations(out, "label-studio", dataset, tmp_path / "back").folder)
     assert marks_of(back) == {"image_0": marks_of(manifest)["image_0"]}
@@ -313,7 +313,7 @@ def test_human_scribbles_of_voc(tmp_path: Path) -> None:
 
 
 def test_palette_label_maps_are_read_by_their_indices(tmp_path: Path, mixed: tuple[Manifest, Dataset]) -> None:
-    """Palette pictures hold ids in their indices, whatever the colours say."""
+    """Palette images hold ids in their indices, whatever the colours say."""
     manifest, dataset = mixed
     label_map = read_row_annotation(manifest, manifest.rows[0])
     write_atomically(tmp_path / "in/image_0.png", encode_label_map(label_map, numbered_space(3)))

@@ -117,7 +117,7 @@ def test_journal_line_that_was_cut_off_is_done_again(dataset_dir, tmp_path, monk
     bad = dataset_dir / "val/masks/4.png"
     mask = bad.read_bytes()
     bad.write_bytes(mask[:40])
-    with pytest.raises(DataError, match=r"4\.png: the picture is damaged"):
+    with pytest.raises(DataError, match=r"4\.png: the image is damaged"):
         run(dataset_dir, tmp_path / "out")
     bad.write_bytes(mask)
     journal = tmp_path / "out/.town-3clicks.partial/journal-1-of-1.jsonl"

@@ -131,7 +131,7 @@ def street(tmp_path):
     scene[:20], scene[20:], scene[25:35, 5:20] = 23, 7, 26
     for split in ("train", "val"):
         key = f"leftImg8bit/{split}/a/a_000000_00000{len(split)}"
-        mini.save_picture(root / f"{key}_leftImg8bit.png", (40, 60))
+        mini.save_image(root / f"{key}_leftImg8bit.png", (40, 60))
         truth = root / key.replace("leftImg8bit", "gtFine", 1)
         mini.save_mask(truth.with_name(f"{truth.name}_gtFine_labelIds.png"), scene)
         mini.save_mask(truth.with_name(f"{truth.name}_gtFine_instanceIds.png"), np.where(scene == 26, 26001, scene))

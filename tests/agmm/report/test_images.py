@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agmm.data.resize import fit_size, shrink_labels
-from agmm.report.pictures import choose_rows, draw_marks, error_veil, lay_over, read_pictures, veil
+from agmm.report.images import choose_rows, draw_marks, error_veil, lay_over, read_images, veil
 from agmm.report.run import Run
 from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, Manifest, read_manifest
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path, 1))
     row = manifest.rows[0]
     manifest.resolve(row.image).unlink()
-    manifest.resolve(row.annotation).write_bytes(b"no picture")
-    pictures = read_pictures(manifest, row)
-    assert pictures.image is None and pictures.annotation is None and pictures.truth is not None
-    assert len(pictures.problems) == 2 and pictures.problems[0].endswith("a00.png: no such file.")
+    manifest.resolve(row.annotation).write_bytes(b"no image")
+    images = read_images(manifest, row)
+    assert images.image is None and images.annotation is None and images.truth is not None
+    assert len(images.problems) == 2 and images.problems[0].endswith("a00.png: no such file.")

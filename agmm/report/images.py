@@ -1,4 +1,4 @@
-"""Pictures, label maps and marks of a manifest's rows, made small and coloured for figures and pages."""
+"""Images, label maps and marks of a manifest's rows, made small and coloured for figures and pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class RowPictures:
+class RowImages:
     """What the files of a row hold.
 
     Args:
@@ -37,7 +37,7 @@ class RowPictures:
     problems: tuple[str, ...] = ()
 
 
-def read_pictures(manifest: Manifest, row: ManifestRow) -> RowPictures:
+def read_images(manifest: Manifest, row: ManifestRow) -> RowImages:
     """Read what can be read of a row."""
     problems: list[str] = []
 
@@ -53,7 +53,7 @@ def read_pictures(manifest: Manifest, row: ManifestRow) -> RowPictures:
     image = attempt(row.image, read_row_image)
     truth = attempt(row.full_mask, read_row_full_mask)
     annotation = attempt(row.annotation, read_row_annotation)
-    return RowPictures(row, image, truth, annotation, tuple(problems))
+    return RowImages(row, image, truth, annotation, tuple(problems))
 
 
 def choose_rows(
@@ -81,7 +81,7 @@ def veil(label_map: LabelMap, label_space: LabelSpace) -> Rgb:
 
 
 def error_veil(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> Rgb:
-    """Wrong pixels in one colour, RGBA; right ones dim the picture, void ones leave it as it is."""
+    """Wrong pixels in one colour, RGBA; right ones dim the image, void ones leave it as it is."""
     known = truth < label_space.num_classes
     wrong = known & (preds != truth)
     color = np.where(wrong[..., None], np.array(ERROR_COLOR, np.uint8), np.uint8(0))
@@ -123,6 +123,6 @@ def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, i
 
 
 def lay_over(image: Rgb, layer: Rgb) -> Rgb:
-    """An RGBA layer over an RGB picture of the same size."""
+    """An RGBA layer over an RGB image of the same size."""
     alpha = layer[..., 3:].astype(np.uint16)
     return ((image * (255 - alpha) + layer[..., :3] * alpha + 127) // 255).astype(np.uint8)
