@@ -1,9 +1,22 @@
-"""``python -m sparsekit`` is the ``sparsekit`` command, where the folder of commands is not on the path."""
+"""``python -m sparsekit`` and ``sparsekit``: the command line."""
 
 from __future__ import annotations
 
-if __name__ == "__main__":
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the command line, whatever modules the working folder holds."""
+    # A cli.py or data_manifests.py there would hide ours. Worker processes get this path, too.
+    here = Path.cwd()
+    if here != Path(__file__).resolve().parents[1]:
+        sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != here]
     # The one import against the direction of the packages: this file is a command line, not a part of the library.
     from cli.sparsekit_cli import main
 
     main(prog_name="sparsekit")
+
+
+if __name__ == "__main__":
+    main()

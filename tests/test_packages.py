@@ -116,6 +116,48 @@ def test_a_package_run_as_a_module_is_its_command(package):
     assert wrong.returncode == 2 and "No such command 'nothing'" in wrong.stderr
 
 
+#: Files of a user's own whose names are those of packages of ours.
+NAMESAKES = ("cli.py", "cli/__init__.py", "data_manifests.py", "data_manifests/__init__.py")
+
+
+def run_beside_namesakes(folder, *words):
+    for name in NAMESAKES:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("raise ImportError('the module of the working folder')")
+    path = os.pathsep.join(
+        [str(ROOT), str(folder)]
+    )  # as with `export PYTHONPATH=.`, which torchrun's processes get, too
+    result = subprocess.run(words, capture_output=True, text=True, cwd=folder, env=os.environ | {"PYTHONPATH": path})
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_modules_of_the_working_folder_hide_none_of_ours(tmp_path):
+    run_beside_namesakes(
+        tmp_path, sys.executable, "-m", "sparsekit", "demo-data", "town", "--images", "4", "--workers", "2"
+    )
+    run_beside_namesakes(
+        tmp_path, sys.executable, "-m", "sparsekit", "points", "town", "--clicks", "5", "--workers", "2"
+    )
+    assert (tmp_path / "sparse" / "town-5clicks" / "manifest.csv").is_file()
+    assert "small-cpu" in run_beside_namesakes(tmp_path, sys.executable, "-m", "agmm", "recipes")
+
+
+def test_modules_of_the_working_folder_hide_none_of_ours_from_torchrun(tmp_path):
+    pytest.importorskip("torch")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "1"]
+    assert "small-cpu" in run_beside_namesakes(tmp_path, *torchrun, "-m", "agmm", "recipes")
+
+
+@pytest.mark.parametrize("package", ["sparsekit", "agmm"])
+def test_the_console_scripts_are_the_modules_run(package):
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts[package] == f"{package}.__main__:main"
+    code = f"import sys; sys.argv = ['{package}', '--version']; from {package}.__main__ import main; main()"
+    words = [sys.executable, "-c", code]
+    assert subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True).stdout.startswith(package)
+
+
 def test_every_file_that_is_not_code_is_in_the_wheel():
     # hatchling takes all that git tracks below these folders; a folder missing here would be missing there.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
