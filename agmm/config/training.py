@@ -66,7 +66,8 @@ class TrainConfig:
         schedule: ``poly`` (power 0.9) or ``cosine``.
         warmup_steps: Steps over which the learning rate rises at the start.
         clip_norm: Largest norm of the gradient; 0 leaves it as it is.
-        ema_decay: Decay of a moving average of the weights, which is then the network that is kept; 0 for none.
+        ema_decay: Decay of a moving average of the weights, which is then the network that is kept; 0 for none. It
+            warms up: the first steps keep less of what was before.
         seed: Decides the weights at the start, the order and all augmentation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         amp: Compute in bfloat16 on CUDA, from Ampere on.

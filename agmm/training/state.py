@@ -165,11 +165,29 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encod
     net: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
     if ranks.num_ranks > 1:
         net = DistributedDataParallel(net, device_ids=[device.index] if on_cuda else None)
-    average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-    ema = AveragedModel(model, multi_avg_fn=average) if config.ema_decay else None
+    ema = moving_average(model, config.ema_decay) if config.ema_decay else None
     loader = make_loader(dataset, sampler, config.workers, pin_memory=on_cuda)
     optimizer = make_optimizer(model, config)
     return Task(config, ranks, sampler, loader, model, net, ema, criterion, optimizer, TermMonitor(ranks))
+
+
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """A moving average of a network's weights that warms up, as timm's and TensorFlow's do.
+
+    The decay of update n, from 0, is min(decay, (1 + n) / (10 + n)): a constant one would keep the weights of the
+    start for some 1 / (1 - decay) steps, which can be longer than the training.
+
+    Args:
+        model: The network.
+        decay: Share of the average that a step keeps once it is warm, 0..1.
+    """
+
+    def update(kept: Any, current: Any, on_device: Any) -> None:
+        num = int(ema.n_averaged)  # on the CPU; to read the copy on a GPU would wait for it
+        get_ema_multi_avg_fn(min(decay, (1 + num) / (10 + num)))(kept, current, on_device)  # type: ignore[no-untyped-call]
+
+    ema = AveragedModel(model, multi_avg_fn=update)
+    return ema
 
 
 def make_optimizer(model: SegmentationModel, config: TrainConfig) -> Optimizer:
