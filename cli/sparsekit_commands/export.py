@@ -11,7 +11,7 @@ from cli.progress import progress
 from cli.reporting import warn
 from data_manifests.errors import counted
 
-#: The names of ``sparsekit.export.EXPORTERS``, whose import takes long.
+#: The names of ``sparsekit.formats.export.EXPORTERS``, whose import takes long.
 TARGETS = (
     "agmm", "tel", "urss", "spml", "pixelpick", "s4a", "nnunet", "mmseg", "hf", "labelme", "cvat", "label-studio",
     "coco",
@@ -36,8 +36,8 @@ def export(
     manifest.
     """
     from data_manifests import read_manifest
-    from sparsekit.export import export_manifest
-    from sparsekit.export.croissant import write_croissant
+    from sparsekit.formats.croissant import write_croissant
+    from sparsekit.formats.export import export_manifest
 
     read = read_manifest(manifest)
     if target == "croissant":

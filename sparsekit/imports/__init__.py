@@ -26,7 +26,7 @@ from data_manifests.errors import list_some
 from data_manifests.files.images import pixel_sha256
 from data_manifests.files.paths import absolute, as_path, name_from
 from sparsekit.errors import AnnotationError
-from sparsekit.export.folder import whole_folder
+from sparsekit.formats.shared.whole_folder import whole_folder
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.imports import coco, cvat, label_studio, labelme, tel
 from sparsekit.imports.label_maps import read_label_maps

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_manifests import DatasetItem, Mark
-from sparsekit.export.rle import coco_pixels, coco_uncompress
-from sparsekit.export.shapes import mark_from_description
+from sparsekit.formats.shared.rle import coco_pixels, coco_uncompress
+from sparsekit.formats.shared.shapes import mark_from_description
 from sparsekit.geometry.polylines import Ints
 from sparsekit.imports.files import damage_of, only_file, read_json
 from sparsekit.imports.painted import from_masks

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from data_manifests import Mark
-from sparsekit.export.cvat import NOTE
-from sparsekit.export.shapes import XY, mark_from_xy
+from sparsekit.formats.cvat import NOTE
+from sparsekit.formats.shared.shapes import XY, mark_from_xy
 from sparsekit.imports.files import damage_of, only_file, parse_xml, read_bytes
 from sparsekit.imports.source import Imported, ImportSource, check_shape, check_upright
 

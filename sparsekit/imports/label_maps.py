@@ -8,8 +8,8 @@ from pathlib import Path
 from data_manifests.errors import list_some
 from data_manifests.files.images import list_images, read_image_size, read_mask
 from sparsekit.errors import AnnotationError
-from sparsekit.export import agmm, tel, urss
-from sparsekit.export.label_values import LABEL_VALUES
+from sparsekit.formats import agmm, tel, urss
+from sparsekit.formats.shared.label_values import LABEL_VALUES
 from sparsekit.imports.source import Imported, ImportSource, check_shape
 
 #: Where each format keeps its annotations, as patterns; where none of these is there, they are in the folder itself.

@@ -9,9 +9,9 @@ from typing import Any
 
 from data_manifests import DatasetItem, Mark
 from sparsekit.errors import AnnotationError
-from sparsekit.export.label_studio import TYPES
-from sparsekit.export.rle import label_studio_pixels
-from sparsekit.export.shapes import XY, mark_from_description, mark_from_xy
+from sparsekit.formats.label_studio import TYPES
+from sparsekit.formats.shared.rle import label_studio_pixels
+from sparsekit.formats.shared.shapes import XY, mark_from_description, mark_from_xy
 from sparsekit.imports.files import damage_of, only_file, read_json
 from sparsekit.imports.painted import from_masks
 from sparsekit.imports.source import Imported, ImportSource, check_shape, check_upright

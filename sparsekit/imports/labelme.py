@@ -7,7 +7,7 @@ from typing import Any
 
 from data_manifests import Mark
 from sparsekit.errors import AnnotationError
-from sparsekit.export.shapes import mark_from_xy
+from sparsekit.formats.shared.shapes import mark_from_xy
 from sparsekit.imports.files import damage_of, read_json
 from sparsekit.imports.source import Imported, ImportSource, check_shape
 

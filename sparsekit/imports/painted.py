@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_manifests import DatasetItem, LabelMap, Mark
-from sparsekit.export.mark_masks import shown_pixels
+from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.geometry.polylines import Ints
 from sparsekit.imports.source import Imported, ImportSource
 

@@ -12,7 +12,7 @@ from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, Mark
 from data_manifests.errors import list_some
 from data_manifests.files.images import IMAGE_SUFFIXES, read_image_size
 from sparsekit.errors import AnnotationError
-from sparsekit.export.job import file_name
+from sparsekit.formats.shared.job import file_name
 
 _CITYSCAPES_ENDS = re.compile("_(leftImg8bit|gt(Fine|Coarse)_label(Train)?Ids)$")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from data_manifests import DatasetItem, Mark
 from sparsekit.errors import AnnotationError
-from sparsekit.export.shapes import mark_from_xy
-from sparsekit.export.tel import BACKGROUND_POINTS, POINTS, SCRIBBLES, VOC_NAMES
+from sparsekit.formats.shared.shapes import mark_from_xy
+from sparsekit.formats.tel import BACKGROUND_POINTS, POINTS, SCRIBBLES, VOC_NAMES
 from sparsekit.imports.files import damage_of, parse_xml, read_json
 from sparsekit.imports.label_maps import read_label_maps
 from sparsekit.imports.source import Imported, ImportSource, check_shape, image_shape

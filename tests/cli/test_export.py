@@ -13,7 +13,7 @@ from PIL import Image
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands.export import TARGETS
 from data_manifests.files.lock import FolderLock
-from sparsekit.export import EXPORTERS
+from sparsekit.formats.export import EXPORTERS
 from tests.helpers.annotation_folders import camvid
 from tests.sparsekit.conftest import tiny_manifest
 

@@ -16,11 +16,11 @@ from PIL import Image
 
 from data_manifests import DataError, Dataset, open_dataset
 from sparsekit.errors import AnnotationError
-from sparsekit.export import export_manifest
+from sparsekit.formats.export import export_manifest
 from sparsekit.imports import IMPORTERS, files, import_annotations
 from sparsekit.imports import tel as tel_import
 from tests.helpers.annotation_folders import SCRIBBLES, voc
-from tests.sparsekit.export.test_vectors import MARKS, manifest_of
+from tests.sparsekit.formats.test_export_marks import MARKS, manifest_of
 
 #: Many more were tried once.
 ROUNDS = 150

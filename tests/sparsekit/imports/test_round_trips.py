@@ -20,14 +20,14 @@ from data_manifests.manifest.validate import check_manifest
 from sparsekit.areas import RegionMarkSettings
 from sparsekit.clicks.draw import ClickSettings
 from sparsekit.errors import AnnotationError
-from sparsekit.export import export_manifest
+from sparsekit.formats.export import export_manifest
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.imports import IMPORTERS, import_annotations
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator
 from tests.helpers.annotation_folders import CLICKS, SCRIBBLES, annotated, camvid, cityscapes, voc
 from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import numbered_space
-from tests.sparsekit.export.test_vectors import MARKS, SHAPE, manifest_of
+from tests.sparsekit.formats.test_export_marks import MARKS, SHAPE, manifest_of
 
 VECTORS = ("labelme", "cvat", "label-studio", "coco")
 
@@ -240,7 +240,7 @@ def test_annotations_of_coco_whose_image_is_not_listed_are_named(
 def test_masks_painted_in_since_count_more_than_what_was_drawn(
     tmp_path: Path, mixed: tuple[Manifest, Dataset], format_: str
 ) -> None:
-    from sparsekit.export.rle import coco_counts, label_studio_rle
+    from sparsekit.formats.shared.rle import coco_counts, label_studio_rle
 
     manifest, dataset = mixed
     out = export_manifest(manifest, format_, tmp_path / "out").folder

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparsekit.export.job import ExportJob
-from sparsekit.export.label_maps import Places, write_label_maps, write_lists
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.label_maps import Places, write_label_maps, write_lists
 
 _SPARSE = "pascal_2012_scribble"
 #: Where annotations lie, as patterns.

@@ -6,8 +6,8 @@ import json
 from xml.etree import ElementTree
 
 from data_manifests import Mark
-from sparsekit.export.job import ExportJob
-from sparsekit.export.shapes import note, xy_points
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.shapes import note, xy_points
 
 #: The attribute of every label that holds what a shape cannot say.
 NOTE = "note"

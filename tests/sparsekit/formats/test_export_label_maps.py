@@ -18,8 +18,8 @@ from data_manifests.layouts import open_dataset
 from data_manifests.manifest.io import write_manifest
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
 from sparsekit.errors import AnnotationError
-from sparsekit.export import EXPORTERS, export_manifest
-from sparsekit.export.job import file_name
+from sparsekit.formats.export import EXPORTERS, export_manifest
+from sparsekit.formats.shared.job import file_name
 from tests.helpers.annotation_folders import SCRIBBLES, annotated, camvid, cityscapes, voc
 from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
 

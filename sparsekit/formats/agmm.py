@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparsekit.export.job import ANNOTATION_FOLDERS, ExportJob, file_name
-from sparsekit.export.label_maps import Places, write_label_maps, write_lists
+from sparsekit.formats.shared.job import ANNOTATION_FOLDERS, ExportJob, file_name
+from sparsekit.formats.shared.label_maps import Places, write_label_maps, write_lists
 
 _VOC_CLICKS, _VOC_OTHERS = "point/segcls", "scribble/seginst"
 #: Where annotations lie, as patterns; the last are those of Cityscapes.

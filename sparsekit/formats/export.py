@@ -9,7 +9,7 @@ from pathlib import Path
 from data_manifests import Manifest
 from data_manifests.files.paths import as_path
 from sparsekit.errors import AnnotationError
-from sparsekit.export import (
+from sparsekit.formats import (
     agmm,
     coco,
     cvat,
@@ -24,9 +24,9 @@ from sparsekit.export import (
     tel,
     urss,
 )
-from sparsekit.export.folder import whole_folder
-from sparsekit.export.job import ExportJob, take_census
-from sparsekit.export.label_values import LABEL_VALUES
+from sparsekit.formats.shared.job import ExportJob, take_census
+from sparsekit.formats.shared.label_values import LABEL_VALUES
+from sparsekit.formats.shared.whole_folder import whole_folder
 
 __all__ = ["EXPORTERS", "ExportSummary", "Exporter", "export_manifest"]
 

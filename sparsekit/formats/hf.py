@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from data_manifests.files.csv import write_table
-from sparsekit.export.job import ExportJob
-from sparsekit.export.label_maps import Placed, Places, write_label_maps
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.label_maps import Placed, Places, write_label_maps
 
 # The reader guesses each column's type in each split by itself: `key` (split/image id) and `classes_labelled` ([0, 3])
 # are written so that none can be taken for a number in one split and for text in another.

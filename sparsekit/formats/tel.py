@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 from data_manifests import Mark
 from data_manifests.errors import counted
 from sparsekit.annotated_images import AnnotatedImage
-from sparsekit.export.job import ExportJob
-from sparsekit.export.label_maps import Places, write_label_maps
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.label_maps import Places, write_label_maps
 
 #: What the reader calls the classes of VOC, by id.
 VOC_NAMES = (

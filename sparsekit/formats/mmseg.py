@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from sparsekit.export.job import ExportJob
-from sparsekit.export.label_maps import Places, write_label_maps
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.label_maps import Places, write_label_maps
 
 
 def write(job: ExportJob) -> None:

@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 from data_manifests import LabelMap, Manifest, Mark, read_marks
 from data_manifests.manifest.rows import read_row_annotation
 from sparsekit.errors import AnnotationError
-from sparsekit.export import EXPORTERS, export_manifest
-from sparsekit.export.rle import coco_pixels, coco_uncompress, label_studio_pixels
+from sparsekit.formats.export import EXPORTERS, export_manifest
+from sparsekit.formats.shared.rle import coco_pixels, coco_uncompress, label_studio_pixels
 from sparsekit.geometry.rasterize import rasterize
 from tests.helpers.annotation_folders import SCRIBBLES, camvid, cityscapes, voc
 from tests.sparsekit.conftest import numbered_space, tiny_manifest
@@ -94,7 +94,7 @@ def test_tel_voc_strokes(tmp_path: Path) -> None:
 
 def test_tel_voc_names_every_class_as_its_reader_does() -> None:
     from data_manifests import known_label_space
-    from sparsekit.export.tel import VOC_NAMES
+    from sparsekit.formats.tel import VOC_NAMES
 
     ours = known_label_space("pascal_voc").class_names
     # It shortens some names.

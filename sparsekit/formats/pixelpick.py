@@ -10,8 +10,8 @@ import numpy as np
 from data_manifests import ManifestRow
 from data_manifests.errors import counted
 from data_manifests.manifest.rows import read_row_annotation
-from sparsekit.export.job import ExportJob
-from sparsekit.export.label_maps import Places, write_label_maps
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.label_maps import Places, write_label_maps
 
 
 def losses(job: ExportJob) -> list[str]:

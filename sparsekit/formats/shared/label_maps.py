@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from data_manifests import ManifestRow
 from sparsekit.annotated_images import AnnotatedImage
-from sparsekit.export.job import ExportJob
+from sparsekit.formats.shared.job import ExportJob
 
 
 @dataclass(frozen=True)

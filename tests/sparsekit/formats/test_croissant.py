@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from cli.sparsekit_cli import main
 from data_manifests import MANIFEST_COLUMNS, read_marks
 from sparsekit.errors import AnnotationError
-from sparsekit.export.croissant import write_croissant
+from sparsekit.formats.croissant import write_croissant
 from tests.helpers.annotation_folders import CLICKS, SCRIBBLES, camvid
 from tests.sparsekit.conftest import tiny_manifest
 

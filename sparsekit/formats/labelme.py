@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from data_manifests import Mark
-from sparsekit.export.job import ExportJob
-from sparsekit.export.shapes import note, xy_points
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.shapes import note, xy_points
 
 #: labelme's word for each kind of mark.
 SHAPE_TYPES = {"click": "point", "stroke": "linestrip", "box": "rectangle", "block": "polygon", "polygon": "polygon"}

@@ -14,7 +14,7 @@ from data_manifests.files.paths import absolute, is_remote
 from data_manifests.manifest.rows import check_size
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
-from sparsekit.export.label_values import LABEL_VALUES, LabelValues
+from sparsekit.formats.shared.label_values import LABEL_VALUES, LabelValues
 
 #: What ``ExportJob.annotation_folder`` may be, as patterns.
 ANNOTATION_FOLDERS = ("*clicks", "annotation")

@@ -15,7 +15,7 @@ from data_manifests.errors import counted
 from data_manifests.files.images import encode_image
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.errors import AnnotationError
-from sparsekit.export.job import ExportJob
+from sparsekit.formats.shared.job import ExportJob
 
 #: Points of each stroke: the reader cuts strokes short by the number of points, so all have equally many.
 _NUM_POINTS = 100

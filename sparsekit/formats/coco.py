@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sparsekit.export.job import ExportJob
-from sparsekit.export.mark_masks import shown_pixels
-from sparsekit.export.rle import coco_counts
-from sparsekit.export.shapes import describe
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.masks import shown_pixels
+from sparsekit.formats.shared.rle import coco_counts
+from sparsekit.formats.shared.shapes import describe
 from sparsekit.geometry.polylines import Ints
 
 

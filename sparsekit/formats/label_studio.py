@@ -7,10 +7,10 @@ from typing import Any
 
 from data_manifests import Mark
 from sparsekit.annotated_images import AnnotatedImage
-from sparsekit.export.job import ExportJob
-from sparsekit.export.mark_masks import shown_pixels
-from sparsekit.export.rle import label_studio_rle
-from sparsekit.export.shapes import describe, note, xy_points
+from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.masks import shown_pixels
+from sparsekit.formats.shared.rle import label_studio_rle
+from sparsekit.formats.shared.shapes import describe, note, xy_points
 from sparsekit.geometry.polylines import Ints
 
 #: Label Studio's type of result, and the tag of its control, for each kind of mark.

@@ -1,0 +1,1 @@
+"""Parts that several formats share, and what every export works with."""
