@@ -14,8 +14,8 @@ from .clicks.uniform import sample_clicks as sample_clicks
 from .errors import AnnotationError as AnnotationError
 from .figures.overlay import draw_marks as draw_marks
 from .formats.export import export_manifest as export_manifest
+from .formats.import_ import import_annotations as import_annotations
 from .geometry.rasterize import rasterize as rasterize
-from .imports import import_annotations as import_annotations
 from .randomness import ImageStream as ImageStream
 from .scribbles.trace import (
     ScribbleSettings as ScribbleSettings,

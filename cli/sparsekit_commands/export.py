@@ -10,17 +10,12 @@ from cli import options
 from cli.progress import progress
 from cli.reporting import warn
 from data_manifests.errors import counted
-
-#: The names of ``sparsekit.formats.export.EXPORTERS``, whose import takes long.
-TARGETS = (
-    "agmm", "tel", "urss", "spml", "pixelpick", "s4a", "nnunet", "mmseg", "hf", "labelme", "cvat", "label-studio",
-    "coco",
-)  # fmt: skip
+from sparsekit.formats import EXPORTED
 
 
 @click.command()
 @options.manifest_argument
-@click.option("--to", "target", type=click.Choice([*TARGETS, "croissant"]), required=True, help="The format.")
+@click.option("--to", "target", type=click.Choice([*EXPORTED, "croissant"]), required=True, help="The format.")
 @click.option("--out", "out_dir", type=options.LocalPathType(), help="The folder to make.")
 @options.split_option
 @click.option("--lossy", is_flag=True, help="Export what the format cannot hold as far as it goes.")

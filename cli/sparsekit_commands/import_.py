@@ -9,14 +9,12 @@ import click
 from cli import options
 from cli.progress import progress
 from cli.reporting import warn
-
-#: The names of ``sparsekit.imports.IMPORTERS``, whose import takes long.
-FORMATS = ("tel", "urss", "agmm", "labelme", "cvat", "label-studio", "coco")
+from sparsekit.formats import IMPORTED
 
 
 @click.command("import")
 @click.argument("source", type=options.LocalPathType())
-@click.option("--from", "format_", type=click.Choice(FORMATS), required=True, help="The format.")
+@click.option("--from", "format_", type=click.Choice(IMPORTED), required=True, help="The format.")
 @click.option("--dataset", "dataset_dir", type=options.LocalPathType(), required=True, help="Images and full masks.")
 @click.option("--out", "out_dir", type=options.LocalPathType(), required=True, help="The annotation folder to make.")
 @click.option(
@@ -47,7 +45,7 @@ def import_(
     clicks, others stay label maps without marks.
     """
     from data_manifests.errors import counted, list_some
-    from sparsekit.imports import import_annotations
+    from sparsekit.formats.import_ import import_annotations
 
     dataset = options.open_dataset(dataset_dir, layout, classes_path, map_path)
     with progress(len(dataset.items)) as advance:

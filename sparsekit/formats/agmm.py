@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from data_manifests import LabelSpace
+from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ANNOTATION_FOLDERS, ExportJob, file_name
-from sparsekit.formats.shared.label_maps import Places, write_label_maps, write_lists
+from sparsekit.formats.shared.label_maps import Places, read_label_maps, write_label_maps, write_lists
+from sparsekit.formats.shared.label_values import LabelValues
+from sparsekit.formats.shared.source import Imported, ImportSource
 
 _VOC_CLICKS, _VOC_OTHERS = "point/segcls", "scribble/seginst"
 #: Where annotations lie, as patterns; the last are those of Cityscapes.
-PLACES = (_VOC_CLICKS, _VOC_OTHERS, *ANNOTATION_FOLDERS)
+_PLACES = (_VOC_CLICKS, _VOC_OTHERS, *ANNOTATION_FOLDERS)
 
 
 def write(job: ExportJob) -> None:
@@ -31,3 +37,16 @@ def write(job: ExportJob) -> None:
     )
     name = "pascal" if job.manifest.info.layout == "pascal_voc" else file_name(job.manifest.info.dataset or "custom")
     write_lists(job, placed, f"splits/{name}/{{split}}.txt", lambda p: f"{p.image.rpartition('/')[2]} {p.name}.png")
+
+
+def read(source: ImportSource) -> Iterator[Imported]:
+    """Annotations of the images that have one."""
+    return read_label_maps(source, _values(source.space), _PLACES)
+
+
+def _values(space: LabelSpace) -> LabelValues:
+    # Where an annotation says 255 the reader takes the pixel for padding, and does not train on it by itself.
+    return LabelValues(tuple(range(space.num_classes)), space.num_classes, void=255)
+
+
+FORMAT = Format(write, read, _values)

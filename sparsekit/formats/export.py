@@ -1,4 +1,4 @@
-"""Annotations in the formats of other tools: one module for each, with the values and file names its reader expects."""
+"""Write annotations in the format of another tool."""
 
 from __future__ import annotations
 
@@ -9,62 +9,14 @@ from pathlib import Path
 from data_manifests import Manifest
 from data_manifests.files.paths import as_path
 from sparsekit.errors import AnnotationError
-from sparsekit.formats import (
-    agmm,
-    coco,
-    cvat,
-    hf,
-    label_studio,
-    labelme,
-    mmseg,
-    nnunet,
-    pixelpick,
-    s4a,
-    spml,
-    tel,
-    urss,
-)
+from sparsekit.formats import load_format
 from sparsekit.formats.shared.job import ExportJob, take_census
-from sparsekit.formats.shared.label_values import LABEL_VALUES
 from sparsekit.formats.shared.whole_folder import whole_folder
 
-__all__ = ["EXPORTERS", "ExportSummary", "Exporter", "export_manifest"]
+__all__ = ["ExportSummary", "export_manifest"]
 
 _NOTE = "README.txt"
 _FIRST_LINE = "sparsekit export: "
-
-
-@dataclass(frozen=True)
-class Exporter:
-    """A format.
-
-    Args:
-        write: Writes an export.
-        needs_marks: Whether label maps alone are not enough.
-        losses: What would be lost, a clause each.
-    """
-
-    write: Callable[[ExportJob], None]
-    needs_marks: bool = False
-    losses: Callable[[ExportJob], list[str]] = lambda job: []
-
-
-#: All formats by name.
-EXPORTERS: dict[str, Exporter] = {
-    "agmm": Exporter(agmm.write),
-    "tel": Exporter(tel.write, losses=tel.losses),
-    "urss": Exporter(urss.write),
-    "spml": Exporter(spml.write),
-    "pixelpick": Exporter(pixelpick.write, losses=pixelpick.losses),
-    "s4a": Exporter(s4a.write, needs_marks=True, losses=s4a.losses),
-    "nnunet": Exporter(nnunet.write),
-    "mmseg": Exporter(mmseg.write),
-    "hf": Exporter(hf.write),
-    "labelme": Exporter(labelme.write, needs_marks=True),
-    "cvat": Exporter(cvat.write, needs_marks=True),
-    "label-studio": Exporter(label_studio.write, needs_marks=True),
-    "coco": Exporter(coco.write, needs_marks=True),
-}
 
 
 @dataclass(frozen=True)
@@ -100,7 +52,7 @@ def export_manifest(
     Args:
         manifest: The annotations. Images of evaluation splits go along with their full masks where the format has a
             place for them.
-        target: A name of ``EXPORTERS``.
+        target: A name of ``sparsekit.formats.EXPORTED``.
         out: The folder to make.
         split: Only this split.
         lossy: Export what the format cannot hold as far as it goes.
@@ -115,27 +67,25 @@ def export_manifest(
         ValueError: If there is no such format.
     """
     out = as_path(out)
-    if target not in EXPORTERS:
-        raise ValueError(f"Unknown format '{target}'. Choose from: {', '.join(EXPORTERS)}.")
-    exporter = EXPORTERS[target]
+    format_ = load_format(target, "export")
     if split is not None:
         manifest.rows_of(split)
     census = take_census(manifest, split)
-    if exporter.needs_marks and census is None:
+    if format_.needs_marks and census is None:
         raise AnnotationError(
             f"{manifest.path}: has no marks.csv beside it, and the format {target} is made of marks. Choose a "
             "format of label maps, such as mmseg."
         )
     with whole_folder(out, _is_export, overwrite=overwrite) as folder:
-        job = ExportJob(manifest, target, folder, split=split, link=link, census=census, on_image=on_image)
-        losses = exporter.losses(job)
+        job = ExportJob(manifest, format_, folder, split=split, link=link, census=census, on_image=on_image)
+        losses = format_.losses(job)
         if losses and not lossy:
             raise AnnotationError(
                 f"{manifest.path}: the format {target} cannot hold all of it: {'; '.join(losses)}. Give --lossy to "
                 "export what it can hold, or choose another format."
             )
-        exporter.write(job)
-        job.write(_NOTE, _note(job, losses))
+        format_.write(job)
+        job.write(_NOTE, _note(job, target, losses))
     return ExportSummary(out, job.num_annotated, job.num_evaluated, tuple(losses))
 
 
@@ -144,12 +94,12 @@ def _is_export(folder: Path) -> bool:
     return note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
 
 
-def _note(job: ExportJob, losses: list[str]) -> str:
+def _note(job: ExportJob, target: str, losses: list[str]) -> str:
     """What a person finds in the folder; its first line also says that the folder may be replaced."""
     info = job.manifest.info
-    lines = [f"{_FIRST_LINE}{job.target}", f"dataset: {info.dataset}", f"annotation: {job.budget}"]
+    lines = [f"{_FIRST_LINE}{target}", f"dataset: {info.dataset}", f"annotation: {job.budget}"]
     lines += [f"lost: {loss}" for loss in losses]
-    if job.target in LABEL_VALUES:
+    if job.format.values:
         values = job.values
         lines.append(f"value {values.unlabelled}: no label")
         if values.void is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 from data_manifests.files.csv import write_table
+from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_maps import Placed, Places, write_label_maps
+from sparsekit.formats.shared.label_values import train_id_values
 
 # The reader guesses each column's type in each split by itself: `key` (split/image id) and `classes_labelled` ([0, 3])
 # are written so that none can be taken for a number in one split and for text in another.
@@ -39,3 +41,6 @@ def _card(job: ExportJob) -> str:
         "full mask. Value 255 means no label.\n\n"
         f"| value | class |\n| --- | --- |\n{names}\n"
     )
+
+
+FORMAT = Format(write, values=train_id_values)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+from data_manifests import LabelSpace
+from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_maps import Places, write_label_maps
+from sparsekit.formats.shared.label_values import LabelValues, train_id_values
 
 _FOLDER = "Dataset001"
 _RESERVED = ("background", "ignore")
@@ -36,3 +39,10 @@ def write(job: ExportJob) -> None:
     if evaluated:
         split = {"train": [p.name for p in training], "val": [p.name for p in evaluated]}
         job.write(f"{dataset}/splits_final.json", json.dumps([split], indent=2) + "\n")
+
+
+def _values(space: LabelSpace) -> LabelValues:
+    return train_id_values(space, space.num_classes)
+
+
+FORMAT = Format(write, values=_values)

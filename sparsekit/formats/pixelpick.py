@@ -10,11 +10,13 @@ import numpy as np
 from data_manifests import ManifestRow
 from data_manifests.errors import counted
 from data_manifests.manifest.rows import read_row_annotation
+from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_maps import Places, write_label_maps
+from sparsekit.formats.shared.label_values import train_id_values
 
 
-def losses(job: ExportJob) -> list[str]:
+def _losses(job: ExportJob) -> list[str]:
     """Strokes become separate pixels."""
     if job.only_clicks:
         return []
@@ -44,3 +46,6 @@ def _query(job: ExportJob, row: ManifestRow) -> dict[str, Any]:
         "category": [job.space.class_names[i] for i in class_ids],
         "category_id": class_ids,
     }
+
+
+FORMAT = Format(write, values=train_id_values, losses=_losses)

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests import Mark
+from data_manifests import LabelSpace, Mark
 from data_manifests.errors import counted
 from data_manifests.files.images import encode_image
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.errors import AnnotationError
+from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.label_values import LabelValues, class_id_values
 
 #: Points of each stroke: the reader cuts strokes short by the number of points, so all have equally many.
 _NUM_POINTS = 100
 
 
-def losses(job: ExportJob) -> list[str]:
+def _losses(job: ExportJob) -> list[str]:
     """The HDF5 file holds strokes alone."""
     kinds = job.census.kinds if job.census else {}
     return [
@@ -93,3 +95,12 @@ def _h5py() -> ModuleType:
         return import_module("h5py")
     except ImportError as error:
         raise AnnotationError("The format s4a needs h5py: pip install 'sparsekit[hdf5]'.") from error
+
+
+def _values(space: LabelSpace) -> LabelValues:
+    if all(c.class_ids and c.class_ids[0] > 0 for c in space.classes):
+        return class_id_values(space, 0)
+    return LabelValues(tuple(range(1, space.num_classes + 1)), 0)
+
+
+FORMAT = Format(write, values=_values, needs_marks=True, losses=_losses)

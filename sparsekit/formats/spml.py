@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_maps import Places, write_label_maps, write_lists
+from sparsekit.formats.shared.label_values import train_id_values
 
 
 def write(job: ExportJob) -> None:
@@ -21,3 +23,6 @@ def write(job: ExportJob) -> None:
         lambda p: f"{p.image} {p.labels} VOC2012/hed/{p.name}.png",
     )  # fmt: skip
     write_lists(job, full, "datasets/voc12/panoptic_{split}.txt", lambda p: f"{p.image} {p.labels} {p.labels}")
+
+
+FORMAT = Format(write, values=train_id_values)

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
-from data_manifests import Mark
+from data_manifests import DatasetItem, LabelSpace, Mark
 from data_manifests.errors import counted
 from sparsekit.annotated_images import AnnotatedImage
+from sparsekit.errors import AnnotationError
+from sparsekit.formats import Format
+from sparsekit.formats.shared.files import damage_of, parse_xml, read_json
 from sparsekit.formats.shared.job import ExportJob
-from sparsekit.formats.shared.label_maps import Places, write_label_maps
+from sparsekit.formats.shared.label_maps import Places, read_label_maps, write_label_maps
+from sparsekit.formats.shared.label_values import LabelValues, class_id_values, train_id_values
+from sparsekit.formats.shared.shapes import mark_from_xy
+from sparsekit.formats.shared.source import Imported, ImportSource, check_shape, image_shape
 
 #: What the reader calls the classes of VOC, by id.
 VOC_NAMES = (
     "background", "plane", "bike", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "table", "dog",
     "horse", "motorbike", "person", "plant", "sheep", "sofa", "train", "monitor",
 )  # fmt: skip
-POINTS = "voc_whats_the_point.json"
-BACKGROUND_POINTS = "voc_whats_the_point_bg_from_scribbles.json"
-SCRIBBLES = "voc_scribbles.zip"
+_POINTS = "voc_whats_the_point.json"
+_BACKGROUND_POINTS = "voc_whats_the_point_bg_from_scribbles.json"
+_SCRIBBLES = "voc_scribbles.zip"
 _SPARSE = "sparse_label"
 #: Where label maps lie, as patterns.
-PLACES = (f"*/{_SPARSE}/*",)
+_PLACES = (f"*/{_SPARSE}/*",)
 #: The reader draws clicks and strokes of VOC this wide, whatever they were.
-READER_WIDTH = 3
+_READER_WIDTH = 3
+#: Longest XML file of one image that is read.
+_MAX_XML = 16 << 20
 
 
-def losses(job: ExportJob) -> list[str]:
+def _losses(job: ExportJob) -> list[str]:
     """What the files of VOC cannot hold; label maps hold all."""
     if not _is_voc(job) or job.census is None:
         return []
@@ -35,8 +47,8 @@ def losses(job: ExportJob) -> list[str]:
     lost = [f"{counted(n, 'mark')} of kind {kind} would be left out" for kind, n in kinds.items() if kind not in _KINDS]
     if both := min(kinds["click"], kinds["stroke"]):
         lost.append(f"the reader takes either clicks or strokes, never both, so at least {both} of them go unread")
-    if other := kinds["stroke"] - widths[READER_WIDTH]:
-        lost.append(f"the width of {counted(other, 'stroke')}: the reader draws each {READER_WIDTH} pixels wide")
+    if other := kinds["stroke"] - widths[_READER_WIDTH]:
+        lost.append(f"the width of {counted(other, 'stroke')}: the reader draws each {_READER_WIDTH} pixels wide")
     return lost
 
 
@@ -61,7 +73,7 @@ def _is_voc(job: ExportJob) -> bool:
 def _write_voc(job: ExportJob) -> None:
     points: dict[str, list[dict[str, int]]] = {}
     background: dict[str, list[dict[str, int]]] = {}
-    with zipfile.ZipFile(job.folder / SCRIBBLES, "w") as archive:
+    with zipfile.ZipFile(job.folder / _SCRIBBLES, "w") as archive:
         for image in job.annotated(with_marks=True):
             name = job.name(image.row)
             clicks = [_click(number, m) for number, m in enumerate(image.marks) if m.kind == "click"]
@@ -72,8 +84,8 @@ def _write_voc(job: ExportJob) -> None:
                 archive.writestr(_entry(f"{name}.xml"), _xml(image, strokes))
     for image in job.evaluated():  # the reader looks up every image of VOC in both files
         points[job.name(image.row)] = background[job.name(image.row)] = []
-    job.write(POINTS, json.dumps(points) + "\n")
-    job.write(BACKGROUND_POINTS, json.dumps(background) + "\n")
+    job.write(_POINTS, json.dumps(points) + "\n")
+    job.write(_BACKGROUND_POINTS, json.dumps(background) + "\n")
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -100,3 +112,92 @@ def _xml(image: AnnotatedImage, strokes: list[Mark]) -> bytes:
             ElementTree.SubElement(point, "X").text = str(col)
             ElementTree.SubElement(point, "Y").text = str(row)
     return ElementTree.tostring(root)
+
+
+def read(source: ImportSource) -> Iterator[Imported]:
+    """Annotations of the images that have one."""
+    if not any((source.folder / name).is_file() for name in (_POINTS, _BACKGROUND_POINTS, _SCRIBBLES)):
+        yield from read_label_maps(source, _values(source.space), _PLACES)
+        return
+    if source.space.num_classes != len(VOC_NAMES):
+        raise AnnotationError(
+            f"{source.folder}: holds annotations of the {len(VOC_NAMES)} classes of VOC, but the dataset has "
+            f"{source.space.num_classes}. Give the dataset that they belong to."
+        )
+    clicks = _read_clicks(source)
+    strokes = dict(_read_strokes(source, source.folder / _SCRIBBLES))
+    items = {item.image_id: item for item in [*clicks, *strokes]}
+    for item in items.values():
+        marks = [*clicks.get(item, []), *strokes.get(item, [])]
+        if marks:  # the files must name every image, annotated or not
+            yield Imported(item, tuple(marks))
+
+
+def _read_clicks(source: ImportSource) -> dict[DatasetItem, list[Mark]]:
+    ranked: dict[DatasetItem, list[tuple[int, Mark]]] = {}
+    for name in (_POINTS, _BACKGROUND_POINTS):
+        if not (path := source.folder / name).is_file():
+            continue
+        with damage_of(path, "clicks by image id"):
+            for image_id, clicks in read_json(path).items():
+                if item := source.find(image_id):
+                    marks = [_read_click(click, item) for click in clicks]
+                    ranked.setdefault(item, []).extend(marks)
+    return {item: [mark for _, mark in sorted(marks, key=lambda m: m[0])] for item, marks in ranked.items()}
+
+
+def _read_click(click: dict[str, Any], item: DatasetItem) -> tuple[int, Mark]:
+    class_id = int(click["cls"])
+    if not 0 <= class_id < len(VOC_NAMES):
+        raise ValueError(f"class {class_id} of image '{item.image_id}' is not between 0 and {len(VOC_NAMES) - 1}")
+    xy = int(click["x"]) + 0.5, int(click["y"]) + 0.5
+    return int(click.get("rank", 0)), mark_from_xy("click", class_id, [xy], "", image_shape(item), 1)
+
+
+def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetItem, list[Mark]]]:
+    if not path.is_file():
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if not entry.filename.endswith(".xml"):
+                    continue
+                where = f"{path}: {entry.filename}"
+                if (item := source.find(entry.filename.removesuffix(".xml"))) is None:
+                    continue
+                with archive.open(entry) as file:
+                    data = file.read(_MAX_XML + 1)  # not what the archive says, which may be a lie
+                if len(data) > _MAX_XML:
+                    raise AnnotationError(f"{where}: unpacks to more than {_MAX_XML} bytes.")
+                yield item, _read_strokes_of(source, item, data, where)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise AnnotationError(f"{path}: the archive is damaged or cut off ({error}).") from error
+
+
+def _read_strokes_of(source: ImportSource, item: DatasetItem, data: bytes, where: str) -> list[Mark]:
+    root = parse_xml(data, where)
+    marks = []
+    with damage_of(where, "strokes of one image"):
+        size = int(root.findtext("size/height", "")), int(root.findtext("size/width", ""))
+        shape = check_shape(item, size, where)
+        for polygon in root.findall("polygon"):
+            name = polygon.findtext("tag", "")
+            if name not in VOC_NAMES:
+                raise ValueError(f"unknown class {name!r}; expected one of: {', '.join(VOC_NAMES)}")
+            points = [
+                (int(p.findtext("X", "")) + 0.5, int(p.findtext("Y", "")) + 0.5) for p in polygon.findall("point")
+            ]
+            marks.append(mark_from_xy("stroke", VOC_NAMES.index(name), points, "", shape, source.stroke_width))
+    return marks[::-1]  # the reader draws later ones on top
+
+
+def _values(space: LabelSpace) -> LabelValues:
+    if space.name == "cityscapes":
+        return class_id_values(space, 255)
+    if space.name == "ade20k":
+        # Its loader takes 1 from every value in eight bits: only 0 becomes 255, and 255 would become class 254.
+        return class_id_values(space, 0)
+    return train_id_values(space)
+
+
+FORMAT = Format(write, read, _values, losses=_losses)

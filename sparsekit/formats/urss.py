@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
-from sparsekit.formats.shared.label_maps import Places, write_label_maps, write_lists
+from sparsekit.formats.shared.label_maps import Places, read_label_maps, write_label_maps, write_lists
+from sparsekit.formats.shared.label_values import train_id_values
+from sparsekit.formats.shared.source import Imported, ImportSource
 
 _SPARSE = "pascal_2012_scribble"
 #: Where annotations lie, as patterns.
-PLACES = (_SPARSE,)
+_PLACES = (_SPARSE,)
 
 
 def write(job: ExportJob) -> None:
@@ -17,3 +22,11 @@ def write(job: ExportJob) -> None:
         Places("JPEGImages/{name}", f"{_SPARSE}/{{name}}.png", "SegmentationClassAug/{name}.png", ".jpg"),
     )
     write_lists(job, placed, "ImageSets/SegmentationAug/{split}.txt", lambda p: p.name)
+
+
+def read(source: ImportSource) -> Iterator[Imported]:
+    """Annotations of the images that have one."""
+    return read_label_maps(source, train_id_values(source.space), _PLACES)
+
+
+FORMAT = Format(write, read, train_id_values)

@@ -9,9 +9,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from cli.sparsekit_commands.import_ import FORMATS
 from data_manifests import read_manifest
-from sparsekit.imports import IMPORTERS
 from tests.helpers.annotation_folders import camvid
 from tests.helpers.miniature_datasets import make_cityscapes, save_image, save_mask
 
@@ -19,10 +17,6 @@ from tests.helpers.miniature_datasets import make_cityscapes, save_image, save_m
 def run(*arguments: object) -> tuple[int, str, str]:
     result = CliRunner().invoke(main, list(map(str, arguments)))
     return result.exit_code, result.stdout, result.stderr
-
-
-def test_offers_every_format() -> None:
-    assert tuple(IMPORTERS) == FORMATS
 
 
 def test_brings_back_an_export(tmp_path: Path) -> None:

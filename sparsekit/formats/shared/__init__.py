@@ -1,1 +1,1 @@
-"""Parts that several formats share, and what every export works with."""
+"""Parts that several formats share, and what every export and import works with."""

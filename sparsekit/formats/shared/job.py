@@ -1,4 +1,4 @@
-"""What every export works with: the images of a manifest, their names in files, and the folder that is being made."""
+"""What every export works with: the images of a manifest, their file names, and the folder to fill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from data_manifests.files.paths import absolute, is_remote
 from data_manifests.manifest.rows import check_size
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
-from sparsekit.formats.shared.label_values import LABEL_VALUES, LabelValues
+from sparsekit.formats import Format
+from sparsekit.formats.shared.label_values import LabelValues
 
 #: What ``ExportJob.annotation_folder`` may be, as patterns.
 ANNOTATION_FOLDERS = ("*clicks", "annotation")
@@ -75,7 +76,7 @@ class ExportJob:
 
     Args:
         manifest: What to export.
-        target: Name of the format.
+        format_: The format.
         folder: Where to write.
         split: Only this split.
         link: Link images instead of copying them.
@@ -90,7 +91,7 @@ class ExportJob:
     def __init__(
         self,
         manifest: Manifest,
-        target: str,
+        format_: Format,
         folder: Path,
         *,
         split: str | None = None,
@@ -100,7 +101,7 @@ class ExportJob:
     ) -> None:
         self.manifest = manifest
         self.space = manifest.label_space
-        self.target = target
+        self.format = format_
         self.folder = folder
         self.census = census
         self._split = split
@@ -124,8 +125,14 @@ class ExportJob:
 
     @property
     def values(self) -> LabelValues:
-        """The values of this target's label maps."""
-        return LABEL_VALUES[self.target](self.space)
+        """The values of the format's label maps.
+
+        Raises:
+            ValueError: If it has no label maps.
+        """
+        if self.format.values is None:
+            raise ValueError("This format has no label maps.")
+        return self.format.values(self.space)
 
     @property
     def is_cityscapes(self) -> bool:
@@ -177,7 +184,7 @@ class ExportJob:
         write_atomically(self.folder / name, data.encode() if isinstance(data, str) else data)
 
     def write_label_map(self, name: str, label_map: LabelMap, *, full: bool) -> None:
-        """Write train ids in the values of the target, as grey PNG: several readers turn a palette into colours."""
+        """Write train ids in the values of the format, as grey PNG: several readers turn a palette into colours."""
         self.write(name, encode_image(self.values.encode(label_map, self.space, full=full)))
 
     def put_image(self, image: AnnotatedImage, stem: str, suffix: str | None = None) -> str:

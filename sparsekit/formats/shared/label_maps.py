@@ -1,13 +1,19 @@
-"""The one writer of all targets that read label maps: where images, annotations and full masks go is a table."""
+"""The one writer and the one reader of all formats of label maps: where files lie is a table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from data_manifests import ManifestRow
+from data_manifests.errors import list_some
+from data_manifests.files.images import list_images, read_image_size, read_mask
 from sparsekit.annotated_images import AnnotatedImage
+from sparsekit.errors import AnnotationError
 from sparsekit.formats.shared.job import ExportJob
+from sparsekit.formats.shared.label_values import LabelValues
+from sparsekit.formats.shared.source import Imported, ImportSource, check_shape
 
 
 @dataclass(frozen=True)
@@ -80,3 +86,33 @@ def write_lists(job: ExportJob, placed: Iterable[Placed], path: str, line: Calla
         by_split.setdefault(one.row.split, []).append(line(one) + "\n")
     for split, lines in by_split.items():
         job.write(path.replace("{split}", split), "".join(lines))  # a dataset's name may have braces too
+
+
+def read_label_maps(source: ImportSource, values: LabelValues, places: Sequence[str]) -> Iterator[Imported]:
+    """Annotations of the images that have one.
+
+    Args:
+        source: The import.
+        values: Which value stands for which class.
+        places: Where annotations lie, as patterns; where none of these is there, they are in the folder itself.
+
+    Raises:
+        DataError: If there are none or several of them, or a file cannot be used.
+    """
+    for path in _images(source.folder, places):
+        if item := source.find(path.name):
+            check_shape(item, read_image_size(path), path)  # before anything large is decoded
+            yield Imported(item, label_map=values.decode(read_mask(path), source.space, path))
+
+
+def _images(folder: Path, places: Sequence[str]) -> list[Path]:
+    folders = sorted({path for place in places for path in folder.glob(place) if path.is_dir()})
+    if len({path.name for path in folders}) > 1:
+        raise AnnotationError(
+            f"{folder}: holds several annotations: {list_some([str(f.relative_to(folder)) for f in folders])}. Give "
+            "one of these folders."
+        )
+    found = [path for place in folders or [folder] for path in list_images(place, (".png",))]
+    if not found:
+        raise AnnotationError(f"{folder}: no label maps (.png) in it, nor in {' or '.join(places)} below it.")
+    return found

@@ -1,8 +1,7 @@
-"""Which value stands for which class on disk, target by target; exports write it and imports read it back."""
+"""Which value stands for which class on disk; exports write it and imports read it back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,49 +72,17 @@ class LabelValues:
         return train_ids.astype(space.dtype)
 
 
-def _train_ids(space: LabelSpace, unlabelled: int = 255) -> LabelValues:
+def train_id_values(space: LabelSpace, unlabelled: int = 255) -> LabelValues:
+    """Train ids as they are."""
     return LabelValues(tuple(range(space.num_classes)), unlabelled)
 
 
-def _class_ids(space: LabelSpace, unlabelled: int) -> LabelValues:
+def class_id_values(space: LabelSpace, unlabelled: int) -> LabelValues:
+    """The dataset's own ids.
+
+    Raises:
+        AnnotationError: If a class has none.
+    """
     if nameless := [c.name for c in space.classes if not c.class_ids]:
         raise AnnotationError(f"Label space '{space.name}' gives no id to {list_some(nameless)}.")
     return LabelValues(tuple(c.class_ids[0] for c in space.classes), unlabelled)
-
-
-def _agmm(space: LabelSpace) -> LabelValues:
-    # Where an annotation says 255 the reader takes the pixel for padding, and does not train on it by itself.
-    return LabelValues(tuple(range(space.num_classes)), space.num_classes, void=255)
-
-
-def _tel(space: LabelSpace) -> LabelValues:
-    if space.name == "cityscapes":
-        return _class_ids(space, 255)
-    if space.name == "ade20k":
-        # Its loader takes 1 from every value in eight bits: only 0 becomes 255, and 255 would become class 254.
-        return _class_ids(space, 0)
-    return _train_ids(space)
-
-
-def _s4a(space: LabelSpace) -> LabelValues:
-    if all(c.class_ids and c.class_ids[0] > 0 for c in space.classes):
-        return _class_ids(space, 0)
-    return LabelValues(tuple(range(1, space.num_classes + 1)), 0)
-
-
-def _nnunet(space: LabelSpace) -> LabelValues:
-    return _train_ids(space, space.num_classes)
-
-
-#: Values by target.
-LABEL_VALUES: dict[str, Callable[[LabelSpace], LabelValues]] = {
-    "agmm": _agmm,
-    "tel": _tel,
-    "urss": _train_ids,
-    "spml": _train_ids,
-    "pixelpick": _train_ids,
-    "s4a": _s4a,
-    "nnunet": _nnunet,
-    "mmseg": _train_ids,
-    "hf": _train_ids,
-}

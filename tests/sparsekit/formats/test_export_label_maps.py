@@ -18,7 +18,8 @@ from data_manifests.layouts import open_dataset
 from data_manifests.manifest.io import write_manifest
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
 from sparsekit.errors import AnnotationError
-from sparsekit.formats.export import EXPORTERS, export_manifest
+from sparsekit.formats import EXPORTED
+from sparsekit.formats.export import export_manifest
 from sparsekit.formats.shared.job import file_name
 from tests.helpers.annotation_folders import SCRIBBLES, annotated, camvid, cityscapes, voc
 from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
@@ -299,7 +300,7 @@ def test_is_there_whole_or_not_at_all_and_replaces_only_exports(tmp_path: Path) 
     assert manifest.path.is_file()
 
 
-@pytest.mark.parametrize("target", sorted({"agmm", "tel", "urss", "spml", "nnunet", "mmseg", "hf"} & set(EXPORTERS)))
+@pytest.mark.parametrize("target", sorted({"agmm", "tel", "urss", "spml", "nnunet", "mmseg", "hf"} & set(EXPORTED)))
 def test_images_of_another_size_are_refused(tmp_path: Path, target: str) -> None:
     manifest = tiny_manifest(tmp_path / "m")
     Image.new("RGB", (9, 8)).save(manifest.resolve(manifest.rows[0].image))

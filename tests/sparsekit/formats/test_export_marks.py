@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 from data_manifests import LabelMap, Manifest, Mark, read_marks
 from data_manifests.manifest.rows import read_row_annotation
 from sparsekit.errors import AnnotationError
-from sparsekit.formats.export import EXPORTERS, export_manifest
+from sparsekit.formats import EXPORTED, load_format
+from sparsekit.formats.export import export_manifest
 from sparsekit.formats.shared.rle import coco_pixels, coco_uncompress, label_studio_pixels
 from sparsekit.geometry.rasterize import rasterize
 from tests.helpers.annotation_folders import SCRIBBLES, camvid, cityscapes, voc
@@ -341,7 +342,7 @@ def test_needs_marks(tmp_path: Path, mixed: Manifest, target: str) -> None:
         export_manifest(mixed, "pixelpick", tmp_path / "out")
 
 
-@pytest.mark.parametrize("target", sorted(EXPORTERS))
+@pytest.mark.parametrize("target", sorted(EXPORTED))
 def test_counts_each_image_once(tmp_path: Path, target: str) -> None:
     if target == "s4a":
         pytest.importorskip("h5py", reason="needs h5py")
@@ -349,7 +350,7 @@ def test_counts_each_image_once(tmp_path: Path, target: str) -> None:
     summary = export_manifest(
         camvid(tmp_path), target, tmp_path / "out", lossy=True, on_image=lambda: done.append(None)
     )
-    assert (summary.num_annotated, summary.num_evaluated) == (1, 0 if EXPORTERS[target].needs_marks else 2)
+    assert (summary.num_annotated, summary.num_evaluated) == (1, 0 if load_format(target, "export").needs_marks else 2)
     assert len(done) == summary.num_annotated + summary.num_evaluated
 
 

@@ -16,9 +16,10 @@ from PIL import Image
 
 from data_manifests import DataError, Dataset, open_dataset
 from sparsekit.errors import AnnotationError
+from sparsekit.formats import IMPORTED, tel
 from sparsekit.formats.export import export_manifest
-from sparsekit.imports import IMPORTERS, files, import_annotations
-from sparsekit.imports import tel as tel_import
+from sparsekit.formats.import_ import import_annotations
+from sparsekit.formats.shared import files
 from tests.helpers.annotation_folders import SCRIBBLES, voc
 from tests.sparsekit.formats.test_export_marks import MARKS, manifest_of
 
@@ -47,7 +48,7 @@ def fails(tmp_path: Path, dataset: Dataset, format_: str, message: str, folder: 
     assert not (tmp_path / "back").exists() and not list(tmp_path.glob(".back*"))
 
 
-@pytest.mark.parametrize("format_", sorted(IMPORTERS))
+@pytest.mark.parametrize("format_", sorted(IMPORTED))
 def test_empty_missing_and_foreign_folders(tmp_path: Path, dataset: Dataset, format_: str) -> None:
     fails(tmp_path, dataset, format_, "no such folder")
     (tmp_path / "in").mkdir()
@@ -334,7 +335,7 @@ def test_archives_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], monke
     damaged[80] ^= 255
     path.write_bytes(damaged)
     fails(tmp_path, dataset, "tel", "the archive is damaged or cut off")
-    monkeypatch.setattr(tel_import, "_MAX_XML", 10_000)
+    monkeypatch.setattr(tel, "_MAX_XML", 10_000)
     write_zip(folder, "<annotation>" + " " * 10_000_000 + "</annotation>")
     assert path.stat().st_size < 20_000
     fails(tmp_path, dataset, "tel", "unpacks to more than 10000 bytes")
@@ -364,7 +365,7 @@ def test_voc_files_for_a_data_set_of_other_classes(tmp_path: Path, dataset: Data
 
 def test_wrong_arguments_and_places(tmp_path: Path, dataset: Dataset) -> None:
     folder = exported(tmp_path, "coco")
-    for kwargs, message in (({"format_": "word"}, "Choose from: tel"), ({"stroke_width": 0}, "at least 1, got 0")):
+    for kwargs, message in (({"format_": "word"}, "Choose from: agmm"), ({"stroke_width": 0}, "at least 1, got 0")):
         with pytest.raises(ValueError, match=message):
             import_annotations(folder, **{"format_": "coco", **kwargs}, dataset=dataset, out=tmp_path / "x")  # type: ignore[arg-type]
     with pytest.raises(AnnotationError, match="did not make it"):

@@ -20,9 +20,10 @@ from data_manifests.manifest.validate import check_manifest
 from sparsekit.areas import RegionMarkSettings
 from sparsekit.clicks.draw import ClickSettings
 from sparsekit.errors import AnnotationError
+from sparsekit.formats import IMPORTED
 from sparsekit.formats.export import export_manifest
+from sparsekit.formats.import_ import import_annotations
 from sparsekit.geometry.rasterize import rasterize
-from sparsekit.imports import IMPORTERS, import_annotations
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator
 from tests.helpers.annotation_folders import CLICKS, SCRIBBLES, annotated, camvid, cityscapes, voc
 from tests.helpers.real_data import real_data
@@ -62,7 +63,7 @@ MAKERS: dict[str, tuple[Callable[[Path, Annotator], Manifest], str]] = {
 
 @pytest.mark.parametrize("annotator", [CLICKS, SCRIBBLES], ids=["clicks", "scribbles"])
 @pytest.mark.parametrize("maker", MAKERS)
-@pytest.mark.parametrize("format_", sorted(IMPORTERS))
+@pytest.mark.parametrize("format_", sorted(IMPORTED))
 def test_round_trip(tmp_path: Path, format_: str, maker: str, annotator: Annotator) -> None:
     make, folder = MAKERS[maker]
     manifest = make(tmp_path, annotator)

@@ -1,10 +1,9 @@
-"""Annotations of other tools, made into an ordinary annotation folder of the user's dataset."""
+"""Make an annotation folder of another tool's annotations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -26,27 +25,13 @@ from data_manifests.errors import list_some
 from data_manifests.files.images import pixel_sha256
 from data_manifests.files.paths import absolute, as_path, name_from
 from sparsekit.errors import AnnotationError
+from sparsekit.formats import load_format
+from sparsekit.formats.shared.source import Imported, ImportSource, image_shape, once_each
 from sparsekit.formats.shared.whole_folder import whole_folder
 from sparsekit.geometry.rasterize import rasterize
-from sparsekit.imports import coco, cvat, label_studio, labelme, tel
-from sparsekit.imports.label_maps import read_label_maps
-from sparsekit.imports.source import Imported, ImportSource, image_shape, once_each
 from sparsekit.synthesis.annotation_files import read_full_mask, write_annotation
 
-__all__ = ["IMPORTERS", "ImportSummary", "import_annotations"]
-
-Importer = Callable[[ImportSource], Iterator[Imported]]
-
-#: All formats by name.
-IMPORTERS: dict[str, Importer] = {
-    "tel": tel.read,
-    "urss": partial(read_label_maps, target="urss"),
-    "agmm": partial(read_label_maps, target="agmm"),
-    "labelme": labelme.read,
-    "cvat": cvat.read,
-    "label-studio": label_studio.read,
-    "coco": coco.read,
-}
+__all__ = ["ImportSummary", "import_annotations"]
 
 #: Label maps whose parts all have at most so many pixels are taken for clicks; some may lie side by side.
 _LARGEST_OF_CLICKS = 4
@@ -90,7 +75,7 @@ def import_annotations(
 
     Args:
         source_dir: The annotations.
-        format_: A name of ``IMPORTERS``.
+        format_: A name of ``sparsekit.formats.IMPORTED``.
         dataset: The images and full masks that they belong to.
         out: The folder to make: ``manifest.csv``, ``manifest.json``, ``annotations/`` and ``marks.csv``.
         stroke_width: Width in pixels of strokes whose file says none.
@@ -103,8 +88,8 @@ def import_annotations(
         ValueError: If there is no such format, or the width is below 1.
     """
     source_dir, out = as_path(source_dir), as_path(out)
-    if format_ not in IMPORTERS:
-        raise ValueError(f"Unknown format '{format_}'. Choose from: {', '.join(IMPORTERS)}.")
+    read = load_format(format_, "import").read
+    assert read is not None  # FORMATS says that it is there
     if stroke_width < 1:
         raise ValueError(f"stroke_width must be at least 1, got {stroke_width}.")
     if not source_dir.is_dir():
@@ -112,7 +97,7 @@ def import_annotations(
     source = ImportSource(source_dir, dataset, stroke_width)
     with whole_folder(out, lambda folder: (folder / "manifest.csv").is_file(), overwrite=overwrite) as folder:
         rows, marks = [], dict[str, tuple[Mark, ...] | None]()
-        for one in once_each(IMPORTERS[format_](source), source_dir):
+        for one in once_each(read(source), source_dir):
             label_map = _label_map(one, source)
             row = _row(one.item, out, dataset)
             rows.append(write_annotation(row, label_map, folder, dataset.label_space))
