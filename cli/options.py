@@ -14,6 +14,8 @@ from data_manifests.files.paths import as_path, is_remote
 if TYPE_CHECKING:
     from data_manifests import Dataset
 
+Decorator = Callable[[Any], Any]
+
 #: The names of ``data_manifests.LAYOUTS``, whose import takes long.
 LAYOUTS = (
     "cityscapes", "cityscapes_coarse", "pascal_voc", "camvid", "ade20k", "coco_stuff", "kitti", "bdd100k", "generic",
@@ -112,13 +114,19 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace resul
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 
 
+def out_option(help: str, name: str = "out_dir", *, type: click.Path | None = None, **settings: Any) -> Decorator:
+    """``--out``: where a command writes; a path of this machine unless another type is given."""
+    return click.option(
+        "--out", "-o", name, type=type or LocalPathType(), help=help, show_default="default" in settings, **settings
+    )
+
+
 def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options of every command that makes annotations from a dataset; they are the arguments of ``run_synthesis``."""
     for option in reversed(
         [
-            click.option(
-                "--out", "out_dir", type=PathType(), default=Path("sparse"), show_default=True,
-                help="The results become folders in this one.",
+            out_option(
+                "Folder in which the annotation folders are created.", type=PathType(), default=Path("sparse")
             ),
             seed_option,
             click.option(

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import click
 
+from cli.command import is_quiet
 from cli.processes import is_first_process
 from data_manifests.errors import counted
 
@@ -38,7 +39,7 @@ def progress(total: int, unit: str = "image") -> Iterator[Callable[[], None]]:
 @contextmanager
 def counting(unit: str = "image") -> Iterator[Counter]:
     """Show how many images are done of a number that is known later on; see ``Counter``."""
-    if not (sys.stderr and sys.stderr.isatty()):  # none at all where it is closed
+    if is_quiet() or not (sys.stderr and sys.stderr.isatty()):  # none at all where it is closed
         yield _Lines(unit)
         return
     from tqdm import tqdm
@@ -66,7 +67,7 @@ class _Lines:
         self._unit = unit
         self._total = self._done = 0
         self._started = self._said = time.monotonic()
-        self._is_first = is_first_process()
+        self._speaks = is_first_process() and not is_quiet()
 
     def start(self, total: int, done: int = 0) -> None:
         self._total, self._done = total, done
@@ -74,6 +75,6 @@ class _Lines:
     def advance(self) -> None:
         self._done += 1
         now = time.monotonic()
-        if self._is_first and now - self._said >= SECONDS_BETWEEN_LINES:
+        if self._speaks and now - self._said >= SECONDS_BETWEEN_LINES:
             self._said = now
             click.echo(f"{self._done} of {counted(self._total, self._unit)}, {now - self._started:.0f} s", err=True)

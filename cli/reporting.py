@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from cli.command import Context, is_quiet, is_verbose
 from data_manifests.errors import DataError
+
+T = TypeVar("T")
 
 #: What to do where memory is too little for a network.
 NETWORK_MEMORY_ADVICE = (
@@ -21,28 +26,99 @@ NETWORK_MEMORY_ADVICE = (
 
 
 class ReportingGroup(click.Group):
-    """A group whose commands report bad data and files that cannot be used as ``Error: ...`` with exit code 1."""
+    """A group whose commands report bad data and unusable files as ``Error: ...`` with exit code 1."""
+
+    context_class = Context
 
     #: What to do where memory is too little.
     memory_advice = "Work on smaller images, or in fewer processes where the command has --workers."
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line as ``click.Group.main`` does, and print errors in color."""
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            if not standalone_mode:
+                raise
+            _show_error(error)
+            sys.exit(error.exit_code)
+        except click.Abort:
+            if not standalone_mode:
+                raise
+            sys.exit("Aborted!")
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options of the group; without color where the user wants none (https://no-color.org)."""
+        with _closed_pipe_is_no_error():
+            return super().make_context(info_name, args, parent, **{"color": _color()} | extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class."""
         if isinstance(sys.stdout, io.TextIOWrapper):  # bytes of a path that are no text come out as they are
             sys.stdout.reconfigure(errors="surrogateescape")
         try:
-            return super().invoke(ctx)
-        except DataError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}.") from error
-        except MemoryError as error:
-            raise click.ClickException(_too_little_memory("This machine", str(error), self.memory_advice)) from error
-        except RuntimeError as error:
-            if not (told := _told_of_torch(error)):
+            with _closed_pipe_is_no_error():
+                return super().invoke(ctx)
+        except (DataError, OSError, MemoryError, RuntimeError) as error:
+            if not (message := self._message_of(error)):
                 raise
-            raise click.ClickException(told) from error
+            if is_verbose():
+                traceback.print_exc()
+            raise click.ClickException(message) from error
+
+    def _message_of(self, error: Exception) -> str:
+        """The line for an error that users meet; empty for others, which are bugs."""
+        if isinstance(error, DataError):
+            return str(error)
+        if isinstance(error, OSError):
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror or error}."
+        if isinstance(error, MemoryError):
+            return _too_little_memory("This machine", str(error), self.memory_advice)
+        return _told_of_torch(error) if isinstance(error, RuntimeError) else ""
+
+
+def _color() -> bool | None:
+    """For ``click.echo``: False if the user wants no color, None to color on terminals."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _show_error(error: click.ClickException) -> None:
+    """Print an error as click does, with ``Error:`` in color."""
+    message = f"Error: {error.format_message()}"
+    text = io.StringIO()
+    error.show(text)  # usage errors come with the usage
+    before = text.getvalue().removesuffix(f"{message}\n")
+    click.echo(
+        before + message.replace("Error:", click.style("Error:", fg="red", bold=True), 1), err=True, color=_color()
+    )
+
+
+@contextmanager
+def _closed_pipe_is_no_error() -> Iterator[None]:
+    """End quietly where the reader of stdout has seen enough, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        try:
+            print(flush=True)  # tells stdout from other pipes, such as one to a worker process
+        except BrokenPipeError:
+            # What Python has yet to flush when it exits goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from None
+        raise
 
 
 def _told_of_torch(error: RuntimeError) -> str:
@@ -86,22 +162,40 @@ def usage_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
+def echo_summary(text: object) -> None:
+    """Say on stdout what was done, unless the user wants results only."""
+    if not is_quiet():
+        click.echo(text)
+
+
 def echo_next(*words: object) -> None:
-    """Tell the command that a user most likely wants next, ready to be copied."""
-    click.echo(f"Next: {shlex.join(map(str, words))}")
+    """Print the command that a user most likely wants next, ready to be copied."""
+    echo_summary(f"Next: {shlex.join(map(str, words))}")
+
+
+def note(text: str) -> None:
+    """Say on stderr what a user should know, unless they want results only."""
+    if not is_quiet():
+        click.echo(f"Note: {text}", err=True)
 
 
 def warn(text: str) -> None:
-    """Tell on stderr what is left out."""
-    click.echo(f"Warning: {text}", err=True)
+    """Say on stderr what is left out."""
+    click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {text}", err=True)
 
 
 def warn_of_some(problems: Sequence[str]) -> None:
-    """Tell the first ten of many, and how many more there are."""
-    for problem in problems[:10]:
+    """Warn of the first ten problems, and of how many more there are; with -v of all."""
+    shown = first_of(problems)
+    for problem in shown:
         warn(problem)
-    if len(problems) > 10:
-        warn(f"and {len(problems) - 10} more")
+    if len(problems) > len(shown):
+        warn(f"and {len(problems) - len(shown)} more; -v lists all")
+
+
+def first_of(items: Sequence[T], most: int = 10) -> Sequence[T]:
+    """The first few of many; with -v all."""
+    return items if is_verbose() else items[:most]
 
 
 def echo_json(data: Any) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.agmm_commands.options import read_settings, refine_option, threshold_option, training_options
-from cli.options import overwrite_option
+from cli.command import command
+from cli.options import out_option, overwrite_option
 from cli.processes import is_first_process
 from cli.reporting import echo_next, usage_errors
 
@@ -42,7 +43,7 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
     return [reference, *sorted(others, key=lambda row: -float(row["miou"]))[:1]]
 
 
-@click.command()
+@command(short_help="Train and compare several settings.")
 @click.argument("sources", type=click.Path(path_type=Path), nargs=-1, metavar="MANIFEST... | STUDY.toml")
 @click.option(
     "--table", type=click.Choice(["1", "2"]), help="Settings of the supplement: 1 lambda, 2 the terms and MT."
@@ -53,9 +54,7 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
     metavar="N,N,...",
     help="Train each setting once per seed.  [default: the study's, or 0]",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("study"), show_default=True, help="Folder of the study."
-)
+@out_option("Folder of the study.", default=Path("study"))
 @click.option("--split", help="Split to score.  [default: the study's, or val]")
 @click.option(
     "--protocol",
@@ -75,7 +74,7 @@ def ablate(
     sources: tuple[Path, ...],
     table: str | None,
     seeds: tuple[int, ...],
-    out: Path,
+    out_dir: Path,
     split: str | None,
     protocol: str | None,
     pseudo_protocol: str | None,
@@ -122,7 +121,7 @@ def ablate(
         scored_split, pseudo = split or study.split or "val", pseudo_protocol or study.pseudo_protocol or "multi-scale"
         try:
             rows = run_study(
-                study, manifests, config, out, seeds=seeds or study.seeds or (0,), split=scored_split,
+                study, manifests, config, out_dir, seeds=seeds or study.seeds or (0,), split=scored_split,
                 protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
                 pseudo_protocol=make_protocol(pseudo, config.crop_size, crf=refine == "crf"),  # type: ignore[arg-type]
                 threshold=threshold, overwrite=overwrite, on_run=announce,
@@ -131,11 +130,11 @@ def ablate(
             raise click.ClickException("Interrupted. Repeat the command to go on.") from None
     if not is_first_process():
         return
-    report = (out / REPORT_NAME).read_text(encoding="utf-8")
+    report = (out_dir / REPORT_NAME).read_text(encoding="utf-8")
     click.echo(report.partition("\nWhat each row changes")[0].rstrip())
-    click.echo(f"\nWritten: {out / RESULTS_NAME}, {out / REPORT_NAME}")
+    click.echo(f"\nWritten: {out_dir / RESULTS_NAME}, {out_dir / REPORT_NAME}")
     compared = _worth_a_look(study, rows)
-    runs = [out / row["run"] for row in compared]
+    runs = [out_dir / row["run"] for row in compared]
     manifest = dict(zip(annotation_names(manifests), paths, strict=True))[compared[0]["annotation"]]
     on_split = () if scored_split == "val" else ("--split", scored_split)
     echo_next("agmm", "report", *runs, "--manifest", manifest, *on_split)

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from cli.agmm_commands.options import prediction_options, run_argument
-from cli.options import json_option, manifest_argument
+from cli.command import command
+from cli.options import json_option, manifest_argument, out_option
 from cli.processes import is_first_process
 from cli.progress import progress
 from cli.reporting import echo_json, echo_next, usage_errors
 
 
-@click.command()
+@command(short_help="Score a network on full masks.")
 @run_argument
 @manifest_argument
 @click.option("--split", default="val", show_default=True, help="Split to evaluate.")
@@ -27,7 +28,7 @@ from cli.reporting import echo_json, echo_next, usage_errors
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of the split.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads that read files.")
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), help="Folder of the scores.  [default: the run's]")
+@out_option("Folder for the scores.  [default: that of the run]")
 @json_option
 def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
     """Score the network of RUN on the full masks of MANIFEST.

@@ -8,16 +8,18 @@ from typing import Literal
 import click
 
 from cli.agmm_commands.options import run_argument
+from cli.command import command
+from cli.options import out_option
 from cli.processes import require_one_process
 from cli.reporting import usage_errors
 
 
-@click.command()
+@command(short_help="Export a network to ONNX or TorchScript.")
 @run_argument
 @click.option(
     "--format", "format_", type=click.Choice(["onnx", "torchscript"]), required=True, help="Kind of file to write."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: model.onnx or model.pt in RUN]")
+@out_option("File to write.  [default: model.onnx or model.pt in RUN]", "out")
 @click.option(
     "--size",
     type=click.IntRange(min=1),

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
+from cli.command import command
+from cli.options import out_option
 from cli.progress import progress
 from cli.reporting import usage_errors, warn
 
@@ -15,14 +17,12 @@ _SPLITS = {"gmm-predictions": "train", "tsne": "val", "qualitative": "val"}
 _LIMITS = {"gmm-predictions": 4, "tsne": 30, "qualitative": 4}
 
 
-@click.command()
+@command(short_help="Draw a figure of the paper's supplement.")
 @click.argument("kind", type=click.Choice(["gmm-predictions", "training-curves", "tsne", "qualitative"]))
 @runs_argument
 @names_option
 @manifest_option(required=False)
-@click.option(
-    "--out", "out_path", type=click.Path(path_type=Path, dir_okay=False), required=True, help="A .png or .pdf file."
-)
+@out_option("File to write, .png or .pdf.", "out_path", required=True)
 @click.option("--split", help="Split of the images.  [default: train for gmm-predictions, else val]")
 @click.option(
     "--limit", type=click.IntRange(min=1),

@@ -8,16 +8,18 @@ from typing import Any
 import click
 
 from cli.agmm_commands.options import prediction_options, run_argument
+from cli.command import command
+from cli.options import out_option
 from cli.processes import require_one_process
 from cli.progress import progress
 from cli.reporting import usage_errors, warn, warn_of_some
 from data_manifests.errors import counted
 
 
-@click.command()
+@command(short_help="Segment images with a network.")
 @run_argument
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", "out_dir", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
+@out_option("Folder for the results.", required=True)
 @click.option("--overlays", is_flag=True, help="Draw the classes over the images, too.")
 @click.option("--probabilities", is_flag=True, help="Save the probabilities (float16, .npy, classes first), too.")
 @click.option(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from cli.command import command
 from cli.reporting import usage_errors
 
 
-@click.command()
+@command(short_help="List the recipes, or print one.")
 @click.argument("name", required=False)
 def recipes(name: str | None) -> None:
     """List the recipes, or print the TOML of the recipe NAME with its notes and scores, own or published.

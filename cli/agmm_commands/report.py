@@ -7,20 +7,18 @@ from pathlib import Path
 import click
 
 from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
-from cli.options import overwrite_option
+from cli.command import command
+from cli.options import out_option, overwrite_option
 from cli.progress import progress
 from cli.reporting import usage_errors, warn, warn_of_some
 from data_manifests.errors import counted
 
 
-@click.command()
+@command(short_help="Make an HTML report of one or several runs.")
 @runs_argument
 @names_option
 @manifest_option(required=True)
-@click.option(
-    "--out", "out_dir", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True,
-    help="Folder of the page and its figures.",
-)  # fmt: skip
+@out_option("Folder for the page and its figures.", default=Path("report"))
 @click.option(
     "--split", help="Whose scores to show, and whose images.  [default: the split that most runs have scores of]"
 )

@@ -9,19 +9,16 @@ from typing import Any
 import click
 
 from cli.agmm_commands.options import echo_next_score, read_settings, refine_option, threshold_option, training_options
-from cli.options import manifest_argument, overwrite_option
+from cli.command import command
+from cli.options import manifest_argument, out_option, overwrite_option
 from cli.processes import is_first_process
 from cli.reporting import usage_errors
 
 
-@click.command()
+@command(short_help="Train in stages, with pseudo-labels in between.")
 @manifest_argument
 @click.option("--stages", type=click.IntRange(min=1), default=2, show_default=True, help="Number of trainings.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder of all stages.  [default: runs/, the name of the manifest's folder, -stages]",
-)
+@out_option("Folder for all stages.  [default: runs/<folder of the manifest>-stages]", "out")
 @click.option(
     "--first",
     type=click.Choice(["agmm", "seg"]),

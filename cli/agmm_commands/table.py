@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.agmm_commands.options import names_option, runs_argument
+from cli.command import command
+from cli.options import out_option
 from cli.reporting import usage_errors, warn
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from sparsekit.audit.cost_model import CostModel
 
 
-@click.command()
+@command(short_help="Compare runs in a table.")
 @click.argument("kind", type=click.Choice(["per-class", "ablation", "lambda", "budget"]))
 @runs_argument
 @names_option
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--cost-model", type=click.Path(path_type=Path), help="TOML of seconds for the budget, as for `sparsekit cost`."
 )
-@click.option("--out", "out_path", type=click.Path(path_type=Path, dir_okay=False), help="File to write instead.")
+@out_option("File to write the table to.  [default: standard output]", "out_path")
 def table(
     kind: str,
     runs: tuple[Path, ...],

@@ -10,19 +10,16 @@ from typing import Any
 import click
 
 from cli.agmm_commands.options import echo_next_score, read_overrides, read_settings, training_options
-from cli.options import manifest_argument, overwrite_option
+from cli.command import command
+from cli.options import manifest_argument, out_option, overwrite_option
 from cli.processes import is_first_process
 from cli.reporting import usage_errors
 from data_manifests.errors import counted
 
 
-@click.command()
+@command(short_help="Train a segmentation network.")
 @manifest_argument
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder of the run.  [default: runs/ and the name of the manifest's folder]",
-)
+@out_option("Folder of the run.  [default: runs/<folder of the manifest>]", "out")
 @click.option("--resume", type=click.Path(path_type=Path), help="Folder of an interrupted run to go on with.")
 @overwrite_option
 @training_options

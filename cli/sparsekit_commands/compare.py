@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, usage_errors
 from data_manifests.files.paths import absolute
 
 
-@click.command()
+@command(short_help="Compare synthetic annotations with human ones.")
 @click.argument("ours", type=options.LocalPathType())
 @click.argument("human", type=options.LocalPathType())
 @click.option(

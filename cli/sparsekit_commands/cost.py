@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cli import options
+from cli.command import command
 from cli.reporting import echo_json, usage_errors
 from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel, read_cost_model
 
@@ -24,7 +25,7 @@ def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
+@command(short_help="Estimate annotation time.")
 @options.manifests_argument
 @options.split_option
 @click.option(

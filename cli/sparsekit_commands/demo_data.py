@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from data_manifests.errors import counted
 
@@ -19,7 +20,7 @@ def _width_and_height(context: click.Context, parameter: click.Parameter, value:
     return int(match[1]), int(match[2])
 
 
-@click.command("demo-data")
+@command("demo-data", short_help="Draw street scenes with full masks to try the tools on.")
 @click.argument("out", type=options.LocalPathType())
 @click.option(
     "--images",

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.reporting import echo_json
 
 
-@click.command()
+@command(short_help="List the differences between two annotations.")
 @click.argument("first", type=options.PathType())
 @click.argument("second", type=options.PathType())
 @click.option(

@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import warn
 from data_manifests.errors import counted
 from sparsekit.formats import EXPORTED
 
 
-@click.command()
+@command(short_help="Write annotations in another tool's format.")
 @options.manifest_argument
 @click.option("--to", "target", type=click.Choice([*EXPORTED, "croissant"]), required=True, help="The format.")
-@click.option("--out", "out_dir", type=options.LocalPathType(), help="The folder to make.")
+@options.out_option("Folder to create.")
 @options.split_option
 @click.option("--lossy", is_flag=True, help="Export what the format cannot hold as far as it goes.")
 @click.option("--link", is_flag=True, help="Link images instead of copying them.")

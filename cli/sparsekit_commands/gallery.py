@@ -7,21 +7,15 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import warn_of_some
 from data_manifests.errors import counted
 
 
-@click.command()
+@command(short_help="Make an HTML page to browse annotations.")
 @options.manifests_argument
-@click.option(
-    "--out",
-    "out_path",
-    type=options.LocalPathType(),
-    default=Path("gallery.html"),
-    show_default=True,
-    help="The page.",
-)
+@options.out_option("The page to write.", "out_path", default=Path("gallery.html"))
 @options.split_option
 @click.option(
     "--limit",

@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import warn
 from sparsekit.formats import IMPORTED
 
 
-@click.command("import")
+@command("import", short_help="Read annotations from another tool.")
 @click.argument("source", type=options.LocalPathType())
 @click.option("--from", "format_", type=click.Choice(IMPORTED), required=True, help="The format.")
 @click.option("--dataset", "dataset_dir", type=options.LocalPathType(), required=True, help="Images and full masks.")
-@click.option("--out", "out_dir", type=options.LocalPathType(), required=True, help="The annotation folder to make.")
+@options.out_option("Annotation folder to create.", required=True)
 @click.option(
     "--stroke-width",
     type=click.IntRange(1, options.WIDEST_MARK),

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json
 
 
-@click.command()
+@command(short_help="Describe a dataset or a manifest.")
 @click.argument("path", metavar="DATASET|MANIFEST", type=options.PathType())
 @options.layout_option
 @options.classes_option

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 
 
-@click.command()
+@command(short_help="Merge several manifests into one.")
 @options.manifests_argument
-@click.option("--out", "out_dir", type=options.PathType(), required=True, help="Folder of the new manifest.")
+@options.out_option("Folder of the new manifest.", type=options.PathType(), required=True)
 @click.option("--prefix", is_flag=True, help="Put <dataset>/ before each image id, where datasets share ids.")
 @options.overwrite_option
 def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: bool) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.sparsekit_commands.synthesis import run_synthesis
 
 #: The names of ``sparsekit.clicks.strategies``, written here so that --help need not import it.
 STRATEGIES = ("uniform", "class-balanced", "per-class", "per-instance", "center")
 
 
-@click.command()
+@command(short_help="Place clicks on full masks.")
 @options.dataset_argument
 @click.option(
     "--clicks",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from data_manifests.errors import counted
 
@@ -21,16 +22,9 @@ def _rows_and_columns(context: click.Context, parameter: click.Parameter, value:
     return int(match[1]), int(match[2])
 
 
-@click.command()
+@command(short_help="Draw annotations over their images.")
 @options.manifests_argument
-@click.option(
-    "--out",
-    "out_dir",
-    type=options.PathType(),
-    default=Path("figures"),
-    show_default=True,
-    help="Folder for the figures.",
-)
+@options.out_option("Folder for the figures.", type=options.PathType(), default=Path("figures"))
 @options.dot_size_option
 @click.option("--full-mask", is_flag=True, help="Put the full mask beside the annotations.")
 @click.option(

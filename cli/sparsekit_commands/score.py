@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json
 
 
-@click.command()
+@command(short_help="Rate annotations without training.")
 @options.manifests_argument
 @click.option(
     "--method",

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.sparsekit_commands.synthesis import run_synthesis
 
 
-@click.command()
+@command(short_help="Draw scribbles on full masks.")
 @options.dataset_argument
 @click.option(
     "--length",

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.reporting import usage_errors
 
 
-@click.command()
+@command(short_help="Split a manifest into train, val and test.")
 @options.manifest_argument
-@click.option("--out", "out_dir", type=options.PathType(), required=True, help="Folder of the new manifest.")
+@options.out_option("Folder of the new manifest.", type=options.PathType(), required=True)
 @click.option("--val", type=options.FloatRange(0, 1), default=0.2, show_default=True, help="Share of images for val.")
 @click.option("--test", type=options.FloatRange(0, 1), default=0.0, show_default=True, help="Share of images for test.")
 @click.option(

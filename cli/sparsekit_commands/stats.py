@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, usage_errors
 
 
-@click.command()
+@command(short_help="Measure coverage, strokes and errors of annotations.")
 @options.manifests_argument
 @options.split_option
 @click.option(

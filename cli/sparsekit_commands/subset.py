@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
+from cli.reporting import echo_summary
 
 
-@click.command()
+@command(short_help="Select images of a manifest.")
 @options.manifest_argument
-@click.option("--out", "out_dir", type=options.PathType(), required=True, help="Folder of the new manifest.")
+@options.out_option("Folder of the new manifest.", type=options.PathType(), required=True)
 @click.option("--ids", "ids_path", type=options.PathType(), help="File with an image id on each line.")
 @click.option("--with-class", "classes", multiple=True, help="Only images with a label of this class; may be repeated.")
 @click.option("--count", type=click.IntRange(min=1), help="So many images; smaller counts are part of larger ones.")
@@ -47,4 +49,4 @@ def subset(
         read_manifest(manifest), out_dir, image_ids=image_ids, classes=classes, split=split, count=count, seed=seed
     )
     derived.write(overwrite=overwrite)
-    click.echo(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")
+    echo_summary(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")

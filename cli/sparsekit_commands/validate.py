@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json
 from data_manifests.errors import counted
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _SHOWN_OF_A_KIND = 10
 
 
-@click.command()
+@command(short_help="Check a manifest and all its files.")
 @options.manifest_argument
 @click.option("--quick", is_flag=True, help="Look whether files are there and have the right size; decode none.")
 @options.workers_option

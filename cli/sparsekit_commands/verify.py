@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json
 from data_manifests.errors import counted
@@ -15,7 +16,7 @@ from data_manifests.errors import counted
 _SHOWN = 10
 
 
-@click.command()
+@command(short_help="Regenerate annotations and compare them.")
 @options.manifest_argument
 @click.option(
     "--dataset",
