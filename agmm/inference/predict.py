@@ -25,7 +25,7 @@ from data_manifests.files.images import (
     read_image,
     write_atomically,
 )
-from data_manifests.files.paths import as_path
+from data_manifests.files.paths import as_path, inside
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ def predict_images(
             num_images += 1
             probs = settings.predict(loaded.model, to_network(image_tensor(image), where))
             label_map = _label_map(probs, space)
-            _write(out_dir / "label_maps" / name, ".png", encode_label_map(label_map, space))
+            _write(out_dir / "label_maps", name, ".png", encode_label_map(label_map, space))
             if overlays:
-                _write(out_dir / "overlays" / name, ".jpg", encode_image(_overlay(image, label_map, space), "JPEG"))
+                _write(out_dir / "overlays", name, ".jpg", encode_image(_overlay(image, label_map, space), "JPEG"))
             if probabilities:
-                _write(out_dir / "probabilities" / name, ".npy", _npy(probs))
+                _write(out_dir / "probabilities", name, ".npy", _npy(probs))
             if gmm_manifest is not None and name in rows:
                 mixture = predict_mixture(loaded.model, gmm_manifest, rows[name], image_tensor(image), options, where)
-                _write(out_dir / "mixture" / name, ".png", encode_label_map(_label_map(mixture, space), space))
+                _write(out_dir / "mixture", name, ".png", encode_label_map(_label_map(mixture, space), space))
                 num_mixtures += 1
             if on_image is not None:
                 on_image()
@@ -151,5 +151,5 @@ def _npy(probs: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: Path, suffix: str, data: bytes) -> None:
-    write_atomically(path.with_name(path.name + suffix), data)  # with_suffix would cut names that hold a dot
+def _write(folder: Path, name: Path, suffix: str, data: bytes) -> None:
+    write_atomically(inside(folder, f"{name}{suffix}"), data)  # with_suffix would cut names that hold a dot

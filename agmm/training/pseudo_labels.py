@@ -25,7 +25,7 @@ from agmm.runs.checkpoint import load_run
 from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
 from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, remove_unfinished, write_atomically
 from data_manifests.files.lock import FolderLock
-from data_manifests.files.paths import name_from
+from data_manifests.files.paths import inside, name_from
 from data_manifests.manifest.derive import rebase_row
 from data_manifests.manifest.rows import read_row_annotation, read_row_image
 from data_manifests.manifest.schema import PSEUDO_LABELS
@@ -178,7 +178,7 @@ def write_pseudo_labels(
         unlabelled_value = manifest.label_space.unlabelled_value
         with evaluating(loaded.model, ranks.device, amp):
             for row in rows[ranks.rank :: ranks.num_ranks]:
-                path = partial / _annotation_name(row)
+                path = inside(partial, _annotation_name(row))
                 if not path.exists():
                     sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
                     sample = to_network(image_tensor(image), ranks.device)

@@ -12,12 +12,16 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from data_manifests.errors import DataError
 
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters at least: C: is a drive
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_DEVICE = re.compile("(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\\..*)?", re.IGNORECASE)
 
 
 def as_path(text: str | Path) -> Path:
@@ -93,6 +97,57 @@ def absolute(path: Path) -> Path:
         return Path(os.path.abspath(path))
     scheme, _, key = str(path).partition("://")
     return as_path(f"{scheme}://{posixpath.normpath(key)}")
+
+
+@lru_cache(maxsize=65536)
+def name_fault(name: str) -> str:
+    """Why a name cannot stand for a file below a folder, the same on every system; empty if it can.
+
+    Args:
+        name: Parts with ``/`` between them, such as ``munich/frame_1``.
+
+    Example:
+        >>> name_fault("munich/frame_1"), name_fault("../frame_1")
+        ('', "has the part '..'")
+    """
+    if _CONTROL.search(name):
+        return "holds control characters or is not UTF-8"
+    if "\\" in name:
+        return "holds a backslash; write / between folders"
+    if name[1:2] == ":" and name[0].isascii() and name[0].isalpha():
+        return "begins with a drive"
+    if name.startswith("/"):
+        return "begins with /"
+    for part in name.split("/"):
+        if not part:
+            return "is empty or has an empty part"
+        if not part.strip(". "):
+            return f"has the part '{part}'"
+        if _DEVICE.fullmatch(part):
+            return f"has the part '{part}', the name of a device on Windows"
+    return ""
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file of this name below a folder, to be written; every writer of files that data name asks here.
+
+    Args:
+        folder: Need not exist yet. It may be a link itself.
+        name: Path below it. What is already there of it is followed where it is a link, but for the file itself, which
+            writing replaces.
+
+    Raises:
+        DataError: If the file would lie outside of the folder.
+    """
+    path = folder / name
+    if is_remote(folder):
+        stays = str(absolute(path)).startswith(f"{absolute(folder)}/")
+    else:
+        parent = Path(os.path.realpath(path.parent))
+        stays = path.name not in ("", os.pardir) and parent.is_relative_to(os.path.realpath(folder))
+    if not stays or "\0" in name:
+        raise DataError(f"{name!r} lies outside of the folder {folder}, which is to hold it. Nothing is written there.")
+    return path
 
 
 def named_by(folder: Path, text: str) -> Path:

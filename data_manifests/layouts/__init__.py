@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from data_manifests.errors import DataError
-from data_manifests.files.paths import absolute, as_path, in_utf8, is_remote, reaching
+from data_manifests.files.paths import absolute, as_path, in_utf8, is_remote, name_fault, reaching
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
@@ -29,8 +28,6 @@ LAYOUTS: dict[str, Layout] = {
         generic.LAYOUT,
     )
 }
-
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def open_dataset(
@@ -74,8 +71,8 @@ def open_dataset(
     for item in dataset.items:
         if item.image_id in seen:
             raise DataError(f"{root}: image id '{item.image_id}' occurs in two splits; rename one of the two files.")
-        if _UNPRINTABLE.search(item.image_id):
-            raise DataError(f"{item.image_path!a}: the name holds control characters or is not UTF-8; rename the file.")
+        if fault := name_fault(item.image_id):
+            raise DataError(f"{item.image_path!a}: its image id {fault}; rename the file or folder.")
         seen.add(item.image_id)
     dataset = replace(dataset, items=tuple(sorted(dataset.items, key=lambda item: item.image_id)))
     return map_classes(dataset, class_map) if class_map else dataset

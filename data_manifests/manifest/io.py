@@ -38,7 +38,11 @@ def write_manifest(manifest: Manifest) -> None:
 
     Args:
         manifest: Its rows are sorted by image id before writing.
+
+    Raises:
+        ManifestError: If ``read_manifest`` would refuse an image id or split.
     """
+    _refuse(f"{manifest.path}, {fault}." for row in manifest.rows if (fault := row.name_fault))
     write_atomically(manifest.path.with_suffix(".json"), info_to_json(manifest.info).encode())
     rows = sorted(manifest.rows, key=lambda row: row.image_id)
     write_table(manifest.path, MANIFEST_COLUMNS, map(_row_to_cells, rows))
@@ -51,30 +55,32 @@ def read_manifest(path: str | Path) -> Manifest:
         path: The CSV file, or the folder that holds a ``manifest.csv``.
 
     Raises:
-        ManifestError: If a file or column is missing, a value cannot be read, an image id occurs twice, or the
-            manifest was written by a newer version.
+        ManifestError: If a file or column is missing, a value cannot be read, an image id occurs twice or is no plain
+            name, or the manifest was written by a newer version.
     """
     manifest, problems = load_manifest(path)
     problems += [
         f"{manifest.path}, image '{row.image_id}': {p}." for row in manifest.rows if (p := _fault(manifest, row))
     ]
-    if problems:
-        raise ManifestError("\n".join(problems[:10]) + (f"\nand {len(problems) - 10} more" if problems[10:] else ""))
+    _refuse(problems)
     return manifest
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    if problems := list(problems):
+        raise ManifestError("\n".join(problems[:10]) + (f"\nand {len(problems) - 10} more" if problems[10:] else ""))
 
 
 def _fault(manifest: Manifest, row: ManifestRow) -> str:
     """What keeps the images of a row from being worked with, whatever its files hold; empty if nothing does."""
     if row.height < 1 or row.width < 1:
         return f"height and width must be at least 1, got {row.height} and {row.width}"
-    if "\0" in row.image_id + row.split:
-        return "image_id and split name files and must not hold the character NUL"
     num_classes = manifest.label_space.num_classes
     if row.classes_labelled and not 0 <= min(row.classes_labelled) <= max(row.classes_labelled) < num_classes:
         return (
             f"classes_labelled must lie between 0 and {num_classes - 1}, got {' '.join(map(str, row.classes_labelled))}"
         )
-    return ""
+    return row.name_fault
 
 
 def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests.errors import ManifestError, counted
-from data_manifests.files.paths import absolute, named_by
+from data_manifests.files.paths import absolute, name_fault, named_by
 from data_manifests.label_space import Encoding, LabelSpace
 
 SCHEMA_VERSION = 1
@@ -41,8 +41,8 @@ class ManifestRow:
     """One image.
 
     Args:
-        image_id: Unique in the manifest; it keys the image's random stream.
-        split: ``train``, ``val`` or ``test``.
+        image_id: Unique in the manifest; it keys the image's random stream. A plain name; ``/`` parts folders.
+        split: ``train``, ``val`` or ``test``; a plain name.
         image: Path of the image, relative to the manifest's folder, or absolute, or a URL; ``/`` between the parts.
         full_mask: Path of the full mask, likewise; empty if there is none.
         annotation: Path of the sparse label map, likewise; empty for rows that only serve evaluation.
@@ -65,6 +65,16 @@ class ManifestRow:
     classes_labelled: tuple[int, ...] = ()
     full_mask_sha256: str = ""
     annotation_sha256: str = ""
+
+    @property
+    def name_fault(self) -> str:
+        """Why image_id or split cannot name files below a folder, as writers use them; empty if both can."""
+        for column, name in (("image_id", self.image_id), ("split", self.split)):
+            if column == "split" and not name:
+                continue  # names nothing; ``validate`` tells of it
+            if fault := name_fault(name) or ("holds /" if column == "split" and "/" in name else ""):
+                return f"{column} {name!r} is no plain name: it {fault}"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

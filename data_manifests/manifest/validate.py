@@ -65,9 +65,11 @@ def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
     def problem(kind: str, message: str) -> Problem:
         return Problem(kind, row.image_id, message)
 
-    for name in ("image_id", "split", "image"):
+    for name in ("split", "image"):
         if not getattr(row, name):
             yield problem("row", f"column {name} is empty")
+    if row.name_fault:
+        yield problem("row", row.name_fault)
     if row.height < 1 or row.width < 1:
         yield problem("size", f"height and width must be at least 1, got {row.height} and {row.width}")
     if not 0 <= row.num_labelled <= row.height * row.width:

@@ -15,7 +15,7 @@ from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow, Mark
 from data_manifests.errors import counted
 from data_manifests.figures.drawing import VOID_COLOR, Image, colorize
 from data_manifests.files.images import write_atomically
-from data_manifests.files.paths import as_path
+from data_manifests.files.paths import as_path, inside
 from data_manifests.label_space import Color
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.errors import AnnotationError
@@ -140,9 +140,7 @@ def plan_figures(
     for number, start in enumerate(range(0, len(rows), grid.num_groups), start=1):
         images = tuple(rows[start : start + grid.num_groups])
         name = f"sheet-{number:03}" if settings.sheet else images[0][0].image_id
-        if ".." in Path(name).parts or Path(name).is_absolute():
-            raise AnnotationError(f"Image id '{name}' would leave the folder {out_dir}; give the image another id.")
-        path = out_dir / f"{name}.{settings.file_format}"
+        path = inside(out_dir, f"{name}.{settings.file_format}")
         note = note_of(digest, _look(images, manifests, settings))
         figures.append(PlannedFigure(path, images, _room(images, grid), note))
     there = [] if overwrite else [figure for figure in figures if figure.path.exists()]

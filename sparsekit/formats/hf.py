@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from data_manifests.files.csv import write_table
+from data_manifests.files.paths import inside
 from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_maps import Placed, Places, write_label_maps
@@ -20,7 +21,8 @@ def write(job: ExportJob) -> None:
     labels = "{split}/annotations/{name}.png"
     placed = write_label_maps(job, Places("{split}/images/{name}", labels, labels))
     for split in sorted({p.row.split for p in placed}):
-        write_table(job.folder / split / "metadata.csv", _COLUMNS, (_cells(p) for p in placed if p.row.split == split))
+        table = inside(job.folder, f"{split}/metadata.csv")
+        write_table(table, _COLUMNS, (_cells(p) for p in placed if p.row.split == split))
     job.write("README.md", _card(job))
 
 

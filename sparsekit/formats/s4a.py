@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from data_manifests import LabelSpace, Mark
 from data_manifests.errors import counted
 from data_manifests.files.images import encode_image
+from data_manifests.files.paths import inside
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
@@ -66,7 +67,7 @@ def _write_hdf5(h5py: ModuleType, job: ExportJob, image: AnnotatedImage, name: s
         "scribble_scale": 1,
     }
     values = [[job.values.of_class[stroke.class_id]] * 3 for stroke in strokes]
-    with h5py.File(job.folder / name, "w") as file:
+    with h5py.File(inside(job.folder, name), "w") as file:
         # Without times, so that equal marks give equal bytes.
         file.create_dataset("scribble", data=lines.reshape(-1, num_points, 2), track_times=False)
         file.create_dataset("scribble_values", data=np.array(values, np.int32).reshape(-1, 3), track_times=False)

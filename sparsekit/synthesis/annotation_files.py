@@ -9,6 +9,7 @@ import numpy as np
 
 from data_manifests import DatasetItem, LabelMap, LabelSpace, ManifestRow
 from data_manifests.files.images import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
+from data_manifests.files.paths import inside
 from sparsekit.errors import AnnotationError
 
 
@@ -42,7 +43,7 @@ def write_annotation(row: ManifestRow, sparse: LabelMap, folder: Path, space: La
         The row with what it says of an annotation.
     """
     name = f"annotations/{row.image_id}.png"
-    write_atomically(folder / name, encode_label_map(sparse, space))
+    write_atomically(inside(folder, name), encode_label_map(sparse, space))
     labelled_rows = sparse[sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value]  # few, of clicks
     _, counts = space.to_train_ids_and_counts(labelled_rows, "train_ids", name)
     return replace(

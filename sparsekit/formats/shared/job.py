@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from data_manifests import LabelMap, Manifest, ManifestRow, read_marks
 from data_manifests.files.images import encode_image, read_image, read_image_size, write_atomically
-from data_manifests.files.paths import absolute, is_remote
+from data_manifests.files.paths import absolute, inside, is_remote
 from data_manifests.manifest.rows import check_size
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
@@ -181,7 +181,7 @@ class ExportJob:
 
     def write(self, name: str, data: str | bytes) -> None:
         """Write a file of the export."""
-        write_atomically(self.folder / name, data.encode() if isinstance(data, str) else data)
+        write_atomically(inside(self.folder, name), data.encode() if isinstance(data, str) else data)
 
     def write_label_map(self, name: str, label_map: LabelMap, *, full: bool) -> None:
         """Write train ids in the values of the format, as grey PNG: several readers turn a palette into colours."""
@@ -202,7 +202,7 @@ class ExportJob:
         source = self.manifest.resolve(image.row.image)
         check_size(self.manifest, image.row, source, read_image_size(source))
         name = stem + (suffix or self.image_suffix)
-        target = self.folder / name
+        target = inside(self.folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".png" and source.suffix.lower() != ".png":
             self.write(name, encode_image(read_image(source)))

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
 def write(trained: tuple[Path, Manifest], out_dir: Path, protocol: Protocol | None = None, **options: Any) -> Manifest:
     run, manifest = trained
     return write_pseudo_labels(run, manifest, out_dir, protocol=protocol or Protocol(), device="cpu", **options)
+
+
+def test_an_image_id_that_leads_out_writes_nothing(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
+    run, manifest = trained
+    rows = tuple(replace(row, image_id=f"../../../evil-{row.image_id}") for row in manifest.rows)
+    with pytest.raises(DataError, match="outside of the folder"):
+        write((run, replace(manifest, rows=rows)), tmp_path / "deep" / "labels")
+    assert not list(tmp_path.rglob("*evil*"))
 
 
 def test_an_ordinary_annotation_with_its_origin(trained: tuple[Path, Manifest], tmp_path: Path) -> None:

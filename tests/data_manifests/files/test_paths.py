@@ -19,7 +19,9 @@ from data_manifests.files.paths import (
     absolute,
     as_path,
     files_below,
+    inside,
     is_remote,
+    name_fault,
     name_from,
     name_in_full,
     named_by,
@@ -138,6 +140,64 @@ class TestNames:
 
     def test_dots_are_resolved(self):
         assert str(absolute(as_path("s3://b/out/../data/./x.png"))) == "s3://b/data/x.png"
+
+
+class TestPlainNames:
+    @pytest.mark.parametrize(
+        "name",
+        ["a", "train/a b", "a.b", "...a", "Console", "nullable.x", "12:30", "ä:b", "a~", "%2e%2e", "=x", "ü/日本"],
+    )
+    def test_names_below_a_folder(self, name):
+        assert name_fault(name) == ""
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/../b", "a/./b", "a/ /b", "a/.. /b", "...",
+            "C:", "c:a", "C:/a", "\\\\host\\a", "a\\b", "..\\a", "CON", "aux.png", "a/Nul .x", "COM1", "lpt9.a",
+            "com\u00b2", "a\0", "a\nb", "\x1b[2J", "\x7f", "\x85", "\udc80",
+        ],
+    )  # fmt: skip
+    def test_others(self, name):
+        assert name_fault(name)
+
+
+class TestInside:
+    """The one check of every writer."""
+
+    @pytest.mark.parametrize("name", ["a", "a/b.png", "a/../b", "..a", "a:b", "a\\b", "link/b", "out"])
+    def test_names_in_the_folder(self, tmp_path, name):
+        out = tmp_path / "out"
+        (out / "there").mkdir(parents=True)
+        (out / "link").symlink_to("there")  # a link within the folder
+        (out / "out").symlink_to(tmp_path / "elsewhere")  # writing replaces it
+        (tmp_path / "linked").symlink_to(out)
+        assert inside(out, name) == out / name
+        assert inside(tmp_path / "linked", name) == tmp_path / "linked" / name  # the folder may be a link itself
+
+    @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/../../a", "/a", "link/a", "link/a/b", "a/..", "a\0"])
+    def test_names_that_lead_out(self, tmp_path, name):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "link").symlink_to("..")
+        with pytest.raises(DataError, match="lies outside of the folder"):
+            inside(tmp_path / "out", name)
+
+    def test_a_folder_whose_name_begins_alike_is_another(self, tmp_path):
+        with pytest.raises(DataError, match="outside"):
+            inside(tmp_path / "out", f"{tmp_path}/out2/a")
+
+    def test_folders_that_are_not_there_yet(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert inside(Path("out"), "a/b") == Path("out/a/b")
+        with pytest.raises(DataError):
+            inside(Path("out"), "../b")
+        assert inside(Path("/"), "b") == Path("/b")
+
+    def test_in_a_store(self, store):
+        assert inside(store, "a/b").as_posix().endswith("store/a/b")
+        for name in ("../a", "a/../../b", ".."):
+            with pytest.raises(DataError, match="outside"):
+                inside(store, name)
 
 
 class TestFiles:

@@ -28,8 +28,10 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.files.csv import format_line, read_table, write_table
+from data_manifests.files.paths import name_fault
 from data_manifests.manifest import io as manifest_io
 from data_manifests.manifest.io import info_to_json, load_manifest
+from data_manifests.manifest.validate import check_manifest
 
 INFO = ManifestInfo(known_label_space("camvid"), command="points", settings={"seed": 0, "clicks_per_image": 2})
 
@@ -38,12 +40,15 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 awkward = texts | st.sampled_from(
     ["a,b", 'say "x"', "line\nbreak", "\r", "\r\n", " ", "ünïcödé", "日本", "NA", "1e5", "#x"]
 )
+names = texts.filter(lambda text: not name_fault(text)) | st.sampled_from(
+    ["a,b", 'say "x"', "ünïcödé", "日本", "NA", "1e5", "#x", "=1+1", "train/a b", "12:30"]
+)
 counts = st.integers(0, 10**6)
 points = st.lists(st.tuples(counts, counts), min_size=2, max_size=4).map(tuple)
 
 rows = st.builds(
     ManifestRow,
-    image_id=awkward,
+    image_id=names,
     split=st.sampled_from(["train", "val", "test"]),
     image=awkward,
     full_mask=awkward,
@@ -286,10 +291,25 @@ class TestDamagedManifest:
             read_manifest(manifest)
         assert not load_manifest(manifest)[1]  # `validate` tells of them with all the others
 
-    @pytest.mark.parametrize("cells", ["d\0,train", "d,tr\0in"], ids=["id", "split"])
-    def test_names_that_no_file_could_have(self, manifest, cells):
-        manifest.write_text(manifest.read_text() + f"{cells},d.png,,,4,6,0,,,\n")
-        with pytest.raises(ManifestError, match="must not hold the character NUL"):
+    @pytest.mark.parametrize("name", ["../d", "/d", "C:/d", "a\\..\\..\\d", "a//d", "a/./d", "a/nul.x", "d\0", "d\x1b"])
+    @pytest.mark.parametrize("column", ["image_id", "split"])
+    def test_names_that_are_not_plain(self, manifest, column, name):
+        id_, split = (name, "train") if column == "image_id" else ("d", name)
+        manifest.write_text(manifest.read_text() + f"{id_},{split},d.png,,,4,6,0,,,\n")
+        with pytest.raises(ManifestError, match=f"image .*: {column} .* is no plain name"):
+            read_manifest(manifest)
+        sound, problems = load_manifest(manifest)
+        assert len(sound.rows) == 4 and not problems  # `validate` tells of them with all the others
+        assert [p.kind for p in check_manifest(sound, pixels=False) if column in p.message] == ["row"]
+        with pytest.raises(ManifestError, match=column):
+            write_manifest(replace(sound, path=manifest.with_name("again.csv")))
+        assert not manifest.with_name("again.csv").exists() and not manifest.with_name("again.json").exists()
+
+    def test_a_split_is_one_folder_and_an_id_may_be_several(self, manifest):
+        manifest.write_text(manifest.read_text() + "train/d,train,d.png,,,4,6,0,,,\n")
+        assert read_manifest(manifest).rows[-1].image_id == "train/d"
+        manifest.write_text(manifest.read_text().replace("train/d,train", "d,train/x"))
+        with pytest.raises(ManifestError, match="split 'train/x' is no plain name"):
             read_manifest(manifest)
 
     def test_empty_lines_are_passed_over(self, manifest):

@@ -244,9 +244,13 @@ def test_agmm_refuses_255_classes_whose_unlabelled_value_is_its_padding(tmp_path
         export_manifest(manifest, "agmm", tmp_path / "out")
 
 
-def _rename(manifest: Manifest, *image_ids: str) -> Manifest:
+def _with_ids(manifest: Manifest, *image_ids: str) -> Manifest:
     rows = tuple(replace(row, image_id=name) for row, name in zip(manifest.rows, image_ids, strict=True))
-    renamed = replace(manifest, rows=tuple(sorted(rows, key=lambda row: row.image_id)))
+    return replace(manifest, rows=tuple(sorted(rows, key=lambda row: row.image_id)))
+
+
+def _rename(manifest: Manifest, *image_ids: str) -> Manifest:
+    renamed = _with_ids(manifest, *image_ids)
     write_manifest(renamed)
     manifest.marks_path.unlink()
     return renamed
@@ -265,7 +269,7 @@ def test_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../a", "/etc/a", "a/../../b", "..\\a", ""])
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, name: str) -> None:
-    manifest = _rename(tiny_manifest(tmp_path / "m", [SCENE], command="points"), name)
+    manifest = _with_ids(tiny_manifest(tmp_path / "m", [SCENE], command="points"), name)
     with pytest.raises(AnnotationError, match="cannot name a file"):
         export_manifest(manifest, "mmseg", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]

@@ -1,0 +1,87 @@
+"""A manifest from somebody else: whatever its cells say, nothing is written outside of the folder that a user names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.sparsekit_cli import main
+from data_manifests import Manifest
+from data_manifests.errors import DataError
+from sparsekit.formats import EXPORTED
+from sparsekit.formats.export import export_manifest
+from tests.sparsekit.conftest import SCENE, tiny_manifest
+
+#: Each leads out of a folder in its own way; `{here}` is the test's folder.
+LEADING_OUT = ("{here}/evil", "../../../evil", "a/../../../evil", "..\\..\\evil", "C:\\evil")
+
+WRITERS = [
+    *(("export", "{m}", "--to", target, "--lossy", "--out", "{out}") for target in EXPORTED if target != "s4a"),
+    ("render", "{m}", "--out", "{out}"),
+    ("gallery", "{m}", "--out", "{out}/page.html"),
+    ("subset", "{m}", "--out", "{out}"),
+    ("split", "{m}", "--out", "{out}"),
+    ("merge", "{m}", "--prefix", "--out", "{out}"),
+]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+@pytest.fixture
+def evil(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A manifest whose column ``request.param[0]`` leads out; at the end only the result folder may have changed."""
+    column, name = request.param
+    manifest = tiny_manifest(tmp_path / "deep/er/m", [SCENE])
+    text = manifest.path.read_text()
+    old = {"image_id": "\nimage_0,", "split": ",train,"}[column]
+    cell = name.format(here=tmp_path)
+    manifest.path.write_text(text.replace(old, old.replace("image_0", cell).replace("train", cell), 1))
+    if column == "image_id":
+        marks = manifest.marks_path.read_text()
+        manifest.marks_path.write_text(marks.replace("\nimage_0,", f"\n{cell},"))
+    before = _files(tmp_path)
+    yield manifest.path
+    assert [path for path in _files(tmp_path) if path not in before] == []
+
+
+@pytest.mark.parametrize("evil", [(c, n) for c in ("image_id", "split") for n in LEADING_OUT], indirect=True)
+def test_every_command_refuses_it(evil: Path, tmp_path: Path) -> None:
+    for command in WRITERS:
+        words = [word.format(m=evil, out=tmp_path / "deep/er/out") for word in command]
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 1 and "is no plain name" in result.stderr, (words, result.output)
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/evil"])
+@pytest.mark.parametrize("target", [target for target in EXPORTED if target != "s4a"])
+def test_manifests_in_memory_write_nothing_outside_either(tmp_path: Path, target: str, name: str) -> None:
+    """Of a manifest that was never read, the writers themselves look where a file goes."""
+    manifest = tiny_manifest(tmp_path / "deep/er/m", num_val=1)
+    split = f"{tmp_path}{name}" if name.startswith("/") else name
+    stranger = Manifest(manifest.path, tuple(replace(row, split=split) for row in manifest.rows), manifest.info)
+    before = _files(tmp_path)
+    out = tmp_path / "deep/er/out"
+    try:
+        export_manifest(stranger, target, out, lossy=True)
+    except DataError as error:
+        assert "outside of the folder" in str(error)
+    assert [path for path in _files(tmp_path) if path not in before and out not in (path, *path.parents)] == []
+
+
+def test_a_datasets_name_that_leads_out(tmp_path: Path) -> None:
+    """`merge --prefix` puts it before the ids."""
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    text = manifest.path.with_suffix(".json").read_text()
+    manifest.path.with_suffix(".json").write_text(text.replace('"dataset": "tiny"', '"dataset": "../../evil"'))
+    before = _files(tmp_path)
+    result = CliRunner().invoke(main, ["merge", str(manifest.path), "--prefix", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1 and "image_id '../../evil/image_0' is no plain name" in result.stderr
+    assert [
+        path for path in _files(tmp_path) if path not in before and tmp_path / "out" not in (path, *path.parents)
+    ] == []
