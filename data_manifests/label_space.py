@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,13 +11,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.errors import DataError, list_some
+from data_manifests.errors import DataError, counted, list_some
 
 Color = tuple[int, int, int]
 LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
+#: Values of a mask file: ids, or colours as 65536 red + 256 green + blue.
+MaskValues = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 
-#: How a mask file writes its classes: the dataset's own ids, or the contiguous ids 0..num_classes-1.
-Encoding = Literal["class_ids", "train_ids"]
+#: How a mask file writes its classes: by the dataset's own ids (in all channels or in a certain one), by the contiguous
+#: ids 0..num_classes-1, or by the colours of the classes, exactly or nearly.
+Encoding = Literal["class_ids", "train_ids", "colors", "nearest_colors", "red", "green", "blue", "alpha"]
+
+#: Encodings of ids in one of several channels, with its number.
+CHANNELS: Mapping[str, int] = {"red": 0, "green": 1, "blue": 2, "alpha": 3}
+
+#: Share of a mask's pixels that may have the colour of no class; they are void.
+MAX_UNKNOWN_COLORS = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,12 +52,16 @@ class LabelSpace:
         name: Short name such as ``cityscapes``; ``custom`` for a user's own classes.
         classes: The classes in the order of their train ids.
         void_ids: The values that mean "do not care" in masks written with the dataset's own ids. The unlabelled value
-            (255, or 65535 above 255 classes) always means void as well, unless a class claims it.
+            (255, or 65535 above 255 classes) and 65535 always mean void as well, unless a class claims them.
+        ids_are_colors: Whether ids are colours of masks, 65536 red + 256 green + blue, instead of 0..65535.
+        by_color: The same classes with their colours as ids, where colours were given for all of them.
     """
 
     name: str
     classes: tuple[LabelClass, ...]
     void_ids: tuple[int, ...] = ()
+    ids_are_colors: bool = False
+    by_color: LabelSpace | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -61,15 +74,22 @@ class LabelSpace:
         owners: dict[int, str] = {}
         for label_class in self.classes:
             for class_id in label_class.class_ids:
-                if not 0 <= class_id <= 65535:
-                    raise DataError(f"Class '{label_class.name}' has id {class_id}; ids lie between 0 and 65535.")
+                if not 0 <= class_id <= self._highest_id:
+                    raise DataError(
+                        f"Class '{label_class.name}' has id {class_id}; ids lie between 0 and {self._highest_id}."
+                    )
                 if class_id in owners:
-                    raise DataError(f"Id {class_id} belongs to both '{owners[class_id]}' and '{label_class.name}'.")
+                    what = f"Colour {to_rgb(class_id)}" if self.ids_are_colors else f"Id {class_id}"
+                    raise DataError(f"{what} belongs to both '{owners[class_id]}' and '{label_class.name}'.")
                 owners[class_id] = label_class.name
-        if beyond := [i for i in self.void_ids if i > 65535]:
-            raise DataError(f"Void ids {beyond} of label space '{self.name}' are above 65535.")
+        if beyond := [i for i in self.void_ids if i > self._highest_id]:
+            raise DataError(f"Void ids {beyond} of label space '{self.name}' are above {self._highest_id}.")
         if both := sorted(set(owners) & set(self.void_ids)):
             raise DataError(f"Ids {both} of label space '{self.name}' are both a class and void.")
+
+    @property
+    def _highest_id(self) -> int:
+        return 0xFFFFFF if self.ids_are_colors else 65535
 
     @property
     def num_classes(self) -> int:
@@ -111,6 +131,8 @@ class LabelSpace:
             ValueError: If ``void_value`` is the id of a class.
         """
         void_value = self.unlabelled_value if void_value is None else void_value
+        if self.ids_are_colors:
+            raise DataError(f"Label space '{self.name}' knows classes by their colours and gives them no ids.")
         if any(void_value in c.class_ids for c in self.classes):
             raise ValueError(f"void_value {void_value} is the id of a class of label space '{self.name}'.")
         if nameless := [c.name for c in self.classes if not c.class_ids]:
@@ -124,9 +146,9 @@ class LabelSpace:
         return ids.astype(np.uint8) if highest <= 255 else ids
 
     def lookup_table(self, encoding: Encoding) -> NDArray[np.int32]:
-        """Table from a mask value to its train id: the unlabelled value for void, -1 for values that mean nothing."""
+        """Table from an id in a mask to its train id: the unlabelled value for void, -1 for ids that mean nothing."""
         table = np.full(65536, -1, np.int32)
-        table[self.unlabelled_value] = self.unlabelled_value
+        table[[self.unlabelled_value, 65535]] = self.unlabelled_value
         if encoding == "train_ids":
             table[: self.num_classes] = np.arange(self.num_classes)
         else:
@@ -135,11 +157,12 @@ class LabelSpace:
                 table[list(label_class.class_ids)] = train_id
         return table
 
-    def to_train_ids(self, mask: LabelMap, encoding: Encoding, where: object = "mask") -> LabelMap:
+    def to_train_ids(self, mask: MaskValues, encoding: Encoding, where: object = "mask") -> LabelMap:
         """Translate the values of a mask file into train ids.
 
         Args:
-            mask: Values as read from the file, shape (H, W), uint8 or uint16.
+            mask: Values as ``read_mask`` gives them for this encoding, shape (H, W). Of colours of no class up to 1 %
+                of the pixels are void.
             encoding: What the values are.
             where: Named in the error, usually the file's path.
 
@@ -148,12 +171,12 @@ class LabelSpace:
             already.
 
         Raises:
-            DataError: If a value is neither a class nor void.
+            DataError: If a value is neither a class nor void, or more than 1 % of the pixels have such a colour.
         """
         return self.to_train_ids_and_counts(mask, encoding, where)[0]
 
     def to_train_ids_and_counts(
-        self, mask: LabelMap, encoding: Encoding, where: object = "mask"
+        self, mask: MaskValues, encoding: Encoding, where: object = "mask"
     ) -> tuple[LabelMap, NDArray[np.int64]]:
         """Translate the values of a mask file into train ids, and count the pixels of each class.
 
@@ -168,10 +191,15 @@ class LabelSpace:
             Train ids, shape (H, W), and pixels of each class, shape (num_classes,).
 
         Raises:
-            DataError: If a value is neither a class nor void.
+            DataError: As for :meth:`to_train_ids`.
         """
+        if mask.dtype == np.uint32:
+            label_map = self._of_colors(mask.astype(np.uint32, copy=False), encoding, where)
+            counts = np.bincount(label_map.ravel(), minlength=self.num_classes)[: self.num_classes]
+            return label_map, counts.astype(np.int64)
         table = self.lookup_table(encoding)
         if mask.dtype == np.uint8 and self.dtype == np.uint8:
+            mask = mask.astype(np.uint8, copy=False)
             # Most masks hold a few of the 256 values: counting them is the cheapest look at every pixel.
             values = _count_bytes(mask)
             present = np.flatnonzero(values)
@@ -182,13 +210,35 @@ class LabelSpace:
             if (table[present] == present).all():
                 return mask, counts[: self.num_classes]
             return np.asarray(cv2.LUT(mask, table[:256].astype(np.uint8)), np.uint8), counts[: self.num_classes]
-        train_ids = table[mask]
-        if train_ids.min(initial=0) < 0:
+        found = table[mask]
+        if found.min(initial=0) < 0:
             self._reject_unknown(mask, table, encoding, where)
-        counts = np.bincount(train_ids.ravel(), minlength=self.num_classes)[: self.num_classes]
-        return train_ids.astype(self.dtype), counts
+        counts = np.bincount(found.ravel(), minlength=self.num_classes)[: self.num_classes]
+        return found.astype(self.dtype), counts
 
-    def _reject_unknown(self, mask: LabelMap, table: NDArray[np.int32], encoding: Encoding, where: object) -> None:
+    def _of_colors(self, mask: NDArray[np.uint32], encoding: Encoding, where: object) -> LabelMap:
+        """Train ids of a mask of colours."""
+        owners = {color: train_id for train_id, c in enumerate(self.classes) for color in c.class_ids}
+        owners |= dict.fromkeys(self.void_ids, self.unlabelled_value)
+        known = np.array(sorted(owners), np.uint32)
+        train_ids = np.array([owners[color] for color in sorted(owners)], self.dtype)
+        if encoding == "nearest_colors":
+            present, inverse = np.unique(mask, return_inverse=True)
+            nearest: LabelMap = train_ids[_nearest(present, known)][inverse.reshape(mask.shape)]
+            return nearest
+        position = np.searchsorted(known, mask).clip(max=len(known) - 1)
+        unknown = known[position] != mask
+        label_map: LabelMap = train_ids[position]
+        label_map[unknown] = self.unlabelled_value
+        if (number := np.count_nonzero(unknown)) > MAX_UNKNOWN_COLORS * mask.size:
+            raise DataError(
+                f"{where}: {number / mask.size:.1%} of the pixels have the colour of no class of label space "
+                f"'{self.name}': {name_colors(mask[unknown])}. Name them in a classes.csv with r,g,b (void ones too); "
+                "if the file was a JPEG or was resized, --mask-values nearest-colors takes the nearest class."
+            )
+        return label_map
+
+    def _reject_unknown(self, mask: MaskValues, table: NDArray[np.int32], encoding: Encoding, where: object) -> None:
         present = np.unique(mask)
         unknown = [str(v) for v in present[table[present] < 0]]
         expected = list_some([str(v) for v in np.flatnonzero(table >= 0)], limit=40)
@@ -206,7 +256,7 @@ class LabelSpace:
                 for i, c in enumerate(self.classes)
             ],
             "void_ids": list(self.void_ids),
-        }
+        } | ({"ids_are_colors": True} if self.ids_are_colors else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LabelSpace:
@@ -214,7 +264,8 @@ class LabelSpace:
 
         Args:
             data: ``classes``, each with ``name`` and optionally ``train_id`` (its position), ``class_ids`` (the train
-                id) and ``color`` (one of the VOC colour map); optionally ``name`` and ``void_ids``.
+                id) and ``color`` (one of the VOC colour map); optionally ``name``, ``void_ids`` and
+                ``ids_are_colors``.
 
         Raises:
             DataError: If keys are missing or of the wrong kind, or train ids have gaps.
@@ -231,7 +282,67 @@ class LabelSpace:
             void_ids = tuple(int(i) for i in data.get("void_ids", ()))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"Label space is damaged ({type(error).__name__}: {error}).") from error
-        return cls(str(data.get("name", "custom")), in_order(by_train_id, "Label space"), void_ids)
+        name, classes = str(data.get("name", "custom")), in_order(by_train_id, "Label space")
+        if data.get("ids_are_colors") is True:
+            return cls(name, classes, void_ids, ids_are_colors=True)
+        colors = [(c.name, c.color) for c in classes] if all("color" in entry for entry in data["classes"]) else []
+        return cls(name, classes, void_ids, by_color=space_by_color(name, colors))
+
+
+def space_by_color(name: str, colors: Sequence[tuple[str, Color]], void: Sequence[Color] = ()) -> LabelSpace | None:
+    """Classes whose ids are their colours.
+
+    Args:
+        name: Name of the label space.
+        colors: Name and colour of each class, in the order of train ids; a class of several colours several times.
+        void: Colours of void.
+
+    Returns:
+        None where there are no classes, or one colour stands for two of them.
+    """
+    codes: dict[str, list[int]] = {}
+    first: dict[str, Color] = {}
+    for class_name, color in colors:
+        codes.setdefault(class_name, []).append(to_code(color))
+        first.setdefault(class_name, color)
+    classes = tuple(LabelClass(n, first[n], tuple(dict.fromkeys(found))) for n, found in codes.items())
+    try:
+        return LabelSpace(name, classes, tuple(dict.fromkeys(map(to_code, void))), ids_are_colors=True)
+    except DataError:
+        return None
+
+
+def to_code(color: Color) -> int:
+    """A colour as one number, as ``read_mask`` gives it."""
+    return color[0] << 16 | color[1] << 8 | color[2]
+
+
+def to_rgb(code: int) -> Color:
+    """The colour of a number of ``to_code``."""
+    return code >> 16, code >> 8 & 255, code & 255
+
+
+def name_colors(values: NDArray[np.uint32]) -> str:
+    """The most frequent colours among pixels, with their numbers, for a message."""
+    colors, counts = np.unique(values, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return list_some([f"{to_rgb(int(colors[i]))} on {counted(int(counts[i]), 'pixel')}" for i in order], limit=5)
+
+
+def _nearest(colors: NDArray[np.uint32], known: NDArray[np.uint32]) -> NDArray[np.intp]:
+    """Index of the nearest known colour of each colour, by Euclidean distance in RGB."""
+
+    def channels(codes: NDArray[np.uint32]) -> NDArray[np.int32]:
+        return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.int32)
+
+    best = np.zeros(colors.shape, np.intp)
+    least = np.full(colors.shape, np.iinfo(np.int32).max, np.int32)
+    rgb = channels(colors)
+    for index, color in enumerate(channels(known)):
+        distance = ((rgb - color) ** 2).sum(axis=-1, dtype=np.int32)
+        nearer = distance < least
+        best[nearer], least[nearer] = index, distance[nearer]
+    return best
 
 
 def as_label_map(values: NDArray[Any], name: str = "label_map") -> LabelMap:
@@ -271,7 +382,7 @@ def as_label_map(values: NDArray[Any], name: str = "label_map") -> LabelMap:
     return values.astype(np.uint8) if high <= 255 else values.astype(np.uint16)
 
 
-def _count_bytes(values: LabelMap) -> NDArray[np.int64]:
+def _count_bytes(values: MaskValues) -> NDArray[np.int64]:
     """How often each of the 256 values occurs."""
     if values.size < 1 << 24:  # beyond, OpenCV's float32 counts would not be exact
         return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)

@@ -85,7 +85,7 @@ def _read(manifest: Manifest, row: ManifestRow) -> MaskedImage:
     require_full_masks(manifest, [row])
     mask_path = manifest.resolve(row.full_mask)
     image = read_image(manifest.resolve(row.image))
-    values = read_mask(mask_path)
+    values = read_mask(mask_path, manifest.info.mask_encoding)
     target = manifest.label_space.to_train_ids(values, manifest.info.mask_encoding, mask_path)
     if target.shape != image.shape[:2]:
         raise TrainingError(

@@ -2,116 +2,147 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
-from data_manifests.errors import DataError
-from data_manifests.files.paths import as_path, files_below, is_remote, open_start, upload
-from data_manifests.label_space import LabelMap, LabelSpace
+from data_manifests.errors import DataError, counted
+from data_manifests.files.decode import read_header, read_rgb, read_samples
+from data_manifests.files.paths import as_path, files_below, is_remote, upload
+from data_manifests.files.samples import Samples
+from data_manifests.label_space import CHANNELS, Encoding, LabelMap, LabelSpace, MaskValues
 
 #: File name endings taken for images and masks.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read an image.
+def read_image(
+    path: str | Path, bands: Sequence[int] | None = None, value_range: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """Read an image as viewers show it: turned as its EXIF orientation says, in 8 bits, without opacity.
 
     Args:
-        path: File in any format that Pillow reads; of 16-bit grey the upper eight bits are taken. An EXIF rotation is
-            ignored, since masks carry none.
+        path: File in any format that Pillow or tifffile reads.
+        bands: Which bands are red, green and blue, counted from 1; one band is grey. By default the only band, or the
+            first three of an RGB image.
+        value_range: Values shown black and white. By default 0 and 255 of 8-bit images; of 16-bit ones 0 and 4095
+            where nothing is above that (cameras and microscopes of 12 bits), else 0 and 65535.
 
     Returns:
         RGB, uint8, shape (H, W, 3).
 
     Raises:
-        DataError: If the file is missing, damaged, or no image.
+        DataError: If the file is missing, damaged, no image, too large, has several pages, or bands or floats of which
+            nothing says how they are shown.
+        ValueError: If ``bands`` or ``value_range`` are no such numbers.
     """
     path = as_path(path)
-    decoded, _ = _open(path)
-    if decoded.mode == "F":
-        raise DataError(f"{path}: expected an image of 8 or 16 bits, got one of floats. Scale it to 0..255 first.")
-    if decoded.mode.startswith("I"):
-        grey = np.clip(np.asarray(decoded), 0, 65535).astype(np.uint16) >> 8
-        return np.repeat(grey.astype(np.uint8)[:, :, np.newaxis], 3, axis=2)
-    decoded.info.pop("transparency", None)  # Pillow warns of it, and alpha is dropped anyway
-    return np.asarray(decoded.convert("RGB"))
+    if bands is None and value_range is None and (rgb := read_rgb(path)) is not None:
+        return rgb
+    samples = read_samples(path)
+    if samples.palette is not None and bands is None and value_range is None:
+        return np.asarray(samples.palette[samples.values], np.uint8)
+    values = _shown_bands(path, samples, bands)
+    shown = _in_eight_bits(path, values, value_range)
+    if samples.white_is_zero:
+        shown = 255 - shown
+    return np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
 
 
 def read_image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width in pixels from the header alone, without decoding the image.
+    """Height and width in pixels, as the image is shown, from the header alone.
 
     Raises:
-        DataError: If the file is missing or no image.
+        DataError: If the file is missing, no image, too large, or has several pages.
     """
-    path = as_path(path)
-    try:
-        _check_is_file(path)
-        with open_start(path) as file, _parse(file) as decoded:
-            return decoded.height, decoded.width
-    except Exception as error:  # of what each reader of Pillow raises on damaged bytes there is no list
-        raise _unreadable(path, error) from error
+    header = read_header(as_path(path))
+    return header.height, header.width
 
 
-def has_exif_rotation(path: Path) -> bool:
-    """Whether viewers show the image turned or mirrored, unlike ``read_image``.
+def exif_orientation(path: str | Path) -> int:
+    """How viewers turn and mirror the stored pixels, as ``read_image`` does: 1 (not at all) to 8, as EXIF counts.
 
     Raises:
-        DataError: If the file is missing or no image.
+        DataError: If the file is missing, no image, too large, or has several pages.
     """
-    try:
-        _check_is_file(path)
-        with path.open("rb") as file, _parse(file) as decoded:
-            return bool(decoded.getexif().get(ExifTags.Base.Orientation, 1) != 1)
-    except Exception as error:  # see read_image_size
-        raise _unreadable(path, error) from error
+    return read_header(as_path(path)).orientation
 
 
-def read_mask(path: str | Path) -> LabelMap:
+@overload
+def read_mask(path: str | Path) -> LabelMap: ...
+
+
+@overload
+def read_mask(path: str | Path, encoding: Encoding) -> MaskValues: ...
+
+
+def read_mask(path: str | Path, encoding: Encoding = "class_ids") -> MaskValues:
     """Read the values of a mask file as they are, before any translation.
 
     Args:
-        path: One-channel image of 1 to 16 bits, grey or palette (the indices are read, not the colours), in a format
-            that keeps every value. Of three equal channels, all that WebP can store, one is read.
+        path: Image whose format keeps every value. Of a palette the indices are read, not the colours; of TIFF the
+            stored values, whichever of them is shown white. Floats that are whole numbers are ids. A value that the
+            file itself declares to be no data, and that is no id (-1, NaN), becomes 65535.
+        encoding: Where the file has them. Ids are those of the only channel, or of several that agree, or of the
+            channel named. Colours are given as one number each, 65536 red + 256 green + blue.
 
     Returns:
-        Values, uint8 or uint16, shape (H, W).
+        Ids, uint8 or uint16, or colours, uint32; shape (H, W).
 
     Raises:
-        DataError: If the file is missing, damaged, a JPEG, or holds colours instead of ids.
+        DataError: If the file is missing, damaged, too large, has several pages, is a JPEG (unless the nearest colours
+            are asked for), or holds no such values.
     """
     path = as_path(path)
-    # Pillow and never cv2 here: cv2 turns the indices of a palette into colours.
-    decoded, stretch = _open(path)
-    if decoded.format == "JPEG":
-        raise DataError(f"{path}: JPEG changes pixel values, so it cannot hold class ids. Export the mask as PNG.")
-    values = np.asarray(decoded)
-    if values.ndim == 3 and values.shape[2] >= 3 and (values[:, :, :1] == values[:, :, 1:3]).all():
-        values = np.ascontiguousarray(values[:, :, 0])
-    if values.ndim != 2 or values.dtype.kind == "f":
+    samples = read_samples(path)
+    if samples.format in ("JPEG", "MPO") and encoding != "nearest_colors":
         raise DataError(
-            f"{path}: expected a one-channel mask of class ids, got a {decoded.mode} image of "
-            f"{decoded.width}x{decoded.height}; is this a colour-coded mask? Convert its colours to ids first."
+            f"{path}: JPEG changes pixel values, so it cannot hold class ids. Export the mask as PNG; if its colours "
+            "are near those of the classes, a classes.csv with r,g,b and --mask-values nearest-colors read them."
         )
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8)
-    if values.dtype == np.uint8:
-        return values if stretch == 1 else values // np.uint8(stretch)
-    if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-        raise DataError(f"{path}: mask values must lie between 0 and 65535, got {values.min()}..{values.max()}.")
-    return values.astype(np.uint16)
+    if encoding in ("colors", "nearest_colors"):
+        rgb = _mask_rgb(path, samples).astype(np.uint32)
+        return np.asarray(rgb[:, :, 0] << 16 | rgb[:, :, 1] << 8 | rgb[:, :, 2], np.uint32)
+    return _as_ids(path, _id_channel(path, samples, encoding), samples.nodata)
+
+
+def read_instances(path: str | Path) -> LabelMap:
+    """Read a mask of instances: its values, or, where it has colours, a number from 1 on for each but black.
+
+    Raises:
+        DataError: As for ``read_mask``, and if there are more colours than 16 bits can number.
+    """
+    path = as_path(path)
+    if not holds_colors(path):
+        return read_mask(path)
+    codes = read_mask(path, "colors")
+    colors, numbers = np.unique(codes, return_inverse=True)
+    if len(colors) > 60_000:
+        raise DataError(f"{path}: expected a colour for each instance, got {len(colors):,} colours.")
+    instances = numbers.reshape(codes.shape) + (colors[0] != 0)
+    if len(colors) < 255:
+        return np.asarray(instances, np.uint8)
+    return np.asarray(np.where(codes > 0, instances + 1000, 0), np.uint16)  # below 1000 are classes, as in Cityscapes
+
+
+def holds_colors(path: str | Path) -> bool:
+    """Whether a mask has several channels of 8 bits that do not agree, so that it holds colours rather than ids.
+
+    Raises:
+        DataError: As for ``read_mask``.
+    """
+    samples = read_samples(as_path(path))
+    return samples.values.dtype == np.uint8 and samples.values.ndim == 3 and not _agree(_without_alpha(samples))
 
 
 def encode_label_map(label_map: LabelMap, label_space: LabelSpace) -> bytes:
@@ -185,7 +216,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
 
 
-def pixel_sha256(pixels: LabelMap) -> str:
+def pixel_sha256(pixels: MaskValues) -> str:
     """SHA-256 over type, shape and pixels of an array; equal for equal pixels in whatever file format.
 
     Example:
@@ -226,42 +257,112 @@ def _refuse_unreadable(error: OSError) -> None:
         raise error
 
 
-def _open(path: Path) -> tuple[Image.Image, int]:
-    """The decoded image, and the factor by which Pillow has multiplied its values."""
-    try:
-        _check_is_file(path)
-        decoded = _parse(io.BytesIO(path.read_bytes()))
-        # Of grey images with 2 or 4 bits a pixel Pillow stretches the values to 0..255.
-        raw_modes = {mode for tile in decoded.tile for mode in (tile[3] if isinstance(tile[3], tuple) else tile[3:])}
-        stretch = 85 if "L;2" in raw_modes else 17 if "L;4" in raw_modes else 1
-        decoded.load()
-    except Exception as error:  # see read_image_size
-        raise _unreadable(path, error) from error
-    return decoded, stretch
-
-
-def _parse(file: IO[bytes]) -> ImageFile.ImageFile:
-    """The image of a file, not yet decoded."""
-    with warnings.catch_warnings():
-        # Pillow refuses images above a limit, and warns from half of it on; satellites take images of that size.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file)
-
-
-def _check_is_file(path: Path) -> None:
-    """Keep off pipes, which make a reader wait for ever, and devices, which have no end."""
-    if not is_remote(path) and path.exists() and not (path.is_file() or path.is_dir()):
-        raise OSError(errno.EINVAL, "it is a pipe or a device")
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"{path}: no such file.")
-    if isinstance(error, OSError) and error.strerror:  # of the system; Pillow's own have none
-        return DataError(f"{path}: cannot be opened ({error.strerror}).")
-    if isinstance(error, Image.DecompressionBombError):
-        return DataError(
-            f"{path}: larger than the {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels that are read. Cut it into tiles."
+def _shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> NDArray[Any]:
+    """The bands that are shown, shape (H, W, 1) or (H, W, 3)."""
+    values = samples.values if samples.values.ndim == 3 else samples.values[:, :, np.newaxis]
+    if bands is None:
+        colors = values.shape[2] - samples.has_alpha
+        if colors == 1 or colors == 3 or (colors > 3 and samples.mode.startswith("RGB")):
+            return values[:, :, : 1 if colors == 1 else 3]
+        raise DataError(
+            f"{path}: has {values.shape[2]} bands, and nothing says which are red, green and blue. Write an image of "
+            "three of them."
         )
-    reason = "not an image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
-    return DataError(f"{path}: the image is damaged or incomplete ({reason}). Copy or download it again.")
+    if len(bands) not in (1, 3) or not all(band >= 1 for band in bands):
+        raise ValueError(f"bands must be one or three numbers from 1 on, got {list(bands)}.")
+    if max(bands) > values.shape[2]:
+        raise DataError(f"{path}: has {counted(values.shape[2], 'band')}, so there is no band {max(bands)}.")
+    return values[:, :, [band - 1 for band in bands]]
+
+
+def _in_eight_bits(path: Path, values: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.uint8]:
+    if value_range is not None:
+        low, high = value_range
+        if not low < high:
+            raise ValueError(f"value_range must be two numbers, the smaller first, got {value_range}.")
+        shown = (np.nan_to_num(values.astype(np.float32), nan=low) - low) * (255 / (high - low))
+        return np.asarray(np.clip(np.rint(shown), 0, 255), np.uint8)
+    if values.dtype.kind == "f":
+        raise DataError(f"{path}: expected an image of 8 or 16 bits, got one of floats. Scale it to 0..255 first.")
+    if values.dtype == np.uint8:
+        return values
+    clipped = np.clip(values, 0, 65535).astype(np.uint16)
+    return np.asarray(clipped >> (4 if clipped.max(initial=0) < 4096 else 8), np.uint8)
+
+
+def _without_alpha(samples: Samples) -> NDArray[Any]:
+    return samples.values[:, :, :-1] if samples.has_alpha else samples.values
+
+
+def _agree(channels: NDArray[Any]) -> bool:
+    """Whether all channels of shape (H, W, channels) are equal."""
+    return bool((channels[:, :, :1] == channels[:, :, 1:]).all())
+
+
+def _id_channel(path: Path, samples: Samples, encoding: Encoding) -> NDArray[Any]:
+    """The channel of ids, shape (H, W)."""
+    values = samples.values
+    if (index := CHANNELS.get(encoding)) is not None:
+        channels = values if values.ndim == 3 else values[:, :, np.newaxis]
+        if encoding == "alpha" and samples.has_alpha:
+            index = channels.shape[2] - 1
+        if index >= channels.shape[2] - (samples.has_alpha and encoding != "alpha"):
+            raise DataError(f"{path}: has no channel '{encoding}'; it is a {samples.mode} image.")
+        return channels[:, :, index]
+    if values.ndim == 2:
+        return values
+    size = f"{values.shape[1]}x{values.shape[0]}"
+    if not _agree(_without_alpha(samples)) or (values.shape[2] == 4 and not samples.has_alpha and not _agree(values)):
+        raise DataError(
+            f"{path}: expected a one-channel mask of class ids, got a {samples.mode} image of {size} whose "
+            f"{values.shape[2]} channels differ. If one of them holds the ids, name it: --mask-channel red. If this "
+            "is a colour-coded mask, give the r,g,b of its classes in a classes.csv."
+        )
+    if samples.has_alpha and (holes := int(np.count_nonzero(values[:, :, -1] != _opaque(values)))):
+        raise DataError(
+            f"{path}: {counted(holes, 'pixel')} of this mask of class ids are transparent. If they are void, write 255 "
+            "there; if opacity says nothing, give --mask-channel red."
+        )
+    return np.ascontiguousarray(values[:, :, 0])
+
+
+def _opaque(values: NDArray[Any]) -> int:
+    return int(np.iinfo(values.dtype).max) if values.dtype.kind in "iu" else 1
+
+
+def _as_ids(path: Path, values: NDArray[Any], nodata: float | None) -> LabelMap:
+    """Ids of any type as uint8 or uint16, with 65535 for no data."""
+    if values.dtype in (np.uint8, np.uint16):
+        return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+    if nodata is not None and not (0 <= nodata <= 65535 and nodata == int(nodata)):
+        missing |= values == np.asarray(nodata).astype(values.dtype) if values.dtype.kind == "f" else values == nodata
+    there = values[~missing]
+    if values.dtype.kind == "f" and not (there == np.floor(there)).all():
+        raise DataError(f"{path}: expected a mask of class ids, got fractions such as {_first_fraction(there)}.")
+    low, high = there.min(initial=0), there.max(initial=0)
+    if low < 0 or high > 65535:
+        raise DataError(
+            f"{path}: mask values must lie between 0 and 65535, got {low}..{high}. If {low if low < 0 else high} "
+            "means no data, write 255 there."
+        )
+    if values.dtype == np.int8 and not missing.any():
+        return values.astype(np.uint8)
+    return np.where(missing, 65535, np.where(missing, 0, values)).astype(np.uint16)
+
+
+def _first_fraction(values: NDArray[Any]) -> float:
+    return float(values[values != np.floor(values)][0])
+
+
+def _mask_rgb(path: Path, samples: Samples) -> NDArray[np.uint8]:
+    """Colours of a mask, uint8, shape (H, W, 3)."""
+    values = samples.values
+    if samples.palette is not None:
+        colors = np.zeros((256, 3), np.uint8)
+        colors[: len(samples.palette)] = samples.palette[:256]
+        shown: NDArray[np.uint8] = colors[values]
+        return shown
+    if values.dtype != np.uint8 or (values.ndim == 3 and values.shape[2] == 2):
+        raise DataError(f"{path}: expected a mask of colours with 8 bits each, got a {samples.mode} image.")
+    return np.repeat(values[:, :, np.newaxis], 3, axis=2) if values.ndim == 2 else values[:, :, :3]

@@ -12,7 +12,7 @@ from typing import Any
 
 from data_manifests.errors import DataError, list_some
 from data_manifests.files.paths import as_path
-from data_manifests.label_space import LabelClass, LabelSpace, in_order, to_color, voc_color
+from data_manifests.label_space import Color, LabelClass, LabelSpace, in_order, space_by_color, to_color, voc_color
 
 #: The group of a class map whose members become void.
 VOID_GROUP = "void"
@@ -70,21 +70,28 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
         no_train_id.remove("255")  # a class like any other
     by_train_id: dict[int, LabelClass] = {}
     void_ids: list[int] = []
+    has_colors = {"r", "g", "b"} <= columns
+    colors: dict[int, list[Color]] = {}  # of each train id; of void at -1
     for line, row in enumerate(rows, start=2):
         try:
             class_id = int(row[id_column])
-            if _is_void(row, no_train_id):
+            is_void = _is_void(row, no_train_id)
+            given = to_color((row["r"], row["g"], row["b"])) if has_colors and (row["r"] or not is_void) else None
+            if is_void:
                 void_ids.append(class_id)
+                colors.setdefault(-1, []).extend([given] if given else [])
                 continue
             train_id = int(row["train_id"]) if "train_id" in columns else len(by_train_id)
-            color = to_color((row["r"], row["g"], row["b"])) if {"r", "g", "b"} <= columns else voc_color(train_id + 1)
+            color = given or voc_color(train_id + 1)
+            colors.setdefault(train_id, []).append(color)
         except ValueError as error:
             raise DataError(f"{path}, line {line}: {error}.") from error
         known = by_train_id.get(train_id, LabelClass(row["name"], color, ()))
         by_train_id[train_id] = LabelClass(known.name, known.color, (*known.class_ids, class_id))
     classes = in_order(by_train_id, path)
+    by_color = [(c.name, color) for train_id, c in enumerate(classes) for color in colors[train_id]] * has_colors
     try:
-        return LabelSpace(name, classes, tuple(void_ids))
+        return LabelSpace(name, classes, tuple(void_ids), by_color=space_by_color(name, by_color, colors.get(-1, [])))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -180,9 +187,11 @@ def merge_classes(label_space: LabelSpace, groups: Mapping[str, Sequence[str]]) 
         if new != VOID_GROUP and names
     ]
     left_out = [i for name in groups.get(VOID_GROUP, ()) for i in old[name].class_ids]
-    void_ids = {*label_space.void_ids, *left_out, label_space.unlabelled_value}
+    void_ids = {*label_space.void_ids, *left_out}
+    void_ids |= set() if label_space.ids_are_colors else {label_space.unlabelled_value}
     void_ids -= {i for c in label_space.classes for i in c.class_ids} - set(left_out)
-    return LabelSpace(f"{label_space.name}-merged", (*merged, *untouched), tuple(sorted(void_ids)))
+    name = f"{label_space.name}-merged"
+    return LabelSpace(name, (*merged, *untouched), tuple(sorted(void_ids)), label_space.ids_are_colors)
 
 
 def _read_table(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import has_exif_rotation, read_image_size, read_mask
+from data_manifests.files.images import exif_orientation, read_image_size, read_mask
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts import Dataset, DatasetItem
 from data_manifests.manifest.schema import Manifest
@@ -123,7 +123,7 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
 def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
     try:
         height, width = read_image_size(item.image_path)
-        mask = read_mask(item.mask_path)
+        mask = read_mask(item.mask_path, dataset.encoding)
         space = dataset.label_space
         if mask.shape != (height, width):
             sizes = f"{mask.shape[1]}x{mask.shape[0]} but its image is {width}x{height} (width x height)"
@@ -131,7 +131,7 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
         _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask_path)
         pixels = (*counts.tolist(), mask.size - int(counts.sum()))
         kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {mask.dtype}"
-        return _Found(item.split, f"{width}x{height}", kind, pixels, has_exif_rotation(item.image_path))
+        return _Found(item.split, f"{width}x{height}", kind, pixels, exif_orientation(item.image_path) != 1)
     except (DataError, OSError) as error:
         return _Found(item.split, "", "", (), problem=str(error))
 
@@ -168,8 +168,8 @@ def _rotation_anomalies(ids: list[str]) -> list[str]:
     if not ids:
         return []
     return [
-        f"{counted(len(ids), 'image has', 'images have')} an EXIF rotation, which is ignored: "
-        f"{list_some(ids)}. Their masks must fit the pixels as they are stored."
+        f"{counted(len(ids), 'image has', 'images have')} an EXIF rotation: {list_some(ids)}. They are taken as "
+        "viewers show them, and their masks must fit that; masks made for the pixels as stored must be turned."
     ]
 
 

@@ -10,13 +10,13 @@ from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from data_manifests.errors import DataError, ManifestError, counted
 from data_manifests.files.csv import Cells, read_table, require_columns, write_table
 from data_manifests.files.images import atomic_path, write_atomically
 from data_manifests.files.paths import as_path, is_remote, reaching
-from data_manifests.label_space import LabelSpace
+from data_manifests.label_space import Encoding, LabelSpace
 from data_manifests.manifest.schema import (
     MANIFEST_COLUMNS,
     MARK_COLUMNS,
@@ -156,8 +156,9 @@ def _read_info(path: Path) -> ManifestInfo:
             raise ManifestError(f"{path}: damaged (schema version {version}; the first one is 1).")
         for old in range(version, SCHEMA_VERSION):
             data = _MIGRATIONS[old](data)
-        if data["mask_encoding"] not in ("class_ids", "train_ids"):
-            raise ManifestError(f"{path}: mask_encoding must be class_ids or train_ids, got {data['mask_encoding']!r}.")
+        if data["mask_encoding"] not in get_args(Encoding):
+            known = ", ".join(get_args(Encoding))
+            raise ManifestError(f"{path}: mask_encoding must be one of {known}; got {data['mask_encoding']!r}.")
         return ManifestInfo(
             label_space=LabelSpace.from_dict(data["label_space"]),
             mask_encoding=data["mask_encoding"],

@@ -12,7 +12,7 @@ import numpy as np
 
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.images import pixel_sha256, read_image, read_image_size, read_mask
-from data_manifests.label_space import LabelMap, LabelSpace
+from data_manifests.label_space import LabelSpace, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
 
 #: Kinds of problems that do not keep a manifest from being used.
@@ -81,14 +81,14 @@ def _is_missing(path: Path) -> bool:
 
 def _check_file(manifest: Manifest, row: ManifestRow, name: str, pixels: bool) -> Iterator[tuple[str, str]]:
     path = manifest.resolve(getattr(row, name))
-    values: LabelMap | None = None
+    values: MaskValues | None = None
     if not pixels:
         size = read_image_size(path)
     elif name == "image":
         height, width, _ = read_image(path).shape
         size = height, width
     else:
-        values = read_mask(path)
+        values = read_mask(path, manifest.info.mask_encoding if name == "full_mask" else "train_ids")
         size = values.shape[0], values.shape[1]
     if size != (row.height, row.width):
         yield "size", f"is {size[0]}x{size[1]} (height x width), the row says {row.height}x{row.width}"
@@ -98,14 +98,20 @@ def _check_file(manifest: Manifest, row: ManifestRow, name: str, pixels: bool) -
         yield from _check_annotation(manifest.label_space, row, values)
 
 
-def _check_full_mask(manifest: Manifest, row: ManifestRow, values: LabelMap) -> Iterator[tuple[str, str]]:
+def _check_full_mask(manifest: Manifest, row: ManifestRow, values: MaskValues) -> Iterator[tuple[str, str]]:
     yield from _check_hash(row.full_mask_sha256, values)
+    if values.dtype == np.uint32:
+        try:
+            manifest.label_space.to_train_ids(values, manifest.info.mask_encoding)
+        except DataError as error:
+            yield "ids", str(error)
+        return
     table = manifest.label_space.lookup_table(manifest.info.mask_encoding)
     if unknown := [v for v in _present(values) if table[v] < 0]:
         yield "ids", f"holds ids {listed(unknown)}, which are neither a class nor void"
 
 
-def _check_annotation(space: LabelSpace, row: ManifestRow, values: LabelMap) -> Iterator[tuple[str, str]]:
+def _check_annotation(space: LabelSpace, row: ManifestRow, values: MaskValues) -> Iterator[tuple[str, str]]:
     yield from _check_hash(row.annotation_sha256, values)
     if values.dtype != space.dtype:
         yield "dtype", f"is {values.dtype}; expected {space.dtype} for {counted(space.num_classes, 'class', 'classes')}"
@@ -119,12 +125,12 @@ def _check_annotation(space: LabelSpace, row: ManifestRow, values: LabelMap) -> 
         yield "count", f"has the classes {spaced(classes)}, the row says {spaced(row.classes_labelled)}"
 
 
-def _check_hash(expected: str, values: LabelMap) -> Iterator[tuple[str, str]]:
+def _check_hash(expected: str, values: MaskValues) -> Iterator[tuple[str, str]]:
     if expected and (got := pixel_sha256(values)) != expected:
         yield "hash", f"pixels have changed: SHA-256 is {got[:12]}..., the row says {expected[:12]}..."
 
 
-def _present(values: LabelMap) -> list[int]:
+def _present(values: MaskValues) -> list[int]:
     found: list[int] = np.flatnonzero(np.bincount(values.ravel())).tolist()
     return found
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_manifests.errors import ManifestError
 from data_manifests.files.images import pixel_sha256, read_image, read_mask
-from data_manifests.label_space import Encoding, LabelMap
+from data_manifests.label_space import Encoding, LabelMap, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
 
 
@@ -48,14 +48,14 @@ def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding:
     if not name:
         raise ManifestError(f"{manifest.path}: image '{row.image_id}' of split '{row.split}' has no {column}.")
     path = manifest.resolve(name)
-    values = read_mask(path)
+    values = read_mask(path, encoding)
     label_map = manifest.label_space.to_train_ids(values, encoding, path)
     check_size(manifest, row, path, label_map.shape)
     check_pixels(path, values, getattr(row, f"{column}_sha256"))
     return label_map
 
 
-def check_pixels(path: Path, values: LabelMap, sha256: str) -> None:
+def check_pixels(path: Path, values: MaskValues, sha256: str) -> None:
     """Check that a mask or annotation holds the very pixels that the manifest was written for.
 
     Args:

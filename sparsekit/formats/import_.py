@@ -129,7 +129,7 @@ def _label_map(one: Imported, source: ImportSource) -> LabelMap:
 
 def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
     """The row of an image without its annotation."""
-    mask = read_full_mask(item)
+    mask = read_full_mask(item, dataset.encoding)
     height, width = mask.shape
     image, full_mask = (name_from(out, path) for path in (item.image_path, item.mask_path))
     return ManifestRow(

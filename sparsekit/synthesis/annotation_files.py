@@ -8,24 +8,38 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests import DatasetItem, LabelMap, LabelSpace, ManifestRow
-from data_manifests.files.images import encode_label_map, pixel_sha256, read_image_size, read_mask, write_atomically
+from data_manifests.files.images import (
+    encode_label_map,
+    exif_orientation,
+    pixel_sha256,
+    read_image_size,
+    read_mask,
+    write_atomically,
+)
 from data_manifests.files.paths import inside
+from data_manifests.label_space import Encoding, MaskValues
 from sparsekit.errors import AnnotationError
 
 
-def read_full_mask(item: DatasetItem) -> LabelMap:
+def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
     """Values of an image's full mask as they are in the file, shape (H, W).
 
     Raises:
         AnnotationError: If the image has another size.
         DataError: If the mask or the image cannot be read.
     """
-    mask = read_mask(item.mask_path)
+    mask = read_mask(item.mask_path, encoding)
     height, width = mask.shape
     if (size := read_image_size(item.image_path)) != (height, width):
+        advice = "Give both the same size."
+        if (orientation := exif_orientation(item.image_path)) >= 5 and size == (width, height):
+            advice = (
+                f"Viewers show the image turned (EXIF orientation {orientation}), and it is taken as shown: turn the "
+                "mask as well, or remove the orientation from the image."
+            )
         raise AnnotationError(
             f"{item.mask_path}: mask is {height}x{width} (height x width) but its image {item.image_path} is "
-            f"{size[0]}x{size[1]}. Give both the same size."
+            f"{size[0]}x{size[1]}. {advice}"
         )
     return mask
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests import Dataset, DatasetItem, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
-from data_manifests.files.images import pixel_sha256, read_mask
+from data_manifests.files.images import pixel_sha256, read_instances
 from data_manifests.files.paths import absolute, as_path, name_from, name_in_full, reaching
 from data_manifests.label_space import Encoding
 from sparsekit.arguments import as_whole_number
@@ -177,7 +177,7 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
     """Decode one mask and write its annotation for every variant; runs in a worker process."""
     _keep_freed_memory()
     item, space = task.item, task.label_space
-    mask = read_full_mask(item)
+    mask = read_full_mask(item, task.encoding)
     height, width = mask.shape
     row = ManifestRow(
         item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask)
@@ -186,7 +186,7 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
     present, annotated_pixels = int(np.count_nonzero(counts)), int(counts.sum())
     variants: list[list[Mark]] = [[] for _ in task.folders]
     if task.annotated:
-        instances = read_mask(item.instance_path) if item.instance_path and task.annotator.uses_instances else None
+        instances = read_instances(item.instance_path) if item.instance_path and task.annotator.uses_instances else None
         rng = ImageStream(task.seed, item.image_id, task.annotator.command)
         variants = task.annotator.annotate(label_map, instances, rng, space.unlabelled_value)
     results: list[ImageResult | None] = []

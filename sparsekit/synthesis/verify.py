@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from data_manifests import LAYOUTS, Dataset, Encoding, LabelSpace, Manifest, ManifestRow, open_dataset
 from data_manifests.errors import DataError
-from data_manifests.files.images import pixel_sha256, read_mask
+from data_manifests.files.images import pixel_sha256, read_instances, read_mask
 from data_manifests.manifest.derive import HISTORY
 from data_manifests.manifest.validate import Problem
 from sparsekit.areas import RegionMarkSettings
@@ -186,13 +186,14 @@ def _tasks(
 def _verify_image(task: _Task) -> list[Problem]:
     row, problems = task.row, []
     try:
-        mask = read_mask(task.mask)
+        mask = read_mask(task.mask, task.encoding)
         same_mask = pixel_sha256(mask) == row.full_mask_sha256
         if not same_mask and task.encoding_here == task.encoding:
             return [Problem("mask", row.image_id, f"{task.mask} is not the full mask that it was made from")]
         encoding = task.encoding if same_mask else task.encoding_here
+        mask = mask if same_mask else read_mask(task.mask, encoding)
         label_map = task.label_space.to_train_ids(mask, encoding, task.mask)
-        instances = read_mask(task.instances) if task.instances and task.annotator.uses_instances else None
+        instances = read_instances(task.instances) if task.instances and task.annotator.uses_instances else None
         rng = ImageStream(task.seed, row.image_id, task.annotator.command)
         (marks,) = task.annotator.annotate(label_map, instances, rng, task.label_space.unlabelled_value)
         made = rasterize(marks, (label_map.shape[0], label_map.shape[1]), task.label_space)

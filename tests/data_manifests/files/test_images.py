@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import os
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from data_manifests import DataError, known_label_space
@@ -17,11 +20,13 @@ from data_manifests.files.images import (
     atomic_path,
     encode_image,
     encode_label_map,
-    has_exif_rotation,
+    exif_orientation,
+    holds_colors,
     list_images,
     pixel_sha256,
     read_image,
     read_image_size,
+    read_instances,
     read_mask,
     write_atomically,
 )
@@ -29,15 +34,24 @@ from data_manifests.label_space import numbered_label_space
 from tests.helpers.miniature_datasets import save_image, save_mask
 
 
-def grey_png(bits, row, width):
+def grey_png(bits, row, width, height=1):
     """A PNG of one row of grey pixels with 1, 2 or 4 bits each, which Pillow cannot write."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def transposed(pixels, orientation):
+    """Pixels as Pillow turns them for an EXIF orientation."""
+    how = Image.Transpose
+    methods = (None, how.FLIP_LEFT_RIGHT, how.ROTATE_180, how.FLIP_TOP_BOTTOM)
+    methods += (how.TRANSPOSE, how.ROTATE_270, how.TRANSVERSE, how.ROTATE_90)
+    method = methods[orientation - 1]
+    return pixels if method is None else np.asarray(Image.fromarray(pixels).transpose(method))
 
 
 IDS = np.array([[0, 1, 2], [11, 20, 255]], np.uint8)
@@ -88,12 +102,137 @@ class TestReadMask:
         with pytest.raises(DataError, match=r"m.tif: mask values must lie between 0 and 65535, got 0..70000"):
             read_mask(tmp_path / "m.tif")
 
-    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "F", "CMYK"])
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK"])
     def test_colours_are_refused(self, tmp_path, mode):
         path = tmp_path / "m.tif"
-        Image.new("RGB", (5, 4), (128, 64, 128)).convert("L" if mode == "F" else mode).convert(mode).save(path)
+        Image.new("RGB", (5, 4), (128, 64, 128)).convert(mode).save(path)
         with pytest.raises(DataError, match=rf"m.tif: expected a one-channel mask .* {mode} image of 5x4"):
             read_mask(path)
+
+    @pytest.mark.parametrize("suffix", [".png", ".tif"])
+    @pytest.mark.parametrize("bands", [3, 4])
+    def test_sixteen_bit_channels_that_agree(self, tmp_path, suffix, bands):
+        path, ids = tmp_path / f"m{suffix}", np.array([[0, 1, 2], [300, 26001, 65535]], np.uint16)
+        channels = np.dstack([ids, ids, ids, np.full_like(ids, 65535)][:bands])
+        if suffix == ".png":
+            cv2.imwrite(str(path), channels)
+        else:
+            tifffile.imwrite(path, channels, photometric="rgb")
+        np.testing.assert_array_equal(read_mask(path), ids)
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("suffix", [".png", ".tif"])
+    def test_ids_in_one_of_several_channels(self, tmp_path, suffix, dtype):
+        rng = np.random.default_rng(0)
+        red, green, blue, alpha = rng.integers(0, np.iinfo(dtype).max, (4, 3, 5)).astype(dtype)
+        path = tmp_path / f"m{suffix}"
+        if suffix == ".png":
+            cv2.imwrite(str(path), np.dstack([blue, green, red, alpha]))
+        else:
+            tifffile.imwrite(path, np.dstack([red, green, blue, alpha]), photometric="rgb", extrasamples=["unassalpha"])
+        for name, expected in {"red": red, "green": green, "blue": blue, "alpha": alpha}.items():
+            np.testing.assert_array_equal(read_mask(path, name), expected)
+        with pytest.raises(DataError, match=r"channels differ.*--mask-channel red"):
+            read_mask(path)
+        Image.fromarray(np.zeros((2, 2), np.uint8)).save(path)
+        assert read_mask(path, "red").tolist() == [[0, 0], [0, 0]]
+        with pytest.raises(DataError, match=r"no channel 'blue'"):
+            read_mask(path, "blue")
+
+    def test_transparency_is_no_class(self, tmp_path):
+        opaque = np.full(IDS.shape, 255, np.uint8)
+        for mode, channels in {"LA": [IDS], "RGBA": [IDS] * 3}.items():
+            path = tmp_path / f"{mode}.png"
+            Image.fromarray(np.dstack([*channels, opaque])).save(path)
+            np.testing.assert_array_equal(read_mask(path), IDS)
+            Image.fromarray(np.dstack([*channels, np.where(IDS == 1, 0, 255).astype(np.uint8)])).save(path)
+            with pytest.raises(DataError, match=r"1 pixel of this mask of class ids are transparent.*--mask-channel"):
+                read_mask(path)
+            np.testing.assert_array_equal(read_mask(path, "red"), IDS)
+        four = np.dstack([IDS, IDS, IDS, IDS // 2])
+        tifffile.imwrite(tmp_path / "four.tif", four, photometric="rgb", extrasamples=["unspecified"])
+        with pytest.raises(DataError, match="4 channels differ"):
+            read_mask(tmp_path / "four.tif")
+
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i1", "i2", "i4", "i8", "f4", "f8"])
+    @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+    @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}], ids=str)
+    def test_tiff_gives_what_is_stored(self, tmp_path, dtype, photometric, options):
+        ids = np.arange(20 * 30).reshape(20, 30) % 101
+        tifffile.imwrite(tmp_path / "m.tif", ids.astype(dtype), photometric=photometric, **options)
+        got = read_mask(tmp_path / "m.tif")
+        np.testing.assert_array_equal(got, ids)
+        assert got.dtype == (np.uint8 if dtype in ("u1", "i1") else np.uint16)
+
+    @pytest.mark.parametrize(
+        ("mode", "compression"),
+        [*itertools.product(["L", "I;16", "P", "RGB"], ["tiff_lzw", "packbits"]), ("1", "group4")],
+    )
+    def test_compressed_tiff(self, tmp_path, mode, compression):
+        ids = (np.arange(20 * 30).reshape(20, 30) // 7 % (2 if mode == "1" else 101)).astype(np.uint8)
+        image = {
+            "L": lambda: Image.fromarray(ids),
+            "I;16": lambda: Image.fromarray(ids.astype(np.uint16)),
+            "1": lambda: Image.fromarray(ids == 1),
+            "P": lambda: Image.fromarray(ids),
+            "RGB": lambda: Image.fromarray(np.dstack([ids] * 3)),
+        }[mode]()
+        if mode == "P":
+            image.putpalette([channel for i in range(256) for channel in (255 - i, i, 7)])
+        image.save(tmp_path / "m.tif", compression=compression)
+        np.testing.assert_array_equal(read_mask(tmp_path / "m.tif"), ids)
+
+    def test_no_data_of_a_file_is_void(self, tmp_path):
+        for dtype, nodata in (("i1", -1), ("i2", -9999), ("f4", -3.4028235e38), ("f4", np.nan), ("u4", 4294967295)):
+            values = np.array([[0, 1, nodata]]).astype(dtype)
+            tag = (42113, "s", 0, str(nodata), True)
+            tifffile.imwrite(tmp_path / "m.tif", values, photometric="minisblack", extratags=[tag])
+            assert read_mask(tmp_path / "m.tif").tolist() == [[0, 1, 65535]], dtype
+            assert known_label_space("ade20k").to_train_ids(read_mask(tmp_path / "m.tif"), "class_ids")[0, 2] == 255
+        for dtype, low in (("i1", -1), ("i2", -9999), ("f4", -1)):
+            tifffile.imwrite(tmp_path / "m.tif", np.array([[0, 1, low]], dtype), photometric="minisblack")
+            with pytest.raises(DataError, match=rf"got {low}.*If {low}.* means no data, write 255"):
+                read_mask(tmp_path / "m.tif")
+        tifffile.imwrite(tmp_path / "m.tif", np.array([[0, 1.5]], "f4"), photometric="minisblack")
+        with pytest.raises(DataError, match="got fractions such as 1.5"):
+            read_mask(tmp_path / "m.tif")
+
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_image_size])
+    def test_several_pages_are_no_image(self, tmp_path, read):
+        page = np.zeros((20, 30), np.uint8)
+        tifffile.imwrite(tmp_path / "m.tif", np.stack([page] * 3), photometric="minisblack")
+        with pytest.raises(DataError, match="holds 3 pages"):
+            read(tmp_path / "m.tif")
+        with tifffile.TiffWriter(tmp_path / "pyramid.tif") as tiff:  # smaller copies are no pages
+            tiff.write(page, photometric="minisblack")
+            tiff.write(page[::2, ::2], photometric="minisblack", subfiletype=1)
+        read(tmp_path / "pyramid.tif")
+
+    def test_colours_as_numbers(self, tmp_path):
+        colors = np.array([[[1, 2, 3], [255, 0, 128]]], np.uint8)
+        expected = [[0x010203, 0xFF0080]]
+        Image.fromarray(colors).save(tmp_path / "rgb.png")
+        Image.fromarray(np.dstack([colors, [[[0], [255]]]]).astype(np.uint8)).save(tmp_path / "rgba.png")
+        Image.fromarray(colors).quantize(4).save(tmp_path / "p.png")
+        tifffile.imwrite(tmp_path / "rgb.tif", colors, photometric="rgb")
+        for name in ("rgb.png", "rgba.png", "p.png", "rgb.tif"):
+            assert read_mask(tmp_path / name, "colors").tolist() == expected, name
+            assert holds_colors(tmp_path / name) == (name != "p.png")
+        Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "grey.png")
+        assert read_mask(tmp_path / "grey.png", "colors").tolist() == [[0, 0xFFFFFF]]
+        Image.fromarray(colors).save(tmp_path / "m.jpg", quality=100, subsampling=0)
+        with pytest.raises(DataError, match="JPEG changes pixel values.*nearest-colors"):
+            read_mask(tmp_path / "m.jpg", "colors")
+        assert read_mask(tmp_path / "m.jpg", "nearest_colors").dtype == np.uint32
+
+    def test_instances_in_colours(self, tmp_path):
+        black, one, two = (0, 0, 0), (128, 0, 0), (0, 128, 0)
+        Image.fromarray(np.array([[black, one, two, one]], np.uint8)).save(tmp_path / "m.png")
+        assert read_instances(tmp_path / "m.png").tolist() == [[0, 2, 1, 2]]
+        many = np.arange(300, dtype=np.uint32)[None]
+        Image.fromarray(np.stack([many >> 8, many & 255, many & 1], -1).astype(np.uint8)).save(tmp_path / "m.png")
+        got = read_instances(tmp_path / "m.png")
+        assert got.dtype == np.uint16 and got[0, 0] == 0 and len(set(got[0].tolist())) == 300 and got[0, 1] >= 1000
 
     def test_equal_channels_are_read_as_one(self, tmp_path):
         Image.fromarray(np.repeat(IDS[:, :, None], 3, axis=2)).save(tmp_path / "m.png")
@@ -153,7 +292,7 @@ class TestBrokenFiles:
             with pytest.raises(DataError, match=r"cannot be opened \("):
                 read_mask(path)
 
-    @pytest.mark.parametrize("read", [read_image, read_mask, read_image_size, has_exif_rotation])
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_image_size, exif_orientation])
     def test_pipes_and_devices_are_not_read(self, tmp_path, read):
         os.mkfifo(tmp_path / "pipe.png")
         (tmp_path / "endless.png").symlink_to("/dev/zero")
@@ -167,11 +306,31 @@ class TestBrokenFiles:
         assert read_image(path).shape == (10, 10, 3)
         assert read_image_size(path) == (10, 10)
 
-    def test_a_image_too_large_to_be_trusted(self, tmp_path, monkeypatch):
-        path = save_image(tmp_path / "big.png", (10, 10))
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-        with pytest.raises(DataError, match=r"larger than the 40 pixels that are read. Cut it into tiles"):
-            read_image(path)
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_image_size])
+    @pytest.mark.parametrize("suffix", [".png", ".tif"])
+    def test_the_limit_of_pixels_can_be_set(self, tmp_path, monkeypatch, suffix, read):
+        path = save_image(tmp_path / f"big{suffix}", (10, 12))
+        monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "119")
+        with pytest.raises(DataError, match=r"12x10 pixels, and at most 119 are read.*SPARSEKIT_MAX_PIXELS=120"):
+            read(path)
+        Image.fromarray(np.zeros((10, 12), np.uint8)).save(path)
+        monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "120")
+        read(path)
+        monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "many")
+        with pytest.raises(DataError, match="SPARSEKIT_MAX_PIXELS=many: expected a number"):
+            read(path)
+
+    @pytest.mark.parametrize("read", [read_image, read_mask, read_image_size])
+    def test_a_bomb_is_refused_by_its_header(self, tmp_path, monkeypatch, read):
+        (tmp_path / "bomb.png").write_bytes(grey_png(8, b"", 12000, 12000))  # no pixel of it is there
+        with pytest.raises(DataError, match="12000x12000 pixels, and at most 134,217,728 are read"):
+            read(tmp_path / "bomb.png")
+        (tmp_path / "scene.png").write_bytes(grey_png(8, b"", 10980, 10980))  # a tile of Sentinel-2
+        assert read_image_size(tmp_path / "scene.png") == (10980, 10980)
+        monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "900000000")  # more than Pillow would read
+        (tmp_path / "huge.png").write_bytes(grey_png(8, b"", 20000, 20000))
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+        assert read_image_size(tmp_path / "huge.png") == (20000, 20000)
 
 
 class TestReadImage:
@@ -191,6 +350,50 @@ class TestReadImage:
         image.save(tmp_path / "p.png", transparency=b"\x00\xff")
         assert read_image(tmp_path / "p.png").tolist() == [[[9, 8, 7], [1, 2, 3]]]
 
+    @pytest.mark.parametrize("suffix", [".png", ".tif"])
+    @pytest.mark.parametrize("bands", [1, 3])
+    def test_twelve_bits_in_sixteen_are_not_black(self, tmp_path, suffix, bands):
+        values = np.random.default_rng(0).integers(0, 4096, (6, 8, bands)).astype(np.uint16)
+        values[0, 0] = 4095
+        path = tmp_path / f"i{suffix}"
+        if suffix == ".png":
+            cv2.imwrite(str(path), values[:, :, ::-1])
+        else:
+            tifffile.imwrite(path, values[:, :, 0] if bands == 1 else values, photometric="rgb" if bands == 3 else None)
+        np.testing.assert_array_equal(read_image(path), np.repeat(values // 16, 4 - bands, axis=2)[:, :, :3])
+        expected = np.repeat(np.rint(values.astype(float) / 9001 * 255), 4 - bands, axis=2)[:, :, :3]
+        np.testing.assert_array_equal(read_image(path, value_range=(0, 9001)), expected)
+
+    def test_bands_of_an_image(self, tmp_path):
+        values = np.random.default_rng(0).integers(0, 256, (6, 8, 5)).astype(np.uint8)
+        tifffile.imwrite(tmp_path / "five.tif", values, photometric="minisblack", planarconfig="contig")
+        with pytest.raises(DataError, match="has 5 bands"):
+            read_image(tmp_path / "five.tif")
+        np.testing.assert_array_equal(read_image(tmp_path / "five.tif", bands=(4, 1, 5)), values[:, :, [3, 0, 4]])
+        np.testing.assert_array_equal(read_image(tmp_path / "five.tif", bands=(2,)), values[:, :, [1, 1, 1]])
+        with pytest.raises(DataError, match="has 5 bands, so there is no band 6"):
+            read_image(tmp_path / "five.tif", bands=(6,))
+        with pytest.raises(ValueError, match="bands must be one or three numbers"):
+            read_image(tmp_path / "five.tif", bands=(1, 2))
+        tifffile.imwrite(tmp_path / "infrared.tif", values[:, :, :4], photometric="rgb", extrasamples=["unspecified"])
+        np.testing.assert_array_equal(read_image(tmp_path / "infrared.tif"), values[:, :, :3])
+        planar = np.moveaxis(values, 2, 0)
+        tifffile.imwrite(tmp_path / "planar.tif", planar, photometric="minisblack", planarconfig="separate")
+        np.testing.assert_array_equal(read_image(tmp_path / "planar.tif", bands=(4, 1, 5)), values[:, :, [3, 0, 4]])
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    def test_white_is_zero(self, tmp_path, dtype):
+        values = np.array([[0, 7], [100, 200]], np.uint8)
+        scale = 256 if dtype == np.uint16 else 1
+        tifffile.imwrite(tmp_path / "i.tif", values.astype(dtype) * scale, photometric="miniswhite")
+        assert read_image(tmp_path / "i.tif")[:, :, 0].tolist() == [[255, 248], [155, 55]]
+
+    def test_palette_tiff(self, tmp_path):
+        image = Image.fromarray(np.array([[0, 1]], np.uint8))
+        image.putpalette([9, 8, 7, 1, 2, 3])
+        image.save(tmp_path / "p.tif")
+        assert read_image(tmp_path / "p.tif").tolist() == [[[9, 8, 7], [1, 2, 3]]]
+
     def test_sixteen_bit_grey_keeps_its_upper_bits(self, tmp_path):
         path = save_mask(tmp_path / "i.png", [[0, 256, 65535]])
         assert read_image(path).tolist() == [[[0] * 3, [1] * 3, [255] * 3]]
@@ -205,16 +408,22 @@ class TestReadImage:
         with pytest.raises(DataError, match=r"one of floats. Scale it to 0..255 first"):
             read_image(tmp_path / "f.tif")
 
-    def test_exif_rotation_is_ignored_so_that_image_and_mask_agree(self, tmp_path):
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+    def test_an_image_is_read_as_it_is_shown(self, tmp_path, orientation, suffix):
+        pixels = np.random.default_rng(0).integers(0, 255, (4, 6, 3), np.uint8)
         exif = Image.Exif()
-        exif[0x0112] = 6  # shown turned by 90 degrees
-        path = tmp_path / "turned.jpg"
-        Image.new("RGB", (6, 4)).save(path, exif=exif)
-        assert read_image(path).shape == (4, 6, 3) and read_image_size(path) == (4, 6)
-        assert has_exif_rotation(path)
-        assert not has_exif_rotation(save_image(tmp_path / "upright.jpg"))
-        with pytest.raises(DataError, match="no such file"):
-            has_exif_rotation(tmp_path / "none.jpg")
+        exif[0x0112] = orientation
+        path = tmp_path / f"turned{suffix}"
+        Image.fromarray(pixels).save(path, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
+        stored = np.asarray(Image.open(path).convert("RGB")) if suffix == ".jpg" else pixels
+        shown = transposed(stored, orientation)
+        np.testing.assert_array_equal(read_image(path), shown)
+        assert read_image_size(path) == shown.shape[:2] and exif_orientation(path) == orientation
+        if suffix != ".jpg":
+            grey = Image.fromarray(pixels[:, :, 0])
+            grey.save(path, exif=exif, **({"lossless": True} if suffix == ".webp" else {}))
+            np.testing.assert_array_equal(read_mask(path), transposed(pixels[:, :, 0], orientation))
 
     def test_size_without_decoding(self, tmp_path):
         path = save_image(tmp_path / "p.png", (30, 40))

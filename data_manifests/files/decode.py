@@ -1,0 +1,191 @@
+"""Decode image files into the samples that they store, turned as viewers show them."""
+
+from __future__ import annotations
+
+import errno
+import io
+import warnings
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from data_manifests.errors import DataError
+from data_manifests.files.paths import as_path, is_remote, open_start
+from data_manifests.files.samples import Header, Samples, as_shown, max_pixels, turn
+from data_manifests.files.tiff import is_tiff, tiff_header, tiff_kind, tiff_samples
+
+
+def read_header(path: Path) -> Header:
+    """Size and orientation of an image, without decoding it.
+
+    Raises:
+        DataError: If the file is missing, no image, has too many pixels, or several pages.
+    """
+    path = as_path(path)
+    try:
+        _check_is_file(path)
+        with open_start(path) as file:
+            if is_tiff(file):
+                return tiff_header(path, file)
+            with _parse(file) as decoded:
+                return _header(path, decoded)
+    except Exception as error:  # of what each reader raises on damaged bytes there is no list
+        raise _unreadable(path, error) from error
+
+
+def read_samples(path: Path) -> Samples:
+    """Decode an image without changing a value.
+
+    Raises:
+        DataError: As for ``read_header``, and if the file is damaged or needs a package that is not installed.
+    """
+    try:
+        with _open(path) as file:
+            if not is_tiff(file):
+                return _pillow_samples(path, file)
+            try:
+                return tiff_samples(path, file)
+            except NotImplementedError as error:
+                return tiff_kind(path, file, _tiff_by_pillow(path, file, error))
+    except Exception as error:  # see read_header
+        raise _unreadable(path, error) from error
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8] | None:
+    """Decode an image of 8 bits a sample as it is shown, in any kind of colour.
+
+    Returns:
+        RGB, uint8, shape (H, W, 3); None of TIFF and where samples have more bits: what they show is to be told.
+
+    Raises:
+        DataError: As for ``read_header``, and if the file is damaged.
+    """
+    try:
+        with _open(path) as file:
+            if is_tiff(file):
+                return None
+            decoded = _parse(file)
+            header = _header(path, decoded)
+            if decoded.mode[0] in "IF" or _is_deep(decoded):
+                return None
+            decoded.load()
+            decoded.info.pop("transparency", None)  # Pillow warns of it, and alpha is dropped anyway
+            return turn(np.asarray(decoded.convert("RGB")), header.orientation)
+    except Exception as error:  # see read_header
+        raise _unreadable(path, error) from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    _check_is_file(path)
+    return io.BytesIO(path.read_bytes()) if is_remote(path) else path.open("rb")
+
+
+def _check_is_file(path: Path) -> None:
+    """Keep off pipes, which make a reader wait for ever, and devices, which have no end."""
+    if not is_remote(path) and path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a pipe or a device")
+
+
+def _parse(file: IO[bytes]) -> ImageFile.ImageFile:
+    """The image of a file, not yet decoded."""
+    file.seek(0)
+    # The limit is our own: as many pixels as a user allows must not be refused by Pillow.
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
+
+
+def _header(path: Path, decoded: Image.Image) -> Header:
+    exif = Image.Image.getexif(decoded)  # that of PNG would decode all pixels first
+    return as_shown(path, decoded.height, decoded.width, exif.get(ExifTags.Base.Orientation, 1))
+
+
+def _raw_modes(decoded: ImageFile.ImageFile) -> list[str]:
+    """How Pillow reads the parts of an image, such as ``RGB;16B``."""
+    parts = [mode for tile in decoded.tile for mode in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
+    return [mode for mode in parts if isinstance(mode, str)]
+
+
+def _is_deep(decoded: ImageFile.ImageFile) -> bool:
+    """Whether Pillow would drop the lower half of each sample's bits."""
+    return not decoded.mode.startswith("I") and any(";16" in mode for mode in _raw_modes(decoded))
+
+
+def _pillow_samples(path: Path, file: IO[bytes]) -> Samples:
+    decoded = _parse(file)
+    header = _header(path, decoded)
+    mode, format_ = decoded.mode, decoded.format or ""
+    if _is_deep(decoded):
+        values = _deep(file)
+    else:
+        # Of grey images with 2 or 4 bits a pixel Pillow stretches the values to 0..255.
+        raw_modes = _raw_modes(decoded)
+        stretch = 85 if "L;2" in raw_modes else 17 if "L;4" in raw_modes else 1
+        decoded.load()
+        values = _stored(decoded)
+        values = values if stretch == 1 else values // np.uint8(stretch)
+    palette = None
+    if mode == "P":
+        palette = np.array(decoded.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    return Samples(turn(values, header.orientation), format_, mode, palette, has_alpha=mode in ("LA", "RGBA", "PA"))
+
+
+def _stored(decoded: Image.Image) -> NDArray[Any]:
+    """Samples of a decoded image as they are, but for kinds of colour such as CMYK, which become RGB."""
+    if decoded.mode not in ("1", "P", "L", "LA", "RGB", "RGBA", "F") and decoded.mode[0] != "I":
+        decoded.info.pop("transparency", None)
+        decoded = decoded.convert("RGB")
+    values = np.asarray(decoded)
+    return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
+def _deep(file: IO[bytes]) -> NDArray[Any]:
+    """Samples of 16 bits in several bands, of which Pillow keeps the upper half: red, green, blue (, alpha)."""
+    file.seek(0)
+    values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise OSError("OpenCV cannot decode it")
+    if values.ndim == 3:
+        values = values[:, :, [2, 1, 0, *range(3, values.shape[2])]]
+    return values
+
+
+def _tiff_by_pillow(path: Path, file: IO[bytes], reason: Exception) -> NDArray[Any]:
+    """Samples of a TIFF whose compression tifffile does not know: as stored, turned as shown."""
+    needs = DataError(f"{path}: cannot be decoded ({reason}). Install what it needs: pip install imagecodecs")
+    try:
+        decoded = _parse(file)
+    except UnidentifiedImageError as error:
+        raise needs from error
+    if _is_deep(decoded):
+        raise needs
+    raw_modes, mode = _raw_modes(decoded), decoded.mode
+    if decoded.tile[0][0] == "raw" and tiff_header(path, file).orientation >= 5:  # Pillow maps rows of a wrong length
+        raise DataError(f"{path}: a {mode} image that is stored turned cannot be decoded. Save it upright.")
+    decoded.load()
+    values = _stored(decoded)
+    bits = next((bits for bits in (2, 4) if any(raw.startswith(f"L;{bits}") for raw in raw_modes)), 8)
+    if values.dtype == np.uint8 and bits < 8:
+        values = values // np.uint8(255 // (2**bits - 1))
+    if mode in ("1", "L") and any("I" in raw.partition(";")[2] for raw in raw_modes):
+        values = np.uint8(1 if mode == "1" else 2**bits - 1) - values  # of "0 is white" Pillow makes black
+    return values
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{path}: no such file.")
+    if isinstance(error, OSError) and error.strerror:  # of the system; Pillow's own have none
+        return DataError(f"{path}: cannot be opened ({error.strerror}).")
+    if isinstance(error, Image.DecompressionBombError):
+        return DataError(f"{path}: has more pixels than are read ({error}).")
+    reason = "not an image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
+    return DataError(f"{path}: the image is damaged or incomplete ({reason}). Copy or download it again.")

@@ -1,0 +1,96 @@
+"""What a decoded image is made of, how large it may be, and how it is turned."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import DataError
+
+#: Larger images are refused before they are decoded: a PNG of 140 kB can hold as much. Whole tiles of Sentinel-2
+#: (10980x10980) are smaller.
+MAX_PIXELS = 1 << 27
+
+#: The environment variable that sets another limit.
+MAX_PIXELS_VARIABLE = "SPARSEKIT_MAX_PIXELS"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first bytes of an image say.
+
+    Args:
+        height: As shown, in pixels.
+        width: As shown, in pixels.
+        orientation: EXIF orientation 1..8; 1 is upright.
+    """
+
+    height: int
+    width: int
+    orientation: int = 1
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A decoded image.
+
+    Args:
+        values: Samples as stored, shape (H, W) or (H, W, bands), turned as the image is shown.
+        format: Name of the format, such as ``PNG``.
+        mode: Kind of pixels for messages, such as ``RGB``.
+        palette: Colours of the values, shape (N, 3); None without a palette.
+        white_is_zero: Whether 0 is shown white.
+        has_alpha: Whether the last band is opacity.
+        nodata: The value that the file declares to be no data.
+    """
+
+    values: NDArray[Any]
+    format: str
+    mode: str
+    palette: NDArray[np.uint8] | None = None
+    white_is_zero: bool = False
+    has_alpha: bool = False
+    nodata: float | None = None
+
+
+def turn(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Stored pixels, shape (H, W, ...), turned and mirrored as an EXIF orientation says they are shown."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return np.ascontiguousarray(values)
+
+
+def as_shown(path: Path, height: int, width: int, orientation: object) -> Header:
+    """The header of an image whose pixels are stored in this size.
+
+    Raises:
+        DataError: If it has more pixels than are read.
+    """
+    if height * width > (most := max_pixels()):
+        raise DataError(
+            f"{path}: has {width}x{height} pixels, and at most {most:,} are read. If it is meant to be so large, set "
+            f"{MAX_PIXELS_VARIABLE}={height * width}; else cut it into tiles."
+        )
+    known = orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+    return Header(*((width, height) if known >= 5 else (height, width)), known)
+
+
+def max_pixels() -> int:
+    """The most pixels that are read, as the environment or the default says.
+
+    Raises:
+        DataError: If the environment's is no number.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE, "")
+    if text and not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise DataError(f"{MAX_PIXELS_VARIABLE}={text}: expected a number of pixels, such as 400000000.")
+    return int(text) if text else MAX_PIXELS

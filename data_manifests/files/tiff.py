@@ -1,0 +1,137 @@
+"""Decode TIFF files by tifffile, which keeps every type and number of bands."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import DataError
+from data_manifests.files.samples import Header, Samples, as_shown, turn
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
+_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ORIENTATION, _NODATA = 274, 42113
+_MODES = {0: "grey", 1: "grey", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
+_JPEG_COMPRESSIONS = (6, 7)
+
+
+def is_tiff(file: IO[bytes]) -> bool:
+    """Whether a file, at its start, is a TIFF; the position is left there."""
+    start = file.read(4)
+    file.seek(0)
+    return start in _STARTS
+
+
+def tiff_header(path: Path, file: IO[bytes]) -> Header:
+    """See ``read_header``."""
+    with _open(file) as tiff:
+        return _header(path, _only_page(path, tiff))
+
+
+def tiff_samples(path: Path, file: IO[bytes]) -> Samples:
+    """See ``read_samples``.
+
+    Raises:
+        NotImplementedError: If this needs a decoder that tifffile has not.
+    """
+    with _open(file) as tiff:
+        page = _only_page(path, tiff)
+        header = _header(path, page)
+        if int(page.photometric) not in (0, 1, 2, 3):  # CMYK, YCbCr, ...
+            raise NotImplementedError("its kind of colour needs Pillow")
+        if not page.dataoffsets or not page.size:
+            raise OSError("no pixels in it")
+        if _end_of_data(page) > file.seek(0, 2):
+            raise OSError("the file ends before its pixels do")
+        try:
+            values = page.asarray()
+        except (ValueError, NotImplementedError) as error:
+            if "codec" in str(error) or "unpack" in str(error) or isinstance(error, NotImplementedError):
+                raise NotImplementedError(str(error)) from error
+            raise
+        return _samples(page, turn(_bands_last(page, values), header.orientation))
+
+
+def tiff_kind(path: Path, file: IO[bytes], values: NDArray[Any]) -> Samples:
+    """Samples that another reader has decoded, described by the file's own tags."""
+    with _open(file) as tiff:
+        page = _only_page(path, tiff)
+        signed = values.dtype == np.uint8 and int(page.sampleformat or 1) == 2
+        return _samples(page, values.view(np.int8) if signed else values)
+
+
+def _open(file: IO[bytes]) -> TiffFile:
+    import tifffile  # takes half a second
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told once, as an error
+    file.seek(0)
+    return tifffile.TiffFile(file)
+
+
+def _only_page(path: Path, tiff: TiffFile) -> TiffPage:
+    """The page of an image; smaller copies of it and transparency masks do not count as pages.
+
+    Raises:
+        DataError: If there are several.
+    """
+    pages: list[Any] = [page for page in tiff.pages if not getattr(page, "subfiletype", 0) & 5]
+    images = max(len(pages), int((tiff.imagej_metadata or {}).get("images", 1)))
+    if not pages:
+        raise OSError("no image in it")
+    if images > 1 or getattr(pages[0], "imagedepth", 1) > 1:
+        raise DataError(
+            f"{path}: holds {max(images, pages[0].imagedepth)} pages, and an image or mask is one. Split it into files "
+            "of one page each, such as with tiffsplit."
+        )
+    page: TiffPage = pages[0]
+    return page
+
+
+def _header(path: Path, page: TiffPage) -> Header:
+    tag = page.tags.get(_ORIENTATION)
+    return as_shown(path, page.imagelength, page.imagewidth, tag.value if tag else 1)
+
+
+def _end_of_data(page: TiffPage) -> int:
+    return max((start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+
+
+def _bands_last(page: TiffPage, values: NDArray[Any]) -> NDArray[Any]:
+    if values.ndim == 3 and page.axes.index("S") == 0:
+        values = np.moveaxis(values, 0, 2)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.shape[:2] != (page.imagelength, page.imagewidth):
+        raise OSError(f"pixels of shape {values.shape}")
+    return values
+
+
+def _samples(page: TiffPage, values: NDArray[Any]) -> Samples:
+    photometric = int(page.photometric)
+    palette = None
+    if photometric == 3 and page.colormap is not None:
+        palette = (np.asarray(page.colormap).T >> 8).astype(np.uint8)
+    alpha = bool(page.extrasamples) and int(page.extrasamples[-1]) in (1, 2)
+    tag = page.tags.get(_NODATA)
+    return Samples(
+        values=values,
+        format="JPEG" if int(page.compression) in _JPEG_COMPRESSIONS else "TIFF",
+        mode=_MODES.get(photometric, "TIFF") + "A" * (alpha and photometric == 2),
+        palette=palette,
+        white_is_zero=photometric == 0,
+        has_alpha=alpha,
+        nodata=_number(tag.value) if tag else None,
+    )
+
+
+def _number(text: object) -> float | None:
+    try:
+        return float(str(text).strip("\0 "))
+    except ValueError:
+        return None
