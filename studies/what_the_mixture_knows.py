@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agmm.config.loss import resolve_options
 from agmm.data.masked_images import read_masked_images, to_network
 from agmm.evaluation.metrics import ConfusionMatrix
 from agmm.losses.mixture import mixture_probs
@@ -29,7 +28,7 @@ from data_manifests.manifest.rows import read_row_annotation
 def measure(manifest: Manifest, run: Path, num_images: int) -> list[str]:
     """The cells of one run's row."""
     loaded = load_run(run)
-    model, options = loaded.model.eval(), resolve_options(loaded.info.config.preset, **loaded.info.config.loss)
+    model, options = loaded.model.eval(), loaded.info.config.mixture()
     num_classes, void = manifest.label_space.num_classes, manifest.label_space.unlabelled_value
     plain, limited, gaussian = (ConfusionMatrix(num_classes) for _ in range(3))
     missed = pixels = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 Distance = Literal["l2", "l1_mean"]
 
@@ -93,9 +93,22 @@ class LossOptions(MixtureOptions):
             raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
 
 
-#: Names of the terms; a term that is switched off is 0.
-TERMS = ("seg", "self", "spar", "con", "absence")
+class LossKind(NamedTuple):
+    """A loss that a run can be trained with.
 
+    Args:
+        where: Its class, as ``module:class``; imported only when the loss is built.
+        title: The term beside L_seg, as tables and figures write it.
+    """
+
+    where: str
+    title: str
+
+
+#: Losses by name: the one list that training, studies, reports and the command line read.
+LOSSES: dict[str, LossKind] = {
+    "agmm": LossKind("agmm.losses.agmm:AGMM", "AGMM"),
+}
 
 #: ``paper`` follows the formulas of the paper and its supplement, ``released`` the authors' public code.
 PRESETS: dict[str, LossOptions] = {

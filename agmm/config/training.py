@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal
 
 from agmm.config.data import SUPERVISIONS, Augmentation, Supervision
-from agmm.config.loss import PRESETS
+from agmm.config.loss import LOSSES, PRESETS, MixtureOptions, resolve_options
 from agmm.config.model import ModelConfig
 from agmm.config.protocol import PROTOCOLS, ProtocolName
 
@@ -41,11 +41,12 @@ class TrainConfig:
         decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped.
         freeze_batchnorm: Keep the encoder's BatchNorm as its weights have it, for batches too small to say more.
+        loss_kind: Name of the loss, from ``agmm.config.loss.LOSSES``; ``preset`` and ``lambda_`` belong to ``agmm``.
         preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
         lambda_: Weight of the mixture's terms against the cross-entropy.
         lambda_ramp: Share of the training, 0..1, over which that weight rises from 0, so that features say something
             before the mixture teaches.
-        loss: Options of ``agmm.LossOptions`` by name, on top of the preset.
+        loss: Options of the loss by name; for ``agmm`` those of ``agmm.LossOptions``, on top of the preset.
         supervision: ``sparse`` trains on the annotations, ``full`` on the full masks.
         train_split: Split to train on.
         val_split: Split to choose the best epoch on.
@@ -92,6 +93,7 @@ class TrainConfig:
     decoder_channels: int = ModelConfig.decoder_channels
     dropout: float = ModelConfig.dropout
     freeze_batchnorm: bool = ModelConfig.freeze_batchnorm
+    loss_kind: str = "agmm"
     preset: str = "paper"
     lambda_: float = 1.0
     lambda_ramp: float = 0.0
@@ -168,6 +170,10 @@ class TrainConfig:
         shared = {f.name for f in fields(Augmentation)}
         return Augmentation(**{name: getattr(self, name) for name in shared})
 
+    def mixture(self) -> MixtureOptions:
+        """How the run computes its mixture; the paper's way where its loss has none."""
+        return resolve_options(self.preset, **self.loss) if self.loss_kind == "agmm" else MixtureOptions()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for TOML and JSON; ``from_dict`` gives the same settings back."""
         values = {name: getattr(self, name) for name in _FIELDS}
@@ -210,9 +216,9 @@ class TrainConfig:
 
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d\d?)?")
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "preset": tuple(PRESETS), "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS, "schedule": SCHEDULE_NAMES,
-    "val_protocol": PROTOCOLS,
+_CHOICES: dict[str, Collection[str]] = {
+    "loss_kind": LOSSES, "preset": PRESETS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULE_NAMES, "val_protocol": PROTOCOLS,
 }  # fmt: skip
 _AT_LEAST: dict[str, float] = {
     "lambda_": 0, "redraws": 0, "batch_size": 1, "accumulate": 1, "epochs": 1, "weight_decay": 0, "warmup_steps": 0,

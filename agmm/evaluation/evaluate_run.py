@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agmm.config.loss import resolve_options
 from agmm.config.protocol import ProtocolName
 from agmm.distributed import join_ranks
 from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
@@ -85,7 +84,7 @@ def evaluate_run(
     }  # fmt: skip
     results = [evaluate_rows(loaded.model, manifest, rows, protocol=settings, **shared)]
     if gmm:
-        options = resolve_options(config.preset, **config.loss)
+        options = config.mixture()
         results.append(evaluate_mixture(loaded.model, manifest, rows, options=options, **shared))
     images = hashlib.sha256("\n".join(sorted(row.image_id for row in rows)).encode()).hexdigest()[:16]
     records = [

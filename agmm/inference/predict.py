@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agmm.config.loss import resolve_options
 from agmm.config.protocol import ProtocolName
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.distributed import choose_device
@@ -91,7 +90,7 @@ def predict_images(
     if gmm_manifest is not None:
         loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)
         rows = _annotated(gmm_manifest, images)
-    options = resolve_options(config.preset, **config.loss)
+    options = config.mixture()
     num_images = num_mixtures = 0
     with evaluating(loaded.model, where, amp):
         for name, path in images.items():

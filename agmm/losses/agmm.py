@@ -5,16 +5,22 @@ Equation numbers refer to ``docs/method.md``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from agmm.config.loss import TERMS, Contrastive, Distance, resolve_options
+from agmm.config.loss import Contrastive, Distance, resolve_options
+from agmm.losses.base import SparseLoss
 from agmm.losses.bilinear import resize_map
 from agmm.losses.labelled_pixels import LabelledPixels, find_labelled, send
 from agmm.losses.mixture import EPSILON, Mixture, fit_mixture
 from agmm.losses.pixel_terms import pixel_terms
+
+if TYPE_CHECKING:
+    from agmm.config.training import TrainConfig
+    from agmm.data.dataset import Sample
+    from agmm.models.network import SegmentationOutput
 
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
@@ -69,6 +75,10 @@ def contrastive_loss(
     return torch.exp(-squared).sum() / max(1, len(first))
 
 
+#: Names of the terms; a term that is switched off is 0.
+TERMS = ("seg", "self", "spar", "con", "absence")
+
+
 class AGMMLoss(nn.Module):
     """The loss of adaptive Gaussian mixtures for sparsely annotated segmentation (eq. 10).
 
@@ -102,7 +112,12 @@ class AGMMLoss(nn.Module):
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(
-        self, features: Tensor, logits: Tensor, target: Tensor, valid: Tensor, image_classes: Tensor | None = None
+        self,
+        features: Tensor,
+        logits: Tensor,
+        target: Tensor,
+        valid: Tensor | None = None,
+        image_classes: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of a batch.
 
@@ -113,7 +128,7 @@ class AGMMLoss(nn.Module):
             features: What the classifier sees, after ReLU, shape (N, D, h, w).
             logits: Raw scores at the image's size, shape (N, C, H, W).
             target: Class ids, an integer type, shape (N, H, W); ``ignore_index`` where no class is given.
-            valid: False on padding, bool, shape (N, H, W).
+            valid: False on padding, bool, shape (N, H, W); every pixel is valid if not given.
             image_classes: Classes of the whole image, bool, shape (N, C), for the absence term. If not given, the
                 classes labelled in the crop; an image without any then takes no part in that term.
 
@@ -124,6 +139,8 @@ class AGMMLoss(nn.Module):
         Raises:
             ValueError: If shapes do not fit each other or ``target`` holds something that is not a class.
         """
+        if valid is None:
+            valid = torch.ones_like(target, dtype=torch.bool)
         _check_shapes(features, logits, target, valid, image_classes)
         options = self.options
         labelled = find_labelled(
@@ -151,6 +168,70 @@ class AGMMLoss(nn.Module):
             extra = terms["self"] + terms["spar"] + terms["con"]
             total = terms["seg"] + self.lambda_ * extra + options.absence_weight * terms["absence"]
         return total, terms
+
+
+class AGMM(SparseLoss):
+    """:class:`AGMMLoss` as the training loop calls it.
+
+    Args:
+        ignore_index: The value of targets where no class is given.
+        preset: See :class:`AGMMLoss`.
+        lambda_: Weight of L_self + L_spar + L_con at the end of the ramp.
+        lambda_ramp: Share of the run, 0..1, over which the weight rises from 0.
+        options: See :class:`AGMMLoss`.
+    """
+
+    term_names = TERMS
+
+    def __init__(
+        self,
+        *,
+        ignore_index: int = 255,
+        preset: str = "paper",
+        lambda_: float = 1.0,
+        lambda_ramp: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.loss = AGMMLoss(preset, lambda_, ignore_index, **options)
+        self._lambda, self._ramp = lambda_, lambda_ramp
+
+    @classmethod
+    def from_config(cls, config: TrainConfig, ignore_index: int) -> AGMM:
+        """Build the loss from the settings of a run."""
+        return cls(
+            ignore_index=ignore_index, preset=config.preset, lambda_=config.lambda_, lambda_ramp=config.lambda_ramp,
+            **config.loss,
+        )  # fmt: skip
+
+    @property
+    def only_cross_entropy(self) -> bool:  # type: ignore[override]
+        """Whether every other term is switched off."""
+        options = self.loss.options
+        return not (options.use_self or options.use_spar or options.use_con or options.absence_weight)
+
+    def set_progress(self, share: float) -> None:
+        """Raise the weight of the mixture's terms along the ramp."""
+        self.loss.lambda_ = self._lambda * ramp_factor(share, self._ramp)
+
+    def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of a batch; see :class:`~agmm.losses.base.SparseLoss`."""
+        total, terms = self.loss(output.features, output.logits, batch.target, batch.valid, batch.image_classes)
+        return total, terms
+
+
+def ramp_factor(share: float, ramp: float) -> float:
+    """Share of the full weight of the mixture's terms: it rises linearly, then stays 1.
+
+    Args:
+        share: Share of the run that is done, 0..1.
+        ramp: Share of the run over which the weight rises, 0..1.
+
+    Example:
+        >>> [ramp_factor(step / 8, ramp=0.5) for step in range(6)]
+        [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+    return min(1.0, share / ramp) if ramp else 1.0
 
 
 def _comparisons(labelled: LabelledPixels) -> tuple[Tensor, Tensor]:

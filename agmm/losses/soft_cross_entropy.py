@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
+from agmm.losses.base import SparseLoss
 from agmm.losses.prototypes import loss_dtype
+
+if TYPE_CHECKING:
+    from agmm.data.dataset import Sample
+    from agmm.models.network import SegmentationOutput
+
+
+class SoftCrossEntropy(SparseLoss):
+    """Cross-entropy against soft pseudo-labels, as :func:`soft_cross_entropy` computes it."""
+
+    only_cross_entropy = True
+
+    def __init__(self, *, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of a batch; see :class:`~agmm.losses.base.SparseLoss`."""
+        seg = soft_cross_entropy(
+            output.logits, batch.target, batch.valid, batch.soft_classes, batch.soft_shares,
+            ignore_index=self.ignore_index,
+        )  # fmt: skip
+        return seg, {"seg": seg}
 
 
 def soft_cross_entropy(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agmm.config.loss import LOSSES
 from agmm.errors import TrainingError
 from agmm.report.problems import OnProblem
 from agmm.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
@@ -20,7 +21,7 @@ from data_manifests import LabelSpace, Manifest, ManifestInfo
 from data_manifests.manifest.schema import PSEUDO_LABELS
 
 if TYPE_CHECKING:
-    from agmm.config.loss import LossOptions
+    from agmm.config.loss import MixtureOptions
 
 #: Settings that tell no network from another: where it was trained, and what was watched.
 SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
@@ -61,16 +62,14 @@ class Run:
         return self.info.label_space
 
     @property
-    def options(self) -> LossOptions:
-        """Options of its loss."""
-        from agmm.config.loss import resolve_options
-
-        return resolve_options(self.info.config.preset, **self.info.config.loss)
+    def options(self) -> MixtureOptions:
+        """How its mixture is computed."""
+        return self.info.config.mixture()
 
     @property
     def uses_mixture(self) -> bool:
         """Whether the mixture takes part in its loss; a run without is a baseline."""
-        return bool(self._terms)
+        return self.info.config.loss_kind == "agmm" and bool(self._terms)
 
     @property
     def is_full(self) -> bool:
@@ -128,8 +127,8 @@ class Run:
         first = self.first_stage
         own = {key: value for key, value in first.info.config.to_dict().items() if key not in SILENT_SETTINGS}
         loss = {key: value for key, value in own.pop("loss").items() if value and not key.startswith("use_")}
-        del own["supervision"]
-        if not first.uses_mixture:
+        del own["supervision"], own["loss_kind"]
+        if first.info.config.loss_kind == "agmm" and not first.uses_mixture:
             loss = {key: value for key, value in loss.items() if key == "absence_weight"}
             own = {key: value for key, value in own.items() if key not in ("lambda", "lambda_ramp")}
         made = self.about["annotation"]["settings"] if self.is_later_stage else {}
@@ -143,8 +142,10 @@ class Run:
 
     @property
     def _terms(self) -> list[str]:
-        """The mixture's terms in its loss; all of them, unless a setting says otherwise."""
+        """The terms of its loss beside the cross-entropy; for AGMM all three, unless a setting says otherwise."""
         config = self.info.config
+        if config.loss_kind != "agmm":
+            return [LOSSES[config.loss_kind].title] if LOSSES[config.loss_kind].title else []
         names = ("self", "spar", "con") if config.lambda_ > 0 else ()
         return [f"L_{name}" for name in names if config.loss.get(f"use_{name}", True)]
 

@@ -8,17 +8,18 @@ import re
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agmm.config.loss import resolve_options
 from agmm.config.protocol import ProtocolName
 from agmm.config.training import TrainConfig
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.evaluation.evaluate_run import evaluate_run
 from agmm.inference.protocols import Protocol
+from agmm.losses.build import build_loss
 from agmm.runs.checkpoint import read_checkpoint_info
 from agmm.runs.files import STATE_NAME
 from agmm.studies.results import (
@@ -93,7 +94,7 @@ def plan_runs(
             folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
             for seed in seeds:
                 config = setting.apply(base, seed)
-                resolve_options(config.preset, **config.loss)
+                build_loss(config)  # wrong options fail before the first run
                 run_dir = out_dir / "runs" / annotation_folder / folder / f"seed-{seed}"
                 plans.append(Plan(annotation, manifest, setting, config, run_dir))
     if not plans:
@@ -152,6 +153,32 @@ def run_study(
     begun: set[Path] = set()
     # Ranks of torchrun go through the list together; processes that were started one by one share it out.
     shares_work = ranks.num_ranks == 1 and not overwrite
+    with closing(_take_turns(plans, shares_work)) as turns:
+        for number, plan in turns:
+            if shares_work:
+                done = read_results(path)
+            row = done.get(plan.key)
+            if row is None or row["settings_sha256"] != checksums[plan.key]:
+                on_run(number, len(plans), plan)
+                if ranks.is_first and not overwrite:
+                    _take_first_stage(plan, plans)
+                ranks.wait()
+                run = run_stages(
+                    plan.manifest, plan.config, plan.run_dir, stages=plan.setting.stages, protocol=pseudo_protocol,
+                    threshold=threshold, soft=plan.setting.soft, pseudo_classes=plan.setting.pseudo_classes,
+                    overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
+                )[-1].run_dir  # fmt: skip
+                row = _score(plan, run, split, protocol, amp=ranks.uses_bfloat16(plan.config.amp))
+                row |= {"run": run.relative_to(out_dir).as_posix(), "settings_sha256": checksums[plan.key]}
+            begun.add(plan.run_dir)
+            rows[plan.key] = row
+            if ranks.is_first:
+                _record(out_dir, rows, plans, checksums, study, manifests, base)
+    return [rows[plan.key] for plan in plans]
+
+
+def _take_turns(plans: Sequence[Plan], shares_work: bool) -> Generator[tuple[int, Plan]]:
+    """Number and plan of each run, its folder locked meanwhile; runs that other processes hold come again later."""
     to_do, passed_over = deque(enumerate(plans, start=1)), 0
     while to_do:
         number, plan = to_do.popleft()
@@ -159,48 +186,28 @@ def run_study(
         if shares_work and not lock.try_acquire():
             to_do.append((number, plan))
             passed_over += 1
-            if passed_over == len(to_do):  # others are at work on all that is left
+            if passed_over == len(to_do):  # other processes hold everything that is left
                 time.sleep(_POLL_SECONDS)
                 passed_over = 0
             continue
         passed_over = 0
         try:
-            if shares_work:
-                done = read_results(path)
-            found = done.get(plan.key)
-            if found is None or found["settings_sha256"] != checksums[plan.key]:
-                on_run(number, len(plans), plan)
-                if ranks.is_first and not overwrite:
-                    _take_first_stage(plan, plans)
-                ranks.wait()
-                stages = run_stages(
-                    plan.manifest, plan.config, plan.run_dir, stages=plan.setting.stages, protocol=pseudo_protocol,
-                    threshold=threshold, soft=plan.setting.soft, pseudo_classes=plan.setting.pseudo_classes,
-                    overwrite=overwrite and plan.run_dir not in begun, quiet=quiet,
-                )  # fmt: skip
-                run = stages[-1].run_dir
-                amp = ranks.uses_bfloat16(plan.config.amp)
-                record = evaluate_run(
-                    run, plan.manifest, split=split, protocol=protocol, device=plan.config.device, amp=amp
-                )[0]
-                if record["miou"] is None:
-                    raise TrainingError(
-                        f"{plan.manifest.path}: no pixel of split '{split}' has a class to compare with."
-                    )
-                found = {
-                    "annotation": plan.annotation, "setting": plan.setting.name, "stages": str(plan.setting.stages),
-                    "seed": str(plan.config.seed), "split": split, "protocol": record["protocol"],
-                    "miou": str(record["miou"]), "pixel_accuracy": str(record["pixel_accuracy"]),
-                    "best_epoch": str(record["epoch"]), "run": run.relative_to(out_dir).as_posix(),
-                    "settings_sha256": checksums[plan.key],
-                }  # fmt: skip
-            begun.add(plan.run_dir)
-            rows[plan.key] = found
-            if ranks.is_first:
-                _record(out_dir, rows, plans, checksums, study, manifests, base)
+            yield number, plan
         finally:
             lock.release()
-    return [rows[plan.key] for plan in plans]
+
+
+def _score(plan: Plan, run: Path, split: str, protocol: ProtocolName, *, amp: bool) -> dict[str, str]:
+    """The row of a finished run in ``results.csv``."""
+    (record, *_) = evaluate_run(run, plan.manifest, split=split, protocol=protocol, device=plan.config.device, amp=amp)
+    if record["miou"] is None:
+        raise TrainingError(f"{plan.manifest.path}: no pixel of split '{split}' has a class to compare with.")
+    return {
+        "annotation": plan.annotation, "setting": plan.setting.name, "stages": str(plan.setting.stages),
+        "seed": str(plan.config.seed), "split": split, "protocol": record["protocol"],
+        "miou": str(record["miou"]), "pixel_accuracy": str(record["pixel_accuracy"]),
+        "best_epoch": str(record["epoch"]),
+    }  # fmt: skip
 
 
 def _take_first_stage(plan: Plan, plans: Sequence[Plan]) -> None:

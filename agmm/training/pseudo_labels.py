@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from agmm.config.training import PseudoClasses
 from agmm.data.masked_images import image_tensor, to_network
@@ -21,7 +21,7 @@ from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.inference.crf import refine
 from agmm.inference.protocols import Protocol, evaluating
-from agmm.runs.checkpoint import load_run
+from agmm.runs.checkpoint import LoadedRun, load_run
 from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
 from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, remove_unfinished, write_atomically
 from data_manifests.files.lock import FolderLock
@@ -146,18 +146,7 @@ def write_pseudo_labels(
     loaded = load_run(run, ranks.device)
     loaded.info.require_classes(manifest.label_space, manifest.path)
     split = loaded.info.config.train_split
-    settings: dict[str, Any] = {
-        "checkpoint": name_from(out_dir, loaded.path),
-        "checkpoint_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
-        "epoch": loaded.info.best_epoch,
-        "split": split,
-        "protocol": str(protocol),
-        "threshold": threshold,
-        "source": name_from(out_dir, manifest.path),
-        "source_sha256": manifest.sha256(),
-        "source_command": manifest.info.command,
-        "source_settings": dict(manifest.info.settings),
-    }
+    settings = _provenance(loaded, manifest, out_dir, protocol, threshold)
     # Without these, the settings are those of folders that older versions have written.
     if soft:
         settings[SOFT] = True
@@ -175,21 +164,12 @@ def write_pseudo_labels(
             _begin(partial, settings)
         ranks.wait()
         rows = [row for row in manifest.rows_of(split) if row.annotation]
-        unlabelled_value = manifest.label_space.unlabelled_value
+        label = _Labeller(loaded.model, manifest, ranks.device, protocol, threshold, soft, pseudo_classes)
         with evaluating(loaded.model, ranks.device, amp):
             for row in rows[ranks.rank :: ranks.num_ranks]:
                 path = inside(partial, _annotation_name(row))
                 if not path.exists():
-                    sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
-                    sample = to_network(image_tensor(image), ranks.device)
-                    probs = replace(protocol, crf=False).predict(loaded.model, sample)[0]
-                    candidates = candidate_classes(sparse, unlabelled_value, len(probs), pseudo_classes)
-                    if protocol.crf:
-                        probs = refine_among(sample[0], probs, candidates)
-                    if soft:
-                        write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value, candidates))
-                    labels = label_by_network(probs, sparse, unlabelled_value, threshold, candidates)
-                    write_atomically(path, encode_label_map(labels, manifest.label_space))
+                    label.write(row, path)
                 on_image()
         ranks.wait()
         if ranks.is_first:
@@ -198,6 +178,50 @@ def write_pseudo_labels(
         lock.release()
     ranks.wait()
     return read_manifest(out_dir)
+
+
+@dataclass(frozen=True)
+class _Labeller:
+    """Writes the pseudo-labels of one image; see :func:`write_pseudo_labels` for the settings."""
+
+    model: nn.Module
+    manifest: Manifest
+    device: torch.device
+    protocol: Protocol
+    threshold: float
+    soft: bool
+    pseudo_classes: PseudoClasses
+
+    def write(self, row: ManifestRow, path: Path) -> None:
+        unlabelled_value = self.manifest.label_space.unlabelled_value
+        sparse, image = read_row_annotation(self.manifest, row), read_row_image(self.manifest, row)
+        sample = to_network(image_tensor(image), self.device)
+        probs = replace(self.protocol, crf=False).predict(self.model, sample)[0]
+        candidates = candidate_classes(sparse, unlabelled_value, len(probs), self.pseudo_classes)
+        if self.protocol.crf:
+            probs = refine_among(sample[0], probs, candidates)
+        if self.soft:
+            write_soft_labels(soft_labels_path(path), soften(probs, sparse, unlabelled_value, candidates))
+        labels = label_by_network(probs, sparse, unlabelled_value, self.threshold, candidates)
+        write_atomically(path, encode_label_map(labels, self.manifest.label_space))
+
+
+def _provenance(
+    loaded: LoadedRun, manifest: Manifest, out_dir: Path, protocol: Protocol, threshold: float
+) -> dict[str, Any]:
+    """The network that labels and the annotation that it was trained on, for ``manifest.json``."""
+    return {
+        "checkpoint": name_from(out_dir, loaded.path),
+        "checkpoint_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
+        "epoch": loaded.info.best_epoch,
+        "split": loaded.info.config.train_split,
+        "protocol": str(protocol),
+        "threshold": threshold,
+        "source": name_from(out_dir, manifest.path),
+        "source_sha256": manifest.sha256(),
+        "source_command": manifest.info.command,
+        "source_settings": dict(manifest.info.settings),
+    }
 
 
 def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Manifest | None:

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from agmm.config.loss import TERMS
 from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import EvalResult
 from agmm.runs.files import LOG_NAME
 from agmm.runs.folder import TENSORBOARD_NAME, VALIDATION_NAME
 from data_manifests.files.images import write_atomically
+
+# Terms of the loss that are switched off are 0, and are not shown.
+_SHOWN_AT_ZERO = ("loss", "learning_rate", "val_miou", "val_pixel_accuracy", "train_miou", "gmm_miou")
 
 
 class RunLog:
@@ -103,7 +105,7 @@ class RunLog:
         seconds, self._epoch_started = now - self._epoch_started, now
         left = (now - self._started) / (epoch - self._first_epoch) * (self._epochs - epoch)
         known = {name: value for name, value in values.items() if value is not None and value == value}
-        parts = [f"{name} {_show(name, value)}" for name, value in known.items() if value or name not in TERMS]
+        parts = [f"{name} {_show(name, value)}" for name, value in known.items() if value or name in _SHOWN_AT_ZERO]
         self.say(f"epoch {epoch}/{self._epochs}  {'  '.join(parts)}  {seconds:.1f} s, {_duration(left)} left")
         if self._board is None:
             return

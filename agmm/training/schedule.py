@@ -1,4 +1,4 @@
-"""Learning rate and weight of the mixture over a training: pure functions, so a resumed run needs the step alone."""
+"""The learning rate over a run: a pure function of the step, so that a resumed run needs nothing else."""
 
 from __future__ import annotations
 
@@ -35,19 +35,3 @@ def learning_rate_factor(schedule: str, step: int, num_steps: int, warmup_steps:
     """
     warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     return warmup * SCHEDULES[schedule](step / num_steps)
-
-
-def ramp_factor(step: int, num_steps: int, ramp: float) -> float:
-    """Share of the full weight of the mixture's terms at a step: it rises in a line, then stays 1.
-
-    Args:
-        step: Number of the step, from 0.
-        num_steps: Steps of the whole training.
-        ramp: Share of them over which the weight rises, 0..1.
-
-    Example:
-        >>> [ramp_factor(step, 8, ramp=0.5) for step in range(6)]
-        [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
-    """
-    length = ramp * num_steps
-    return min(1.0, step / length) if length else 1.0

@@ -120,7 +120,7 @@ def run_stages(
     source, results = manifest, list[StageResult]()
     for number in range(1, stages + 1):
         run_dir = out_dir / f"stage-{number}"
-        settings = config if number == 1 else replace(config, loss=SEG_ONLY)
+        settings = config if number == 1 else replace(config, loss_kind="agmm", loss=SEG_ONLY)
         before = results[-1].run_dir if results and start == "warm" else None
         is_finished = not overwrite and _is_finished(run_dir, settings)
         what = "is trained already" if is_finished else f"learns from {source.path.parent.name}"

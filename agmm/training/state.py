@@ -18,10 +18,10 @@ from agmm.config.training import TrainConfig
 from agmm.data.dataset import EpochSampler, ManifestDataset, Sample, make_loader
 from agmm.distributed import Ranks, launch_command
 from agmm.errors import TrainingError
-from agmm.losses.agmm import AGMMLoss
-from agmm.losses.soft_cross_entropy import soft_cross_entropy
+from agmm.losses.base import SparseLoss
+from agmm.losses.build import build_loss
 from agmm.models import build_model
-from agmm.models.network import SegmentationModel, SegmentationOutput, sync_batchnorm
+from agmm.models.network import SegmentationModel, sync_batchnorm
 from agmm.runs.checkpoint import (
     CheckpointInfo,
     load_checkpoint,
@@ -36,7 +36,7 @@ from data_manifests import Manifest
 
 
 @dataclass
-class Task:
+class TrainingState:
     """Everything that takes part in a training.
 
     Args:
@@ -59,7 +59,7 @@ class Task:
     model: SegmentationModel
     net: nn.Module
     ema: AveragedModel | None
-    criterion: AGMMLoss
+    criterion: SparseLoss
     optimizer: Optimizer
     monitor: TermMonitor
 
@@ -76,17 +76,6 @@ class Task:
     def autocast(self) -> AbstractContextManager[object]:
         """Where the forward pass runs."""
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.uses_amp)
-
-    def loss(self, out: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch and its terms: those of ``AGMMLoss``, or the cross-entropy against soft labels."""
-        if batch.is_soft:
-            seg = soft_cross_entropy(
-                out.logits, batch.target, batch.valid, batch.soft_classes, batch.soft_shares,
-                ignore_index=self.criterion.ignore_index,
-            )  # fmt: skip
-            return seg, {"seg": seg}
-        total, terms = self.criterion(out.features, out.logits, batch.target, batch.valid, batch.image_classes)
-        return total, terms
 
     def evaluation(self) -> dict[str, Any]:
         """How this training calls ``evaluate_rows``."""
@@ -120,7 +109,9 @@ class Task:
         return tensors | (with_prefix("ema", self.ema.state_dict()) if self.ema is not None else {})
 
 
-def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encoder_weights: bool = True) -> Task:
+def prepare(
+    manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encoder_weights: bool = True
+) -> TrainingState:
     """Build everything that takes part in a training.
 
     Args:
@@ -132,7 +123,7 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encod
     Raises:
         TrainingError: If the split has no rows or lacks files, the encoder or its weights cannot be had, or batch
             normalisation would see a single image.
-        ValueError: If an option of the loss is unknown.
+        ValueError: If an option of the loss is unknown or has a wrong value.
     """
     device, on_cuda = ranks.device, ranks.device.type == "cuda"
     synced_images = config.batch_size * (ranks.num_ranks if on_cuda else 1)
@@ -148,15 +139,7 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encod
         len(dataset), config.batch_size, config.accumulate,
         seed=config.seed, rank=ranks.rank, num_ranks=ranks.num_ranks,
     )  # fmt: skip
-    criterion = AGMMLoss(
-        config.preset, config.lambda_, ignore_index=manifest.label_space.unlabelled_value, **config.loss
-    )
-    options = criterion.options
-    if dataset.is_soft and (options.use_self or options.use_spar or options.use_con or options.absence_weight):
-        raise TrainingError(
-            f"{manifest.path}: these are soft pseudo-labels, which train with cross-entropy alone. Add --loss "
-            "use_self=false --loss use_spar=false --loss use_con=false --loss absence_weight=0.0."
-        )
+    criterion = build_loss(config, manifest.label_space.unlabelled_value, soft=dataset.is_soft)
     torch.manual_seed(config.seed)
     model = build_model(config.model(manifest.label_space.num_classes), load_encoder_weights=load_encoder_weights)
     if on_cuda and ranks.num_ranks > 1:
@@ -166,9 +149,11 @@ def prepare(manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encod
     if ranks.num_ranks > 1:
         net = DistributedDataParallel(net, device_ids=[device.index] if on_cuda else None)
     ema = moving_average(model, config.ema_decay) if config.ema_decay else None
+    if criterion.uses_teacher and ema is not None:
+        criterion.attach_teacher(ema.module.eval())
     loader = make_loader(dataset, sampler, config.workers, pin_memory=on_cuda)
     optimizer = make_optimizer(model, config)
-    return Task(config, ranks, sampler, loader, model, net, ema, criterion, optimizer, TermMonitor(ranks))
+    return TrainingState(config, ranks, sampler, loader, model, net, ema, criterion, optimizer, TermMonitor(ranks))
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
@@ -199,11 +184,11 @@ def make_optimizer(model: SegmentationModel, config: TrainConfig) -> Optimizer:
     return SGD(groups, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
-def restore(task: Task, fresh: CheckpointInfo, path: Path) -> CheckpointInfo:
+def restore(state: TrainingState, fresh: CheckpointInfo, path: Path) -> CheckpointInfo:
     """Put the state of an interrupted training back.
 
     Args:
-        task: As it was built for the same settings.
+        state: As it was built for the same settings.
         fresh: What a new training would say about itself.
         path: The state file.
 
@@ -225,8 +210,8 @@ def restore(task: Task, fresh: CheckpointInfo, path: Path) -> CheckpointInfo:
             f"batches and learning rates would be others. Go on with as many: {launch_command(info.num_ranks)} train "
             f"MANIFEST --resume {path.parent}"
         )
-    load_tensors(task.model, without_prefix("model", tensors), path)
-    if task.ema is not None:
-        load_tensors(task.ema, without_prefix("ema", tensors), path)
-    restore_optimizer(task.optimizer, without_prefix("optimizer", tensors))
+    load_tensors(state.model, without_prefix("model", tensors), path)
+    if state.ema is not None:
+        load_tensors(state.ema, without_prefix("ema", tensors), path)
+    restore_optimizer(state.optimizer, without_prefix("optimizer", tensors))
     return replace(info, config=fresh.config)

@@ -24,8 +24,8 @@ from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
 from agmm.runs.folder import claim, describe_run
 from agmm.training.preview import draw_predictions
 from agmm.training.run_log import RunLog
-from agmm.training.schedule import learning_rate_factor, ramp_factor
-from agmm.training.state import Task, prepare, restore
+from agmm.training.schedule import learning_rate_factor
+from agmm.training.state import TrainingState, prepare, restore
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted, list_some
 from data_manifests.files.paths import as_path
@@ -85,13 +85,15 @@ def train_network(
     val_rows = validation_rows(manifest, config)
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
-    task = prepare(manifest, config, ranks, load_encoder_weights=not resume)
-    info = CheckpointInfo(task.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks)
+    state = prepare(manifest, config, ranks, load_encoder_weights=not resume)
+    info = CheckpointInfo(
+        state.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks
+    )
     if resume:
-        info = restore(task, info, run_dir / STATE_NAME)
+        info = restore(state, info, run_dir / STATE_NAME)
     elif ranks.is_first:
-        task.read_a_sample()  # files that cannot be read are told before an earlier training is replaced
-    steps_per_epoch = task.sampler.steps_per_epoch
+        state.read_a_sample()  # files that cannot be read are told before an earlier training is replaced
+    steps_per_epoch = state.sampler.steps_per_epoch
     with ExitStack() as stack:
         if ranks.is_first:
             stack.enter_context(claim(run_dir, resume=resume, overwrite=overwrite))
@@ -100,17 +102,17 @@ def train_network(
         for notice in notices(manifest, config, info.epoch, steps_per_epoch):
             log.say(notice)
         for epoch in range(info.epoch + 1, config.epochs + 1):
-            scores = train_epoch(task, epoch, log)
+            scores = train_epoch(state, epoch, log)
             info = replace(info, epoch=epoch)
             if not val_rows:
                 info = replace(info, best_epoch=epoch)
             elif epoch % config.val_every == 0 or epoch == config.epochs:
-                task.share_buffers()
-                result = evaluate_rows(task.judged, manifest, val_rows, protocol=protocol, **task.evaluation())
+                state.share_buffers()
+                result = evaluate_rows(state.judged, manifest, val_rows, protocol=protocol, **state.evaluation())
                 scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
-                scores |= score_training_images(task, manifest)
+                scores |= score_training_images(state, manifest)
                 if ranks.is_first:
-                    drawn = draw_predictions(task.judged, manifest, val_rows, protocol, ranks.device, task.uses_amp)
+                    drawn = draw_predictions(state.judged, manifest, val_rows, protocol, ranks.device, state.uses_amp)
                     log.show_on_board(epoch, result, drawn)
                 if math.isnan(result.miou):
                     log.say(f"No pixel of split '{config.val_split}' has a class: the last epoch is kept.")
@@ -121,8 +123,8 @@ def train_network(
             log.epoch(epoch, scores)
             if ranks.is_first:
                 if info.best_epoch == epoch:
-                    save_checkpoint(run_dir / WEIGHTS_NAME, task.judged.state_dict(), info)
-                save_checkpoint(run_dir / STATE_NAME, task.tensors(), info)
+                    save_checkpoint(run_dir / WEIGHTS_NAME, state.judged.state_dict(), info)
+                save_checkpoint(run_dir / STATE_NAME, state.tensors(), info)
     return TrainResult(run_dir, info)
 
 
@@ -156,55 +158,55 @@ def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per
         )
 
 
-def train_epoch(task: Task, epoch: int, log: RunLog) -> dict[str, float | None]:
+def train_epoch(state: TrainingState, epoch: int, log: RunLog) -> dict[str, float | None]:
     """Train for one epoch.
 
     Args:
-        task: What to train.
+        state: What to train.
         epoch: Its number, from 1.
         log: Hears of every step.
 
     Returns:
         Learning rate of the last step, and the means of the loss and its terms over the epoch.
     """
-    config, steps = task.config, task.sampler.steps_per_epoch
+    config, steps = state.config, state.sampler.steps_per_epoch
     # Every epoch begins from its own seed, so that a resumed training needs no generator's state.
-    torch.manual_seed(epoch_seed(config.seed, epoch, task.ranks.rank))
-    task.sampler.epoch = epoch
-    task.net.train()
-    task.monitor.clear()
-    samples = batches(task.loader)
+    torch.manual_seed(epoch_seed(config.seed, epoch, state.ranks.rank))
+    state.sampler.epoch = epoch
+    state.net.train()
+    state.monitor.clear()
+    samples = batches(state.loader)
     for step in range((epoch - 1) * steps, epoch * steps):
         factor = learning_rate_factor(config.schedule, step, config.epochs * steps, config.warmup_steps)
-        for group in task.optimizer.param_groups:
+        for group in state.optimizer.param_groups:
             group["lr"] = config.learning_rate * group["factor"] * factor
-        task.criterion.lambda_ = config.lambda_ * ramp_factor(step, config.epochs * steps, config.lambda_ramp)
-        task.optimizer.zero_grad()
+        state.criterion.set_progress(step / (config.epochs * steps))
+        state.optimizer.zero_grad()
         for part in range(config.accumulate):
-            batch = to_network_input(next(samples), task.ranks.device)
-            with task.synced(part == config.accumulate - 1):
-                with task.autocast():
-                    out = task.net(batch.image)
-                    total, terms = task.loss(out, batch)
-                (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
-            task.monitor.add(step, total, terms)
+            batch = to_network_input(next(samples), state.ranks.device)
+            with state.synced(part == config.accumulate - 1):
+                with state.autocast():
+                    output = state.net(state.criterion.student_view(batch.image))
+                    total, terms = state.criterion(output, batch)
+                (total / config.accumulate).backward()
+            state.monitor.add(step, total, terms)
         if config.clip_norm:
-            nn.utils.clip_grad_norm_(task.model.parameters(), config.clip_norm)
-        task.optimizer.step()
-        if task.ema is not None:
-            task.ema.update_parameters(task.model)
+            nn.utils.clip_grad_norm_(state.model.parameters(), config.clip_norm)
+        state.optimizer.step()
+        if state.ema is not None:
+            state.ema.update_parameters(state.model)
         if step % _CHECK_EVERY == 0:
-            task.monitor.means()
+            state.monitor.means()
         log.step()
-    return {"learning_rate": config.learning_rate * factor, **task.monitor.means()}
+    return {"learning_rate": config.learning_rate * factor, **state.monitor.means()}
 
 
-def score_training_images(task: Task, manifest: Manifest) -> dict[str, float | None]:
+def score_training_images(state: TrainingState, manifest: Manifest) -> dict[str, float | None]:
     """Training-set mIoU of the segmentation and of the mixture's own prediction (supplement, figure 2)."""
-    if not (rows := scored_training_rows(manifest, task.config)):
+    if not (rows := scored_training_rows(manifest, state.config)):
         return {}
-    segmentation = evaluate_rows(task.judged, manifest, rows, **task.evaluation())
-    mixture = evaluate_mixture(task.judged, manifest, rows, options=task.criterion.options, **task.evaluation())
+    segmentation = evaluate_rows(state.judged, manifest, rows, **state.evaluation())
+    mixture = evaluate_mixture(state.judged, manifest, rows, options=state.config.mixture(), **state.evaluation())
     return {"train_miou": segmentation.miou, "gmm_miou": mixture.miou}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from agmm.config.loss import LOSSES, PRESETS
 from cli.reporting import echo_next, usage_errors
 
 if TYPE_CHECKING:
@@ -34,9 +35,8 @@ _OPTIONS: Sequence[Callable[[_F], _F]] = (
         "--set image_mean=[...] --set image_std=[...].",
     ),
     click.option("--output-stride", type=click.Choice(["8", "16"]), help="Pixels per step of the deepest features."),
-    click.option(
-        "--preset", type=click.Choice(["paper", "released"]), help="Losses as in the paper, or as in its code."
-    ),
+    click.option("--loss-kind", type=click.Choice(tuple(LOSSES)), help="Loss to train with.  [default: agmm]"),
+    click.option("--preset", type=click.Choice(tuple(PRESETS)), help="Losses as in the paper, or as in its code."),
     click.option("--lambda", "lambda_", type=_not_negative, help="Weight of the mixture's terms."),
     click.option(
         "--loss", multiple=True, metavar="NAME=VALUE", help="Option of the loss, such as use_con=false; repeatable."

@@ -86,15 +86,15 @@ def stages(
     source = read_manifest(manifest)
     config = read_settings(flags)
     require_training_packages(crf=refine == "crf")
-    from agmm.config.loss import resolve_options
     from agmm.inference.protocols import make_protocol
+    from agmm.losses.build import build_loss
     from agmm.training.stages import SEG_ONLY, run_stages
 
     folder = out or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
     with usage_errors():
         if first == "seg":
-            config = replace(config, loss=SEG_ONLY)
-        resolve_options(config.preset, **config.loss)
+            config = replace(config, loss_kind="agmm", loss=SEG_ONLY)
+        build_loss(config)
         predict_by = make_protocol(
             protocol, config.crop_size, tile_size=tile_size, crf=refine == "crf"  # type: ignore[arg-type]
         )  # fmt: skip

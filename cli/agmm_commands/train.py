@@ -50,14 +50,14 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         if not overwrite:
             require_no_training(run_dir)
     require_training_packages()
-    from agmm.config.loss import resolve_options
     from agmm.distributed import launch_command
+    from agmm.losses.build import build_loss
     from agmm.training.train import resumed_config, train_network
 
     with usage_errors():
         if resume:
             config = resumed_config(resume, read_overrides(flags))
-        resolve_options(config.preset, **config.loss)
+        build_loss(config)
     is_first = is_first_process()
     try:
         result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)

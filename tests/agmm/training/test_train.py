@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+import agmm.losses.agmm
 import agmm.training.state
 import agmm.training.train
 from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import evaluate_rows
-from agmm.losses.agmm import AGMMLoss
+from agmm.losses.agmm import AGMM, AGMMLoss
 from agmm.runs.checkpoint import load_checkpoint, load_run
 from agmm.training.train import resumed_config, train_network
 from data_manifests import Manifest, ManifestInfo, read_manifest, write_manifest
@@ -161,7 +162,7 @@ def test_every_step_has_the_learning_rate_of_the_papers_formula(
 
 def test_mixed_precision_trains(seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU, whose bfloat16 stands in for that of CUDA here."""
-    monkeypatch.setattr(agmm.training.state.Task, "uses_amp", True)
+    monkeypatch.setattr(agmm.training.state.TrainingState, "uses_amp", True)
     train_network(seven, replace(CONFIG, epochs=1, gmm_images=1), tmp_path / "run", quiet=True)
     (row,) = log_of(tmp_path / "run")
     assert 0 < float(row["loss"]) < 10
@@ -173,7 +174,7 @@ def test_mixed_precision_trains(seven: Manifest, tmp_path: Path, monkeypatch: py
 def test_a_loss_that_is_no_number_stops_the_training(
     seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Spoilt(AGMMLoss):
+    class Spoilt(AGMM):
         calls = 0
 
         def forward(self, *args: Any, **options: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -182,7 +183,7 @@ def test_a_loss_that_is_no_number_stops_the_training(
             factor = float("nan") if Spoilt.calls == 4 else 1.0
             return total * factor, {**terms, "spar": terms["spar"] * factor}
 
-    monkeypatch.setattr(agmm.training.state, "AGMMLoss", Spoilt)
+    monkeypatch.setattr(agmm.losses.agmm, "AGMM", Spoilt)
     with pytest.raises(TrainingError, match=r"at step 3: spar\. Training stopped; the checkpoint of the epoch before"):
         train_network(seven, replace(CONFIG, accumulate=1), tmp_path / "run", quiet=True)
     assert load_checkpoint(tmp_path / "run/state.safetensors")[1].epoch == 1

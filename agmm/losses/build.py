@@ -1,0 +1,40 @@
+"""From the settings of a run to its loss."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from agmm.config.loss import LOSSES
+from agmm.config.training import TrainConfig
+from agmm.errors import TrainingError
+from agmm.losses.soft_cross_entropy import SoftCrossEntropy
+
+if TYPE_CHECKING:
+    from agmm.losses.base import SparseLoss
+
+
+def build_loss(config: TrainConfig, ignore_index: int = 255, *, soft: bool = False) -> SparseLoss:
+    """Build the loss that the settings name.
+
+    Args:
+        config: ``loss_kind`` names the loss, ``loss`` holds its options.
+        ignore_index: The value of targets where no class is given.
+        soft: The labels are soft, so that only cross-entropy can learn them.
+
+    Raises:
+        ValueError: If an option is unknown or has a wrong value.
+        TrainingError: If the labels are soft and the loss is more than cross-entropy.
+    """
+    module, _, name = LOSSES[config.loss_kind].where.partition(":")
+    loss: SparseLoss = getattr(import_module(module), name).from_config(config, ignore_index)
+    if loss.uses_teacher and not config.ema_decay:
+        raise ValueError(f"Loss '{config.loss_kind}' learns from the averaged network: give --ema-decay, such as 0.99.")
+    if not soft:
+        return loss
+    if not loss.only_cross_entropy:
+        raise TrainingError(
+            "Soft pseudo-labels train with cross-entropy alone. Add --loss use_self=false --loss use_spar=false "
+            "--loss use_con=false --loss absence_weight=0.0."
+        )
+    return SoftCrossEntropy(ignore_index=ignore_index)
