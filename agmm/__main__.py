@@ -13,6 +13,9 @@ def main() -> None:
     if here != Path(__file__).resolve().parents[1]:
         sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != here]
     # The one import against the direction of the packages: this file is a command line, not a part of the library.
+    from cli.interrupts import listen
+
+    listen()
     from cli.agmm_cli import main
 
     main(prog_name="agmm")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import click
-
 
 def is_first_process() -> bool:
     """Whether this process speaks for all: the first of torchrun's, or the only one."""
@@ -23,4 +21,6 @@ def require_one_process(what: str) -> None:
         UsageError: If torchrun started more than this one.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
+        import click  # not above: Ctrl-C is listened to before click is imported
+
         raise click.UsageError(f"{what} takes one process: start it without torchrun.")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.command import Context, is_quiet, is_verbose
+from cli.interrupts import interruptible
 from data_manifests.errors import DataError
 
 T = TypeVar("T")
@@ -68,6 +69,10 @@ class ReportingGroup(click.Group):
         """Run the command; see the class."""
         if isinstance(sys.stdout, io.TextIOWrapper):  # bytes of a path that are no text come out as they are
             sys.stdout.reconfigure(errors="surrogateescape")
+        with interruptible():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             with _closed_pipe_is_no_error():
                 return super().invoke(ctx)

@@ -119,15 +119,12 @@ def ablate(
         from agmm.studies.runner import run_study
 
         scored_split, pseudo = split or study.split or "val", pseudo_protocol or study.pseudo_protocol or "multi-scale"
-        try:
-            rows = run_study(
-                study, manifests, config, out_dir, seeds=seeds or study.seeds or (0,), split=scored_split,
-                protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
-                pseudo_protocol=make_protocol(pseudo, config.crop_size, crf=refine == "crf"),  # type: ignore[arg-type]
-                threshold=threshold, overwrite=overwrite, on_run=announce,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            raise click.ClickException("Interrupted. Repeat the command to go on.") from None
+        rows = run_study(
+            study, manifests, config, out_dir, seeds=seeds or study.seeds or (0,), split=scored_split,
+            protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
+            pseudo_protocol=make_protocol(pseudo, config.crop_size, crf=refine == "crf"),  # type: ignore[arg-type]
+            threshold=threshold, overwrite=overwrite, on_run=announce,
+        )  # fmt: skip
     if not is_first_process():
         return
     report = (out_dir / REPORT_NAME).read_text(encoding="utf-8")

@@ -98,14 +98,11 @@ def stages(
         predict_by = make_protocol(
             protocol, config.crop_size, tile_size=tile_size, crf=refine == "crf"  # type: ignore[arg-type]
         )  # fmt: skip
-        try:
-            results = run_stages(
-                source, config, folder, stages=stages, start=start, protocol=predict_by,  # type: ignore[arg-type]
-                pseudo_classes=pseudo_classes,  # type: ignore[arg-type]
-                threshold=threshold, soft=soft, overwrite=overwrite,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            raise click.ClickException("Interrupted. Repeat the command to go on.") from None
+        results = run_stages(
+            source, config, folder, stages=stages, start=start, protocol=predict_by,  # type: ignore[arg-type]
+            pseudo_classes=pseudo_classes,  # type: ignore[arg-type]
+            threshold=threshold, soft=soft, overwrite=overwrite,
+        )  # fmt: skip
     if not is_first_process():
         return
     for number, result in enumerate(results, start=1):

@@ -11,6 +11,7 @@ import click
 
 from cli.agmm_commands.options import echo_next_score, read_overrides, read_settings, training_options
 from cli.command import command
+from cli.interrupts import say_when_interrupted
 from cli.options import manifest_argument, out_option, overwrite_option
 from cli.processes import is_first_process
 from cli.reporting import usage_errors
@@ -58,18 +59,14 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         if resume:
             config = resumed_config(resume, read_overrides(flags))
         build_loss(config)
-    is_first = is_first_process()
-    try:
-        result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)
-    except KeyboardInterrupt:
-        if not is_first:
-            raise SystemExit(1) from None
-        if not (run_dir / STATE_NAME).is_file():
-            raise click.ClickException("Interrupted before the first epoch was finished; nothing is kept.") from None
-        again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])
-        start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
-        raise click.ClickException(f"Interrupted. Go on with: {start} {again}") from None
-    if not is_first:
+    start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
+    again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])
+    say_when_interrupted(
+        lambda: f"Interrupted; go on with: {start} {again}" if (run_dir / STATE_NAME).is_file() else
+        "Interrupted before the first epoch was finished; nothing is kept"
+    )  # fmt: skip
+    result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)
+    if not is_first_process():
         return
     info = result.info
     if info.best_miou is None:

@@ -46,7 +46,7 @@ def test_after_an_interruption_the_same_command_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(dataset, "draw_scene", draw)
         result = demo_data(town, *size)
-    assert result.exit_code == 1 and "Aborted" in result.stderr
+    assert result.exit_code == 130 and result.stderr == "Interrupted; run the same command to continue\n"
     result = CliRunner().invoke(main, ["points", str(town), "--clicks", "2", "--out", str(tmp_path / "sparse")])
     assert result.exit_code == 1 and "fits no known layout" in result.stderr
     result = demo_data(town, *size)

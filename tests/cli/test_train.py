@@ -240,16 +240,16 @@ def test_interrupted_before_there_is_anything_to_go_on_with(
 
     monkeypatch.setattr("agmm.training.train.train_epoch", interrupt)
     result = agmm("train", manifest, "--out", tmp_path / "x", *FAST)
-    assert result.exit_code == 1
-    assert result.stderr.endswith("Error: Interrupted before the first epoch was finished; nothing is kept.\n")
+    assert result.exit_code == 130
+    assert result.stderr.endswith("Interrupted before the first epoch was finished; nothing is kept\n")
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
     ("rank", "num_ranks", "told"),
     [
-        (0, 1, "Error: Interrupted. Go on with: agmm train {manifest} --resume {run}\n"),
-        (0, 2, "Error: Interrupted. Go on with: torchrun --nproc-per-node 2 -m agmm train {manifest} --resume {run}\n"),
+        (0, 1, "Interrupted; go on with: agmm train {manifest} --resume {run}\n"),
+        (0, 2, "Interrupted; go on with: torchrun --nproc-per-node 2 -m agmm train {manifest} --resume {run}\n"),
         (1, 2, ""),
     ],
 )
@@ -263,7 +263,7 @@ def test_interrupted_later_it_says_how_to_go_on(
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.setenv("WORLD_SIZE", str(num_ranks))
     result = agmm("train", manifest, "--resume", run[0])
-    assert (result.exit_code, result.stderr) == (1, told.format(manifest=manifest, run=run[0]))
+    assert (result.exit_code, result.stderr) == (130, told.format(manifest=manifest, run=run[0]))
 
 
 def test_the_end_of_another_process_is_one_line(

@@ -1,0 +1,36 @@
+"""Small inputs that tests of faults share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sparsekit.demo_data.dataset import DemoSettings, write_demo_data
+from tests.agmm.conftest import tiny_manifest
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight street scenes with full masks."""
+    folder = tmp_path_factory.mktemp("scenes") / "town"
+    write_demo_data(folder, DemoSettings(num_images=8, width=48, height=32))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clicked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest to train on."""
+    return tiny_manifest(tmp_path_factory.mktemp("clicked"), 4, (32, 32))
+
+
+@pytest.fixture(scope="session")
+def config_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings of a training of seconds, which loads in a process of its own."""
+    from dataclasses import replace
+
+    from tests.helpers.trainings import CONFIG
+
+    path = tmp_path_factory.mktemp("settings") / "config.toml"
+    path.write_text(replace(CONFIG, crop_size=(32, 32), accumulate=1, epochs=2, workers=1).to_toml())
+    return path
