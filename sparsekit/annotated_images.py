@@ -1,4 +1,4 @@
-"""The annotated images of a manifest, one at a time: what every audit of annotations walks over."""
+"""Iterate over the annotated images of a manifest, one at a time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sparsekit.geometry.mark_pixels import fault_of
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One row of a manifest, with its files at hand; small, so that it travels well between processes.
+    """One row of a manifest with access to its files; small, and therefore cheap to send to other processes.
 
     Args:
         row: The row.
-        manifest: Says what holds for all rows; ``annotated_images`` gives it without them.
-        marks: The image's marks; empty where they were not asked for.
+        manifest: The manifest; ``annotated_images`` strips its rows.
+        marks: The image's marks; empty if not requested.
     """
 
     row: ManifestRow
@@ -33,7 +33,7 @@ class AnnotatedImage:
 
     @property
     def label_space(self) -> LabelSpace:
-        """Classes of the annotation."""
+        """Label space of the annotation."""
         return self.manifest.label_space
 
     def read_image(self) -> NDArray[np.uint8]:
@@ -75,10 +75,10 @@ def count_annotated(manifest: Manifest, split: str | None = None) -> int:
 def annotated_images(
     manifest: Manifest, split: str | None = None, *, with_marks: bool = True
 ) -> Iterator[AnnotatedImage]:
-    """Walk over the annotated images of a manifest; of the marks only one image's are in memory.
+    """Iterate over the annotated images of a manifest; only one image's marks are in memory at a time.
 
     Args:
-        manifest: Its rows without annotation are passed over.
+        manifest: Rows without annotations are skipped.
         split: Only this split.
         with_marks: Read the marks too.
 
@@ -87,7 +87,7 @@ def annotated_images(
 
     Raises:
         ManifestError: If the split has no rows, no row has an annotation, or the marks are missing, out of order or
-            none that could be drawn.
+            impossible to draw.
     """
     count_annotated(manifest, split)
     marks_of = _MarksInOrder(manifest) if with_marks else None
@@ -100,12 +100,12 @@ def annotated_images(
 
 
 def fault_in_words(row: ManifestRow, fault: str) -> str:
-    """A sentence about a mark that cannot be drawn; see ``fault_of``."""
+    """Return a sentence about a mark that cannot be drawn; see ``fault_of``."""
     return f"a mark of image '{row.image_id}' {fault}. `sparsekit validate` lists all that is wrong with the marks."
 
 
 class _MarksInOrder:
-    """Marks of images asked for in ascending order of their ids."""
+    """Marks of images that are requested in ascending order of their ids."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._path = manifest.marks_path
@@ -129,7 +129,7 @@ class _MarksInOrder:
         return tuple(self._current[1])
 
     def finish(self) -> None:
-        """Read what is left, so that marks out of order do not go unnoticed."""
+        """Read the remaining marks, to detect any that are out of order."""
         while self._current:
             self._advance()
 

@@ -1,4 +1,4 @@
-"""Numbers and settings as scripts hand them over."""
+"""Checks of numbers and settings that scripts pass."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 def as_whole_number(name: str, value: object, least: int) -> int:
-    """An int, of NumPy's integers too, which JSON cannot express.
+    """Convert a Python or NumPy integer to int, which JSON can express.
 
     Args:
-        name: What it is called in the error.
+        name: Name of the argument, for the error.
         value: The number.
-        least: The smallest that is allowed.
+        least: Smallest allowed value.
 
     Raises:
-        ValueError: If it is no whole number, or smaller.
+        ValueError: If the value is not an integer, or too small.
 
     Example:
         >>> as_whole_number("limit", 3, least=1)
@@ -31,10 +31,10 @@ def as_whole_number(name: str, value: object, least: int) -> int:
 
 
 def as_tuple(name: str, values: Iterable[object]) -> tuple[object, ...]:
-    """What was given as a list, generator or tuple.
+    """Convert a list, generator or other iterable to a tuple.
 
     Raises:
-        ValueError: If it is a single value or a text.
+        ValueError: If it is a single value or a string.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ValueError(f"{name} must be several values, such as ({values!r},), got {values!r}.")

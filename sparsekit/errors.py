@@ -4,4 +4,4 @@ from data_manifests.errors import DataError
 
 
 class AnnotationError(DataError):
-    """An annotation or figure cannot be made from what was given."""
+    """An annotation or figure cannot be made from the given input."""

@@ -1,4 +1,4 @@
-"""Map a function over many images in worker processes, here or on other machines, in order and with flat memory."""
+"""Map a function over many images in worker processes, here or on other machines, in order and in constant memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from sparsekit.errors import AnnotationError
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Items handed to each process ahead of time: enough to keep it busy while this one is at work, few enough that none
-#: waits long for another in the end.
+#: Items queued per process: enough to keep it busy while this process works, few enough that all finish together.
 _AHEAD = 4
 
-#: Results that may wait for an earlier one, for each worker: as many as come while a process starts, few enough to keep
-#: memory flat.
+#: Results per worker that may wait for an earlier one: enough to bridge the start of a process, few enough to keep
+#: memory constant.
 _WINDOW = 32
 
 
@@ -31,15 +30,15 @@ def map_in_order(
 
     Args:
         function: A top-level function, so that worker processes can import it.
-        items: Read only a few ahead of the results.
-        workers: Processes, this one among them: it works while the others start, and in between handing out items.
-        dask: Address of a dask scheduler, such as ``tcp://10.0.0.1:8786``, to use instead of processes.
+        items: Read only slightly ahead of the results.
+        workers: Number of processes, including this one, which also works while others start and between dispatches.
+        dask: Address of a dask scheduler to use instead of processes, such as ``tcp://10.0.0.1:8786``.
 
     Yields:
         The results.
 
     Raises:
-        AnnotationError: If no scheduler answers at the address, dask is not installed, or a worker process is killed.
+        AnnotationError: If no scheduler responds at the address, dask is not installed, or a worker process is killed.
     """
     if dask is None and workers == 1:
         yield from map(function, items)
@@ -67,7 +66,7 @@ def map_in_order(
 
 
 def _done_here(function: Callable[[T], R], item: T) -> Future[R]:
-    """The result, or the error that stands in its place until it is its turn."""
+    """Run the function here; the future holds its result or its error until its turn."""
     future: Future[R] = Future()
     try:
         future.set_result(function(item))
@@ -78,7 +77,7 @@ def _done_here(function: Callable[[T], R], item: T) -> Future[R]:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait; for ever in processes started inside, which this one ends in order, without a word from them."""
+    """Defer Ctrl-C; processes started inside ignore it, since this process ends them without any output from them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -91,7 +90,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 @contextmanager
 def _process_pool(workers: int) -> Iterator[tuple[Executor, int]]:
-    # Spawn: forking a process that has threads, as OpenCV's, can deadlock.
+    # Spawn, because forking a process with threads, such as OpenCV's, can deadlock.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         yield pool, workers
 

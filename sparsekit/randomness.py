@@ -1,4 +1,4 @@
-"""The random stream of one image: the same numbers on every machine, whatever else is in the dataset."""
+"""The random stream of one image: the same numbers on every machine, whatever else the dataset contains."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _CHUNK = 256
 class ImageStream:
     """Random numbers of one image for one purpose.
 
-    The stream is Philox4x64 keyed by a SHA-256 of (seed, image id, purpose). Only the raw 64-bit output is used, whose
-    values NumPy guarantees, and the steps from there to numbers are our own, so no NumPy release changes an annotation.
+    The stream is Philox4x64, keyed by a SHA-256 of (seed, image id, purpose). It uses only the raw 64-bit output, which
+    NumPy guarantees, and derives numbers with our own code, so no NumPy release changes an annotation.
 
     Args:
-        seed: The user's seed.
+        seed: The user's seed, an integer of at least 0.
         image_id: The image's id in the manifest.
-        purpose: What the numbers are for, such as ``clicks``; streams of different purposes are independent.
+        purpose: Use of the numbers, such as ``clicks``; streams of different purposes are independent.
 
     Raises:
-        ValueError: If the seed is no whole number from 0.
+        ValueError: If the seed is not such an integer.
 
     References:
         Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox).
@@ -44,37 +44,37 @@ class ImageStream:
         self._chunk: list[int] = []
 
     def branch(self, purpose: str) -> ImageStream:
-        """A stream of the same image for a further purpose; it takes nothing from this one."""
+        """Return an independent stream of the same image for another purpose; this stream does not advance."""
         seed, image_id, own = self._name
         return ImageStream(seed, image_id, f"{own} {purpose}")
 
     def raw(self) -> int:
-        """The next 64 random bits as an integer."""
+        """Return the next 64 random bits as an integer."""
         if not self._chunk:
             self._chunk = self._bits.random_raw(_CHUNK)[::-1].tolist()
         return self._chunk.pop()
 
     def below(self, bound: int) -> int:
-        """A whole number 0..bound-1, each exactly equally likely.
+        """Return an integer in 0..bound-1, each exactly equally likely.
 
         Raises:
             ValueError: If ``bound`` is below 1 or above 2**64.
         """
         if not 1 <= bound <= 1 << 64:
             raise ValueError(f"bound must lie between 1 and 2**64, got {bound}.")
-        # Values in the incomplete last block of `bound` numbers would favour small results: draw again.
+        # Values in the incomplete last block of `bound` numbers would favour small results, so draw again.
         limit = (1 << 64) - (1 << 64) % bound
         while (bits := self.raw()) >= limit:
             pass
         return bits % bound
 
     def uniform(self) -> float:
-        """A number in [0, 1) with 53 random bits."""
+        """Return a number in [0, 1) with 53 random bits."""
         return (self.raw() >> 11) * 2.0**-53
 
 
 def require_stream(rng: object) -> None:
-    """Refuse NumPy's generators and plain seeds, whose numbers depend on what was drawn before or on the release.
+    """Reject NumPy generators and plain seeds: their numbers depend on earlier draws or on the NumPy release.
 
     Raises:
         ValueError: If ``rng`` is not an ``ImageStream``.

@@ -1,4 +1,4 @@
-"""Clicks as people make them: chosen by a strategy, kept off borders and apart, with slips and wrong labels."""
+"""Realistic clicks: drawn by a strategy, away from borders and from each other, with jitter and wrong labels."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from sparsekit.geometry.polylines import Bools
 from sparsekit.geometry.regions import distances_by_region, far_from_other_values, find_regions, squared
 from sparsekit.randomness import ImageStream, require_stream
 
-#: Tries to slip to a pixel without a click.
+#: Attempts to move a click to a pixel without one.
 _SLIPS = 20
 
 
-#: Beyond it, distances in the boxes of all regions are faster than a look around each pixel.
+#: Above this margin, distances within each region's box are faster than checking around each pixel.
 _SMALL_MARGIN = 32
 
-# More pixels than any image has beside each other.
+# Longer than any side of an image.
 _LARGEST = 1_000_000
 
 
 @dataclass(frozen=True)
 class ClickSettings:
-    """How clicks are chosen, and what goes wrong with them.
+    """How clicks are drawn and which errors they contain.
 
     Args:
-        strategy: A name of ``STRATEGIES``.
-        margin: No click nearer than this to a pixel of another class or void, in pixels; in regions that are nowhere
-            so far from others, the farthest pixels are clicked.
-        jitter: The hand slips by up to so many pixels; the label stays what the annotator meant.
+        strategy: A key of ``STRATEGIES``.
+        margin: Minimum distance to a pixel of another class or void, in pixels. In regions without such a pixel, the
+            farthest pixels are clicked.
+        jitter: Largest random displacement of a click, in pixels; the label stays that of the original pixel.
         wrong: Share of clicks with a wrong label, drawn from the other classes of the image.
-        min_distance: Smallest distance between two clicks of an image, in pixels, before they slip.
+        min_distance: Minimum distance between two clicks of an image before jitter, in pixels.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
 
     strategy: str = "uniform"
@@ -58,7 +58,7 @@ class ClickSettings:
 
     @property
     def budget_name(self) -> str:
-        """What a budget counts: ``clicks_per_image``, ``clicks_per_class`` or ``clicks_per_instance``."""
+        """Unit of a budget: ``clicks_per_image``, ``clicks_per_class`` or ``clicks_per_instance``."""
         return f"clicks_per_{STRATEGIES[self.strategy][1]}"
 
 
@@ -71,22 +71,22 @@ def draw_clicks(
     unlabelled_value: int = 255,
     instances: LabelMap | None = None,
 ) -> list[tuple[int, Mark]]:
-    """Choose clicks by a strategy.
+    """Draw clicks with a strategy.
 
     Args:
         label_map: Train ids of any integer type, shape (H, W).
-        budget: Clicks wanted, counted as ``settings.budget_name`` says; fewer come where there is no more room.
-        settings: See there.
-        rng: The image's own random stream; equal streams give equal clicks. Slips and wrong labels take theirs from
-            branches of it, so they leave the clicks meant as they are.
-        unlabelled_value: The value of void pixels, which are never meant to be clicked.
-        instances: For ``per-instance``: true instances, shape (H, W), 0 where there are none.
+        budget: Number of clicks, in the unit ``settings.budget_name``; fewer if there is no room for more.
+        settings: Strategy, distances and errors.
+        rng: The image's random stream; equal streams give equal clicks. Jitter and wrong labels use branches of it,
+            so they do not change the original clicks.
+        unlabelled_value: The value of void pixels, which strategies never choose.
+        instances: For ``per-instance``, instance numbers, shape (H, W), 0 outside instances.
 
     Returns:
-        Each click with the smallest budget that holds it, in the order drawn.
+        Each click with the smallest budget that contains it, in drawing order.
 
     Raises:
-        ValueError: If ``label_map`` is no array of ids of shape (H, W), or ``budget`` is below 1.
+        ValueError: If ``label_map`` is not an array of ids of shape (H, W), or ``budget`` is below 1.
     """
     label_map = as_label_map(label_map)
     require_stream(rng)
@@ -108,15 +108,15 @@ def draw_clicks(
 
 
 def _far_from_others(label_map: LabelMap, margin: int, unlabelled_value: int) -> Bools | None:
-    """Pixels at least ``margin`` from other classes and void; of regions that have none, their farthest pixels."""
-    if margin <= 1:  # every pixel is as far as 1
+    """Pixels at least ``margin`` from other classes and void; in regions without any, their farthest pixels."""
+    if margin <= 1:  # every pixel is at least 1 away
         return None
     regions = find_regions(label_map, unlabelled_value)
     unreached = np.ones(len(regions), bool)
     if margin <= _SMALL_MARGIN:
         allowed = far_from_other_values(label_map, margin**2)
         allowed &= label_map != unlabelled_value
-        begins = allowed.copy()  # of stretches of allowed pixels; each lies in one region
+        begins = allowed.copy()  # starts of runs of allowed pixels; each run lies in one region
         np.greater(allowed[:, 1:], allowed[:, :-1], out=begins[:, 1:])
         unreached[regions.numbers.ravel()[np.flatnonzero(begins)]] = False
     else:
@@ -124,13 +124,13 @@ def _far_from_others(label_map: LabelMap, margin: int, unlabelled_value: int) ->
     for number, distances in distances_by_region(regions, np.flatnonzero(unreached), image_edge=False):
         top, left, bottom, right = regions.boxes[number].tolist()
         needed = min(margin**2, int(squared(distances.max())))
-        # Between the whole numbers of squared distances, so that the last bit of a root does not matter.
+        # Squared distances are integers; a threshold between two of them ignores the root's last bit.
         allowed[top:bottom, left:right] |= distances >= np.float32(np.sqrt(needed - 0.5))
     return allowed
 
 
 class _Slips:
-    """Moves clicks off the pixel that was meant, and gives some of them a wrong label."""
+    """Displaces clicks, and gives some of them a wrong label."""
 
     def __init__(self, label_map: LabelMap, unlabelled_value: int, settings: ClickSettings, rng: ImageStream) -> None:
         self._shape = label_map.shape
@@ -140,7 +140,7 @@ class _Slips:
         self._used: set[tuple[int, int]] = set()
 
     def apply(self, click: Mark) -> Mark:
-        """The click as it was made."""
+        """Return the click after jitter and label errors."""
         row, col = self._slip(click.row, click.col) if self._jitter else (click.row, click.col)
         class_id = click.class_id
         if self._wrong and self._label_rng.uniform() < self._wrong:

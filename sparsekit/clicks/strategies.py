@@ -1,6 +1,6 @@
-"""Ways to choose clicks: each draws one click after the other without an end.
+"""Click strategies: each yields an endless sequence of clicks.
 
-A smaller budget is therefore the beginning of a larger one. The papers they come from are in docs/annotations.md.
+A smaller budget is therefore a prefix of a larger one. docs/annotations.md lists the papers they come from.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sparsekit.geometry.polylines import Bools, Ints
 from sparsekit.geometry.regions import far_from_other_values, find_regions, find_runs
 from sparsekit.randomness import ImageStream
 
-#: Candidates refused one after the other before the places still free are listed.
+#: Consecutive rejected candidates before the free pixels are listed.
 _PATIENCE = 200
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a strategy draws from, and the clicks taken so far; ``allowed`` is None where only void is not."""
+    """Input of a strategy, and the clicks drawn so far; ``allowed`` is None if everything except void is allowed."""
 
     label_map: LabelMap
     unlabelled_value: int
@@ -36,11 +36,11 @@ class Scene:
     taken: list[tuple[int, int]] = field(default_factory=list)
 
     def where_allowed(self, values: NDArray[Any], nothing: int) -> NDArray[Any]:
-        """The values on allowed pixels, and ``nothing`` elsewhere; shape (H, W)."""
+        """Values on allowed pixels, ``nothing`` elsewhere, shape (H, W)."""
         return values if self.allowed is None else np.where(self.allowed, values, values.dtype.type(nothing))
 
     def are_free(self, rows: Ints, cols: Ints) -> Bools:
-        """Whether places are far enough from all clicks."""
+        """Whether pixels are far enough from all clicks."""
         free = np.ones(len(rows), bool)
         if self.min_distance:
             for row, col in self.taken:
@@ -48,14 +48,14 @@ class Scene:
         return free
 
     def is_free(self, row: int, col: int) -> bool:
-        """Whether a place is far enough from all clicks."""
+        """Whether a pixel is far enough from all clicks."""
         square = self.min_distance**2
         return not square or all((row - r) ** 2 + (col - c) ** 2 >= square for r, c in self.taken)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A click that a strategy proposes; ``round`` counts the clicks on its class or instance before it."""
+    """A proposed click; ``round`` counts the earlier clicks on its class or instance."""
 
     row: int
     col: int
@@ -64,7 +64,7 @@ class Candidate:
 
 
 def _draw_uniform(scene: Scene) -> Iterator[Candidate]:
-    """Each allowed pixel equally likely."""
+    """Draw each allowed pixel with equal probability."""
     excluded = scene.label_map == scene.unlabelled_value if scene.allowed is None else ~scene.allowed
     for pool in _pools(scene, excluded, nothing=True):
         while place := pool.draw():
@@ -72,21 +72,21 @@ def _draw_uniform(scene: Scene) -> Iterator[Candidate]:
 
 
 def _draw_by_class(scene: Scene) -> Iterator[Candidate]:
-    """Every class gets a click before any gets the next; within a class each allowed pixel is equally likely."""
+    """Draw one click for every class, then the next; within a class, allowed pixels are equally likely."""
     class_ids = scene.where_allowed(scene.label_map, scene.unlabelled_value)
     for round_, _, place in _in_rounds(_pools(scene, class_ids, scene.unlabelled_value), scene.rng):
         yield Candidate(*place, round_)
 
 
 def _draw_by_instance(scene: Scene) -> Iterator[Candidate]:
-    """Every instance, or region where there are none, gets a click before any gets the next."""
+    """Draw one click for every instance, or region outside instances, then the next."""
     numbers = find_regions(scene.label_map, scene.unlabelled_value, scene.instances).numbers
     for round_, pool, place in _in_rounds(_pools(scene, scene.where_allowed(numbers, -1), nothing=-1), scene.rng):
         yield Candidate(*place, round_, pool.value)
 
 
 def _draw_central(scene: Scene) -> Iterator[Candidate]:
-    """Each allowed pixel as likely as it is far from other classes and void, in steps to the side, at most 255."""
+    """Draw allowed pixels with a probability proportional to their city-block distance from other classes and void."""
     weights = _steps_to_others(scene.label_map)
     weights *= np.not_equal(scene.label_map, scene.unlabelled_value) if scene.allowed is None else scene.allowed
     in_rows = _sums_of_rows(weights)
@@ -117,11 +117,11 @@ def _sums_of_rows(weights: NDArray[np.uint8]) -> Ints:
 
 
 def _steps_to_others(label_map: LabelMap) -> NDArray[np.uint8]:
-    """Steps up, down, left or right from each pixel to the nearest of another value, 255 for more."""
+    """City-block distance from each pixel to the nearest one of another value, at most 255."""
     inner = far_from_other_values(label_map, 2)
     if inner.all():
         return np.full(label_map.shape, 255, np.uint8)
-    # The others have a neighbour of another value: one step more than to the nearest of them.
+    # Pixels outside ``inner`` have a neighbour of another value, one step further than the nearest of them.
     steps = cv2.distanceTransform(inner.view(np.uint8), cv2.DIST_L1, 3)
     weights = np.minimum(steps, 254, out=steps).astype(np.uint8)
     weights += np.uint8(1)
@@ -129,7 +129,7 @@ def _steps_to_others(label_map: LabelMap) -> NDArray[np.uint8]:
 
 
 class _Pool:
-    """The allowed pixels of one class or region, drawn one after the other, each of those left equally likely."""
+    """Draws the allowed pixels of one class or region without replacement, with equal probability."""
 
     def __init__(self, scene: Scene, value: int, rows: Ints, starts: Ints, lengths: Ints) -> None:
         self.value = value
@@ -139,7 +139,7 @@ class _Pool:
         self._ranks = self._shuffled()
 
     def draw(self) -> tuple[int, int] | None:
-        """The next pixel far enough from all clicks; None if there is no more."""
+        """Return the next pixel far enough from all clicks, or None."""
         for tries, rank in enumerate(self._ranks, start=1):
             place = self._locate(rank)
             if self._scene.is_free(*place):
@@ -158,7 +158,7 @@ class _Pool:
         return int(self._rows[run]), int(self._starts[run]) + rank - int(self._until[run - 1] if run else 0)
 
     def _drop_blocked(self) -> None:
-        """Keep only pixels far enough from all clicks; those drawn before are too near to themselves."""
+        """Keep only pixels far enough from all clicks, which excludes those drawn before."""
         lengths = np.diff(self._until, prepend=0)
         rows = np.repeat(self._rows, lengths)
         cols = np.arange(len(rows)) + np.repeat(self._starts - self._until + lengths, lengths)
@@ -169,7 +169,7 @@ class _Pool:
 
 
 def _pools(scene: Scene, values: NDArray[Any], nothing: int) -> list[_Pool]:
-    """A pool for each value but ``nothing``, by ascending value."""
+    """A pool for each value except ``nothing``, in ascending order."""
     runs = find_runs(values)
     order = np.argsort(runs.values, kind="stable")
     order = order[runs.values[order] != nothing]
@@ -183,7 +183,7 @@ def _pools(scene: Scene, values: NDArray[Any], nothing: int) -> list[_Pool]:
 
 
 def _in_rounds(pools: list[_Pool], rng: ImageStream) -> Iterator[tuple[int, _Pool, tuple[int, int]]]:
-    """Draw from each pool once, in random order, then again, until all are empty."""
+    """Draw from each pool once, in random order, and repeat until all are empty."""
     round_ = 0
     while pools:
         pools = [pools[index] for index in draw_distinct(len(pools), len(pools), rng)]
@@ -195,7 +195,7 @@ def _in_rounds(pools: list[_Pool], rng: ImageStream) -> Iterator[tuple[int, _Poo
         pools, round_ = left, round_ + 1
 
 
-#: Strategies by name: how clicks are drawn, and what a budget counts them by.
+#: Strategies by name: the function that draws clicks, and the unit of a budget.
 STRATEGIES: dict[str, tuple[Callable[[Scene], Iterator[Candidate]], str]] = {
     "uniform": (_draw_uniform, "image"),
     "class-balanced": (_draw_by_class, "image"),

@@ -1,4 +1,4 @@
-"""Clicks: which pixels an annotator would have been asked for."""
+"""Uniform clicks."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from sparsekit.randomness import ImageStream, require_stream
 def sample_clicks(
     label_map: LabelMap, clicks_per_image: int, *, rng: ImageStream, unlabelled_value: int = 255
 ) -> list[Mark]:
-    """Choose annotated pixels of a label map at random, each equally likely.
+    """Choose annotated pixels of a label map uniformly at random.
 
     Args:
         label_map: Train ids of any integer type, shape (H, W).
-        clicks_per_image: Clicks wanted; an image with fewer annotated pixels gets one click on each of them.
-        rng: The image's own random stream; equal streams give equal clicks.
+        clicks_per_image: Number of clicks; an image with fewer annotated pixels gets one click on each.
+        rng: The image's random stream; equal streams give equal clicks.
         unlabelled_value: The value of void pixels, which are never chosen.
 
     Returns:
-        Clicks in the order drawn: the first 20 of 50 are the 20 of a 20-click run.
+        Clicks in drawing order. The first 20 of 50 equal those of a 20-click run.
 
     Raises:
-        ValueError: If ``label_map`` is no array of ids of shape (H, W), or ``clicks_per_image`` is below 1.
+        ValueError: If ``label_map`` is not an array of ids of shape (H, W), or ``clicks_per_image`` is below 1.
 
     References:
         Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures", CVPR 2023, supplement.
@@ -49,14 +49,14 @@ def sample_clicks(
 
 
 def draw_distinct(population: int, count: int, rng: ImageStream) -> Iterator[int]:
-    """Draw distinct numbers of 0..population-1, each equally likely, in an order that does not depend on ``count``.
+    """Draw distinct numbers from 0..population-1, each equally likely, in an order that does not depend on ``count``.
 
     Args:
-        population: Numbers to draw from.
-        count: Numbers to draw; all of them if there are fewer.
-        rng: One bounded draw is taken for each number.
+        population: Size of the range.
+        count: How many to draw; at most ``population``.
+        rng: Provides one bounded draw per number.
     """
-    # Fisher-Yates on an array that is never built: only the places that have been swapped are kept.
+    # Fisher-Yates on a virtual array: only swapped positions are stored.
     swapped: dict[int, int] = {}
     for place in range(min(count, population)):
         chosen = place + rng.below(population - place)
@@ -65,7 +65,7 @@ def draw_distinct(population: int, count: int, rng: ImageStream) -> Iterator[int
 
 
 class _PixelRanks:
-    """The pixels of a mask numbered in reading order, without listing all of them."""
+    """Numbers the pixels of a mask in reading order without listing them."""
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self._mask = mask
@@ -76,10 +76,10 @@ class _PixelRanks:
 
     @property
     def count(self) -> int:
-        """Pixels of the mask."""
+        """Number of pixels of the mask."""
         return self._first_rank[-1]
 
     def locate(self, rank: int) -> tuple[int, int]:
-        """Row and column of the pixel with this number."""
+        """Return the row and column of the pixel with this number."""
         row = bisect_right(self._first_rank, rank) - 1
         return row, int(np.flatnonzero(self._mask[row])[rank - self._first_rank[row]])

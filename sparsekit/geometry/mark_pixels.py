@@ -1,4 +1,4 @@
-"""Which pixels a mark covers, in whole numbers only, so that anyone can draw the marks of a manifest again exactly."""
+"""Which pixels a mark covers. Integer arithmetic only, so that any tool can redraw the marks of a manifest exactly."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def mark_pixels(mark: Mark) -> Ints:
     """Pixels of a mark.
 
     Args:
-        mark: A click covers its pixel, a stroke what ``stroke_pixels`` says, an area what ``area_of`` says.
+        mark: A click covers its pixel; see ``stroke_pixels`` for strokes and ``area_of`` for areas.
 
     Returns:
-        Rows and columns, shape (M, 2), some more than once; pixels outside of the image may be among them.
+        Rows and columns, shape (M, 2). Pixels may repeat and may lie outside the image.
 
     Raises:
         AnnotationError: If the kind of mark is unknown.
@@ -37,10 +37,10 @@ def mark_pixels(mark: Mark) -> Ints:
 
 
 def fault_of(mark: Mark, shape: tuple[int, int]) -> str:
-    """What keeps a mark from being drawn on an image, as a clause such as ``lies outside``; empty if nothing does.
+    """Describe why a mark cannot be drawn on an image, as a clause such as ``lies outside``; empty if it can.
 
     Args:
-        mark: As it was read from a file that anybody may have written.
+        mark: As read from a file, unchecked.
         shape: Height and width of the image.
     """
     height, width = shape
@@ -60,10 +60,10 @@ def fault_of(mark: Mark, shape: tuple[int, int]) -> str:
 
 
 def area_of(mark: Mark) -> tuple[Ints, Bools]:
-    """Row and column of the upper left corner of an area mark's bounding box, and which of its pixels are covered.
+    """Return the upper left corner (row, column) of an area mark's bounding box, and which of its pixels are covered.
 
     Args:
-        mark: A box covers the rectangle from its first corner to its second, a block or polygon what ``polygon`` says.
+        mark: A box covers the rectangle from its first corner to its second; see ``polygon`` for blocks and polygons.
 
     Raises:
         AnnotationError: If a box has fewer than two corners, or another area none.
@@ -77,17 +77,17 @@ def area_of(mark: Mark) -> tuple[Ints, Bools]:
 
 
 def stroke_pixels(points: Ints, widths: Ints) -> Ints:
-    """Pixels of a stroke: discs at its points, and lines between them as wide as the narrower end.
+    """Pixels of a stroke: discs at its points, joined by lines as wide as the narrower end.
 
-    A pixel is covered if its distance to a point is less than half of the width there, or if it lies beside a segment,
-    nearer to it than half of the segment's width. A stroke of width 1 is a line without gaps.
+    A stroke covers a pixel if its distance to a point is less than half the width there, or if it lies beside a
+    segment and closer to it than half the segment's width. A stroke of width 1 is a line without gaps.
 
     Args:
         points: Rows and columns, shape (N, 2).
         widths: Full widths in pixels, at least 1, shape (N,).
 
     Returns:
-        Rows and columns, shape (M, 2), some more than once; pixels outside of the image may be among them.
+        Rows and columns, shape (M, 2). Pixels may repeat and may lie outside the image.
     """
     covered = [_discs(points[widths == width], width) for width in np.unique(widths).tolist()]
     narrow = np.minimum(widths[1:], widths[:-1])
@@ -105,13 +105,13 @@ def _discs(centres: Ints, width: int) -> Ints:
 
 
 def _bands(starts: Ints, ends: Ints, width: int) -> Ints:
-    """Pixels beside segments, nearer than half the width, their nearest point between the ends."""
+    """Pixels beside segments: closer than half the width, with the nearest point between the ends."""
     along = ends - starts
     squares = (along**2).sum(1)
     steep = np.abs(along[:, 0]) >= np.abs(along[:, 1])
     main = np.where(steep, along[:, 0], along[:, 1])
     side = np.where(steep, along[:, 1], along[:, 0])
-    # Walk along the longer axis, half a width beyond both ends, and look a few pixels to both sides.
+    # Walk along the longer axis, half a width beyond both ends, and check a few pixels on both sides.
     beyond = (width + 1) // 2
     counts = np.abs(main) + 1 + 2 * beyond
     segment = np.repeat(np.arange(len(starts)), counts)
@@ -134,10 +134,10 @@ def _bands(starts: Ints, ends: Ints, width: int) -> Ints:
 
 
 def polygon(corners: Ints) -> tuple[Ints, Bools]:
-    """Fill a closed polygon: the pixels inside by the even-odd rule, and those that its sides run through exactly.
+    """Fill a closed polygon: the pixels inside (even-odd rule) and those that its sides pass through exactly.
 
     Args:
-        corners: Rows and columns, shape (N, 2); one corner is a pixel.
+        corners: Rows and columns, shape (N, 2); a single corner covers one pixel.
 
     Returns:
         Row and column of the bounding box's upper left corner, and whether each of its pixels is covered.
@@ -146,7 +146,7 @@ def polygon(corners: Ints) -> tuple[Ints, Bools]:
     height, width = corners.max(0) - origin + 1
     starts = corners - origin
     ends = np.roll(starts, -1, axis=0)
-    # On each row from a side's upper end to above its lower one, all from where the side crosses it change place.
+    # On each row between a side's ends (the lower one excluded), toggle all pixels from the crossing on.
     upper = np.where((starts[:, 0] <= ends[:, 0])[:, None], starts, ends)
     lower = np.where((starts[:, 0] <= ends[:, 0])[:, None], ends, starts)
     counts = lower[:, 0] - upper[:, 0]
@@ -156,7 +156,7 @@ def polygon(corners: Ints) -> tuple[Ints, Bools]:
     changes = np.zeros((height, width + 1), np.uint8)
     np.bitwise_xor.at(changes, (upper[side, 0] + down, crossing), np.uint8(1))
     covered = np.bitwise_xor.accumulate(changes[:, :-1], axis=1).astype(bool)
-    # A side passes through as many pixels exactly as its height and width have common parts.
+    # The pixels that a side passes through exactly divide it into gcd(height, width) parts.
     steps = np.maximum(np.gcd(*(ends - starts).T), 1)
     side = np.repeat(np.arange(len(steps)), steps)
     part = np.arange(len(side)) - np.repeat(np.cumsum(steps) - steps, steps)

@@ -1,4 +1,4 @@
-"""Polylines of many strokes worked on at once, and the rule by which a line surely stays in its region."""
+"""Polylines of many strokes, processed together, and the test that a line stays in its region."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Lengths along polylines are whole numbers, in this part of a pixel.
+#: Lengths along polylines are integers, in units of 1/64 pixel.
 UNIT = 64
 
 
 @dataclass(frozen=True)
 class Polylines:
-    """The points of several polylines, one polyline after the other, each with at least one point.
+    """The points of several polylines, concatenated; each polyline has at least one point.
 
     Args:
         points: Pixels as row and column, shape (N, 2).
-        line: Number of the polyline of each point, ascending from 0 without gaps, shape (N,).
+        line: Index of the polyline of each point, ascending from 0 without gaps, shape (N,).
     """
 
     points: Ints
@@ -50,11 +50,11 @@ class Polylines:
         return inner
 
     def keep(self, which: Bools) -> Polylines:
-        """Only some of the points; each polyline must keep one."""
+        """Keep only some points; each polyline must keep at least one."""
         return Polylines(self.points[which], self.line[which])
 
     def along(self) -> tuple[Ints, Ints]:
-        """For each point the length of its polyline up to it, and of all of it, in 1/64 pixel."""
+        """For each point, the length of its polyline up to it and in total, in 1/64 pixel."""
         step = np.where(self.joined, lengths(np.diff(self.points, axis=0)), 0)
         so_far = np.append(0, np.cumsum(step))
         begin = so_far[self.first]
@@ -68,19 +68,19 @@ def lengths(steps: Ints) -> Ints:
 
 
 def safe(a: Ints, b: Ints, reach_a: Ints, reach_b: Ints, width: Ints | int) -> Bools:
-    """Whether a line of some width from ``a`` to ``b`` surely stays in the region that both lie in.
+    """Check that a line of a given width from ``a`` to ``b`` stays in their common region (sufficient, not necessary).
 
-    Around each end lies a disc without a pixel of another region, of radius sqrt(reach). The line cannot leave the
-    region if each of its cross-sections lies in one of the two discs: if the discs' chords of half-length
-    sqrt(reach - (width / 2)^2) along the line are together as long as the line. Neighbouring pixels are always safe at
-    width 1, so a path from pixel to neighbouring pixel is too.
+    Around each end lies a disc of radius sqrt(reach) that contains no pixel of another region. The line cannot leave
+    the region if each of its cross-sections lies in one of the discs, that is, if the chords of half-length
+    sqrt(reach - (width / 2)^2) together are as long as the line. Neighbouring pixels are always safe at width 1, and
+    so is any path from pixel to neighbouring pixel.
 
     Args:
-        a: Pixels as row and column, shape (N, 2).
-        b: Likewise.
-        reach_a: Squared distance of each ``a`` to the nearest pixel outside its region, shape (N,); 0 if it lies
-            outside of the region itself, which is never safe.
-        reach_b: Likewise of each ``b``.
+        a: Start pixels as row and column, shape (N, 2).
+        b: End pixels as row and column, shape (N, 2).
+        reach_a: Squared distance of each ``a`` to the nearest pixel outside its region, shape (N,); 0 if ``a`` itself
+            lies outside the region, which is never safe.
+        reach_b: The same for each ``b``.
         width: Full width of the line in pixels, at least 1.
 
     Example:
@@ -91,5 +91,5 @@ def safe(a: Ints, b: Ints, reach_a: Ints, reach_b: Ints, width: Ints | int) -> B
     chord_a, chord_b = 4 * reach_a - width * width, 4 * reach_b - width * width
     steps = a - b
     missing = 4 * (steps[:, 0] ** 2 + steps[:, 1] ** 2) - chord_a - chord_b
-    # sqrt(A) + sqrt(B) >= sqrt(C), squared twice to stay with whole numbers.
+    # sqrt(A) + sqrt(B) >= sqrt(C), squared twice to stay in integers.
     return (chord_a >= 0) & (chord_b >= 0) & ((missing <= 0) | (4 * chord_a * chord_b >= missing**2))

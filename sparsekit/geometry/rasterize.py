@@ -1,4 +1,4 @@
-"""Marks drawn into a sparse label map."""
+"""Marks to sparse label map."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sparsekit.geometry.mark_pixels import AREA_KINDS, area_of, mark_pixels
 
 
 def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelSpace) -> LabelMap:
-    """Draw marks into an empty sparse label map; where marks overlap, the earlier one stays.
+    """Draw marks into an empty sparse label map; where marks overlap, the earlier one wins.
 
     Args:
-        marks: Clicks, strokes and other marks, in pixels of the full image; what lies beyond the image is cut off.
+        marks: Clicks, strokes and other marks, in pixels of the full image; parts outside the image are cut off.
         shape: Height and width of the image.
-        label_space: Gives the type of the map and its unlabelled value.
+        label_space: Defines the type of the map and its unlabelled value.
 
     Returns:
-        Train ids, shape (H, W), with the unlabelled value wherever no mark lies.
+        Train ids, shape (H, W), with the unlabelled value outside the marks.
     """
     sparse: LabelMap = np.full(shape, label_space.unlabelled_value, label_space.dtype)
     height, width = shape

@@ -1,4 +1,4 @@
-"""Regions of a label map: connected pixels of one class or true instances, and how far each pixel is from the edge."""
+"""Regions of a label map (connected pixels of one class, or true instances) and distances to their edges."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from data_manifests import LabelMap
 from data_manifests.label_space import as_label_map
 
-#: Class ids lie below it; a true instance's number times this, plus its class, is a value of its own.
+#: Greater than any class id: instance number times this, plus class id, identifies a true instance.
 _INSTANCE = 65536
 
-#: Rows worked on at once: so few that memory just freed serves again, and stays in the processor's cache.
+#: Rows per block: few enough to reuse freed memory and stay in the processor's cache.
 _STRIP = 128
 
 
 @dataclass(frozen=True)
 class Regions:
-    """The regions of one label map, numbered in the order in which reading row by row meets them.
+    """The regions of one label map, numbered in reading order of their first pixels.
 
     Args:
         numbers: Region number of each pixel, int32, shape (H, W); -1 where the label map is void.
@@ -41,7 +41,7 @@ class Regions:
         return len(self.areas)
 
     def largest_of_each_class(self) -> NDArray[np.bool_]:
-        """Which regions are the largest of their class, the first of equals; shape (R,)."""
+        """Whether each region is the largest of its class (the first, if several are), shape (R,)."""
         order = np.lexsort((-self.areas, self.class_ids))
         largest = np.zeros(len(order), bool)
         largest[order[np.diff(self.class_ids[order], prepend=-1) != 0]] = True
@@ -54,12 +54,12 @@ def find_regions(label_map: LabelMap, unlabelled_value: int, instances: LabelMap
     Args:
         label_map: Train ids of any integer type, shape (H, W).
         unlabelled_value: Value of void pixels, which belong to no region.
-        instances: True instances of the same shape, 0 where there are none. All pixels of one class with one instance
-            number above 0 are one region, connected or not; elsewhere a region is a set of pixels of one class
-            that touch by a side or a corner.
+        instances: Instance numbers, same shape, 0 outside instances. All pixels with the same class and the same
+            number above 0 form one region, connected or not; elsewhere, regions are the 8-connected components of
+            each class.
 
     Raises:
-        ValueError: If the label map is no array of ids of shape (H, W), or the instances have another shape.
+        ValueError: If the label map is not an array of ids of shape (H, W), or the instances have another shape.
     """
     label_map = as_label_map(label_map)
     if instances is not None and instances.shape != label_map.shape:
@@ -81,7 +81,7 @@ def find_regions(label_map: LabelMap, unlabelled_value: int, instances: LabelMap
 
 @dataclass(frozen=True)
 class Runs:
-    """Stretches of equal pixels in the rows of an image, in reading order; rows are covered without gaps.
+    """Runs of equal pixels in the rows of an image, in reading order, without gaps.
 
     Args:
         rows: Row of each run.
@@ -102,7 +102,7 @@ class Runs:
 
 
 def find_runs(values: NDArray[Any], instances: LabelMap | None = None) -> Runs:
-    """Split the rows of an array of whole numbers, shape (H, W), into runs; of true instances if they are given."""
+    """Split the rows of an integer array, shape (H, W), into runs, which also end at the borders of instances."""
     height, width = values.shape
     found = [np.zeros(0, np.int64)]
     for top in range(0, height, _STRIP):
@@ -123,12 +123,12 @@ def find_runs(values: NDArray[Any], instances: LabelMap | None = None) -> Runs:
 
 
 def _connect(runs: Runs) -> NDArray[np.int64]:
-    """Number of the connected set of each run: runs of one value that touch in neighbouring rows, also by corners."""
-    # Imported here: it takes as long as clicks on a dozen images, and uniform clicks do without.
+    """Component of each run: runs of equal value that touch in neighbouring rows (8-connectivity)."""
+    # Imported here: the import takes as long as clicks on a dozen images, and uniform clicks do not need it.
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
-    # The runs of the next row that touch a run follow one another; places on a common scale find the first and last.
+    # The runs of the next row that touch a run are contiguous; binary search finds the first and last.
     scale = int(runs.stops.max(initial=0)) + 2
     next_row = (runs.rows + 1) * scale
     low = np.searchsorted(runs.rows * scale + runs.stops, next_row + runs.starts, side="left")
@@ -143,7 +143,7 @@ def _connect(runs: Runs) -> NDArray[np.int64]:
 
 
 def _join_instances(region: NDArray[np.int64], runs: Runs) -> NDArray[np.int64]:
-    """Give all runs of one true instance and class the number of the first."""
+    """Give all runs of the same instance and class the number of the first run."""
     _, first, position = np.unique(runs.values, return_index=True, return_inverse=True)
     return np.where(runs.values >= _INSTANCE, region[first][position], region)
 
@@ -151,7 +151,7 @@ def _join_instances(region: NDArray[np.int64], runs: Runs) -> NDArray[np.int64]:
 def _describe(
     numbers: NDArray[np.int32], number: NDArray[np.int32], class_ids: NDArray[np.int64], runs: Runs
 ) -> Regions:
-    """Sum up the runs of each region; ``number`` and ``class_ids`` are those of the runs."""
+    """Summarise the runs of each region; ``number`` and ``class_ids`` belong to the runs."""
     inside = number >= 0
     of = number[inside]
     count = int(number.max(initial=-1)) + 1
@@ -169,11 +169,11 @@ def _describe(
 
 
 def true_instances(instance_map: LabelMap) -> LabelMap:
-    """Read a dataset's instance map: 0 for pixels of no instance.
+    """Convert a dataset's instance map: pixels outside instances become 0.
 
     Args:
-        instance_map: Values as in the file. 16-bit maps are written as in Cityscapes, class id * 1000 + number for
-            instances and the class id alone for the rest; in 8-bit ones, as in PASCAL VOC, 0 and 255 are no instance.
+        instance_map: Values as in the file. 16-bit maps follow Cityscapes: class id * 1000 + number for instances,
+            and the class id alone elsewhere. 8-bit maps follow PASCAL VOC: 0 and 255 are not instances.
     """
     nothing = instance_map < 1000 if instance_map.dtype == np.uint16 else (instance_map == 0) | (instance_map == 255)
     instances = instance_map.copy()
@@ -188,30 +188,30 @@ def edge_distances(
 
     Args:
         regions: As ``find_regions`` gives them.
-        numbers: Regions to work on; all when not given.
-        image_edge: Whether the outside of the image counts as outside of the region.
+        numbers: Regions to process; by default all.
+        image_edge: Whether pixels beyond the image count as outside the region.
 
     Returns:
-        Distances between pixel centres, so at least 1; 0 outside the chosen regions. Shape (H, W). A region that fills
-        the image, with ``image_edge`` off, has the image's height plus width.
+        Distances between pixel centres, at least 1, and 0 outside the chosen regions, shape (H, W). If ``image_edge``
+        is off, a region that fills the image gets the image's height plus width.
     """
     distances = np.zeros(regions.numbers.shape, np.float32)
     for number, found in distances_by_region(regions, numbers, image_edge=image_edge):
         top, left, bottom, right = regions.boxes[number].tolist()
         target = distances[top:bottom, left:right]
-        np.maximum(target, found, out=target)  # zero outside the region, and regions do not overlap
+        np.maximum(target, found, out=target)  # 0 outside the region, and regions do not overlap
     return distances
 
 
 def distances_by_region(
     regions: Regions, numbers: NDArray[np.int64] | None = None, *, image_edge: bool = True
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield each region's number with the ``edge_distances`` in its bounding box, 0 outside of the region."""
+    """Yield each region's number with the ``edge_distances`` in its bounding box, 0 outside the region."""
     height, width = regions.numbers.shape
     border = cv2.BORDER_CONSTANT if image_edge else cv2.BORDER_REPLICATE
     for number in range(len(regions)) if numbers is None else numbers.tolist():
         top, left, bottom, right = regions.boxes[number].tolist()
-        # One pixel more on each side: the nearest pixel outside the region is inside this frame or beyond a nearer one.
+        # A frame one pixel wide around the box contains, or lies closer than, any nearest pixel beyond it.
         around = regions.numbers[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1]
         beyond = (int(top == 0), int(bottom == height), int(left == 0), int(right == width))
         inside = cv2.copyMakeBorder((around == number).view(np.uint8), *beyond, border, value=0)
@@ -223,19 +223,19 @@ def distances_by_region(
 
 
 def far_from_other_values(label_map: LabelMap, square: int) -> NDArray[np.bool_]:
-    """Pixels that are far from every pixel of another value.
+    """Find pixels that are far from every pixel of another value.
 
-    It takes time by ``square``; where that is large, distances are faster.
+    Time grows with ``square``; for large values, computing distances is faster.
 
     Args:
-        label_map: Whole numbers, uint8 or uint16, shape (H, W).
-        square: Smallest squared distance between pixel centres that is far, at least 2.
+        label_map: uint8 or uint16, shape (H, W).
+        square: Smallest squared distance between pixel centres that counts as far, at least 2.
 
     Returns:
-        Which pixels are, shape (H, W).
+        Whether each pixel is far, shape (H, W).
     """
-    # All pixels nearer than that equal the one in the middle if in its column nothing changes from a neighbour to the
-    # next, and in no row of this disc. Rows of one half width, with all wider ones between them, are a rectangle.
+    # A disc has one value if no two neighbours differ in its middle column or in any of its rows. Rows of the same
+    # half width, with all wider rows between them, form a rectangle.
     reach = isqrt(square - 1)
     half_heights = {isqrt(square - 1 - row**2): row for row in range(reach + 1)}
     far = np.empty(label_map.shape, bool)
@@ -255,6 +255,6 @@ def far_from_other_values(label_map: LabelMap, square: int) -> NDArray[np.bool_]
 
 
 def squared(distances: NDArray[np.float32] | np.float32) -> NDArray[np.int64]:
-    """Squared distances as integers, exact up to 1,365 pixels; libraries need not agree on the last bit of the root."""
+    """Squared distances as integers, exact up to 1,365 pixels, because libraries may differ in the root's last bit."""
     wide = np.asarray(distances, np.float64)
     return np.rint(wide * wide).astype(np.int64)

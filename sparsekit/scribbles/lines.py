@@ -1,7 +1,7 @@
-"""From the way through a region to the line a hand would draw: smooth, wobbling, with few points, inside the region.
+"""The shape of a stroke: turn the path through a region into a smooth, wobbling line with few points.
 
-Points are moved only as far as ``safe`` allows, and dropped only where it allows the longer segment; what cannot be
-moved stays on the way that was found. So a line never leaves its region, whatever the numbers drawn.
+Points move only as far as ``safe`` allows, and are dropped only where it allows the longer segment. Points that cannot
+move stay on the path. A line therefore never leaves its region, whatever the random numbers.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from sparsekit.geometry.polylines import UNIT, Bools, Floats, Ints, Polylines, lengths, safe
 from sparsekit.geometry.regions import squared
 
-#: Random numbers that each line takes.
+#: Random numbers per line.
 CONTROLS = 24
-#: Distance of the points while a line is being shaped, in pixels.
+#: Largest distance between points while a line is being shaped, in pixels.
 _GAP = 8
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What lines must keep to.
+    """The regions and the width that constrain lines.
 
     Args:
         numbers: Region number of each pixel, shape (H, W).
         distances: Distance of each pixel to its region's edge, shape (H, W).
         regions: Region number of each line.
-        width: Greatest width of a line in pixels; thinner where the region is less than twice as wide.
+        width: Largest width of a line in pixels; lines are thinner where the region is less than twice as wide.
     """
 
     numbers: NDArray[np.int32]
@@ -37,24 +37,24 @@ class Canvas:
     width: int
 
     def reach(self, lines: Polylines) -> Ints:
-        """Squared distance of each point to the edge of its line's region; 0 outside."""
+        """Squared distance of each point to the edge of its line's region; 0 outside the region."""
         rows, cols = lines.points[:, 0], lines.points[:, 1]
         inside = self.numbers[rows, cols] == self.regions[lines.line]
         return np.where(inside, squared(self.distances[rows, cols]), 0)
 
     def wanted_widths(self, reach: Ints) -> Ints:
-        """Width of the line at points with this reach, as far as the segments between them allow it."""
+        """Width of the line at points with this reach; segments between them may require less."""
         return np.clip(np.sqrt(reach).astype(np.int64), 1, self.width)
 
     def fitting(self, lines: Polylines) -> Bools:
-        """Whether each point may be joined to the next of its line at the wanted width, shape (N - 1,)."""
+        """Whether each point can be joined to the next of its line at the wanted width, shape (N - 1,)."""
         reach = self.reach(lines)
         widths = self.wanted_widths(reach)
         narrow = np.minimum(widths[1:], widths[:-1])
         return ~lines.joined | safe(lines.points[:-1], lines.points[1:], reach[:-1], reach[1:], narrow)
 
     def widths(self, lines: Polylines) -> Ints:
-        """Width at each point, so that all segments are safe."""
+        """Width at each point that makes all segments safe."""
         reach = self.reach(lines)
         widths = self.wanted_widths(reach)
         for width in range(self.width, 1, -1):
@@ -70,10 +70,10 @@ def shape_lines(paths: Polylines, controls: Floats, wobble: float, canvas: Canva
     """Turn paths into smooth lines with a random wobble.
 
     Args:
-        paths: As ``long_paths`` gives them.
-        controls: Random numbers in [0, 1) of each path, shape (number of paths, ``CONTROLS``).
-        wobble: Size of the wobble; 0 for none, 1 for that of a hand.
-        canvas: What the lines keep to.
+        paths: From ``long_paths``.
+        controls: Random numbers in [0, 1) for each path, shape (number of paths, ``CONTROLS``).
+        wobble: Size of the wobble; 0 disables it, 1 is that of a hand.
+        canvas: Constraints of the lines.
     """
     curve = _smooth(paths.points.astype(np.float64), paths.inner, passes=8)
     fine, curve = _subdivide(paths, curve)
@@ -81,7 +81,7 @@ def shape_lines(paths: Polylines, controls: Floats, wobble: float, canvas: Canva
     curve += wobble * _wobble(curve, fine, controls, canvas)
     moved = _move(fine, curve, canvas)
     moved = _move(moved, _smooth(moved.points.astype(np.float64), moved.inner, passes=2), canvas)
-    # Points that stand between those of a path may lie too near to the edge: such lines are drawn as they were found.
+    # Points inserted between those of a path may lie too close to the edge; such lines keep their original path.
     failed = np.zeros(len(canvas.regions), bool)
     failed[moved.line[1:][~canvas.fitting(moved)]] = True
     good, found = moved.keep(~failed[moved.line]), paths.keep(failed[paths.line])
@@ -95,13 +95,13 @@ def shape_lines(paths: Polylines, controls: Floats, wobble: float, canvas: Canva
 def simplify(lines: Polylines, tolerance: float, canvas: Canvas) -> Polylines:
     """Drop points that lie nearly on the line between their neighbours.
 
-    No gap becomes longer than a 24th of the line (or 16 pixels), so that a line can still be cut to a share of its
-    length, and no segment that becomes longer needs a smaller width.
+    No gap grows beyond a 24th of the line (or 16 pixels), so that a line can still be cut to a share of its
+    length, and no longer segment needs a smaller width.
 
     Args:
         lines: Lines that fit the canvas.
-        tolerance: Farthest that a dropped point may lie from what is drawn, in pixels.
-        canvas: What the lines keep to.
+        tolerance: Largest distance of a dropped point from the remaining line, in pixels.
+        canvas: Constraints of the lines.
     """
     error = np.zeros(len(lines.points))  # of the points dropped so far beside each point
     while True:
@@ -117,7 +117,7 @@ def simplify(lines: Polylines, tolerance: float, canvas: Canvas) -> Polylines:
         narrow = np.minimum(np.minimum(widths[:-2], widths[1:-1]), widths[2:])
         may_go = lines.inner[1:-1] & (off <= tolerance) & (chord_length > 0) & (chord_length <= longest)
         may_go &= safe(before, after, reach[:-2], reach[2:], narrow)
-        # Of neighbours that may go, first the one that changes the line least.
+        # Of droppable neighbours, drop the one that changes the line least first.
         change = np.concatenate([[np.inf], np.where(may_go, off, np.inf), [np.inf]])
         drop = may_go & (change[1:-1] < change[:-2]) & (change[1:-1] <= change[2:])
         if not drop.any():
@@ -129,15 +129,16 @@ def simplify(lines: Polylines, tolerance: float, canvas: Canvas) -> Polylines:
 
 
 def part_of(lines: Polylines, anchors: Floats, share: float) -> Bools:
-    """Choose a share of each line; smaller shares keep parts of larger ones.
+    """Choose a share of each line; smaller shares are parts of larger ones.
 
     Args:
         lines: The whole lines.
-        anchors: For each line where on it the part lies, in [0, 1]; the middle fifth is used.
-        share: Of the length, in (0, 1]. Lines are cut at their points, so a little less may stay; at least a point.
+        anchors: Position of the part on each line, in [0, 1]; mapped to the middle fifth.
+        share: Share of the length, in (0, 1]. Lines are cut at their points, so slightly less may remain, but at
+            least one point.
 
     Returns:
-        Which points belong to the part, shape (N,).
+        Whether each point belongs to the part, shape (N,).
     """
     so_far, total = lines.along()
     place = so_far / np.maximum(total, 1)
@@ -150,7 +151,7 @@ def part_of(lines: Polylines, anchors: Floats, share: float) -> Bools:
 
 
 def _smooth(values: Floats, inner: Bools, passes: int) -> Floats:
-    """Average each inner point with its neighbours, several times."""
+    """Average each inner point with its neighbours, ``passes`` times."""
     values = values.copy()
     for _ in range(passes):
         mean = (values[:-2] + 2 * values[1:-1] + values[2:]) * 0.25
@@ -159,7 +160,7 @@ def _smooth(values: Floats, inner: Bools, passes: int) -> Floats:
 
 
 def _subdivide(lines: Polylines, curve: Floats) -> tuple[Polylines, Floats]:
-    """Put points between those of the lines, ``_GAP`` apart at most, and likewise between those of the curve."""
+    """Insert points into lines and curve so that they are at most ``_GAP`` apart."""
     parts = np.ones(len(lines.points), np.int64)
     parts[:-1] += np.where(lines.joined, lengths(np.diff(lines.points, axis=0)) // (_GAP * UNIT), 0)
     owner = np.repeat(np.arange(len(parts)), parts)
@@ -171,7 +172,7 @@ def _subdivide(lines: Polylines, curve: Floats) -> tuple[Polylines, Floats]:
 
 
 def _wobble(curve: Floats, lines: Polylines, controls: Floats, canvas: Canvas) -> Floats:
-    """Offsets across the curve: slow bends and a quicker, smaller unsteadiness, both as far as there is room."""
+    """Offset the curve sideways by slow bends and a faster, smaller tremor, within the available room."""
     so_far, total = lines.along()
     place = so_far / np.maximum(total, 1)
     tangent = np.zeros_like(curve)
@@ -186,7 +187,7 @@ def _wobble(curve: Floats, lines: Polylines, controls: Floats, canvas: Canvas) -
 
 
 def _noise(place: Floats, knots: Floats, line: Ints) -> Floats:
-    """A smooth curve through evenly spaced knots, read at places in [0, 1]."""
+    """Evaluate a smooth curve through evenly spaced knots at positions in [0, 1]."""
     x = place * (knots.shape[1] - 1)
     left = np.minimum(x.astype(np.int64), knots.shape[1] - 2)
     t = x - left
@@ -195,7 +196,7 @@ def _noise(place: Floats, knots: Floats, line: Ints) -> Floats:
 
 
 def _move(lines: Polylines, curve: Floats, canvas: Canvas) -> Polylines:
-    """Move points towards a curve, each as far as its line stays in its region, up to all of the way."""
+    """Move points towards a curve, each as far as its line stays in its region."""
     limit = np.array(canvas.numbers.shape) - 1
     share = np.ones(len(lines.points))
     for _ in range(8):
@@ -205,7 +206,7 @@ def _move(lines: Polylines, curve: Floats, canvas: Canvas) -> Polylines:
         if not unfit.any():
             break
         near = np.append(unfit, False) | np.append(False, unfit)
-        for _ in range(2):  # neighbours stay behind as well, or the line would get a kink
+        for _ in range(2):  # hold neighbours back as well, or the line would get a kink
             near[1:-1] |= near[2:] | near[:-2]
         share[near] = np.where(share[near] > 0.2, share[near] / 2, 0)
     return moved

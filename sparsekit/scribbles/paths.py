@@ -1,9 +1,9 @@
-"""Where a scribble runs: the long way through the middle of each region, found on a coarse graph of safe lines.
+"""The path of a scribble: a long path through the middle of each region, found on a coarse graph of safe lines.
 
-All regions of an image are worked on at once. Each region is covered by square cells, few enough to be quick and, where
-it is thin, small enough to follow it; a cell stands for its pixel farthest from the region's edge. Neighbouring cells
-are joined only where a line between their pixels surely stays in the region, so every path is a stroke that may be
-drawn. Lengths and costs are whole numbers, so that the shortest way is the same on every machine.
+All regions of an image are processed together. Square cells cover each region, few enough to be fast and small enough
+to follow thin regions; the pixel farthest from the region's edge represents its cell. Neighbouring cells are connected
+only where the line between their pixels provably stays in the region, so every path is a valid stroke. Lengths and
+costs are integers, so the shortest path is the same on every machine.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from sparsekit.geometry.polylines import UNIT, Bools, Floats, Ints, Polylines, l
 from sparsekit.geometry.regions import Regions, squared
 
 _MAX_CELLS = 500
-#: Direction k is the opposite of direction 7 - k.
+#: Offsets to the eight neighbours; directions k and 7 - k are opposite.
 _DIRECTIONS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-#: A path goes on beyond an end where that makes it longer by this share, and a second stroke is as long at least.
+#: A path is extended beyond an end if it grows by at least this share; a second stroke is at least as long.
 _WORTH = 0.3
 
 
 def long_paths(
     regions: Regions, distances: NDArray[np.float32], numbers: Ints, rounds: int = 1
 ) -> list[tuple[Polylines, Ints]]:
-    """Find the long way through the middle of regions.
+    """Find a long path through the middle of each region.
 
     Args:
         regions: The regions of an image.
         distances: Their ``edge_distances``.
-        numbers: Region numbers to work on.
-        rounds: Ways wanted in each region; the second keeps away from the first, and so on.
+        numbers: Region numbers to process.
+        rounds: Paths per region; the second avoids the first, and so on.
 
     Returns:
-        For each round the paths and the region number of each. A path has one point where a region is too small for
-        a line. The first round has a path for each region, later ones where there is room for another stroke.
+        For each round, the paths and their region numbers. In a region too small for a line, the path is a single
+        point. The first round has a path for each region, later rounds only where there is room for another stroke.
     """
     found: list[tuple[Polylines, Ints]] = []
     if not len(numbers):
@@ -68,8 +68,8 @@ class _Graph:
         points: Pixel of each cell, shape (N, 2).
         depth: Distance of that pixel to the region's edge.
         region: Index of the region, ascending from 0 without gaps.
-        neighbors: Cell in each of eight directions, shape (N, 8); -1 where there is none or the line is not safe.
-        lengths: Length of these lines in 1/64 pixel.
+        neighbors: Cell in each of eight directions, shape (N, 8); -1 if there is none or the line is not safe.
+        lengths: Lengths of the lines to the neighbours, in 1/64 pixel.
     """
 
     points: Ints
@@ -79,26 +79,26 @@ class _Graph:
     lengths: Ints
 
     def best(self, score: Floats) -> Ints:
-        """The cell of the highest score in each region, the first of equals."""
+        """Return the cell with the highest score in each region (the first, if several have it)."""
         starts = np.flatnonzero(np.diff(self.region, prepend=-1))
         hits = np.flatnonzero(score == np.maximum.reduceat(score, starts)[self.region])
         return hits[np.flatnonzero(np.diff(self.region[hits], prepend=-1))]
 
 
 class _Net:
-    """The part of a graph that may still be used."""
+    """The part of a graph that is still free."""
 
     def __init__(self, graph: _Graph, free: Bools) -> None:
         self.graph, self.free = graph, free
         self._allowed = (graph.neighbors >= 0) & free[:, None] & free[graph.neighbors]
         self._cells = graph.neighbors[self._allowed].astype(np.int32)
         self._bounds = np.append(0, np.cumsum(self._allowed.sum(1))).astype(np.int32)
-        # A way that keeps to the middle is a short one if steps near the edge are dear.
+        # Steps near the edge cost more, so the cheapest path keeps to the middle.
         self.costs = np.floor(UNIT * graph.lengths / graph.depth[:, None])
 
     def ways(self, sources: Ints, steps: Ints | Floats) -> Floats:
-        """Shortest way to each cell from the nearest source, by the given size of a step; infinite without one."""
-        from scipy.sparse import csr_matrix  # imported here: it takes a while, and clicks do without
+        """Cost of the cheapest path from the nearest source to each cell; infinite if there is none."""
+        from scipy.sparse import csr_matrix  # imported here: it is slow to import, and clicks do not need it
         from scipy.sparse.csgraph import dijkstra
 
         size = len(self.free)
@@ -106,7 +106,7 @@ class _Net:
         return np.asarray(dijkstra(matrix, indices=sources, min_only=True), np.float64)
 
     def walk(self, sources: Ints, ends: Ints) -> tuple[Ints, Ints]:
-        """Cells of the way through the middle from a source to each end, and the index of the end of each cell."""
+        """Return the cells of the path from a source to each end, and for each cell the index of its end."""
         ways = self.ways(sources, self.costs)
         previous = np.full(len(ways), -1)
         for k in range(8):
@@ -118,12 +118,12 @@ class _Net:
             cell = trail[-1]
             step = np.where(cell >= 0, previous[cell], -1)
             trail.append(np.where(step >= 0, self.graph.neighbors[cell, step], -1))
-        table = np.stack(trail[::-1], 1)  # a row for each end, -1 before its source
+        table = np.stack(trail[::-1], 1)  # one row per end, -1 before its source
         return table[table >= 0], np.nonzero(table >= 0)[0]
 
 
 def _trace(net: _Net) -> tuple[Ints, Ints]:
-    """A path in each region that has free cells: the cells in order, and the number of the path of each."""
+    """Find a path in each region with free cells; return the cells in order, and the path number of each."""
     graph = net.graph
     middle = graph.best(np.where(net.free, graph.depth, -1.0))
     middle = middle[net.free[middle]]
@@ -137,14 +137,14 @@ def _trace(net: _Net) -> tuple[Ints, Ints]:
 
 
 def _farthest(graph: _Graph, ways: Floats) -> Ints:
-    """The farthest cell of each region that was reached; of two about as far, the one farther from the edge."""
+    """Return the farthest reachable cell of each region; of two about equally far, the one farther from the edge."""
     reached = np.isfinite(ways)
     best = graph.best(np.where(reached, ways + UNIT * graph.depth, -1.0))
     return best[reached[best]]
 
 
 def _go_on(net: _Net, from_start: Floats, from_end: Floats, cells: Ints, line: Ints) -> tuple[Ints, Ints]:
-    """Lengthen paths beyond an end, as far as that end is the nearest part of the path: round a ring, for example."""
+    """Extend paths beyond an end where that end is the nearest part of the path, for example around a ring."""
     paths = Polylines(net.graph.points[cells], line)
     heads, tails = cells[paths.first], cells[paths.last]
     from_path = net.ways(cells, net.graph.lengths)
@@ -170,7 +170,7 @@ def _go_on(net: _Net, from_start: Floats, from_end: Floats, cells: Ints, line: I
 
 
 def _far_from(graph: _Graph, cells: Ints) -> Bools:
-    """Cells that leave room for another stroke beside the one through the given cells."""
+    """Find cells that leave room for another stroke beside the one through the given cells."""
     away = _Net(graph, np.ones(len(graph.points), bool)).ways(cells, graph.lengths)
     away = np.where(np.isfinite(away), away, 0)
     return away > np.maximum(_WORTH * away[graph.best(away)], 12 * UNIT)[graph.region]
@@ -187,10 +187,10 @@ def _build_graph(regions: Regions, distances: NDArray[np.float32], numbers: Ints
         top, left, bottom, right = regions.boxes[number].tolist()
         inside = regions.numbers[top:bottom, left:right] == number
         depth = np.where(inside, distances[top:bottom, left:right], 0)
-        # Cells are no larger than the region is deep, so that thin regions do not fall apart.
+        # Cells are no larger than the region's depth, so that thin regions stay connected.
         size = min(isqrt((int(regions.areas[number]) - 1) // _MAX_CELLS) + 1, isqrt(int(squared(depth.max()))))
         cell_rows, cell_cols, pixels, reach = _cells(depth, size)
-        stride = (right - left - 1) // size + 3  # with an empty cell at both ends, so that no neighbour wraps round
+        stride = (right - left - 1) // size + 3  # an empty cell at both ends keeps neighbours from wrapping around
         points.append(pixels + np.array([top, left]))
         reaches.append(reach)
         slots.append(offset + (cell_rows + 1) * stride + cell_cols + 1)
@@ -217,7 +217,7 @@ def _cells(depth: NDArray[np.float32], size: int) -> tuple[Ints, Ints, Ints, Int
     if size == 1:
         rows, cols = np.nonzero(depth)
         return rows, cols, np.stack([rows, cols], 1), squared(depth[rows, cols])
-    every = max(1, size // 3)  # in large cells, looking at some of the pixels is enough
+    every = max(1, size // 3)  # in large cells, a sample of the pixels is enough
     block = -(-size // every)
     look_rows, look_cols = (
         (np.arange(-(-side // size))[:, None] * size + np.minimum(np.arange(block) * every, size - 1)).ravel()
@@ -229,7 +229,7 @@ def _cells(depth: NDArray[np.float32], size: int) -> tuple[Ints, Ints, Ints, Int
     height, width = len(look_rows) // block, len(look_cols) // block
     by_cell = squared(seen).reshape(height, block, width, block).swapaxes(1, 2)
     reach = by_cell.reshape(height, width, block * block)
-    # Of equally deep pixels the one nearest to the middle of the cell.
+    # Of equally deep pixels, take the one closest to the middle of the cell.
     away = np.abs(2 * np.arange(block) - block + 1)
     best = (reach * 4 * block - (away[:, None] + away).ravel()).argmax(-1)
     cell_rows, cell_cols = np.nonzero(reach.max(-1))

@@ -1,4 +1,4 @@
-"""Scribbles as a person would draw them: one stroke per region, through its middle, never on another class."""
+"""Scribbles: one stroke per region, through its middle, never on another class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparsekit.randomness import ImageStream, require_stream
 from sparsekit.scribbles.lines import CONTROLS, Canvas, part_of, shape_lines, simplify
 from sparsekit.scribbles.paths import long_paths
 
-#: Part of a stroke's whole length that is drawn.
+#: Default share of a stroke's length that is drawn.
 DEFAULT_LENGTH = 0.8
 
 #: What gets a stroke of its own.
@@ -27,16 +27,16 @@ class ScribbleSettings:
     """How scribbles are drawn.
 
     Args:
-        per: What gets a stroke: each connected ``region`` of a class, each true ``instance`` (and each region where
-            there are none), or each ``class``, in its largest region.
-        strokes: Strokes for each of these. Further ones keep away from the earlier ones and need room.
-        width: Greatest width in pixels; where a region is less than twice as wide, half of the region's width.
-        min_area: Regions of fewer pixels get no stroke, unless their class would get none at all.
-        wobble: How unsteady the hand is: 0 for smooth curves.
-        tolerance: Points of a stroke that lie nearer than this to the line between others are left out, in pixels.
+        per: Unit that gets a stroke: each connected ``region`` of a class, each true ``instance`` (and each region
+            outside instances), or the largest region of each ``class``.
+        strokes: Strokes per unit. Later strokes avoid earlier ones and need room.
+        width: Largest width in pixels; in regions less than twice as wide, half of the region's width.
+        min_area: Regions with fewer pixels get no stroke, unless their class would get none at all.
+        wobble: Unsteadiness of the hand; 0 gives smooth curves.
+        tolerance: Points closer than this to the line between their neighbours are dropped, in pixels.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
 
     per: ScribbleUnit = "region"
@@ -56,21 +56,21 @@ class ScribbleSettings:
                 raise ValueError(f"{name} must lie between {lowest} and {highest}, got {getattr(self, name)}.")
 
 
-#: Length and settings fitted to human scribbles; how, is in docs/annotations.md.
+#: Length and settings fitted to human scribbles, as described in docs/annotations.md.
 PRESETS: dict[str, tuple[float, ScribbleSettings]] = {
     "scribblesup": (0.95, ScribbleSettings(width=4, min_area=200, wobble=0.6)),
 }
 
 
 def scribble_settings(like: str | None = None, **given: Any) -> tuple[float, ScribbleSettings]:
-    """Length and settings of a preset, or the default ones, with some of them replaced.
+    """Return length and settings of a preset, or the defaults, with some settings replaced.
 
     Args:
-        like: A name of ``PRESETS``, or None.
-        given: Fields of ``ScribbleSettings``.
+        like: A key of ``PRESETS``, or None.
+        given: Fields of ``ScribbleSettings`` to replace.
 
     Raises:
-        ValueError: If there is no such preset, or a setting is out of its range.
+        ValueError: If there is no such preset, or a setting is out of range.
     """
     if like is not None and like not in PRESETS:
         raise ValueError(f"Unknown preset '{like}'. Choose from: {', '.join(PRESETS)}.")
@@ -87,26 +87,26 @@ def trace_scribbles(
     unlabelled_value: int = 255,
     instances: LabelMap | None = None,
 ) -> list[list[Mark]]:
-    """Draw one stroke or more in each region of a label map.
+    """Draw one or more strokes in each region of a label map.
 
-    Every pixel of a stroke has the stroke's class: each of its points is the centre of a disc inside the region, and
-    each segment between points runs within the two discs at its ends. Every class of the label map has a stroke, and
-    so has every region of at least ``settings.min_area`` pixels; where there is no room for a curve it is a straight
-    line, and where there is none for a line, a dot.
+    Every pixel of a stroke has the stroke's class: each point is the centre of a disc inside the region, and each
+    segment stays within the discs of its two ends. Every class of the label map gets a stroke, and so does every
+    region of at least ``settings.min_area`` pixels. Where there is no room for a curve, the stroke is a straight line;
+    where there is no room for a line, a dot.
 
     Args:
         label_map: Train ids of any integer type, shape (H, W).
-        settings: How to draw; the defaults when not given.
-        shares: Parts of the strokes' whole length to draw, each in (0, 1]; shorter strokes are parts of longer ones.
-        rng: The image's own random stream; equal streams give equal strokes.
+        settings: How to draw; by default ``ScribbleSettings()``.
+        shares: Shares of the strokes' full length to draw, each in (0, 1]; shorter strokes are parts of longer ones.
+        rng: The image's random stream; equal streams give equal strokes.
         unlabelled_value: Value of void pixels, which no stroke touches.
-        instances: For ``per="instance"``: true instances, shape (H, W), 0 where there are none.
+        instances: For ``per="instance"``, instance numbers, shape (H, W), 0 outside instances.
 
     Returns:
-        For each share the strokes: the first of all regions by region number, then the second, and so on.
+        The strokes for each share. The first strokes of all regions, by region number, precede the second strokes.
 
     Raises:
-        ValueError: If a share is out of range or ``label_map`` is no array of ids of shape (H, W).
+        ValueError: If a share is out of range, or ``label_map`` is not an array of ids of shape (H, W).
 
     References:
         Lin et al., "ScribbleSup", CVPR 2016; Boettcher et al., "Scribbles for All", NeurIPS 2024.
@@ -127,7 +127,7 @@ def trace_scribbles(
     distances = edge_distances(regions, chosen)
     marks: list[list[Mark]] = [[] for _ in shares]
     for paths, numbers in long_paths(regions, distances, chosen, settings.strokes):
-        # Each region takes its numbers, drawn in or not, so that other settings leave its stroke as it is.
+        # Every region consumes its numbers, drawn or not, so that other settings do not change its stroke.
         drawn = np.array([rng.uniform() for _ in range(CONTROLS * len(regions))]).reshape(-1, CONTROLS)
         controls = drawn[numbers]
         canvas = Canvas(regions.numbers, distances, numbers, settings.width)
