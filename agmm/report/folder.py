@@ -77,71 +77,102 @@ def write_report(
     """
     check_figure()
     check_jinja()
-    space = manifest.label_space
-    masked = [row for row in rows if row.full_mask]
-    scored = [row for row in masked if row.split == split] or masked
-    with_labels = [row for row in rows if row.annotation]
-    annotated = _few([row for row in with_labels if row.full_mask] or with_labels)
-    shown = _few(scored or [row for row in rows if row.split == split] or rows)
     problems: list[str] = []
-    if not annotated:
-        problems.append("figure gmm-predictions: none of the images is annotated, and the Gaussians start from labels.")
-    pixels: list[tuple[ManifestRow, NDArray[np.int64]]] = []
-    if not scored:
-        problems.append("figure tsne: none of the images has a full mask, which says the class of each pixel.")
-    elif len(runs) > MAX_RUNS:
-        problems.append(f"figure tsne: shows {MAX_RUNS} runs at most; `agmm figure tsne` draws those that you choose.")
-    else:
-        try:
-            pixels, classes = sample_pixels(manifest, _few(scored, _NUM_SAMPLED))
-        except DataError as error:
-            problems.append(f"figure tsne: {error}")
-
-    page = PageImages(runs, space, thumbnail_size)
-    kept: dict[str, PredictedRow] = {}
-    features: dict[str, list[NDArray[np.float32]]] = {}
-    loaded: set[int] = set()
-    at = {row.image_id: places for row, places in pixels}
+    figures = _FolderFigures(runs, manifest, rows, split, problems)
+    page = PageImages(runs, manifest.label_space, thumbnail_size)
     for predicted in predict_rows(
-        runs, manifest, rows, device, pixels=at, on_image=on_image, on_problem=problems.append
+        runs, manifest, rows, device, pixels=figures.pixels_of, on_image=on_image, on_problem=problems.append
     ):
         page.add(predicted)
-        loaded.update(number for number, prediction in enumerate(predicted.predictions) if prediction is not None)
-        row = predicted.images.row
-        if row in annotated or row in shown:
-            kept[row.image_id] = predicted
-        features[row.image_id] = [p.features for p in predicted.predictions if p is not None and p.features is not None]
-
-    def of(some: Sequence[ManifestRow]) -> list[PredictedRow]:
-        return [kept[row.image_id] for row in some]
-
-    def tsne(paths: Sequence[Path]) -> None:
-        by_row = [features[row.image_id] for row, _ in pixels]
-        if not all(by_row):
-            raise TrainingError("an image that it takes pixels from cannot be read.")
-        shown_runs = [run for number, run in enumerate(runs) if number in loaded]
-        plot_tsne(shown_runs, [np.concatenate(of_run) for of_run in zip(*by_row, strict=True)], classes, space, paths)
-
-    draw: dict[str, Callable[[Sequence[Path]], None]] = {
-        "training-curves": lambda paths: draw_training_curves(runs, paths, problems.append),
-        "gmm-predictions": lambda paths: plot_gmm_predictions(runs, of(annotated), space, paths),
-        "qualitative": lambda paths: plot_qualitative(runs, of(shown), space, paths),
-        "tsne": tsne,
-    }
-    nothing_to_show = {"gmm-predictions": not annotated, "qualitative": not shown, "tsne": not pixels}
-    written: list[Path] = []
-    for name, make in draw.items():
-        if not nothing_to_show.get(name):
-            paths = [out_dir / FIGURES_NAME / f"{name}{suffix}" for suffix in SUFFIXES]
-            try:
-                make(paths)
-                written += paths
-            except DataError as error:
-                problems.append(f"figure {name}: {error}")
-        on_figure()
-    figures = [f"{FIGURES_NAME}/{path.name}" for path in written]
-    summary = write_page(runs, manifest, page, out_dir / PAGE_NAME, split=split, protocol=protocol, figures=figures)
+        figures.add(predicted)
+    written = figures.draw(out_dir / FIGURES_NAME, on_figure)
+    names = [f"{FIGURES_NAME}/{path.name}" for path in written]
+    summary = write_page(runs, manifest, page, out_dir / PAGE_NAME, split=split, protocol=protocol, figures=names)
     return ReportSummary(summary, tuple(written), (*summary.problems, *problems))
+
+
+class _FolderFigures:
+    """The figures beside the page: chooses their images, keeps what networks say of these, then draws.
+
+    Attributes:
+        pixels_of: By image id, positions whose features t-SNE needs.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], manifest: Manifest, rows: Sequence[ManifestRow], split: str, problems: list[str]
+    ) -> None:
+        self._runs, self._space, self._problems = runs, manifest.label_space, problems
+        masked = [row for row in rows if row.full_mask]
+        scored = [row for row in masked if row.split == split] or masked
+        with_labels = [row for row in rows if row.annotation]
+        self._annotated = _few([row for row in with_labels if row.full_mask] or with_labels)
+        self._shown = _few(scored or [row for row in rows if row.split == split] or rows)
+        self._kept: dict[str, PredictedRow] = {}
+        self._features: dict[str, list[NDArray[np.float32]]] = {}
+        self._loaded: set[int] = set()
+        if not self._annotated:
+            problems.append("figure gmm-predictions: no image is annotated, and the Gaussians start from labels.")
+        self._pixels, self._classes = self._sample(manifest, scored)
+        self.pixels_of = {row.image_id: places for row, places in self._pixels}
+
+    def _sample(
+        self, manifest: Manifest, scored: Sequence[ManifestRow]
+    ) -> tuple[list[tuple[ManifestRow, NDArray[np.int64]]], NDArray[np.int64]]:
+        """Pixels of the t-SNE figure and their classes; none where there is a reason against the figure."""
+        try:
+            if scored and len(self._runs) <= MAX_RUNS:
+                return sample_pixels(manifest, _few(scored, _NUM_SAMPLED))
+            why = (
+                f"shows {MAX_RUNS} runs at most; `agmm figure tsne` draws those that you choose."
+                if scored
+                else "no image has a full mask, which gives the class of each pixel."
+            )
+        except DataError as error:
+            why = str(error)
+        self._problems.append(f"figure tsne: {why}")
+        return [], np.empty(0, np.int64)
+
+    def add(self, predicted: PredictedRow) -> None:
+        """Keep what the figures need of a row."""
+        row, predictions = predicted.images.row, predicted.predictions
+        self._loaded.update(number for number, prediction in enumerate(predictions) if prediction is not None)
+        if row in self._annotated or row in self._shown:
+            self._kept[row.image_id] = predicted
+        self._features[row.image_id] = [p.features for p in predictions if p is not None and p.features is not None]
+
+    def draw(self, folder: Path, on_figure: Callable[[], None]) -> list[Path]:
+        """Draw every figure that has something to show; the paths of those that were drawn."""
+        drawings: dict[str, Callable[[Sequence[Path]], None] | None] = {
+            "training-curves": lambda paths: draw_training_curves(self._runs, paths, self._problems.append),
+            "gmm-predictions": self._draw_gmm_predictions if self._annotated else None,
+            "qualitative": self._draw_qualitative if self._shown else None,
+            "tsne": self._draw_tsne if self._pixels else None,
+        }
+        written: list[Path] = []
+        for name, make in drawings.items():
+            paths = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
+            try:
+                if make is not None:
+                    make(paths)
+                    written += paths
+            except DataError as error:
+                self._problems.append(f"figure {name}: {error}")
+            on_figure()
+        return written
+
+    def _draw_gmm_predictions(self, paths: Sequence[Path]) -> None:
+        plot_gmm_predictions(self._runs, [self._kept[row.image_id] for row in self._annotated], self._space, paths)
+
+    def _draw_qualitative(self, paths: Sequence[Path]) -> None:
+        plot_qualitative(self._runs, [self._kept[row.image_id] for row in self._shown], self._space, paths)
+
+    def _draw_tsne(self, paths: Sequence[Path]) -> None:
+        by_row = [self._features[row.image_id] for row, _ in self._pixels]
+        if not all(by_row):
+            raise TrainingError("cannot read an image that the figure takes pixels from.")
+        runs = [run for number, run in enumerate(self._runs) if number in self._loaded]
+        features = [np.concatenate(of_run) for of_run in zip(*by_row, strict=True)]
+        plot_tsne(runs, features, self._classes, self._space, paths)
 
 
 def _few(rows: Sequence[ManifestRow], number: int = _NUM_SHOWN) -> list[ManifestRow]:

@@ -194,7 +194,7 @@ def test_a_report_without_full_masks_says_what_it_leaves_out(tmp_path: Path) -> 
     assert drawn == {"training-curves", "gmm-predictions", "qualitative"}
     none, tsne = err.splitlines()
     assert none.startswith(f"Warning: {tmp_path}/a: has no scores of split 'train'. No image of it has a full mask")
-    assert tsne.startswith("Warning: figure tsne: none of the images has a full mask")
+    assert tsne.startswith("Warning: figure tsne: ") and "full mask" in tsne
     assert "agmm evaluate" not in (out_dir / "index.html").read_text(encoding="utf-8").split("How to run")[0]
 
 
@@ -206,7 +206,7 @@ def test_figures_that_a_report_leaves_out_are_told(tmp_path: Path) -> None:
     assert code == 0
     assert {Path(line).stem for line in out.splitlines()[2:]} == {"training-curves", "qualitative"}
     gmm, tsne = err.splitlines()
-    assert gmm.startswith("Warning: figure gmm-predictions: none of the images is annotated")
+    assert gmm.startswith("Warning: figure gmm-predictions: ") and "annotated" in gmm
     assert tsne.startswith("Warning: figure tsne: shows 3 runs at most")
 
 
