@@ -108,6 +108,14 @@ class LossKind(NamedTuple):
 #: Losses by name: the one list that training, studies, reports and the command line read.
 LOSSES: dict[str, LossKind] = {
     "agmm": LossKind("agmm.losses.agmm:AGMM", "AGMM"),
+    "seg": LossKind("agmm.losses.seg:SegLoss", ""),
+    "absence": LossKind("agmm.losses.absence:AbsenceLoss", "L_absence"),
+    "entropy": LossKind("agmm.losses.entropy:EntropyLoss", "L_entropy"),
+    "gated_crf": LossKind("agmm.losses.gated_crf:GatedCRFLoss", "L_crf"),
+    "tree_energy": LossKind("agmm.losses.tree_energy:TreeEnergyLoss", "L_tree"),
+    "mean_teacher": LossKind("agmm.losses.mean_teacher:MeanTeacherLoss", "L_teacher"),
+    "mixture_labels": LossKind("agmm.losses.mixture_labels:MixtureLabelsLoss", "L_mix"),
+    "combined": LossKind("agmm.losses.combined:CombinedLoss", "several terms"),
 }
 
 #: ``paper`` follows the formulas of the paper and its supplement, ``released`` the authors' public code.

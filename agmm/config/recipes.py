@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from agmm.config.training import TrainConfig, near, spell
+from agmm.config.training import TrainConfig, merge_settings, near, spell
 from agmm.errors import TrainingError
 from data_manifests.files.paths import as_path
 
@@ -57,8 +57,7 @@ def load_config(
     merged: dict[str, Any] = {}
     for where, layer in layers:
         TrainConfig.from_dict({**merged, **layer}, where)  # names the layer at fault
-        loss = {**merged.get("loss", {}), **layer.get("loss", {})}
-        merged = {**merged, **layer, "loss": loss}
+        merged = merge_settings(merged, layer)
     return TrainConfig.from_dict(merged)
 
 

@@ -211,7 +211,7 @@ class TrainConfig:
         # TOML has no word for none: what is missing is none.
         lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items() if value is not None]
         if loss:
-            lines += ["", "[loss]", *(f"{key} = {json.dumps(value)}" for key, value in loss.items())]
+            lines += ["", "[loss]", *(f"{key} = {_toml(value)}" for key, value in loss.items())]
         return "\n".join(lines) + "\n"
 
 
@@ -232,6 +232,21 @@ _LARGEST = 2**63 - 1
 _SMALLEST_SCALE = 0.01
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
 _DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
+
+
+def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay settings over others; options of the loss are joined, unless the upper ones name another loss."""
+    kind = below.get("loss_kind", TrainConfig.loss_kind)
+    options = below.get("loss", {}) if above.get("loss_kind", kind) == kind else {}
+    own = above.get("loss", {})
+    return {**below, **above, "loss": {**options, **own} if isinstance(own, Mapping) else own}
+
+
+def _toml(value: Any) -> str:
+    """An option of a loss as TOML; a table of options in one line."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(inner)}' for key, inner in value.items())} }}"
+    return json.dumps(value)
 
 
 def spell(name: str) -> str:

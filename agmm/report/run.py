@@ -145,7 +145,8 @@ class Run:
         """The terms of its loss beside the cross-entropy; for AGMM all three, unless a setting says otherwise."""
         config = self.info.config
         if config.loss_kind != "agmm":
-            return [LOSSES[config.loss_kind].title] if LOSSES[config.loss_kind].title else []
+            kinds = config.loss if config.loss_kind == "combined" else (config.loss_kind,)
+            return [title for kind in kinds if (title := LOSSES[kind].title)]
         names = ("self", "spar", "con") if config.lambda_ > 0 else ()
         return [f"L_{name}" for name in names if config.loss.get(f"use_{name}", True)]
 

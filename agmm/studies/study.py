@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from agmm.config.protocol import PROTOCOLS
 from agmm.config.recipes import read_toml
-from agmm.config.training import PseudoClasses, TrainConfig
+from agmm.config.training import PseudoClasses, TrainConfig, merge_settings
 from agmm.errors import TrainingError
 from data_manifests import LabelSpace, Manifest
 
@@ -60,9 +60,7 @@ class Setting:
         Raises:
             ValueError: If a name is unknown or a value cannot be used.
         """
-        merged = {**base.to_dict(), **self.changes, "seed": seed}
-        if isinstance(loss := self.changes.get("loss", {}), Mapping):
-            merged["loss"] = {**base.loss, **loss}
+        merged = merge_settings(base.to_dict(), {**self.changes, "seed": seed})
         config = TrainConfig.from_dict(merged, f"setting '{self.name}'")
         if self.stages > 1 and config.supervision != "sparse":
             raise ValueError(f"setting '{self.name}': stages replace the sparse annotation, but supervision is full.")

@@ -62,7 +62,8 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_every_registered_loss_keeps_the_contract(kind: str) -> None:
-    loss = build_loss(TrainConfig(loss_kind=kind, ema_decay=0.9), ignore_index=9)
+    terms = {"absence": 1.0} if kind == "combined" else {}
+    loss = build_loss(TrainConfig(loss_kind=kind, loss=terms, ema_decay=0.9), ignore_index=9)
     assert isinstance(loss, SparseLoss) and loss.term_names[0] == "seg"
     assert not list(loss.parameters())
     images = torch.rand(2, 3, 8, 8)
@@ -131,3 +132,25 @@ def test_a_new_loss_trains_and_is_named(brightness: None, tmp_path: Path) -> Non
     assert Brightness.seen[-2:] == [0.0, 0.5]  # three images make one step of two in each epoch
     (run,) = read_runs([tmp_path / "run"])
     assert run.method == run.loss == "L_seg + L_bright"
+
+
+def test_a_combination_trains_by_command_and_is_named(tmp_path: Path) -> None:
+    from agmm.config.recipes import load_config
+    from agmm.report.runs import read_runs
+
+    manifest = tiny_manifest(tmp_path / "data", num_images=4)
+    words = [
+        "train", str(manifest), "--out", str(tmp_path / "run"), "--recipe", "small-data", "--encoder-weights", "none",
+        "--loss-kind", "combined", "--loss", "absence=0.5", "--loss", "mean_teacher={start=0.5, threshold=0.0}",
+        "--epochs", "2", "--batch-size", "2", "--crop-size", "32", "32", "--set", "workers=0",
+        "--encoder", "resnet10t.c3_in1k", "--set", "decoder_channels=8",
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.stderr
+    with (tmp_path / "run" / "log.csv").open() as file:
+        first, second = csv.DictReader(file)
+    assert float(first["mean_teacher"]) == 0 < float(second["mean_teacher"])
+    (run,) = read_runs([tmp_path / "run"])
+    assert run.loss == "L_seg + L_absence + L_teacher"
+    again = load_config(config_path=tmp_path / "run" / "config.toml")
+    assert again.loss == {"absence": 0.5, "mean_teacher": {"start": 0.5, "threshold": 0.0}}

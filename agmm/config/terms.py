@@ -1,0 +1,200 @@
+"""Options of the losses that add one term to the cross-entropy, by the term's name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+#: Which classes pseudo-labels may hold: those known to be in the image, or all.
+PseudoLabelClasses = Literal["image", "all"]
+
+
+@dataclass(frozen=True)
+class TermOptions:
+    """Options that every term has.
+
+    Args:
+        weight: Weight of the term against the cross-entropy at the labelled pixels.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self, weight=(0.0, math.inf))
+
+
+@dataclass(frozen=True)
+class AbsenceOptions(TermOptions):
+    """Options of :class:`agmm.losses.absence.AbsenceLoss`."""
+
+
+@dataclass(frozen=True)
+class EntropyOptions(TermOptions):
+    """Options of :class:`agmm.losses.entropy.EntropyLoss`."""
+
+    weight: float = 0.1
+
+
+@dataclass(frozen=True)
+class GatedCRFOptions(TermOptions):
+    """Options of :class:`agmm.losses.gated_crf.GatedCRFLoss`.
+
+    Args:
+        weight: Weight of the term.
+        radius: Pixels to each side that a pixel is compared with, at the size the term is computed at.
+        sigma_rgb: Standard deviation of the kernel in colour, of values 0..1.
+        sigma_xy: Standard deviation of the kernel in space, in pixels of that size.
+        shrink: Factor by which image and predictions are shrunk first.
+    """
+
+    weight: float = 0.1
+    radius: int = 5
+    sigma_rgb: float = 0.1
+    sigma_xy: float = 6.0
+    shrink: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, radius=(1, 100), shrink=(1, 100), sigma_rgb=(1e-6, math.inf), sigma_xy=(1e-6, math.inf))
+
+
+@dataclass(frozen=True)
+class TreeEnergyOptions(TermOptions):
+    """Options of :class:`agmm.losses.tree_energy.TreeEnergyLoss`.
+
+    Args:
+        weight: Weight of the term.
+        sigma: Squared difference of colours, of values 0..1, at which the affinity along an edge falls to 1/e.
+    """
+
+    weight: float = 0.4
+    sigma: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, sigma=(1e-6, math.inf))
+
+
+@dataclass(frozen=True)
+class MeanTeacherOptions(TermOptions):
+    """Options of :class:`agmm.losses.mean_teacher.MeanTeacherLoss`.
+
+    Args:
+        weight: Weight of the term.
+        threshold: Least probability, among the classes allowed, of a pseudo-label.
+        classes: Classes that pseudo-labels may hold: those known to be in the ``image``, or ``all``.
+        soft: Learn the teacher's probabilities, not its likeliest class.
+        strong: Largest change of brightness, contrast and saturation in the view that the trained network sees, 0..1.
+        start: Share of the run before the averaged network is asked. Its labels from an early point on teach it
+            its own mistakes: the small classes of an image vanish.
+    """
+
+    threshold: float = 0.6
+    classes: PseudoLabelClasses = "image"
+    soft: bool = False
+    strong: float = 0.0
+    start: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, threshold=(0, 1), strong=(0, 1), start=(0, 1))
+
+
+@dataclass(frozen=True)
+class MixtureLabelsOptions(TermOptions):
+    """Options of :class:`agmm.losses.mixture_labels.MixtureLabelsLoss`.
+
+    Args:
+        weight: Weight of the term.
+        threshold: Least responsibility of a pseudo-label's Gaussian, 0..1.
+        spar: Weight of L_spar, which teaches the mixture the labels, 0 for none.
+    """
+
+    threshold: float = 0.4
+    spar: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, threshold=(0, 1), spar=(0, math.inf))
+
+
+#: Options of each term that `combined` can add up, by the name of its loss.
+TERM_OPTIONS: dict[str, type[TermOptions]] = {
+    "absence": AbsenceOptions,
+    "entropy": EntropyOptions,
+    "gated_crf": GatedCRFOptions,
+    "tree_energy": TreeEnergyOptions,
+    "mean_teacher": MeanTeacherOptions,
+    "mixture_labels": MixtureLabelsOptions,
+}
+
+
+def term_options(term: str, values: Mapping[str, Any]) -> TermOptions:
+    """Options of a term.
+
+    Args:
+        term: Its name, a key of :data:`TERM_OPTIONS`.
+        values: Options by name; the others keep their defaults.
+
+    Raises:
+        ValueError: If a name is unknown (near names are offered), or a value is of the wrong kind or out of range.
+
+    Example:
+        >>> term_options("absence", {"weight": 2})
+        AbsenceOptions(weight=2.0)
+    """
+    kind: type[TermOptions] = _look_up(term, TERM_OPTIONS, "term")
+    known = {field.name: field.default for field in fields(kind)}
+    return kind(**{name: _as_kind(value, _look_up(name, known, f"option of {term}"), f"{term}.{name}")
+                   for name, value in values.items()})  # fmt: skip
+
+
+def combined_options(values: Mapping[str, Any]) -> dict[str, TermOptions]:
+    """Options of the terms of a combined loss, by name.
+
+    Args:
+        values: For each term its weight, or a table of its options.
+
+    Raises:
+        ValueError: As :func:`term_options`, and if there is no term at all.
+
+    Example:
+        >>> combined_options({"absence": 1, "gated_crf": {"weight": 0.1, "radius": 3}})["gated_crf"].radius
+        3
+    """
+    if not values:
+        raise ValueError(f"A combined loss needs terms with their weights. Choose from: {', '.join(TERM_OPTIONS)}.")
+    tables = {name: value if isinstance(value, Mapping) else {"weight": value} for name, value in values.items()}
+    return {name: term_options(name, table) for name, table in tables.items()}
+
+
+def _look_up(name: str, known: Mapping[str, Any], what: str) -> Any:
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
+    raise ValueError(f"Unknown {what} {name!r}. {hint}")
+
+
+def _as_kind(value: Any, default: Any, where: str) -> Any:
+    """The value, if it is of the kind of the default; a whole number will do where a float is wanted."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ValueError(f"{where} must be of type {type(default).__name__}, got {value!r}.")
+    return value
+
+
+def _require(options: TermOptions, **limits: tuple[float, float]) -> None:
+    """Refuse values outside their limits, and words outside their choices."""
+    for name, (least, most) in limits.items():
+        value = getattr(options, name)
+        if not least <= value <= most or not math.isfinite(value):
+            bounds = f"at least {least}" if most == math.inf else f"{least} to {most}"
+            raise ValueError(f"{name} must be {bounds}, got {value}.")
+    choices = get_args(PseudoLabelClasses)
+    if (classes := getattr(options, "classes", choices[0])) not in choices:
+        raise ValueError(f"Unknown classes {classes!r}. Choose from: {', '.join(choices)}.")

@@ -1,0 +1,41 @@
+"""Image-level labels as a term: no pixel is of a class that the image does not hold."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from agmm.losses.mixture import EPSILON
+from agmm.losses.term import LabelledBatch, TermLoss, mean_over_real
+from agmm.models.network import SegmentationOutput
+
+
+class AbsenceLoss(TermLoss):
+    """L_seg + weight * L_absence: probability of classes that are not in the image is punished at every real pixel.
+
+    L_absence = mean over real pixels x of -sum over the classes k that are not labelled in the image of
+    log(1 - P_k(x) + eps), eps = 1e-6 (eq. 9 of ``docs/method.md``).
+
+    It says something where annotations reach every class of an image (clicks per class or instance, scribbles) and an
+    image holds few of the classes. Where clicks miss classes it teaches what is wrong. Images without any label take
+    no part.
+
+    Args:
+        ignore_index: The value of ``target`` where no class is given.
+        weight: Weight of the term.
+
+    Raises:
+        ValueError: If an option is unknown, of the wrong kind or out of range.
+
+    References:
+        The public code of Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures",
+        CVPR 2023, which always adds it; the paper's formulas have no such term.
+    """
+
+    term_name = "absence"
+
+    def term(self, output: SegmentationOutput, batch: LabelledBatch) -> Tensor:
+        """L_absence, a scalar."""
+        absent = ~batch.present & batch.present.any(1, keepdim=True)
+        not_p = 1 - output.logits.softmax(1) + EPSILON
+        logs = not_p.masked_fill(~absent[:, :, None, None], 1).prod(1).log()  # at most one p is near 1: no underflow
+        return mean_over_real(-logs, batch.valid)

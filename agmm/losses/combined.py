@@ -1,0 +1,86 @@
+"""Several terms beside the cross-entropy, added up by weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agmm.config.terms import combined_options
+from agmm.data.dataset import Sample
+from agmm.losses.absence import AbsenceLoss
+from agmm.losses.base import SparseLoss
+from agmm.losses.entropy import EntropyLoss
+from agmm.losses.gated_crf import GatedCRFLoss
+from agmm.losses.mean_teacher import MeanTeacherLoss
+from agmm.losses.mixture_labels import MixtureLabelsLoss
+from agmm.losses.term import TermLoss, add_terms
+from agmm.losses.tree_energy import TreeEnergyLoss
+from agmm.models.network import SegmentationOutput
+
+#: The losses whose terms can be added up, by the term's name.
+TERM_LOSSES: dict[str, type[TermLoss]] = {
+    loss.term_name: loss
+    for loss in (AbsenceLoss, EntropyLoss, GatedCRFLoss, TreeEnergyLoss, MeanTeacherLoss, MixtureLabelsLoss)
+}
+
+
+class CombinedLoss(SparseLoss):
+    """L_seg plus several terms, each with its weight.
+
+    Args:
+        ignore_index: The value of ``target`` where no class is given.
+        terms: For each term its weight, or a table of its options; see :data:`TERM_LOSSES`.
+
+    Raises:
+        ValueError: If there is no term, or a name or a value cannot be used.
+
+    Example:
+        >>> CombinedLoss(absence=1.0, gated_crf={"weight": 0.1, "radius": 3}).term_names
+        ('seg', 'absence', 'gated_crf')
+    """
+
+    def __init__(self, ignore_index: int = 255, **terms: Any) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+        self.parts = nn.ModuleDict(
+            {
+                name: TERM_LOSSES[name](ignore_index, **vars(options))
+                for name, options in combined_options(terms).items()
+            }
+        )
+        self.term_names = ("seg", *self.parts)
+        self.uses_teacher = any(part.uses_teacher for part in self._losses())
+
+    def _losses(self) -> list[TermLoss]:
+        return list(self.parts.values())  # type: ignore[arg-type]
+
+    def attach_teacher(self, network: nn.Module) -> None:
+        """Hand the averaged network to the terms that learn from it."""
+        for part in self._losses():
+            part.attach_teacher(network)
+
+    def set_progress(self, share: float) -> None:
+        """Hand the share of the training that is done on to every term."""
+        for part in self._losses():
+            part.set_progress(share)
+
+    def student_view(self, images: Tensor) -> Tensor:
+        """What the trained network is shown: the views of all terms, one after the other."""
+        for part in self._losses():
+            images = part.student_view(images)
+        return images
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of a batch.
+
+        Args:
+            output: Of the network.
+            batch: What it was shown, with the labels.
+
+        Returns:
+            The total, and its terms, unweighted scalars.
+        """
+        return add_terms(self.ignore_index, self._losses(), output, batch)

@@ -1,0 +1,71 @@
+"""Gated CRF: pixels near each other in place and colour are to be of the same class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from agmm.losses.term import LabelledBatch, TermLoss
+from agmm.models.network import SegmentationOutput
+
+
+class GatedCRFLoss(TermLoss):
+    """L_seg + weight * L_crf, a Potts energy of the predictions over local neighbourhoods.
+
+    L_crf = (1/R) sum over pixels a, sum over pixels b != a within ``radius`` rows and columns of a, of
+    k(a, b) (1 - sum over classes c of P_c(a) P_c(b)), where
+    k(a, b) = exp(-|x_a - x_b|^2 / (2 sigma_xy^2) - |I_a - I_b|^2 / (2 sigma_rgb^2)), x are positions, I colours,
+    and R is the number of real pixels. Pairs with padding are left out (the gates of the paper). Image and
+    predictions are first shrunk by averaging squares of ``shrink`` x ``shrink`` pixels; a square that holds padding
+    counts as padding.
+
+    It rounds off what is thin: with objects of few pixels take a smaller weight, radius or ``shrink = 1``.
+
+    Args:
+        ignore_index: The value of ``target`` where no class is given.
+        weight: Weight of the term, 0.1 if not given.
+        radius: Pixels to each side that a pixel is compared with.
+        sigma_rgb: Standard deviation of the kernel in colour, of values 0..1.
+        sigma_xy: Standard deviation of the kernel in space, in pixels.
+        shrink: Factor by which image and predictions are shrunk first.
+
+    Raises:
+        ValueError: If an option is unknown, of the wrong kind or out of range.
+
+    References:
+        Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019 (arXiv 1906.04651);
+        kernel and radius are theirs.
+    """
+
+    term_name = "gated_crf"
+
+    def term(self, output: SegmentationOutput, batch: LabelledBatch) -> Tensor:
+        """L_crf, a scalar."""
+        shrink = min(self.options.shrink, *batch.valid.shape[1:])
+        probs = F.avg_pool2d(output.logits.softmax(1), shrink)
+        image = F.avg_pool2d(batch.image.to(probs.dtype), shrink)
+        real = F.avg_pool2d(batch.valid[:, None].to(probs.dtype), shrink).eq(1).to(probs.dtype)
+        probs = probs * real
+        sum_kernel, messages = self._messages(probs.detach(), image, real)
+        # The energy is quadratic in P and k symmetric: its gradient is -2 (k P). Written so, no pair is kept.
+        energy = sum_kernel - (probs.detach() * messages).sum()
+        gradient_only = -2 * (probs * messages).sum()
+        return (energy + gradient_only - gradient_only.detach()) / real.sum().clamp(min=1)
+
+    def _messages(self, probs: Tensor, image: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of k over all pairs, and for each pixel the sum of k(a, b) P(b) over its neighbours, shape of P."""
+        options = self.options
+        height, width = probs.shape[2:]
+        messages, total = torch.zeros_like(probs), probs.new_zeros(())
+        for down in range(min(options.radius, height - 1) + 1):
+            for right in range(-min(options.radius, width - 1) if down else 1, min(options.radius, width - 1) + 1):
+                here = (..., slice(0, height - down), slice(max(0, -right), width - max(0, right)))
+                there = (..., slice(down, height), slice(max(0, right), width + min(0, right)))
+                squared = (image[here] - image[there]).square().sum(1, keepdim=True) / (2 * options.sigma_rgb**2)
+                in_space = (down**2 + right**2) / (2 * options.sigma_xy**2)
+                kernel = torch.exp(-squared - in_space) * real[here] * real[there]
+                messages[here].addcmul_(kernel, probs[there])
+                messages[there].addcmul_(kernel, probs[here])
+                total += 2 * kernel.sum()  # each pair is met once here, and counts from both its ends
+        return total, messages

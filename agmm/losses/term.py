@@ -1,0 +1,116 @@
+"""Losses that add one term to the cross-entropy at the labelled pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from agmm.config.terms import term_options
+from agmm.data.dataset import Sample
+from agmm.losses.base import SparseLoss
+from agmm.losses.labelled_pixels import LabelledPixels, find_labelled
+from agmm.losses.pixel_terms import pixel_terms
+from agmm.losses.prototypes import loss_dtype
+from agmm.models.network import SegmentationOutput
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """A batch as the terms see it, on the device of the logits.
+
+    Args:
+        image: RGB in 0..1, shape (N, 3, H, W).
+        valid: False on padding, bool, shape (N, H, W).
+        labelled: The labelled pixels.
+        present: Classes known to be in the image, bool, shape (N, C); none for an image without any label.
+    """
+
+    image: Tensor
+    valid: Tensor
+    labelled: LabelledPixels
+    present: Tensor
+
+
+def labelled_batch(output: SegmentationOutput, batch: Sample, ignore_index: int) -> LabelledBatch:
+    """Find the labels of a batch, and the classes known to be in each image.
+
+    Raises:
+        ValueError: If ``batch.target`` holds something that is not a class.
+    """
+    device, num_classes = output.logits.device, output.logits.shape[1]
+    labelled = find_labelled(
+        batch.target, batch.valid, num_classes=num_classes, ignore_index=ignore_index, device=device
+    )
+    in_crop = labelled.on_host.pair_of >= 0
+    present = in_crop if batch.image_classes is None else in_crop | batch.image_classes.cpu()
+    return LabelledBatch(
+        batch.image.to(device), batch.valid.to(device, non_blocking=True), labelled, present.to(device)
+    )
+
+
+class TermLoss(SparseLoss):
+    """L_seg + weight * one term; what all such losses share.
+
+    Under autocast it computes in float32. Batches without labels, with one class, or with nothing but padding give
+    finite values and gradients.
+
+    Args:
+        ignore_index: The value of ``target`` where no class is given.
+        options: Options of the term; see :data:`agmm.config.terms.TERM_OPTIONS`.
+
+    Raises:
+        ValueError: If an option is unknown, of the wrong kind or out of range.
+    """
+
+    #: Name of the term, and of its options in :data:`agmm.config.terms.TERM_OPTIONS`.
+    term_name: ClassVar[str]
+
+    def __init__(self, ignore_index: int = 255, **options: Any) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+        self.options: Any = term_options(self.term_name, options)
+        self.term_names = ("seg", self.term_name)
+
+    def extra_repr(self) -> str:
+        """The settings, for print(loss)."""
+        return f"ignore_index={self.ignore_index}, {self.options}"
+
+    def term(self, output: SegmentationOutput, batch: LabelledBatch) -> Tensor:
+        """The term, unweighted: a scalar; 0 where nothing takes part in it."""
+        raise NotImplementedError
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of a batch.
+
+        Args:
+            output: Of the network.
+            batch: What it was shown, with the labels.
+
+        Returns:
+            The total, and its terms, unweighted scalars.
+        """
+        return add_terms(self.ignore_index, [self], output, batch)
+
+
+def add_terms(
+    ignore_index: int, losses: list[TermLoss], output: SegmentationOutput, batch: Sample
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """L_seg plus the weighted terms of several losses."""
+    found = labelled_batch(output, batch, ignore_index)
+    with torch.autocast(output.logits.device.type, enabled=False):
+        total, _, _ = pixel_terms(output.logits, None, found.labelled, found.valid, None)
+        terms = {"seg": total}
+        wide = output._replace(logits=output.logits.to(loss_dtype(output.logits)))
+        for loss in losses:
+            terms[loss.term_name] = loss.term(wide, found)
+            total = total + loss.options.weight * terms[loss.term_name]
+    return total, terms
+
+
+def mean_over_real(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of values of pixels, shape (N, H, W), over the real ones; 0 where all is padding."""
+    return values.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)

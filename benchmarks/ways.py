@@ -1,0 +1,82 @@
+"""What each loss costs: seconds of a whole step, network included, beside the cross-entropy alone.
+
+    OMP_NUM_THREADS=1 python benchmarks/ways.py
+
+One thread, MobileNetV2 (random weights), 8 crops of 160x112 with 22 classes, of which each image holds 7 with one click
+each. Steps of all losses are taken in turn, so that a busy machine slows all alike; the median of each counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from copy import deepcopy
+from statistics import median
+
+import torch
+
+from agmm.config.model import ModelConfig
+from agmm.data.dataset import Sample
+from agmm.losses.agmm import AGMMLoss
+from agmm.losses.base import SparseLoss
+from agmm.losses.combined import TERM_LOSSES
+from agmm.losses.seg import SegLoss
+from agmm.models import build_model
+
+NUM_CLASSES, PER_IMAGE = 22, 7
+
+
+def make_batch(num_images: int, height: int, width: int) -> Sample:
+    """Random images with one click for each class that they hold."""
+    rng = torch.Generator().manual_seed(0)
+    target = torch.full((num_images, height, width), 255, dtype=torch.uint8)
+    image_classes = torch.zeros((num_images, NUM_CLASSES), dtype=torch.bool)
+    for n in range(num_images):
+        for k in torch.randperm(NUM_CLASSES, generator=rng)[:PER_IMAGE].tolist():
+            row, col = (int(torch.randint(length, (), generator=rng)) for length in (height, width))
+            target[n, row, col], image_classes[n, k] = k, True
+    none = torch.zeros((num_images, 0, height, width), dtype=torch.uint8)
+    images = torch.rand((num_images, 3, height, width), generator=rng)
+    return Sample(images, target, torch.ones_like(target, dtype=torch.bool), image_classes, none, none)
+
+
+def main() -> None:
+    """Time all losses and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=11)
+    parser.add_argument("--size", type=int, nargs=2, default=(160, 112), metavar=("HEIGHT", "WIDTH"))
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    config = ModelConfig(
+        num_classes=NUM_CLASSES, encoder="mobilenetv2_100", encoder_weights="none", output_stride=16,
+        aspp_rates=(2, 4, 6), decoder_channels=64,
+    )  # fmt: skip
+    model = build_model(config).train()
+    batch = make_batch(8, *args.size)
+    agmm = AGMMLoss()
+    losses: dict[str, SparseLoss] = {"seg": SegLoss(), **{name: way() for name, way in TERM_LOSSES.items()}}
+    losses["mean_teacher"].attach_teacher(deepcopy(model).eval())
+    seconds: dict[str, list[float]] = {name: [] for name in ("seg", "agmm", *losses)}
+
+    def step(name: str) -> None:
+        start = time.perf_counter()
+        out = model(batch.image)
+        if name == "agmm":
+            total, _ = agmm(out.features, out.logits, batch.target, batch.valid, batch.image_classes)
+        else:
+            total, _ = losses[name](out, batch)
+        total.backward()
+        seconds[name].append(time.perf_counter() - start)
+        model.zero_grad()
+
+    for _ in range(args.steps):
+        for name in seconds:
+            step(name)
+    alone = median(seconds["seg"][1:])
+    print("| loss | ms a step | beside cross-entropy alone |\n| --- | --- | --- |")
+    for name, times in seconds.items():
+        print(f"| {name} | {1000 * median(times[1:]):.0f} | {median(times[1:]) / alone:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
