@@ -8,10 +8,11 @@ CamVid these hold 99 % of the probability, the likeliest alone 89 %.
 from __future__ import annotations
 
 import io
+import math
 import zipfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from agmm.data.transforms import Window, crop_label_map
 from agmm.errors import TrainingError
 from data_manifests import LabelMap, Manifest, ManifestRow
 from data_manifests.files.images import write_atomically
+from data_manifests.files.text import open_file
 from data_manifests.manifest.schema import PSEUDO_LABELS
 
 #: Classes kept at each pixel.
@@ -99,28 +101,49 @@ def read_row_soft_labels(manifest: Manifest, row: ManifestRow) -> SoftLabels:
     """The soft labels beside the annotation of a row.
 
     Raises:
-        TrainingError: If they are missing, damaged, of another size, or of other classes than the manifest's.
+        TrainingError: If they are missing, damaged, of another size or kind, or of other classes than the manifest's.
     """
     path = soft_labels_path(manifest.resolve(row.annotation))
+    shape = (NUM_KEPT, row.height, row.width)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            labels = SoftLabels(arrays["classes"], arrays["shares"])
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
+            classes = _read_array(archive, "classes", shape, (np.uint8, np.uint16))
+            shares = _read_array(archive, "shares", shape, (np.uint8,))
     except FileNotFoundError as error:
         raise TrainingError(
             f"{path}: no such file, but {manifest.path} says that soft labels lie beside its annotations. Copy them as "
             "well, or make them again with `agmm stages --soft`."
         ) from error
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _OtherArrayError as error:
+        raise TrainingError(f"{path}: {error}. Make the soft labels again with `agmm stages --soft`.") from error
+    except Exception as error:  # those of zip, its compressions and NumPy's header share no base class
         raise TrainingError(f"{path}: the soft labels are damaged ({error}). Copy or make them again.") from error
-    shape = (NUM_KEPT, row.height, row.width)
-    if labels.classes.shape != shape or labels.shares.shape != shape or labels.shares.dtype != np.uint8:
-        raise TrainingError(
-            f"{path}: expected classes and shares of shape {shape}, got {labels.classes.shape} and "
-            f"{labels.shares.shape}. Make the soft labels again with `agmm stages --soft`."
-        )
-    if (largest := int(labels.classes.max())) >= manifest.label_space.num_classes:
+    if (largest := int(classes.max(initial=0))) >= manifest.label_space.num_classes:
         raise TrainingError(
             f"{path}: holds class {largest}, but label space '{manifest.label_space.name}' has classes 0 to "
             f"{manifest.label_space.num_classes - 1}."
         )
-    return labels
+    if not np.isin(shares.sum(0, dtype=np.uint16), (0, 255)).all():
+        raise TrainingError(f"{path}: the shares of a pixel sum to neither 255 nor 0. Copy or make them again.")
+    return SoftLabels(classes, shares)
+
+
+class _OtherArrayError(ValueError):
+    """An array is of another shape or type than soft labels are."""
+
+
+def _read_array(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: Sequence[type[np.unsignedinteger[Any]]]
+) -> NDArray[Any]:
+    """An array as ``write_soft_labels`` writes it; nothing is read of one that is larger than it should be."""
+    with archive.open(f"{name}.npy") as file:
+        if (version := np.lib.format.read_magic(file)) != (1, 0):
+            raise ValueError(f"{name} are of version {version} of NumPy's format")
+        got, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+        if got != shape or dtype not in dtypes or by_column:
+            kinds = " or ".join(np.dtype(kind).name for kind in dtypes)
+            raise _OtherArrayError(f"expected {name} of shape {shape} as {kinds}, got {got} as {dtype}")
+        size = math.prod(shape) * dtype.itemsize
+        if len(data := file.read(size + 1)) != size:
+            raise ValueError(f"{name} are cut off" if len(data) < size else f"there is more after {name}")
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -7,7 +7,7 @@ checkpoint of a stranger runs no code of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from agmm.config.model import ModelConfig
 from agmm.errors import TrainingError
 from agmm.models import build_model
 from agmm.models.network import SegmentationModel
@@ -117,17 +118,38 @@ def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
         TrainingError: As ``load_checkpoint``, or if the weights do not fit the network they name.
     """
     path = weights_path(run)
-    tensors, info = load_checkpoint(path)
-    if without_prefix("model", tensors):
+    info = read_checkpoint_info(path)
+    if any(name.startswith("model.") for name in _shapes(path)):
         raise TrainingError(
             f"{path}: the state of a training, which `agmm train MANIFEST --resume {path.parent}` goes on from. Give "
             f"the folder, or its {WEIGHTS_NAME}."
         )
+    require_fit(path, info.model)
+    tensors, info = load_checkpoint(path)
     model = build_model(info.model, load_encoder_weights=False)
     load_tensors(model, tensors, path)
     # As in training: on a CPU images take a third less time than in the usual order of memory.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return LoadedRun(model.eval(), info, path)
+
+
+def require_fit(path: Path, config: ModelConfig, prefix: str = "") -> None:
+    """Check that a checkpoint holds the weights of a network, before memory is spent on either.
+
+    Args:
+        path: The checkpoint.
+        config: The network, which a stranger's header may name as large as it likes.
+        prefix: What the names of its weights begin with, such as ``model.``.
+
+    Raises:
+        TrainingError: If names or shapes differ.
+    """
+    held = {name.removeprefix(prefix): shape for name, shape in _shapes(path).items() if name.startswith(prefix)}
+    if len(held) < len(config.aspp_rates):
+        raise TrainingError(f"{path}: holds {len(held)} weights of a network with {len(config.aspp_rates)} branches.")
+    with torch.device("meta"):
+        own = build_model(config, load_encoder_weights=False).state_dict()
+    _require_equal({name: tensor.shape for name, tensor in own.items()}, held, path)
 
 
 def load_tensors(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -136,16 +158,30 @@ def load_tensors(model: torch.nn.Module, tensors: Mapping[str, Tensor], path: Pa
     Raises:
         TrainingError: If names or shapes differ.
     """
-    own = model.state_dict()
+    own = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    _require_equal(own, {name: tensor.shape for name, tensor in tensors.items()}, path)
+    model.load_state_dict(dict(tensors))
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor of a checkpoint, from its header alone."""
+
+    def read() -> dict[str, tuple[int, ...]]:
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+    return read_safely(path, read)
+
+
+def _require_equal(own: Mapping[str, Sequence[int]], held: Mapping[str, Sequence[int]], path: Path) -> None:
     wrong = {
-        "missing": [name for name in own if name not in tensors],
-        "unknown": [name for name in tensors if name not in own],
-        "of another shape": [name for name in own if name in tensors and own[name].shape != tensors[name].shape],
+        "missing": [name for name in own if name not in held],
+        "unknown": [name for name in held if name not in own],
+        "of another shape": [name for name in own if name in held and tuple(own[name]) != tuple(held[name])],
     }
     if any(wrong.values()):  # torch would list all of them, which can be a thousand
         told = "; ".join(f"{len(names)} {what}: {list_some(names, 3)}" for what, names in wrong.items() if names)
         raise TrainingError(f"{path}: the weights do not fit the network ({told}).")
-    model.load_state_dict(dict(tensors))
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from agmm.data.dataset import batches, to_network_input
 from agmm.distributed import join_ranks
 from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
 from agmm.inference.protocols import Protocol
-from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, save_checkpoint
+from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, require_fit, save_checkpoint
 from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
 from agmm.runs.folder import claim, describe_run
 from agmm.training.preview import draw_predictions
@@ -85,6 +85,9 @@ def train_network(
     val_rows = validation_rows(manifest, config)
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
+    if resume:
+        classes = read_checkpoint_info(run_dir / STATE_NAME).model.num_classes
+        require_fit(run_dir / STATE_NAME, config.model(classes), "model.")
     state = prepare(manifest, config, ranks, load_encoder_weights=not resume)
     info = CheckpointInfo(
         state.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks

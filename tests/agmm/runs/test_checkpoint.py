@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,7 +27,10 @@ from agmm.runs.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from tests.agmm.conftest import tiny_label_space
+from agmm.runs.files import STATE_NAME
+from agmm.training.train import resumed_config, train_network
+from data_manifests import read_manifest
+from tests.agmm.conftest import tiny_label_space, tiny_manifest
 
 MODEL = ModelConfig(num_classes=4, encoder="resnet10t.c3_in1k", aspp_rates=(1,))
 INFO = CheckpointInfo(MODEL, tiny_label_space(), TrainConfig(lambda_=0.5, loss={"use_con": False}), "abc", 3, 0.25, 2)
@@ -191,6 +195,26 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
                  "1 of another shape: classifier.bias"):  # fmt: skip
         assert part in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [{"decoder_channels": 16384}, {"encoder": "vit_giant_patch14_clip_224.laion2b"}, {"aspp_rates": [1] * 100_000}],
+    ids=["wide", "large", "branched"],
+)
+@pytest.mark.parametrize("file", [WEIGHTS_NAME, STATE_NAME])
+def test_a_header_that_lies_costs_no_memory(tmp_path: Path, claimed: dict[str, Any], file: str) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data"))
+    config = TrainConfig.from_dict({"encoder": MODEL.encoder, "workers": 0} | claimed)
+    info = CheckpointInfo(config.model(4), manifest.label_space, config, manifest.sha256(), 1)
+    save_checkpoint(tmp_path / file, {"model.x" if file == STATE_NAME else "x": torch.zeros(2)}, info)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TrainingError, match=r"do not fit the network|holds 1 weights of"):
+        if file == STATE_NAME:
+            train_network(manifest, resumed_config(tmp_path, {}), tmp_path, resume=True, quiet=True)
+        else:
+            load_run(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
 
 
 def test_a_state_is_no_network_to_use(tmp_path: Path) -> None:
