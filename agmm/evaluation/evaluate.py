@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch import distributed as torch_distributed
 
 from agmm.config.loss import MixtureOptions
+from agmm.config.metrics import METRICS
 from agmm.config.protocol import ProtocolName
 from agmm.data.masked_images import MaskedImage, read_masked_images, require_full_masks, to_network
 from agmm.errors import TrainingError
@@ -49,6 +50,11 @@ class EvalResult:
         return self.confusion.pixel_accuracy()
 
     @property
+    def scores(self) -> dict[str, float]:
+        """Every score of ``agmm.config.metrics.METRICS`` by name, 0..1; NaN where there is none."""
+        return {name: getattr(self.confusion, metric.method)() for name, metric in METRICS.items()}
+
+    @property
     def iou(self) -> dict[str, float]:
         """IoU by class name, 0..1; NaN for classes in neither truth nor prediction."""
         return dict(zip(self.class_names, self.confusion.iou().tolist(), strict=True))
@@ -67,8 +73,7 @@ class EvalResult:
         return {
             "protocol": self.protocol,
             "num_images": self.num_images,
-            "miou": _or_none(self.miou),
-            "pixel_accuracy": _or_none(self.pixel_accuracy),
+            **{name: _or_none(value) for name, value in self.scores.items()},
             "boundary_miou": _or_none(self.boundary_miou),
             "classes": [
                 {"name": name, "iou": _or_none(iou), "accuracy": _or_none(found), "boundary_iou": _or_none(edge)}

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from agmm.config.metrics import METRICS
 from agmm.data.resize import fit_size, shrink_image, shrink_labels
 from agmm.report import charts as plot
 from agmm.report.charts import Chart, Line, make_charts
@@ -123,6 +124,7 @@ def write_page(
         charts=_charts(runs),
         plot=plot,
         records=scores.records,
+        metrics=METRICS,
         unscored=scores.missing,
         published=published,
         source=published_source(),

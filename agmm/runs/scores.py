@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from agmm.config.metrics import METRICS
 from agmm.errors import TrainingError
 from data_manifests.files.images import write_atomically
 from data_manifests.files.lock import FolderLock
@@ -83,7 +84,7 @@ def format_table(record: dict[str, Any]) -> str:
     Args:
         record: As for ``save_records``.
     """
-    width = max(len("pixel accuracy"), *(len(c["name"]) for c in record["classes"]))
+    width = max(*(len(metric.title) for metric in METRICS.values()), *(len(c["name"]) for c in record["classes"]))
     columns = ["iou", "accuracy"] + ([] if record["boundary_miou"] is None else ["boundary_iou"])
     titles = {"iou": "IoU", "accuracy": "accuracy", "boundary_iou": "boundary IoU"}
     count = record["num_images"]
@@ -93,10 +94,10 @@ def format_table(record: dict[str, Any]) -> str:
     ]
     for c in record["classes"]:
         lines.append(f"{c['name']:{width}}" + "".join(f"  {_percent(c[column]):>12}" for column in columns))
-    lines.append(f"{'mIoU':{width}}  {_percent(record['miou']):>12}")
+    totals = {metric.title: record.get(name) for name, metric in METRICS.items()}
     if record["boundary_miou"] is not None:
-        lines.append(f"{'boundary mIoU':{width}}  {_percent(record['boundary_miou']):>12}")
-    lines.append(f"{'pixel accuracy':{width}}  {_percent(record['pixel_accuracy']):>12}")
+        totals["boundary mIoU"] = record["boundary_miou"]
+    lines += [f"{title:{width}}  {_percent(value):>12}" for title, value in totals.items()]
     return "\n".join(lines)
 
 
@@ -126,7 +127,7 @@ def _check(record: dict[str, Any]) -> None:
         ValueError: Or a value is of another kind than ``save_records`` has written.
     """
     classes, confusion = record["classes"], record["confusion"]
-    scores = [record["miou"], record["pixel_accuracy"], record["boundary_miou"]]
+    scores = [record["miou"], record["boundary_miou"], *(record.get(name) for name in METRICS)]
     scores += [c[name] for c in classes for name in ("iou", "accuracy", "boundary_iou")]
     words = [record["dataset"], record["split"], record["protocol"], *(c["name"] for c in classes)]
     counts = [record["num_images"], *(count for row in confusion for count in row)]

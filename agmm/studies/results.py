@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from agmm.config.metrics import METRICS
 from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
 from agmm.studies.study import LABELS_AS_PUBLISHED, Study, published_as
@@ -18,8 +19,7 @@ RESULTS_NAME = "results.csv"
 REPORT_NAME = "report.md"
 
 _COLUMNS = (
-    "annotation", "setting", "stages", "seed", "split", "protocol", "miou", "pixel_accuracy", "best_epoch", "run",
-    "settings_sha256",
+    "annotation", "setting", "stages", "seed", "split", "protocol", *METRICS, "best_epoch", "run", "settings_sha256",
 )  # fmt: skip
 
 

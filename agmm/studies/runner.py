@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agmm.config.metrics import METRICS
 from agmm.config.protocol import ProtocolName
 from agmm.config.training import TrainConfig
 from agmm.distributed import join_ranks
@@ -205,8 +206,7 @@ def _score(plan: Plan, run: Path, split: str, protocol: ProtocolName, *, amp: bo
     return {
         "annotation": plan.annotation, "setting": plan.setting.name, "stages": str(plan.setting.stages),
         "seed": str(plan.config.seed), "split": split, "protocol": record["protocol"],
-        "miou": str(record["miou"]), "pixel_accuracy": str(record["pixel_accuracy"]),
-        "best_epoch": str(record["epoch"]),
+        **{name: str(record[name]) for name in METRICS}, "best_epoch": str(record["epoch"]),
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,9 +22,6 @@ from agmm.runs.files import LOG_NAME
 from agmm.runs.folder import TENSORBOARD_NAME, VALIDATION_NAME
 from data_manifests.files.images import write_atomically
 
-# Terms of the loss that are switched off are 0, and are not shown.
-_SHOWN_AT_ZERO = ("loss", "learning_rate", "val_miou", "val_pixel_accuracy", "train_miou", "gmm_miou")
-
 
 class RunLog:
     """The log of a training: ``log.csv``, TensorBoard, and progress on stderr; silent on all ranks but the first.
@@ -36,14 +33,22 @@ class RunLog:
         steps_per_epoch: Steps of the optimizer in each.
         first_epoch: Epochs already done; later lines of an interrupted epoch are dropped.
         quiet: Show no progress.
+        term_names: Terms of the loss; progress leaves out those that are 0, which are switched off.
     """
 
     def __init__(
-        self, run_dir: Path, ranks: Ranks, epochs: int, steps_per_epoch: int, first_epoch: int, quiet: bool
+        self,
+        run_dir: Path,
+        ranks: Ranks,
+        epochs: int,
+        steps_per_epoch: int,
+        first_epoch: int,
+        quiet: bool,
+        term_names: Collection[str] = (),
     ) -> None:
         self._path = run_dir / LOG_NAME
         self._writes, self._epochs, self._first_epoch = ranks.is_first, epochs, first_epoch
-        self._quiet = quiet or not ranks.is_first
+        self._quiet, self._term_names = quiet or not ranks.is_first, term_names
         self._rows: list[dict[str, Any]] = []
         self._started = time.monotonic()
         self._epoch_started = self._started
@@ -105,7 +110,9 @@ class RunLog:
         seconds, self._epoch_started = now - self._epoch_started, now
         left = (now - self._started) / (epoch - self._first_epoch) * (self._epochs - epoch)
         known = {name: value for name, value in values.items() if value is not None and value == value}
-        parts = [f"{name} {_show(name, value)}" for name, value in known.items() if value or name in _SHOWN_AT_ZERO]
+        parts = [
+            f"{name} {_show(name, value)}" for name, value in known.items() if value or name not in self._term_names
+        ]
         self.say(f"epoch {epoch}/{self._epochs}  {'  '.join(parts)}  {seconds:.1f} s, {_duration(left)} left")
         if self._board is None:
             return

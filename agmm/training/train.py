@@ -101,7 +101,9 @@ def train_network(
         if ranks.is_first:
             stack.enter_context(claim(run_dir, resume=resume, overwrite=overwrite))
             describe_run(run_dir, manifest, checksum, config, ranks)
-        log = stack.enter_context(RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet))
+        names = state.criterion.term_names
+        log = RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet, names)
+        stack.enter_context(log)
         for notice in notices(manifest, config, info.epoch, steps_per_epoch):
             log.say(notice)
         for epoch in range(info.epoch + 1, config.epochs + 1):
@@ -112,7 +114,7 @@ def train_network(
             elif epoch % config.val_every == 0 or epoch == config.epochs:
                 state.share_buffers()
                 result = evaluate_rows(state.judged, manifest, val_rows, protocol=protocol, **state.evaluation())
-                scores |= {"val_miou": result.miou, "val_pixel_accuracy": result.pixel_accuracy}
+                scores |= {f"val_{name}": score for name, score in result.scores.items()}
                 scores |= score_training_images(state, manifest)
                 if ranks.is_first:
                     drawn = draw_predictions(state.judged, manifest, val_rows, protocol, ranks.device, state.uses_amp)

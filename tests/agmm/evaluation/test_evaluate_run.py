@@ -147,7 +147,7 @@ def test_table_is_in_per_cent_with_a_dash_for_absent_classes() -> None:
     lines = format_table(record(boundary_miou=0.5, num_images=1)).splitlines()
     assert lines[0] == "val split, 1 image: p"
     assert lines[2].split() == ["road", "75.0", "%", "80.0", "%", "50.0", "%"]
-    assert lines[5].split() == ["boundary", "mIoU", "50.0", "%"]
+    assert lines[6].split() == ["boundary", "mIoU", "50.0", "%"]
 
 
 def test_saved_records_come_back_and_absent_scores_are_empty_cells(tmp_path: Path) -> None:
