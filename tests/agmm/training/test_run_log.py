@@ -39,7 +39,8 @@ def test_a_line_of_progress_says_how_long_the_rest_takes(
 def test_terms_that_are_switched_off_are_left_out_of_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with RunLog(tmp_path, Ranks(0, 1, torch.device("cpu")), 1, 1, 0, quiet=False, ("seg", "self", "con")) as log:
+    ranks = Ranks(0, 1, torch.device("cpu"))
+    with RunLog(tmp_path, ranks, 1, 1, 0, quiet=False, term_names=("seg", "self", "con")) as log:
         log.epoch(1, {"seg": 1.5, "self": 0.0, "con": 1e-9, "val_miou": 0.0})
     assert "  seg 1.500  con 0.000  val_miou 0.0 %  " in capsys.readouterr().err
     assert (tmp_path / "log.csv").read_text().startswith("epoch,seg,self,con,val_miou,")
