@@ -44,12 +44,12 @@ from .manifest.io import (
     read_manifest as read_manifest,
 )
 from .manifest.io import (
-    read_marks as read_marks,
-)
-from .manifest.io import (
     write_manifest as write_manifest,
 )
-from .manifest.io import (
+from .manifest.marks import (
+    read_marks as read_marks,
+)
+from .manifest.marks import (
     write_marks as write_marks,
 )
 from .manifest.rows import (

@@ -10,8 +10,9 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests import LabelMap, LabelSpace, Manifest, ManifestError, ManifestRow, Mark, read_marks
+from data_manifests import LabelMap, LabelSpace, Manifest, ManifestError, ManifestRow, Mark
 from data_manifests.errors import counted
+from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.mark_pixels import fault_of
@@ -110,7 +111,7 @@ class _MarksInOrder:
     def __init__(self, manifest: Manifest) -> None:
         self._path = manifest.marks_path
         self._num_classes = manifest.label_space.num_classes
-        self._groups = read_marks(self._path)
+        self._groups = read_marks_of(manifest)
         self._current = next(self._groups, None)
 
     def of_image(self, row: ManifestRow) -> tuple[Mark, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -91,8 +93,23 @@ def _interrupts_held_back() -> Iterator[None]:
 @contextmanager
 def _process_pool(workers: int) -> Iterator[tuple[Executor, int]]:
     # Spawn, because forking a process with threads, such as OpenCV's, can deadlock.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent) as pool:
         yield pool, workers
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it does, however it ends: else it waits for its next item for ever.
+
+    The system closes the pipe between both, so that the worker knows at once, on every system.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextmanager

@@ -50,13 +50,29 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Cells]
     Raises:
         ManifestError: If the file is no table, a column is missing, or a row has more or fewer cells than the header.
     """
+    records = read_records(path)
+    _, header = next(records)
+    require_columns(path, header, columns)
+    pick = itemgetter(*map(header.index, columns))
+    for number, record in records:
+        yield number, pick(record)
+
+
+def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Read a table line by line with all its columns.
+
+    Yields:
+        The number of the row and its cells; row 1 is the header, of which an empty file has no cells.
+
+    Raises:
+        ManifestError: If the file is no table, or a row has more or fewer cells than the header.
+    """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long polygon is one cell
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             records = csv.reader(file, strict=True)
             header = next(records, [])
-            require_columns(path, header, columns)
-            pick = itemgetter(*map(header.index, columns))
+            yield 1, header
             for number, record in enumerate(records, start=2):
                 if len(record) != len(header):
                     if not record:
@@ -65,7 +81,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Cells]
                         f"{path}, row {number}: expected {len(header)} cells, got {len(record)}; "
                         "is the file cut off, or a name with a comma not in quotes?"
                     )
-                yield number, pick(record)
+                yield number, record
     except (csv.Error, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
 

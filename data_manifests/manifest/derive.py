@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests.errors import ManifestError, counted, list_some
+from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import as_path, name_from
-from data_manifests.manifest.io import read_marks, write_manifest, write_marks
+from data_manifests.manifest.io import aside, write_manifest
+from data_manifests.manifest.marks import read_marks_of, write_marks
 from data_manifests.manifest.schema import Manifest, ManifestInfo, ManifestRow, Mark
 
 #: The setting under which a manifest records how it was derived, the last step last.
 HISTORY = "history"
+
+#: The files of a manifest; the first makes it one.
+_NAMES = ("manifest.csv", "manifest.json", "marks.parquet", "marks.csv")
 
 
 @dataclass(frozen=True)
@@ -42,20 +47,40 @@ class Derived:
     def write(self, *, overwrite: bool = False) -> None:
         """Write the manifest, and the marks, if all sources have them: some would pass for all.
 
+        The files are made whole in a hidden folder and moved to their place together: a killed call leaves the old ones
+        or no manifest, never one beside the marks of another. Other files of the folder stay.
+
         Raises:
-            ManifestError: If there is a manifest already and ``overwrite`` is not given.
+            ManifestError: If there is a manifest already and ``overwrite`` is not given, or an image id or split cannot
+                name a file.
+            DataError: If another process is writing there.
         """
-        path = self.manifest.path
-        if path.exists() and not overwrite:
-            raise ManifestError(f"{path}: exists. Give --overwrite to replace it, or another --out.")
-        marks_path, stale = path.with_name("marks.csv"), [path.with_name("marks.parquet")]
+        folder = self.manifest.path.parent
+        made = aside(folder)
+        lock = FolderLock(made)
+        lock.acquire(self.manifest.path)
+        try:
+            if self.manifest.path.exists() and not overwrite:
+                raise ManifestError(f"{self.manifest.path}: exists. Give --overwrite to replace it, or another --out.")
+            if made != folder:
+                _remove(made, [path.name for path in made.iterdir()])  # left by a call that was killed
+            try:
+                self._write_to(made)
+            except BaseException:
+                _remove(made, _NAMES if made != folder else ())
+                raise
+            if made != folder:
+                _move(made, folder)
+        finally:
+            lock.release()
+
+    def _write_to(self, folder: Path) -> None:
         if any(source.marks_path.is_file() for source, _ in self.sources) and not self.without_marks:
-            write_marks(marks_path, self._marks())
-        else:
-            stale.append(marks_path)
-        for other in stale:  # of a manifest that was here before
-            other.unlink(missing_ok=True)
-        write_manifest(self.manifest)
+            write_marks(folder / "marks.csv", self._marks())
+        else:  # in a store those of a manifest that was here before may be there
+            _remove(folder, ["marks.csv"])
+        _remove(folder, ["marks.parquet"])
+        write_manifest(replace(self.manifest, path=folder / "manifest.csv"))
 
     def _marks(self) -> Iterator[tuple[str, list[Mark]]]:
         # Each stream is sorted by id, so the union is too, without holding all marks.
@@ -63,8 +88,26 @@ class Derived:
         return heapq.merge(*streams, key=lambda image: image[0])
 
 
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _move(made: Path, folder: Path) -> None:
+    """Move files to their place. Until the last is there, no manifest is, only its old and its new files aside."""
+    if (folder / "manifest.csv").exists():
+        (folder / "manifest.csv").rename(made / "replaced.csv")
+    for name in reversed(_NAMES):
+        if (made / name).exists():
+            (made / name).rename(folder / name)
+        else:  # of a manifest that was here before
+            (folder / name).unlink(missing_ok=True)
+    _remove(made, ["replaced.csv"])
+    made.rmdir()
+
+
 def _renamed_marks(source: Manifest, ids: Mapping[str, str]) -> Iterator[tuple[str, list[Mark]]]:
-    return ((ids[image_id], marks) for image_id, marks in read_marks(source.marks_path) if image_id in ids)
+    return ((ids[image_id], marks) for image_id, marks in read_marks_of(source) if image_id in ids)
 
 
 def hash_order(seed: int, name: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import ManifestError
-from data_manifests.manifest.io import read_marks
+from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import read_row_annotation
 from data_manifests.manifest.schema import Manifest, ManifestRow, Mark
 
@@ -118,7 +118,7 @@ def diff_manifests(first: Manifest, second: Manifest, *, max_move: float = 10.0)
 def _marks_of(manifest: Manifest, image_ids: set[str]) -> dict[str, list[Mark]]:
     if not manifest.marks_path.is_file():
         return {}
-    return {image_id: marks for image_id, marks in read_marks(manifest.marks_path) if image_id in image_ids}
+    return {image_id: marks for image_id, marks in read_marks_of(manifest) if image_id in image_ids}
 
 
 Side = tuple[Manifest, ManifestRow, list[Mark]]

@@ -1,51 +1,69 @@
-"""Read and write ``manifest.csv``, ``manifest.json`` and the marks beside them."""
+"""Read and write ``manifest.csv`` and ``manifest.json``; the marks beside them are in ``marks.py``."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from importlib import import_module
-from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
-from data_manifests.errors import DataError, ManifestError, counted
-from data_manifests.files.csv import Cells, read_table, require_columns, write_table
-from data_manifests.files.images import atomic_path, write_atomically
+from data_manifests.errors import DataError, ManifestError
+from data_manifests.files.csv import Cells, read_records, require_columns, write_table
+from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, is_remote, reaching
 from data_manifests.label_space import Encoding, LabelSpace
-from data_manifests.manifest.schema import (
-    MANIFEST_COLUMNS,
-    MARK_COLUMNS,
-    SCHEMA_VERSION,
-    Manifest,
-    ManifestInfo,
-    ManifestRow,
-    Mark,
-)
+from data_manifests.manifest.marks import hash_marks
+from data_manifests.manifest.schema import MANIFEST_COLUMNS, SCHEMA_VERSION, Manifest, ManifestInfo, ManifestRow
 
-#: What makes a ``manifest.json`` of one schema version one of the next, by version.
-_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
-_PARQUET_BATCH = 100_000
+@dataclass(frozen=True)
+class Files:
+    """A manifest's two files, parsed but not yet understood.
+
+    Args:
+        description: What ``manifest.json`` holds.
+        header: Names of the columns of ``manifest.csv``.
+        records: Number and cells of its rows.
+    """
+
+    description: dict[str, Any]
+    header: Sequence[str]
+    records: Iterator[tuple[int, Sequence[str]]]
+
+
+#: What makes the files of one schema version those of the next, by version.
+_MIGRATIONS: dict[int, Callable[[Files], Files]] = {}
+
+#: How the cells of optional columns are read, by the type of their default; empty ones stand for it.
+_PARSERS: dict[type, Callable[[str], Any]] = {str: str, int: int, float: float}
+
+
+def aside(folder: Path) -> Path:
+    """Where the files of a manifest are made before they are moved to ``folder``; a store cannot move: there itself."""
+    return folder if is_remote(folder) else folder / ".manifest.partial"
 
 
 def write_manifest(manifest: Manifest) -> None:
     """Write ``manifest.csv`` and ``manifest.json``; equal manifests give equal bytes.
 
     Args:
-        manifest: Its rows are sorted by image id before writing.
+        manifest: Its rows are sorted by image id before writing. The marks, if it has any, are beside it already.
 
     Raises:
         ManifestError: If ``read_manifest`` would refuse an image id or split.
     """
     _refuse(f"{manifest.path}, {fault}." for row in manifest.rows if (fault := row.name_fault))
-    write_atomically(manifest.path.with_suffix(".json"), info_to_json(manifest.info).encode())
+    text = info_to_json(manifest.info, hash_marks(manifest.marks_path) if manifest.marks_path.is_file() else "")
+    write_atomically(manifest.path.with_suffix(".json"), text.encode())
     rows = sorted(manifest.rows, key=lambda row: row.image_id)
-    write_table(manifest.path, MANIFEST_COLUMNS, map(_row_to_cells, rows))
+    optional = [f.name for f in _optional_columns() if any(getattr(row, f.name) != f.default for row in rows)]
+    extra = list(dict.fromkeys(name for row in rows for name, _ in row.extra))
+    cells = (_row_to_cells(row, optional, extra) for row in rows)
+    write_table(manifest.path, [*MANIFEST_COLUMNS, *optional, *extra], cells)
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -99,26 +117,34 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
     with reaching(path):
         path = path / "manifest.csv" if path.is_dir() else path
     if not path.is_file():
+        if (made := aside(path.parent)) != path.parent and (made / path.name).is_file():
+            raise ManifestError(
+                f"{path}: a command was killed while it replaced this manifest. Run it again, or move the files of "
+                f"{made} into the folder above."
+            )
         raise ManifestError(f"{path}: no such manifest. `sparsekit points DATASET` makes one.")
     if path.suffix.lower() == ".json":
         raise ManifestError(f"{path}: goes with a manifest, but is none. Give the .csv beside it, or their folder.")
-    info = _read_info(path.with_suffix(".json"))
+    files, info = _read_files(path)
+    to_row = _row_reader(path, files.header)
     rows: dict[str, ManifestRow] = {}
     problems = []
-    for number, cells in read_table(path, MANIFEST_COLUMNS):
+    for number, cells in files.records:
         try:
-            row = _cells_to_row(cells)
+            row = to_row(cells)
         except ValueError as error:
-            problems.append(f"{path}, row {number} ('{cells[0]}'): {error}.")
+            name = cells[files.header.index("image_id")]
+            problems.append(f"{path}, row {number} ('{name}'): {error}.")
             continue
         if row.image_id in rows:
             problems.append(f"{path}, row {number}: image_id '{row.image_id}' occurs twice.")
         rows[row.image_id] = row
-    return Manifest(path, tuple(rows[image_id] for image_id in sorted(rows)), info), problems
+    marks_sha256 = str(files.description.get("marks_sha256", ""))
+    return Manifest(path, tuple(rows[image_id] for image_id in sorted(rows)), info, marks_sha256), problems
 
 
-def info_to_json(info: ManifestInfo) -> str:
-    """The text of ``manifest.json``."""
+def info_to_json(info: ManifestInfo, marks_sha256: str = "") -> str:
+    """The text of ``manifest.json``, with the hash of the marks where there are any."""
     data = {
         "schema_version": info.schema_version,
         "tool": "sparsekit",
@@ -130,6 +156,7 @@ def info_to_json(info: ManifestInfo) -> str:
         "mask_encoding": info.mask_encoding,
         "unlabelled_value": info.label_space.unlabelled_value,
         "label_space": info.label_space.to_dict(),
+        **({"marks_sha256": marks_sha256} if marks_sha256 else {}),
     }
     return _to_json(data) + "\n"
 
@@ -138,7 +165,9 @@ def _to_json(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _read_info(path: Path) -> ManifestInfo:
+def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
+    """Both files as the newest schema version has them, and what the JSON says of all rows."""
+    path = manifest_path.with_suffix(".json")
     if not path.is_file():
         raise ManifestError(
             f"{path}: missing; a manifest.csv needs its manifest.json (label space, settings) beside it."
@@ -154,12 +183,16 @@ def _read_info(path: Path) -> ManifestInfo:
             )
         if version < 1:
             raise ManifestError(f"{path}: damaged (schema version {version}; the first one is 1).")
+        records = read_records(manifest_path)
+        _, header = next(records)
+        files = Files(data, header, records)
         for old in range(version, SCHEMA_VERSION):
-            data = _MIGRATIONS[old](data)
+            files = _MIGRATIONS[old](files)
+        data = files.description
         if data["mask_encoding"] not in get_args(Encoding):
             known = ", ".join(get_args(Encoding))
             raise ManifestError(f"{path}: mask_encoding must be one of {known}; got {data['mask_encoding']!r}.")
-        return ManifestInfo(
+        return files, ManifestInfo(
             label_space=LabelSpace.from_dict(data["label_space"]),
             mask_encoding=data["mask_encoding"],
             dataset=str(data["dataset"]),
@@ -176,115 +209,37 @@ def _read_info(path: Path) -> ManifestInfo:
         raise ManifestError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
 
 
-def write_marks(path: str | Path, marks_of_images: Iterable[tuple[str, Iterable[Mark]]]) -> None:
-    """Write the marks image by image, so that memory stays flat; the file appears whole or not at all.
-
-    Args:
-        path: ``marks.csv``; or ``marks.parquet``, a twelfth of the size.
-        marks_of_images: Image id and its marks, sorted by image id; the marks are numbered from 0.
-
-    Raises:
-        ManifestError: If the path ends in ``.parquet`` and pyarrow is not installed.
-    """
-    path = as_path(path)
-    rows = (
-        mark_to_cells(image_id, number, mark)
-        for image_id, marks in marks_of_images
-        for number, mark in enumerate(marks)
-    )
-    if path.suffix == ".parquet":
-        _write_parquet(path, rows)
-    else:
-        write_table(path, MARK_COLUMNS, rows)
+def _optional_columns() -> list[Any]:
+    """The fields of ``ManifestRow`` that not every manifest has as columns."""
+    return [field for field in fields(ManifestRow) if field.name not in (*MANIFEST_COLUMNS, "extra")]
 
 
-def mark_to_cells(image_id: str, number: int, mark: Mark) -> tuple[str | int, ...]:
-    """One line of ``marks.csv``; points read ``row col;row col`` and widths, where they differ, ``5;5;3``."""
-    widths = ";".join(map(str, mark.widths if len(set(mark.widths)) > 1 else mark.widths[:1]))
-    points = ";".join(f"{row} {col}" for row, col in mark.points)
-    region = "" if mark.region < 0 else mark.region
-    return image_id, number, mark.kind, mark.class_id, mark.row, mark.col, widths, region, points
-
-
-def read_marks(path: str | Path) -> Iterator[tuple[str, list[Mark]]]:
-    """Marks of each image, in the order of the file.
-
-    Args:
-        path: ``marks.csv`` or ``marks.parquet``.
-
-    Yields:
-        The image id and its marks; images without marks do not occur.
-
-    Raises:
-        ManifestError: If the file is missing or a row cannot be read.
-    """
-    path = as_path(path)
-    if not path.is_file():
-        raise ManifestError(f"{path}: no such file; the marks belong beside the manifest.")
-    image_id, marks = None, list[Mark]()
-    rows = _read_parquet(path) if path.suffix == ".parquet" else read_table(path, MARK_COLUMNS)
-    for number, cells in rows:
-        try:
-            mark = _cells_to_mark(cells)
-        except ValueError as error:
-            raise ManifestError(f"{path}, row {number}: {error}.") from error
-        if cells[0] != image_id:
-            if image_id is not None:
-                yield image_id, marks
-            image_id, marks = cells[0], []
-        marks.append(mark)
-    if image_id is not None:
-        yield image_id, marks
-
-
-def _cells_to_mark(cells: Cells) -> Mark:
-    _, _, kind, class_id, row, col, width, region, text = cells
-    pairs = [pair.split(" ") for pair in text.split(";")] if text else []
-    points = tuple((int(r), int(c)) for r, c in pairs)
-    widths = tuple(int(w) for w in width.split(";")) if width else ()
-    widths = widths * len(points) if len(widths) == 1 else widths
-    if widths and len(widths) != len(points):
-        have = f"{counted(len(points), 'point')}, but {counted(len(widths), 'width')}"
-        raise ValueError(f"{have}; expected one width, or one for each point")
-    return Mark(kind, int(class_id), int(row), int(col), points, widths, int(region) if region else -1)
-
-
-def _write_parquet(path: Path, rows: Iterable[Iterable[object]]) -> None:
-    pyarrow = _pyarrow(path)
-    schema = pyarrow.schema([(column, pyarrow.string()) for column in MARK_COLUMNS])
-    with atomic_path(path) as partial, pyarrow.parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
-        texts = (tuple(map(str, row)) for row in rows)
-        while batch := list(islice(texts, _PARQUET_BATCH)):
-            columns = [pyarrow.array(column) for column in zip(*batch, strict=True)]
-            writer.write_table(pyarrow.table(columns, schema=schema))
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
-    pyarrow = _pyarrow(path)
-    try:
-        file = pyarrow.parquet.ParquetFile(path.open("rb") if is_remote(path) else path)
-        require_columns(path, file.schema_arrow.names, MARK_COLUMNS)
-        number = 0
-        for batch in file.iter_batches(_PARQUET_BATCH, columns=list(MARK_COLUMNS)):
-            columns = [column.cast(pyarrow.string()).fill_null("").to_pylist() for column in batch.columns]
-            for number, cells in enumerate(zip(*columns, strict=True), start=number + 1):  # noqa: B020
-                yield number, cells
-    except pyarrow.ArrowException as error:
-        raise ManifestError(f"{path}: not a parquet table that can be read ({error}).") from error
-
-
-def _pyarrow(path: Path) -> ModuleType:
-    try:
-        import_module("pyarrow.parquet")
-        return import_module("pyarrow")
-    except ImportError as error:
-        raise ManifestError(f"{path}: parquet needs pyarrow. Install it: pip install 'sparsekit[parquet]'.") from error
-
-
-def _row_to_cells(row: ManifestRow) -> tuple[str | int, ...]:
+def _row_to_cells(row: ManifestRow, optional: Sequence[str], extra: Sequence[str]) -> tuple[object, ...]:
     classes = " ".join(map(str, row.classes_labelled))
+    cells = dict(row.extra)
     return (row.image_id, row.split, row.image, row.full_mask, row.annotation, row.height, row.width,
-            row.num_labelled, classes, row.full_mask_sha256, row.annotation_sha256)  # fmt: skip
+            row.num_labelled, classes, row.full_mask_sha256, row.annotation_sha256,
+            *(getattr(row, name) for name in optional), *(cells.get(name, "") for name in extra))  # fmt: skip
+
+
+def _row_reader(path: Path, header: Sequence[str]) -> Callable[[Sequence[str]], ManifestRow]:
+    """What makes a row of the cells below a header."""
+    require_columns(path, header, MANIFEST_COLUMNS)
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise ManifestError(f"{path}: column '{twice[0]}' occurs twice; remove or rename one.")
+    required: Callable[[Sequence[str]], Cells] = itemgetter(*map(header.index, MANIFEST_COLUMNS))
+    optional = [(f.name, header.index(f.name), f.default) for f in _optional_columns() if f.name in header]
+    known = {*MANIFEST_COLUMNS, *(name for name, _, _ in optional)}
+    extra = [(name, index) for index, name in enumerate(header) if name not in known]
+
+    def to_row(cells: Sequence[str]) -> ManifestRow:
+        row = _cells_to_row(required(cells))
+        if not (optional or extra):
+            return row
+        given = {name: _PARSERS[type(default)](cells[i]) for name, i, default in optional if cells[i]}
+        return replace(row, **given, extra=tuple((name, cells[i]) for name, i in extra))
+
+    return to_row
 
 
 def _cells_to_row(cells: Cells) -> ManifestRow:

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 #: The command of annotations that a network predicted: label maps in which nobody drew a mark.
 PSEUDO_LABELS = "pseudo-labels"
 
-#: Column order of ``manifest.csv``.
+#: Columns that every ``manifest.csv`` has, in this order.
 MANIFEST_COLUMNS = (
     "image_id",
     "split",
@@ -40,6 +40,9 @@ MARK_COLUMNS = ("image_id", "mark", "kind", "class_id", "row", "col", "width", "
 class ManifestRow:
     """One image.
 
+    A field beyond ``MANIFEST_COLUMNS`` is an optional column: it needs a default, which manifests without the column
+    take, and is written where a row has another value.
+
     Args:
         image_id: Unique in the manifest; it keys the image's random stream. A plain name; ``/`` parts folders.
         split: ``train``, ``val`` or ``test``; a plain name.
@@ -52,6 +55,7 @@ class ManifestRow:
         classes_labelled: Train ids that occur in the annotation, ascending.
         full_mask_sha256: ``pixel_sha256`` of the full mask's values as they are in the file; empty without one.
         annotation_sha256: ``pixel_sha256`` of the sparse label map; empty without one.
+        extra: Names and cells of columns that this version does not know; manifests made of this one keep them.
     """
 
     image_id: str
@@ -65,6 +69,7 @@ class ManifestRow:
     classes_labelled: tuple[int, ...] = ()
     full_mask_sha256: str = ""
     annotation_sha256: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def name_fault(self) -> str:
@@ -133,11 +138,14 @@ class Manifest:
         path: The CSV file; paths in the rows are relative to its folder.
         rows: Sorted by image id.
         info: What holds for all rows.
+        marks_sha256: Of the marks that belong to the rows, as ``marks.csv`` writes them; empty where the files do not
+            say. Writing takes it from the marks that lie beside the manifest.
     """
 
     path: Path
     rows: tuple[ManifestRow, ...]
     info: ManifestInfo
+    marks_sha256: str = ""
 
     @property
     def label_space(self) -> LabelSpace:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.images import pixel_sha256
 from data_manifests.label_space import LabelMap, LabelSpace
-from data_manifests.manifest.io import read_marks
+from data_manifests.manifest.marks import marks_fault, read_marks
 from data_manifests.manifest.row_checks import MINOR_KINDS, Problem, check_files, listed, spaced
 from data_manifests.manifest.schema import Manifest, ManifestRow, Mark
 
@@ -137,6 +137,8 @@ def _check_marks(manifest: Manifest, draw: Draw | None) -> Iterator[Problem]:
         return
     seen: set[str] = set()
     try:
+        if fault := marks_fault(manifest):
+            yield Problem("marks", "", fault)
         for image_id, marks in read_marks(path):
             if image_id in seen:
                 yield Problem(

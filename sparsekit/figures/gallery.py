@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow, Mark, read_marks
+from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow, Mark
 from data_manifests.errors import counted
 from data_manifests.figures.drawing import Image, colorize
 from data_manifests.figures.viewer import (
@@ -25,6 +25,7 @@ from data_manifests.figures.viewer import (
 )
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path
+from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.figures.join import JoinedRow, check_marks, join_manifests, manifest_captions
 from sparsekit.figures.overlay import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
@@ -208,7 +209,7 @@ def _count(
     marks_of_classes = [0] * num_classes
     kept: dict[str, list[Mark]] = {}
     has_marks = manifest.marks_path.is_file()
-    for image_id, marks in read_marks(manifest.marks_path) if has_marks else ():
+    for image_id, marks in read_marks_of(manifest) if has_marks else ():
         if image_id not in ids:
             continue
         for mark in marks:

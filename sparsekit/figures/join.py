@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from data_manifests import Manifest, ManifestError, ManifestRow, Mark, read_marks
+from data_manifests import Manifest, ManifestError, ManifestRow, Mark
 from data_manifests.errors import list_some
+from data_manifests.manifest.marks import read_marks_of
 from sparsekit.annotated_images import fault_in_words
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.mark_pixels import fault_of
@@ -91,7 +92,7 @@ def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[st
     found: dict[str, list[Mark]] = {}
     if not wanted or not manifest.marks_path.is_file():
         return found
-    for image_id, marks in read_marks(manifest.marks_path):
+    for image_id, marks in read_marks_of(manifest):
         if row := wanted.get(image_id):
             check_marks(manifest, row, marks)
             found[image_id] = marks

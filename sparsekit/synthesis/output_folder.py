@@ -85,7 +85,7 @@ class ImageResult:
         """Read a line of ``to_json``."""
         row, marks, classes_present, annotated_pixels = json.loads(line)
         return cls(
-            ManifestRow(**row | {"classes_labelled": tuple(row["classes_labelled"])}),
+            ManifestRow(**row | {"classes_labelled": tuple(row["classes_labelled"]), "extra": ()}),
             tuple(map(_read_mark, marks)),
             classes_present,
             annotated_pixels,

@@ -20,7 +20,7 @@ from cli import progress
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import Mark, read_manifest, write_manifest
-from data_manifests.manifest.io import write_marks
+from data_manifests.manifest.marks import write_marks
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 from tests.agmm.report.written_runs import SEG, add_scores, empty_manifest, write_run, write_unloadable_run
 from tests.helpers.real_data import real_data

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from data_manifests.files.csv import format_line
-from data_manifests.manifest.io import mark_to_cells
+from data_manifests.manifest.marks import mark_to_cells
 
 VOID = 255
 

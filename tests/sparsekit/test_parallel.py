@@ -110,3 +110,33 @@ def test_workers_end_without_a_word_after_ctrl_c(tmp_path):
         _, errors = process.communicate(timeout=30)
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")  # of the script alone
     assert len(list(begun.iterdir())) < 20
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see processes")
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_end_with_a_parent_that_is_killed(tmp_path, workers):
+    script = SCRIPT.replace("str(number)).touch()", "f'{os.getpid()}').touch()").replace(
+        "import sys, time", "import os, sys, time"
+    )
+    (tmp_path / "script.py").write_text(script.replace("range(100), 2", f"range(100), {workers}"))
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    command = [sys.executable, str(tmp_path / "script.py"), str(begun)]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}) as process:
+        deadline = time.monotonic() + 30
+        while len(list(begun.iterdir())) < workers and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    pids = [int(path.name) for path in begun.iterdir()]
+    assert len(pids) == workers
+    deadline = time.monotonic() + 10
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, pids))

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from data_manifests import LabelMap, Manifest, ManifestRow, read_marks
+from data_manifests import LabelMap, Manifest, ManifestRow
 from data_manifests.files.images import encode_image, read_image, read_image_size, write_atomically
 from data_manifests.files.paths import absolute, inside, is_remote
+from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import check_size
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
@@ -63,7 +64,7 @@ def take_census(manifest: Manifest, split: str | None) -> Census | None:
         return None
     wanted = {row.image_id for row in manifest.rows if row.annotation and split in (None, row.split)}
     census = Census()
-    for image_id, marks in read_marks(manifest.marks_path):
+    for image_id, marks in read_marks_of(manifest):
         for mark in marks if image_id in wanted else ():
             census.kinds[mark.kind] += 1
             if mark.kind == "stroke":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from data_manifests import Manifest, ManifestError, Mark, read_manifest, read_marks, write_manifest, write_marks
 from data_manifests.files.paths import as_path
 from data_manifests.manifest.derive import derive_manifest, merge_manifests, rebase_row, subset_manifest
+from data_manifests.manifest.marks import marks_fault
 from data_manifests.manifest.validate import MINOR_KINDS, check_manifest
 from sparsekit.geometry.rasterize import rasterize
 from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
@@ -45,6 +47,41 @@ def same_files(new, old):
             assert bool(here) == bool(there)
             assert not here or new.resolve(here).resolve() == old.resolve(there).resolve()
     return True
+
+
+def files_of(folder):
+    """What the files of a manifest hold, by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".csv", ".json")}
+
+
+def restore(backup, folder):
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+
+
+def killed_after(steps, patch, call):
+    """Whether a call ended before its end, since it was stopped when it changed names of files once too often."""
+
+    class KilledError(BaseException):
+        pass
+
+    def counted(real):
+        def step(*args, **kwargs):
+            nonlocal steps
+            steps -= 1
+            if steps < 0:
+                raise KilledError
+            return real(*args, **kwargs)
+
+        return step
+
+    for name in ("rename", "replace", "unlink", "rmdir"):
+        patch.setattr(Path, name, counted(getattr(Path, name)))
+    try:
+        call()
+    except KilledError:
+        return True
+    return False
 
 
 class TestRebase:
@@ -114,8 +151,43 @@ class TestSubset:
         assert len(written(subset_manifest(manifest, tmp_path / "new", count=5), overwrite=True).rows) == 5
 
     def test_in_place(self, manifest):
+        there = set(manifest.path.parent.rglob("*"))
         new = written(subset_manifest(manifest, manifest.path.parent, count=3), overwrite=True)
         assert len(new.rows) == 3 and same_files(new, manifest)
+        assert set(manifest.path.parent.rglob("*")) == there
+
+    @pytest.mark.parametrize("in_place", [False, True])
+    def test_a_call_that_is_killed_leaves_no_manifest_beside_foreign_marks(self, tmp_path, monkeypatch, in_place):
+        """Stopped before each of its steps it leaves the old files, or none that pass for a manifest; all are kept."""
+        manifest = tiny_manifest(tmp_path / "made", scenes(0, 8))
+        write_manifest(manifest)  # again, with the hash of the marks
+        out = manifest.path.parent if in_place else tmp_path / "new"
+        if not in_place:
+            subset_manifest(manifest, out, count=2).write()
+        (out / "note.txt").touch()  # a file of the user's own
+        shutil.copytree(out, tmp_path / "backup")
+        before, after = (
+            files_of(out),
+            files_of(written(subset_manifest(manifest, out, count=5), overwrite=True).path.parent),
+        )
+        restore(tmp_path / "backup", out)
+        derived, found = subset_manifest(read_manifest(manifest.path), out, count=5), []
+        for steps in range(40):
+            with monkeypatch.context() as patch:
+                if not killed_after(steps, patch, lambda: derived.write(overwrite=True)):
+                    break
+            try:
+                now = read_manifest(out)
+                found.append("old" if files_of(out) == before else "new")
+                assert not marks_fault(now) and files_of(out) in (before, after)
+            except ManifestError as error:
+                found.append("none")
+                assert "was killed while it replaced this manifest" in str(error)
+                kept = files_of(out) | files_of(out / ".manifest.partial")
+                assert {name: kept[name] for name in after} == after
+            restore(tmp_path / "backup", out)
+        assert set(found) == {"old", "none"} or set(found) == {"old", "none", "new"}
+        assert files_of(out) == after and not (out / ".manifest.partial").exists() and (out / "note.txt").exists()
 
     def test_subset_of_a_subset_keeps_its_history(self, manifest, tmp_path):
         first = written(subset_manifest(manifest, tmp_path / "a", count=6, seed=1))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
@@ -30,7 +31,9 @@ from data_manifests import (
 from data_manifests.files.csv import format_line, read_table, write_table
 from data_manifests.files.paths import name_fault
 from data_manifests.manifest import io as manifest_io
+from data_manifests.manifest import marks as marks_io
 from data_manifests.manifest.io import info_to_json, load_manifest
+from data_manifests.manifest.marks import marks_fault, read_marks_of
 from data_manifests.manifest.validate import check_manifest
 
 INFO = ManifestInfo(known_label_space("camvid"), command="points", settings={"seed": 0, "clicks_per_image": 2})
@@ -118,7 +121,61 @@ class TestManifestRoundTrip:
         lines = path.read_text().splitlines()
         # A byte order mark, Windows line ends, and one column more, in front.
         path.write_bytes(b"\xef\xbb\xbf" + "".join(f"note {i},{line}\r\n" for i, line in enumerate(lines)).encode())
-        assert read_manifest(tmp_path).rows == (ManifestRow("a", "train", "a.png", "", "", 1, 2),)
+        row = ManifestRow("a", "train", "a.png", "", "", 1, 2, extra=(("note 0", "note 1"),))
+        assert read_manifest(tmp_path).rows == (row,)
+
+
+class TestMoreColumns:
+    """What ``manifest.csv`` holds beyond the columns that every version has."""
+
+    def test_unknown_ones_are_kept(self, tmp_path):
+        rows = (
+            ManifestRow("a", "train", "a.png", "", "", 1, 2, extra=(("weather", "rain, wind"), ("camera", "=2"))),
+            ManifestRow("b", "train", "b.png", "", "", 1, 2),
+            ManifestRow("c", "train", "c.png", "", "", 1, 2, extra=(("camera", ""), ("lens", "x"))),
+        )
+        write_manifest(Manifest(tmp_path / "manifest.csv", rows, INFO))
+        header, *lines = csv.reader((tmp_path / "manifest.csv").read_text().splitlines())
+        assert header == [*MANIFEST_COLUMNS, "weather", "camera", "lens"]
+        assert [line[-3:] for line in lines] == [["rain, wind", "=2", ""], ["", "", ""], ["", "", "x"]]
+        before = (tmp_path / "manifest.csv").read_bytes()
+        write_manifest(read_manifest(tmp_path))
+        assert (tmp_path / "manifest.csv").read_bytes() == before
+
+    def test_optional_ones_take_their_default(self, tmp_path, monkeypatch):
+        """A field more of ``ManifestRow`` is all that a new column takes."""
+
+        @dataclass(frozen=True, slots=True)
+        class WiderRow(ManifestRow):
+            weight: float = 1.5
+            sensor: str = "rgb"
+            volume: int = -1
+
+        old = Manifest(tmp_path / "manifest.csv", (ManifestRow("a", "train", "a.png", "", "", 1, 2),), INFO)
+        write_manifest(old)
+        before = (tmp_path / "manifest.csv").read_bytes()
+        monkeypatch.setattr(manifest_io, "ManifestRow", WiderRow)
+        (row,) = read_manifest(tmp_path).rows
+        assert (row.weight, row.sensor, row.volume) == (1.5, "rgb", -1)
+        write_manifest(read_manifest(tmp_path))
+        assert (tmp_path / "manifest.csv").read_bytes() == before  # no column says what all rows have by default
+        new = (
+            replace(row, weight=0.25),
+            replace(row, image_id="b", volume=7),
+            replace(row, image_id="c", extra=(("x", "y"),)),
+        )
+        write_manifest(Manifest(tmp_path / "manifest.csv", new, INFO))
+        assert read_manifest(tmp_path).rows == (
+            replace(new[0], extra=(("x", ""),)), replace(new[1], extra=(("x", ""),)), new[2],
+        )  # fmt: skip
+        assert (tmp_path / "manifest.csv").read_text().splitlines()[0].endswith("annotation_sha256,weight,volume,x")
+        text = (tmp_path / "manifest.csv").read_text()
+        (tmp_path / "manifest.csv").write_text(text.replace(",0.25,", ",,").replace(",7,", ",seven,"))
+        with pytest.raises(ManifestError, match=r"row 3 \('b'\): .*seven"):
+            read_manifest(tmp_path)
+        assert load_manifest(tmp_path)[0].rows[0].weight == 1.5  # an empty cell is the default
+        monkeypatch.undo()  # an older version takes the columns for unknown ones, and keeps them
+        assert dict(load_manifest(tmp_path)[0].rows[0].extra) == {"weight": "", "volume": "-1", "x": ""}
 
 
 @same_folder
@@ -205,8 +262,38 @@ class TestMarks:
         with pytest.raises(ManifestError, match=r"pip install 'sparsekit\[parquet\]'"):
             list(read_marks(tmp_path / "marks.parquet"))
 
+    @pytest.mark.parametrize("name", ["marks.csv", "marks.parquet"])
+    def test_a_manifest_knows_its_marks(self, tmp_path, name):
+        """Their hash in ``manifest.json`` is that of ``marks.csv``, also of parquet and of what a spreadsheet saved."""
+        images = [("a", [Mark("click", 0, 1, 2), Mark("stroke", 1, 0, 0, ((0, 0), (2, 3)), (1, 1), 4)])]
+        write_marks(tmp_path / "text/marks.csv", images)
+        expected = hashlib.sha256((tmp_path / "text/marks.csv").read_bytes()).hexdigest()
+        write_marks(tmp_path / name, images)
+        write_manifest(Manifest(tmp_path / "manifest.csv", (ManifestRow("a", "train", "a.png", "", "", 4, 6),), INFO))
+        assert json.loads((tmp_path / "manifest.json").read_text())["marks_sha256"] == expected
+        manifest = read_manifest(tmp_path)
+        assert manifest.marks_sha256 == expected and list(read_marks_of(manifest)) == images
+        (tmp_path / name).unlink()
+        assert not marks_fault(manifest)
+        lines = (tmp_path / "text/marks.csv").read_text().splitlines()
+        (tmp_path / "marks.csv").write_bytes(
+            b"\xef\xbb\xbf" + "".join(f"{line},{i}\r\n" for i, line in enumerate(lines)).encode()
+        )
+        assert list(read_marks_of(manifest)) == images
+        write_marks(tmp_path / "marks.csv", [("a", [Mark("click", 0, 1, 3)])])
+        with pytest.raises(ManifestError, match=r"marks.csv: the marks have changed since the manifest was written"):
+            read_marks_of(manifest)
+        assert any("have changed" in problem.message for problem in check_manifest(manifest, pixels=False))
+        change_json(tmp_path / "manifest.csv", marks_sha256=None)  # as of older versions
+        assert list(read_marks_of(read_manifest(tmp_path))) == [("a", [Mark("click", 0, 1, 3)])]
+
+    def test_without_marks_the_json_is_as_before(self, tmp_path):
+        write_manifest(Manifest(tmp_path / "manifest.csv", (ManifestRow("a", "train", "a.png", "", "", 4, 6),), INFO))
+        assert (tmp_path / "manifest.json").read_text() == info_to_json(INFO)
+        assert "marks_sha256" not in (tmp_path / "manifest.json").read_text()
+
     def test_many_rows_of_parquet_keep_their_order(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(manifest_io, "_PARQUET_BATCH", 7)
+        monkeypatch.setattr(marks_io, "_PARQUET_BATCH", 7)
         images = [(f"{i:03}", [Mark("click", i, i, j) for j in range(3)]) for i in range(50)]
         write_marks(tmp_path / "marks.parquet", images)
         assert list(read_marks(tmp_path / "marks.parquet")) == images
@@ -343,12 +430,33 @@ class TestDamagedManifest:
     def test_older_versions_are_migrated_step_by_step(self, manifest, monkeypatch):
         change_json(manifest, dataset=None, old_name="streets")
         monkeypatch.setattr(manifest_io, "SCHEMA_VERSION", 3)
+        manifest.write_text(manifest.read_text().replace("image_id,", "frame,", 1))
+
+        def second(files):
+            """Both files are seen: the JSON names a column, whose cells change."""
+            records = ((number, [cells[0].upper(), *cells[1:]]) for number, cells in files.records)
+            header = ["image_id" if name == files.description["key"] else name for name in files.header]
+            description = files.description | {"dataset": files.description["middle_name"]}
+            return replace(files, description=description, header=header, records=records)
+
         steps = {
-            1: lambda data: data | {"middle_name": data["old_name"]},
-            2: lambda data: data | {"dataset": data["middle_name"]},
+            1: lambda files: replace(
+                files, description=files.description | {"middle_name": files.description["old_name"], "key": "frame"}
+            ),
+            2: second,
         }
         monkeypatch.setattr(manifest_io, "_MIGRATIONS", steps)
-        assert read_manifest(manifest).info.dataset == "streets"
+        read = read_manifest(manifest)
+        assert read.info.dataset == "streets" and [row.image_id for row in read.rows] == ["A", "B", "C"]
+
+    @pytest.mark.parametrize("name", ["image", "note"])
+    def test_a_column_twice(self, manifest, name):
+        lines = manifest.read_text().splitlines()
+        manifest.write_text(
+            "".join(f"{line},{name if i == 0 else 'x'},{name if i == 0 else 'y'}\n" for i, line in enumerate(lines))
+        )
+        with pytest.raises(ManifestError, match=f"column '{name}' occurs twice"):
+            read_manifest(manifest)
 
     @pytest.mark.parametrize(
         "changes",
