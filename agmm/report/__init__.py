@@ -1,4 +1,4 @@
-"""Figures, tables and a page about trainings, from their run folders."""
+"""Figures, tables and an HTML page about runs."""
 
-#: The page in a report's folder.
+#: File name of the page in a report's folder.
 PAGE_NAME = "index.html"

@@ -1,4 +1,4 @@
-"""Line charts for the page, as numbers that a template turns into SVG."""
+"""Line charts for the page: numbers that a template turns into SVG."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Line:
     """One curve.
 
     Args:
-        name: In the legend and the read-out.
-        color: Number of the run, which gives its colour.
+        name: Name in the legend and the read-out.
+        color: Index of the run, which determines its colour.
         style: ``solid``, ``dashed`` or ``dotted``.
         points: Epochs and values.
     """
@@ -32,10 +32,10 @@ class Chart:
     """Curves over the epochs.
 
     Args:
-        title: Above the chart.
-        unit: After values, such as `` %``.
-        lines: At least one, with at least one point.
-        span: First and last epoch of the axis; those of the lines if not given.
+        title: Title above the chart.
+        unit: Suffix of values, such as `` %``.
+        lines: At least one line, with at least one point.
+        span: First and last epoch of the axis; by default those of the lines.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Chart:
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """Positions from above and labels of the horizontal lines."""
+        """Positions (from the top) and labels of the horizontal grid lines."""
         low, high, step = self._scale
         count = round((high - low) / step)
         decimals = max(0, -math.floor(math.log10(step)))
@@ -58,7 +58,7 @@ class Chart:
 
     @property
     def epoch_ticks(self) -> list[tuple[float, int]]:
-        """Positions from the left and epochs of the marks below."""
+        """Positions (from the left) and epochs of the ticks below."""
         first, last = self._span
         step = max(1, round(nice_step((last - first) / 8)))
         return [(self._x(epoch), epoch) for epoch in range(first, last + 1) if epoch % step == 0 or step == 1]
@@ -68,7 +68,7 @@ class Chart:
         return " ".join(f"{self._x(epoch):.1f},{self._y(value):.1f}" for epoch, value in line.points)
 
     def to_json(self) -> dict[str, object]:
-        """What the read-out needs: positions and values by epoch."""
+        """Positions and values by epoch, for the read-out."""
         by_line = [dict(line.points) for line in self.lines]
         return {
             "unit": self.unit,
@@ -103,7 +103,7 @@ class Chart:
 
 
 def nice_step(least: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that is not below ``least``.
+    """Return the smallest number of the form 1, 2 or 5 times a power of ten that is at least ``least``.
 
     Example:
         >>> nice_step(0.3), nice_step(7), nice_step(20)
@@ -116,10 +116,10 @@ def nice_step(least: float) -> float:
 
 
 def make_charts(charts: Sequence[tuple[str, str, Sequence[Line]]]) -> list[Chart]:
-    """Charts below each other, whose epochs stand below each other.
+    """Make charts with a common epoch axis.
 
     Args:
-        charts: Title, unit and lines of each. Lines without points are left out, and charts without lines.
+        charts: Title, unit and lines of each. Lines without points and charts without lines are omitted.
     """
     drawn = [(title, unit, tuple(line for line in lines if line.points)) for title, unit, lines in charts]
     epochs = [epoch for _, _, lines in drawn for line in lines for epoch, _ in line.points]

@@ -1,4 +1,4 @@
-"""Scores of several runs, class by class, brought into a shape to look at."""
+"""Scores of several runs, class by class, prepared for display."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ScoreLine:
     """The IoU of one class in each run, or the mean over the classes.
 
     Args:
-        name: Of the class.
-        color: Of the class; None for the mean.
-        values: In per cent, one for each run; None where there is none.
-        published: What is published for each run's annotation, likewise.
+        name: Name of the class.
+        color: Colour of the class; None for the mean.
+        values: IoU of each run in percent; None if unknown.
+        published: Published IoU for each run's annotation in percent; None if there is none.
     """
 
     name: str
@@ -29,13 +29,13 @@ class ScoreLine:
 
     @property
     def best(self) -> float | None:
-        """The highest number as it is shown; None where the runs do not differ in it."""
+        """The highest number as shown; None if the runs do not differ."""
         known = {shown(value) for value in self.values if value is not None}
         return max(known) if len(known) > 1 else None
 
     @property
     def gain(self) -> float | None:
-        """How far the second of two runs is above the first, by the numbers shown; None where that cannot be said."""
+        """Gain of the second of two runs over the first, by the numbers as shown; None if undefined."""
         first, second = self.values if len(self.values) == 2 else (None, None)
         return None if first is None or second is None else Difference(second, first).shown
 
@@ -43,11 +43,11 @@ class ScoreLine:
 def score_lines(
     records: Sequence[Mapping[str, Any] | None], published: Sequence[Mapping[str, float]], label_space: LabelSpace
 ) -> list[ScoreLine]:
-    """A line for each class and one, the last, for the mean.
+    """Make a line for each class, and a last one for the mean.
 
     Args:
-        records: Scores of each run, as ``agmm.runs.scores`` describes them; None for a run without.
-        published: By class name and ``mIoU``, for each run; empty where nothing is published.
+        records: Scores of each run, in the format of ``agmm.runs.scores``; None for a run without scores.
+        published: Published numbers for each run, by class name and ``mIoU``; empty if there are none.
         label_space: The classes.
     """
 

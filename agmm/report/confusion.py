@@ -1,4 +1,4 @@
-"""A confusion matrix, brought into a shape to look at."""
+"""A confusion matrix, prepared for display."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 
 from data_manifests import LabelSpace
 
-#: A matrix of more classes cannot be read; it then shows those with the most pixels.
+#: Largest readable matrix; with more classes, it shows those with the most pixels.
 _MAX_CONFUSION = 40
 _NUM_CONFUSIONS = 8
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A confusion matrix to look at.
+    """A confusion matrix for display.
 
     Args:
-        classes: Train ids of its rows and columns; those that occur.
-        shares: Share of the true class's pixels (rows) given to each class, shape (K, K); NaN in rows without pixels.
-        num_left_out: Classes that occur but are too many to be shown.
-        worst: Largest confusions: true class, predicted class, share of the true class, pixels.
+        classes: Train ids of its rows and columns, limited to classes that occur.
+        shares: Share of the true class's pixels (rows) predicted as each class, shape (K, K); NaN in rows without
+            pixels.
+        num_left_out: Number of classes that occur but are not shown.
+        worst: Largest confusions, each with true class, predicted class, share of the true class, and pixels.
     """
 
     classes: tuple[int, ...]
@@ -33,7 +34,7 @@ class Confusion:
 
     @classmethod
     def of(cls, record: dict[str, Any], label_space: LabelSpace) -> Confusion:
-        """Of a record of scores."""
+        """Build it from a record of scores."""
         counts = np.array(record["confusion"], np.int64)
         weight = counts.sum(0) + counts.sum(1)
         occurring = np.flatnonzero(weight)

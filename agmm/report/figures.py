@@ -1,4 +1,4 @@
-"""The figures of the paper's supplement, drawn from one's own runs."""
+"""The figures of the paper's supplement, drawn from your own runs."""
 
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestR
 from data_manifests.figures.drawing import VOID_COLOR, colorize
 from data_manifests.figures.style import DOTS_PER_INCH, FAINT, INK, TEXT_WIDTH, save_figure, styled
 
-#: A cell of a grid: an image (three axes), a label map (two), or an image with its sparse labels.
+#: A cell of a grid: an image (three axes), a label map (two axes), or an image with its sparse labels.
 _Content = Rgb | LabelMap | tuple[Rgb, LabelMap]
 
 _GAP = 0.035  # between the images of a grid, in inches
-_TALLEST = 3.0  # widths of a column that an image may be high
+_TALLEST = 3.0  # largest height of an image, in column widths
 
 
 def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path], on_problem: OnProblem = None) -> None:
-    """Training-set mIoU by epoch of segmentation and mixture, baselines beside, and how far they are apart (figure 2).
+    """Draw training-set mIoU of segmentation and mixture by epoch, with baselines, and their difference (figure 2).
 
     Args:
-        runs: Those without the mixture's terms in their loss are baselines.
+        runs: Runs without mixture terms in their loss are baselines.
         paths: Files to write, each ending in .png or .pdf.
-        on_problem: Told of runs that have not recorded the curves, which are left out; if not given, they are errors.
+        on_problem: Called with a message for each run without the curves, which is then omitted. By default such runs
+            are errors.
 
     Raises:
-        TrainingError: If a run, or none at all, has recorded the curves, or matplotlib is not installed.
+        TrainingError: If a run has not recorded the curves, no run is left, or matplotlib is not installed.
         ValueError: If a path has another ending.
     """
     check_figure(paths)
@@ -85,12 +86,12 @@ def require_curves(run: Run) -> None:
     """Check that a run has recorded training-set mIoU.
 
     Raises:
-        TrainingError: If not; names the option that records it.
+        TrainingError: If it has not; the message names the option that records it.
     """
     if not run.curve("train_miou") or not run.curve("gmm_miou"):
         raise TrainingError(
-            f"{run.folder}: its log has no training-set mIoU of segmentation and mixture. Train with --gmm-images 50, "
-            "which records both on 50 training images after every validated epoch."
+            f"{run.folder}: its log has no training-set mIoU of segmentation and mixture. Train with --gmm-images 50 "
+            "to record both on 50 training images after every validated epoch."
         )
 
 
@@ -104,16 +105,17 @@ def draw_gmm_predictions(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> None:
-    """A grid of image with its labels, segmentation, class of the highest Gaussian, and truth if any (figure 1).
+    """Draw a grid of images with labels, segmentation, class of the highest Gaussian, and ground truth (figure 1).
 
     Args:
-        runs: Each gives two columns.
-        manifest: Where the rows come from.
-        rows: Annotated images, one row of the grid each.
+        runs: Two columns per run.
+        manifest: Manifest of the rows.
+        rows: Annotated images, one per row of the grid.
         paths: Files to write, each ending in .png or .pdf.
-        device: Where to compute.
+        device: Device to compute on.
         on_image: Called after each image of each run.
-        on_problem: Told of runs that cannot be loaded, which are left out; if not given, they are errors.
+        on_problem: Called with a message for each run that cannot be loaded, which is then omitted. By default such
+            runs are errors.
 
     Raises:
         DataError: If an image has no annotation or cannot be read, or matplotlib is not installed.
@@ -128,7 +130,7 @@ def draw_gmm_predictions(
 def plot_gmm_predictions(
     runs: Sequence[Run], predicted: Sequence[PredictedRow], label_space: LabelSpace, paths: Sequence[Path]
 ) -> None:
-    """Draw the figure of ``draw_gmm_predictions`` from predictions that are there already, of runs that have them."""
+    """Draw the figure of ``draw_gmm_predictions`` from existing predictions, for the runs that have them."""
     runs, predicted = _with_predictions(runs, predicted)
     titles = ["image and labels"]
     for run in runs:
@@ -151,10 +153,10 @@ def draw_qualitative(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> None:
-    """A grid of images, the segmentation by each run, and truth (figures 4 and 6).
+    """Draw a grid of images, the segmentation of each run, and ground truth (figures 4 and 6).
 
-    Annotated images get a column with their labels too. Arguments and errors are those of ``draw_gmm_predictions``,
-    but rows need no annotation.
+    Annotated images also get a column with their labels. Arguments and errors are those of ``draw_gmm_predictions``,
+    except that rows need no annotation.
     """
     check_figure(paths)
     predicted = list(predict_rows(runs, manifest, rows, device, on_image=on_image, on_problem=on_problem))
@@ -164,7 +166,7 @@ def draw_qualitative(
 def plot_qualitative(
     runs: Sequence[Run], predicted: Sequence[PredictedRow], label_space: LabelSpace, paths: Sequence[Path]
 ) -> None:
-    """Draw the figure of ``draw_qualitative`` from predictions that are there already, of runs that have them."""
+    """Draw the figure of ``draw_qualitative`` from existing predictions, for the runs that have them."""
     runs, predicted = _with_predictions(runs, predicted)
     annotated = any(row.images.annotation is not None for row in predicted)
     grid: list[list[_Content | None]] = []
@@ -177,7 +179,7 @@ def plot_qualitative(
 
 
 def _truth_title(predicted: Sequence[PredictedRow]) -> list[str]:
-    """Title of the last column, which is left out where no image has a full mask."""
+    """Title of the last column, which is omitted if no image has a full mask."""
     return ["truth"] if any(row.images.truth is not None for row in predicted) else []
 
 
@@ -186,7 +188,7 @@ def _truth(row: PredictedRow, predicted: Sequence[PredictedRow]) -> list[LabelMa
 
 
 def _with_predictions(runs: Sequence[Run], predicted: Sequence[PredictedRow]) -> tuple[list[Run], list[PredictedRow]]:
-    """Without the runs whose network said nothing of any image; all of them where none did."""
+    """Drop runs without any prediction, unless no run has one."""
     numbers = range(len(runs))
     kept = [number for number in numbers if any(row.predictions[number] for row in predicted)] or numbers
     rows = [replace(row, predictions=tuple(row.predictions[number] for number in kept)) for row in predicted]
@@ -194,7 +196,7 @@ def _with_predictions(runs: Sequence[Run], predicted: Sequence[PredictedRow]) ->
 
 
 def _complete(row: PredictedRow) -> list[Prediction]:
-    """The predictions of a row whose files could all be read."""
+    """Return the predictions of a row whose files were all readable."""
     found = [prediction for prediction in row.predictions if prediction is not None]
     if row.images.problems or len(found) < len(row.predictions):
         raise TrainingError(row.images.problems[0])
@@ -213,7 +215,7 @@ def _draw_grid(
     label_space: LabelSpace,
     paths: Sequence[Path],
 ) -> None:
-    """Draw images, label maps (two axes) and images with labels in rows and columns, with a legend below."""
+    """Draw images, label maps and images with labels in rows and columns, with a legend below."""
     num_columns = len(titles)
     cell = (TEXT_WIDTH - _GAP * (num_columns - 1)) / num_columns
     sizes = [next(_shape(content) for content in row if content is not None) for row in grid]
@@ -260,7 +262,7 @@ def _shape(content: _Content) -> tuple[int, int]:
 
 
 def classes_shown(grid: Sequence[Sequence[_Content | None]], label_space: LabelSpace) -> list[LabelClass]:
-    """Classes that a grid's legend names: those of its label maps and labels, and void where a label map shows it."""
+    """Classes for the legend of a grid: those of its label maps and labels, and void if a label map shows it."""
     ids: set[int] = set()
     for content in (content for row in grid for content in row if content is not None):
         labels = content[1] if isinstance(content, tuple) else content

@@ -1,4 +1,4 @@
-"""A folder with the page, and its figures as PNG and PDF."""
+"""A report folder: the page, and its figures as PNG and PDF."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from data_manifests.figures.viewer import check_jinja
 FIGURES_NAME = "figures"
 NUM_FIGURES = 4
 
-# Images in a figure, and images that t-SNE takes its pixels from.
+# Images in a figure, and images from which t-SNE takes its pixels.
 _NUM_SHOWN, _NUM_SAMPLED = 4, 30
 
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """What came of it.
+    """Result of ``write_report``.
 
     Args:
         page: The page.
         figures: Files of the figures.
-        problems: What could not be shown or drawn, and why, one line each.
+        problems: One line for each thing that could not be shown or drawn, with the reason.
     """
 
     page: PageSummary
@@ -56,24 +56,24 @@ def write_report(
     on_image: Callable[[], None] = lambda: None,
     on_figure: Callable[[], None] = lambda: None,
 ) -> ReportSummary:
-    """Write ``index.html`` and ``figures/``; each image goes through each network once for all of them.
+    """Write ``index.html`` and ``figures/``; each network segments each image once for all of them.
 
     Args:
-        runs: What to show side by side, from ``read_runs``.
-        manifest: Where the images come from.
-        rows: The images of the page; the figures show a few of them.
+        runs: The runs to compare, from ``read_runs``.
+        manifest: Manifest of the images.
+        rows: Images of the page; the figures show a few of them.
         out_dir: The folder.
-        split: Whose scores to show.
-        protocol: Start of the protocol's name; the newest scores if not given.
+        split: Split whose scores to show.
+        protocol: Prefix of the protocol's name; by default the newest scores.
         thumbnail_size: Longer side of the page's images, in pixels.
-        device: Where to compute.
+        device: Device to compute on.
         on_image: Called after each image of each run.
         on_figure: Called after each of the ``NUM_FIGURES`` figures, drawn or not.
 
     Raises:
-        DataError: If the manifest has other classes than the runs, or a package of the extra ``figures`` is missing.
-            A figure that cannot be drawn is no error but one of the problems; so is a run that cannot be loaded, or
-            that lacks what a figure shows.
+        DataError: If the classes of the manifest differ from those of the runs, or a package of the extra ``figures``
+            is missing. Figures that cannot be drawn, runs that cannot be loaded, and runs without the data of a figure
+            are problems, not errors.
     """
     check_figure()
     check_jinja()

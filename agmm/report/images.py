@@ -1,4 +1,4 @@
-"""Images, label maps and marks of a manifest's rows, made small and coloured for figures and pages."""
+"""Images, label maps and marks of a manifest's rows, prepared for figures and pages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class RowImages:
-    """What the files of a row hold.
+    """Contents of the files of a row.
 
     Args:
         row: The row.
         image: RGB, shape (H, W, 3); None if it cannot be read.
         truth: Train ids of the full mask, shape (H, W); None if there is none or it cannot be read.
-        annotation: Train ids of the sparse labels, likewise.
-        problems: Why something cannot be read, one line each.
+        annotation: Train ids of the sparse labels, shape (H, W); None if there are none or they cannot be read.
+        problems: One line for each file that cannot be read.
     """
 
     row: ManifestRow
@@ -38,7 +38,7 @@ class RowImages:
 
 
 def read_images(manifest: Manifest, row: ManifestRow) -> RowImages:
-    """Read what can be read of a row."""
+    """Read the files of a row, as far as possible."""
     problems: list[str] = []
 
     def attempt(name: str, read: Callable[[Manifest, ManifestRow], _T]) -> _T | None:
@@ -59,7 +59,7 @@ def read_images(manifest: Manifest, row: ManifestRow) -> RowImages:
 def choose_rows(
     manifest: Manifest, splits: Sequence[str], limit: int | None, image_ids: Sequence[str] = ()
 ) -> list[ManifestRow]:
-    """Rows of some splits, spread evenly, or just those asked for by name.
+    """Choose rows of some splits, spread evenly, or the requested images.
 
     Raises:
         DataError: If a split has no rows, or an image is not in the manifest.
@@ -75,13 +75,13 @@ def choose_rows(
 
 
 def veil(label_map: LabelMap, label_space: LabelSpace) -> Rgb:
-    """A label map in its class colours, RGBA, transparent where it says nothing."""
+    """Draw a label map in its class colours, RGBA, transparent where it has no class."""
     says = label_map < label_space.num_classes
     return np.dstack([colorize(label_map, label_space), np.where(says, 255, 0).astype(np.uint8)])
 
 
 def error_veil(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> Rgb:
-    """Wrong pixels in one colour, RGBA; right ones dim the image, void ones leave it as it is."""
+    """Draw wrong pixels in one colour, RGBA; correct pixels dim the image, void pixels are transparent."""
     known = truth < label_space.num_classes
     wrong = known & (preds != truth)
     color = np.where(wrong[..., None], np.array(ERROR_COLOR, np.uint8), np.uint8(0))
@@ -90,13 +90,13 @@ def error_veil(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> Rgb
 
 
 def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, int], dot_share: float = 0.028) -> Rgb:
-    """The labelled pixels of an annotation, large enough to be seen, as `sparsekit render` draws them.
+    """Draw the labelled pixels of an annotation at a visible size, as `sparsekit render` does.
 
-    Lone pixels become dots with a rim; larger patches keep their shape, with a rim around.
+    Isolated pixels become dots with a rim; larger patches keep their shape and get a rim.
 
     Args:
-        annotation: Train ids, shape (H, W), the unlabelled value elsewhere.
-        label_space: Gives colours and the unlabelled value.
+        annotation: Train ids, shape (H, W), with the unlabelled value elsewhere.
+        label_space: Defines colours and the unlabelled value.
         size: Height and width of the result.
         dot_share: Diameter of a dot as a share of the result's longer side.
 
@@ -123,6 +123,6 @@ def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, i
 
 
 def lay_over(image: Rgb, layer: Rgb) -> Rgb:
-    """An RGBA layer over an RGB image of the same size."""
+    """Blend an RGBA layer over an RGB image of the same size."""
     alpha = layer[..., 3:].astype(np.uint16)
     return ((image * (255 - alpha) + layer[..., :3] * alpha + 127) // 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What the Gaussians of many images have in common, class by class."""
+"""Statistics of the Gaussians of many images, class by class."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class ClassMixture:
 
     Args:
         class_id: The train id.
-        num_images: Images in which the class is labelled.
+        num_images: Number of images in which the class is labelled.
         num_labelled: Labelled pixels behind the prototypes.
         variance: Median over the images.
         variance_range: 10th and 90th percentile over the images.
         spread: Root mean square distance of the images' prototypes from their mean.
-        nearest: Train id of the class whose mean prototype is nearest; None where there is no other class.
-        distance: Euclidean distance to it.
+        nearest: Train id of the class with the nearest mean prototype; None if there is no other class.
+        distance: Euclidean distance to that prototype.
     """
 
     class_id: int
@@ -36,7 +36,7 @@ class ClassMixture:
 
 
 def summarize_mixtures(mixtures: Sequence[FittedMixture]) -> list[ClassMixture]:
-    """Describe the Gaussians of each class that occurs, in the order of train ids."""
+    """Summarise the Gaussians of each class that occurs, in order of train ids."""
     if not mixtures:
         return []
     classes = np.concatenate([m.classes for m in mixtures])

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about trainings: curves, scores, the mixture, and their images."""
+"""A self-contained HTML page about runs: curves, scores, the mixture, and images."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _TEMPLATE = Path(__file__).with_name("report.html")
 
 @dataclass(frozen=True)
 class PageSummary:
-    """What came of it.
+    """Result of ``write_page``.
 
     Args:
         path: The page.
-        num_images: Images in it.
+        num_images: Number of images on it.
         num_bytes: Its size.
-        problems: What could not be shown, and why, one line each.
+        problems: One line for each thing that could not be shown, with the reason.
     """
 
     path: Path
@@ -58,12 +58,12 @@ class PageSummary:
 
 
 class PageImages:
-    """The images of a page and the mixtures of each run, gathered row by row and made small at once.
+    """The images of a page and the mixtures of each run, collected row by row and scaled down immediately.
 
     Attributes:
         shown: The images so far.
-        mixtures: Of each run, the Gaussians of the annotated ones.
-        problems: What could not be read, one line each.
+        mixtures: For each run, the Gaussians of the annotated images.
+        problems: One line for each file that could not be read.
     """
 
     def __init__(self, runs: Sequence[Run], label_space: LabelSpace, thumbnail_size: int = 640) -> None:
@@ -74,7 +74,7 @@ class PageImages:
         self._thumbnail_size = thumbnail_size
 
     def add(self, predicted: PredictedRow) -> None:
-        """Add a row."""
+        """Add a row with its predictions."""
         images, row = predicted.images, predicted.images.row
         size = fit_size(row.height, row.width, self._thumbnail_size)
         truth = None if images.truth is None else shrink_labels(images.truth, size)
@@ -101,22 +101,23 @@ def write_page(
     """Write the page.
 
     Args:
-        runs: What to show side by side, from ``read_runs``.
-        manifest: Where the images come from.
-        images: Of the same runs.
+        runs: The runs to compare, from ``read_runs``.
+        manifest: Manifest of the images.
+        images: Images of the same runs.
         path: The HTML file.
-        split: Whose scores to show.
-        protocol: Start of the protocol's name; the newest scores if not given.
-        figures: Names of figures beside the page, to be linked.
+        split: Split whose scores to show.
+        protocol: Prefix of the protocol's name; by default the newest scores.
+        figures: Names of figures beside the page, to link.
 
     Raises:
-        DataError: If Jinja2 is not installed. Missing scores or images are no error: their place in the page says so.
+        DataError: If Jinja2 is not installed. Missing scores and images are not errors; the page shows the reason in
+            their place.
     """
     scores, space = choose_scores(runs, split, protocol), manifest.label_space
     published = [published_of(run, record) for run, record in zip(runs, scores.records, strict=True)]
     page = build_viewer_page(
         Viewer(tuple(run.name for run in runs), _LAYERS, tuple(images.shown), space, (_SCORE, _MIXTURE_SCORE)),
-        title=f"{'Trainings' if len(runs) > 1 else 'Training'} on {manifest.info.dataset or manifest.path.parent.name}",
+        title=f"{'Runs' if len(runs) > 1 else 'Run'} on {manifest.info.dataset or manifest.path.parent.name}",
         subtitle=f"Scores: {describe_scores(scores.first)}" if scores.first else "",
         template=_TEMPLATE,
         runs=runs,
@@ -144,7 +145,7 @@ def write_page(
 
 
 def _by_name(figures: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """Endings and paths of the files of each figure, by its name."""
+    """Suffixes and paths of the files of each figure, by name."""
     found: dict[str, list[tuple[str, str]]] = {}
     for path in map(PurePosixPath, figures):
         found.setdefault(path.stem, []).append((path.suffix.lstrip(".").upper(), str(path)))
@@ -180,7 +181,7 @@ def _charts(runs: Sequence[Run]) -> list[Chart]:
 
 
 def _shared(images: RowImages, truth: LabelMap | None, space: LabelSpace, size: tuple[int, int]) -> dict[str, str]:
-    """Layers that are the same for all runs."""
+    """Make the layers that all runs share."""
     shared = {}
     if images.image is not None:
         shared["image"] = image_uri(shrink_image(images.image, size))
@@ -198,7 +199,7 @@ def _series(
     space: LabelSpace,
     size: tuple[int, int],
 ) -> ImageSeries:
-    """Layers and numbers of one run; the numbers count all pixels of the full image, the layers are small."""
+    """Make the layers of one run, scaled down, and its numbers, computed at full size."""
     if prediction is None:
         return ImageSeries()
     small = shrink_labels(prediction.segmentation, size)

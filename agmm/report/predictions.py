@@ -1,4 +1,4 @@
-"""What a trained network says of images: its segmentation, its mixture, and the features of single pixels."""
+"""Predictions of a trained network: its segmentation, its mixture, and the features of single pixels."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class FittedMixture:
     """The Gaussians of one image.
 
     Args:
-        classes: Train id of each, ascending, shape (M,).
-        prototypes: Shape (M, D).
-        variance: Shape (M,).
-        num_labelled: Labelled pixels behind each, shape (M,).
+        classes: Train ids of the Gaussians, ascending, shape (M,).
+        prototypes: Means, shape (M, D).
+        variance: Variances, shape (M,).
+        num_labelled: Number of labelled pixels behind each, shape (M,).
     """
 
     classes: NDArray[np.int64]
@@ -46,13 +46,13 @@ class FittedMixture:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one image.
+    """Predictions of a network for one image.
 
     Args:
         segmentation: Train ids, shape (H, W).
         by_mixture: Class of the highest Gaussian, shape (H, W), unlabelled where all are 0; None without labels.
         mixture: The Gaussians; None without labels.
-        features: Of the pixels asked for, shape (n, D); None where none was asked for.
+        features: Features of the requested pixels, shape (n, D); None if none were requested.
     """
 
     segmentation: LabelMap
@@ -63,11 +63,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PredictedRow:
-    """A row of a manifest, and what every run says of it.
+    """A row of a manifest with the prediction of every run.
 
     Args:
         images: Its files.
-        predictions: One for each run; None where the image cannot be read, or the run cannot be loaded.
+        predictions: One per run; None if the image cannot be read or the run cannot be loaded.
     """
 
     images: RowImages
@@ -84,18 +84,19 @@ def predict_rows(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> Iterator[PredictedRow]:
-    """Segment images in one piece, at their own size, and fit the mixture where they are annotated.
+    """Segment whole images at their own size, and fit the mixture to annotated ones.
 
-    Each image is read once and goes through each network once.
+    Each image is read once and passes through each network once.
 
     Args:
-        runs: The networks; all of them are loaded at once.
-        manifest: Where the rows come from.
+        runs: The networks; all of them are loaded together.
+        manifest: Manifest of the rows.
         rows: The images.
-        device: Where to compute.
-        pixels: By image id, (row, col) of pixels whose features are wanted, shape (n, 2).
+        device: Device to compute on.
+        pixels: By image id, (row, col) of the pixels whose features to return, shape (n, 2).
         on_image: Called after each image of each run.
-        on_problem: Told of runs that cannot be loaded, which have no predictions; if not given, they are errors.
+        on_problem: Called with a message for each run that cannot be loaded, which then has no predictions. By default
+            such runs are errors.
 
     Raises:
         TrainingError: If a run cannot be loaded or its classes differ from the manifest's.
@@ -121,17 +122,17 @@ def read_features(
     device: torch.device | str,
     on_image: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
-    """The decoder's features at single pixels, read bilinearly as the mixture reads them.
+    """Read the decoder's features at single pixels, interpolated bilinearly as for the mixture.
 
     Args:
         run: The network.
-        manifest: Where the rows come from.
+        manifest: Manifest of the rows.
         pixels: Rows, each with the (row, col) of some of its pixels, shape (n, 2).
-        device: Where to compute.
+        device: Device to compute on.
         on_image: Called after each image.
 
     Returns:
-        Shape (number of pixels, D).
+        Features, shape (number of pixels, D).
 
     Raises:
         DataError: If the run cannot be loaded or an image cannot be read.
@@ -148,11 +149,11 @@ def read_features(
 
 
 def image_miou(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> float | None:
-    """mIoU of one image in per cent, over the classes that occur in it; None where all of it is void."""
+    """mIoU of one image in percent, over the classes that occur in it; None if it is entirely void."""
     matrix = ConfusionMatrix(label_space.num_classes)
     unlabelled = label_space.unlabelled_value
     known = truth != unlabelled
-    # Where all Gaussians are 0 the class is the first one, as in evaluation.
+    # Where all Gaussians are 0, the first class wins, as in evaluation.
     chosen = np.where(preds == unlabelled, 0, preds)[known]
     matrix.update(
         torch.from_numpy(chosen.astype(np.int64)), torch.from_numpy(truth[known].astype(np.int64)), unlabelled
@@ -186,7 +187,7 @@ def _predict(
 
 
 def _features_at(features: Tensor, pixels: NDArray[np.int64], size: Sequence[int]) -> NDArray[np.float32]:
-    """Features of shape (1, D, h, w) at (row, col) of an image of some height and width, read bilinearly."""
+    """Interpolate features of shape (1, D, h, w) bilinearly at (row, col) of an image with the given size."""
     at = (torch.from_numpy(pixels) + 0.5) / torch.tensor(size, dtype=torch.float32) * 2 - 1
     grid = at.flip(1)[None, None].to(features)  # grid_sample takes (x, y)
     read = F.grid_sample(features, grid, mode="bilinear", padding_mode="border", align_corners=False)
@@ -197,7 +198,7 @@ def _features_at(features: Tensor, pixels: NDArray[np.int64], size: Sequence[int
 def _fit(
     output: SegmentationOutput, annotation: LabelMap, space: LabelSpace, options: MixtureOptions
 ) -> tuple[LabelMap, FittedMixture] | tuple[None, None]:
-    """The class of the highest Gaussian at each pixel (see ``agmm.mixture_probs``), and the Gaussians."""
+    """Return the class of the highest Gaussian at each pixel (see ``agmm.mixture_probs``), and the Gaussians."""
     target = torch.from_numpy(annotation.astype(np.int64))[None].to(output.logits.device)
     valid = torch.ones_like(target, dtype=torch.bool)
     labelled = find_labelled(target, valid, num_classes=space.num_classes, ignore_index=space.unlabelled_value)

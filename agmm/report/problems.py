@@ -1,4 +1,4 @@
-"""Runs that cannot be shown: an error, or a sentence while the others are shown."""
+"""Runs that cannot be shown raise an error, or are reported and omitted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from agmm.errors import TrainingError
 
-#: Is told, in a sentence, of each run that is left out; None where such a run is an error.
+#: Called with a message for each run that is omitted; None if such a run is an error.
 OnProblem = Callable[[str], None] | None
 
 _T = TypeVar("_T")
@@ -15,11 +15,11 @@ _R = TypeVar("_R")
 
 
 def each_that_can(things: Sequence[_T], make: Callable[[_T], _R], on_problem: OnProblem) -> dict[int, _R]:
-    """What ``make`` gives for each thing, by its number; without those for which it raises.
+    """Call ``make`` on each thing and return the results by index, without those for which it raises.
 
     Raises:
-        TrainingError: The first, where nobody is to be told, or where there is nothing left.
-        OSError: Likewise.
+        TrainingError: The first error, if ``on_problem`` is None or no result is left.
+        OSError: The same.
     """
     made: dict[int, _R] = {}
     failed: list[TrainingError | OSError] = []

@@ -17,25 +17,25 @@ def _tables() -> dict[str, Any]:
 
 
 def published_source() -> str:
-    """Where the numbers come from."""
+    """Return the source of the published numbers."""
     return str(_tables()["source"])
 
 
 def official_images(label_space: LabelSpace) -> int | None:
-    """Number of images of the official validation split, on which the published numbers hold; None for other data."""
+    """Return the size of the official validation split, for which numbers are published; None for other datasets."""
     number: int | None = _tables().get(label_space.name, {}).get("num_images")
     return number
 
 
 def published_iou(label_space: LabelSpace, annotation: str) -> Mapping[str, float]:
-    """IoU of each class in per cent, and their mean as ``mIoU``, as the supplement gives them for AGMM without MT.
+    """Return the published IoU of each class in percent, and their mean as ``mIoU``, for AGMM without MT.
 
     Args:
-        label_space: Of the classes; the names of a user's own classes may coincide with ours, so its name counts too.
-        annotation: As ``agmm.studies.study.published_as`` calls it: ``point``, ``scribble``, or clicks per image.
+        label_space: Label space of the run. Its name must match too, since custom classes may share names.
+        annotation: ``point``, ``scribble``, or clicks per image; see ``agmm.studies.study.published_as``.
 
     Returns:
-        By class name; empty where nothing is published.
+        IoU by class name; empty if nothing is published.
 
     Example:
         >>> from data_manifests import known_label_space

@@ -1,4 +1,4 @@
-"""What figures, tables and the page know of a training, read from its folder without its network."""
+"""A run as figures, tables and the page need it, read from its folder without loading the network."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from data_manifests.manifest.schema import PSEUDO_LABELS
 if TYPE_CHECKING:
     from agmm.config.loss import MixtureOptions
 
-#: Settings that tell no network from another: where it was trained, and what was watched.
+#: Settings that do not affect the network: where it was trained, and what was monitored.
 SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
 
-#: What a run learnt from that no person annotated sparsely, in words.
+#: Names for supervision other than sparse annotations by people.
 FULL_MASKS = "full masks"
 
-#: Before the names of what was set for the pseudo-labels.
+#: Prefix of the settings of pseudo-labels.
 LABELS_PREFIX = "pseudo-labels "
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training.
+    """A run.
 
     Args:
-        name: What it is called in figures, tables and the page.
+        name: Its name in figures, tables and the page.
         folder: Its folder.
         info: Settings and classes.
-        about: What ``run.json`` says: annotation, hardware, versions, how to run it again.
-        epochs: The lines of ``log.csv``: numbers by column, without empty cells.
-        records: Scores of its weights that ``agmm evaluate`` left, oldest first.
-        before: In multi-stage training, the run whose pseudo-labels it was trained on, without its scores; None where
-            it is not there.
+        about: Contents of ``run.json``: annotation, hardware, versions, how to repeat it.
+        epochs: Lines of ``log.csv``: numbers by column, without empty cells.
+        records: Scores of its weights by ``agmm evaluate``, oldest first.
+        before: In multi-stage training, the run whose pseudo-labels it was trained on, without its scores; None if it
+            does not exist.
     """
 
     name: str
@@ -63,12 +63,12 @@ class Run:
 
     @property
     def options(self) -> MixtureOptions:
-        """How its mixture is computed."""
+        """Options of its mixture."""
         return self.info.config.mixture()
 
     @property
     def uses_mixture(self) -> bool:
-        """Whether the mixture takes part in its loss; a run without is a baseline."""
+        """Whether its loss uses the mixture; runs without it are baselines."""
         return self.info.config.loss_kind == "agmm" and bool(self._terms)
 
     @property
@@ -88,17 +88,17 @@ class Run:
 
     @property
     def first_stage(self) -> Run:
-        """In multi-stage training the run that all began with, as far as it is there; else the run itself."""
+        """In multi-stage training, the earliest run that still exists; otherwise the run itself."""
         return self if self.before is None else self.before.first_stage
 
     @property
     def published_as(self) -> str:
-        """What the supplement calls the annotation that people made; empty for none of those."""
+        """Name of the human annotation in the supplement; empty if it has none."""
         return "" if self.is_full else published_as(Manifest(self.manifest_path, (), self._annotation))
 
     @property
     def annotation(self) -> str:
-        """What people annotated for it, in words."""
+        """The human annotation in words."""
         if self.is_full:
             return FULL_MASKS
         if (clicks := self._annotation.settings.get("clicks_per_image")) is not None:
@@ -107,22 +107,22 @@ class Run:
 
     @property
     def loss(self) -> str:
-        """The terms of its loss, in words, as the supplement's table 2 calls them."""
+        """The terms of its loss, named as in the supplement's table 2."""
         if self.is_later_stage:
             return "pseudo-labels, MT" if self.before is None else f"{self.first_stage.loss}, MT"
         return " + ".join(["L_seg", *self._terms])
 
     @property
     def method(self) -> str:
-        """The same in short: ``AGMM`` where all terms are used."""
+        """A short name of the loss: ``AGMM`` if all terms are used."""
         return self.loss.replace("L_seg + L_self + L_spar + L_con", "AGMM")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decided the network, by name, but for the terms of the loss and the annotation.
+        """Settings that determine the network, by name, except the terms of the loss and the annotation.
 
-        In multi-stage training these are the settings of the first stage, and how pseudo-labels were made. Options of
-        the loss that are off are left out, so that they equal those that nobody gave.
+        In multi-stage training, these are the settings of the first stage and of the pseudo-labels. Disabled options of
+        the loss are omitted, so that they equal options that were never given.
         """
         first = self.first_stage
         own = {key: value for key, value in first.info.config.to_dict().items() if key not in SILENT_SETTINGS}
@@ -137,7 +137,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Time of all epochs, validation included."""
+        """Duration of all epochs, including validation."""
         return sum(epoch.get("seconds", 0.0) for epoch in self.epochs)
 
     @property
@@ -161,7 +161,7 @@ class Run:
         return ManifestInfo(self.label_space, command=made.get("command", ""), settings=made.get("settings", {}))
 
     def curve(self, column: str) -> list[tuple[int, float]]:
-        """Epochs and values of a column of the log, where it has a value."""
+        """Epochs and values of a column of the log, without empty cells."""
         return [(int(epoch["epoch"]), epoch[column]) for epoch in self.epochs if column in epoch]
 
 
@@ -169,13 +169,13 @@ def read_run(path: Path, name: str, on_problem: OnProblem = None) -> Run:
     """Read a run.
 
     Args:
-        path: Folder of a training, or a weights file in it.
-        name: What to call it.
-        on_problem: Told of scores, and of an earlier stage, that cannot be read; the run is then one without. If not
-            given, they are errors.
+        path: A run folder, or a weights file in it.
+        name: Name of the run.
+        on_problem: Called with a message if scores or an earlier stage cannot be read; the run then lacks them. By
+            default this is an error.
 
     Raises:
-        TrainingError: If it is no training, or one of its files is damaged.
+        TrainingError: If the path is not a run, or one of its files is damaged.
     """
     run = _read_training(path, name, on_problem)
     try:
@@ -188,23 +188,21 @@ def read_run(path: Path, name: str, on_problem: OnProblem = None) -> Run:
 
 
 def _read_training(path: Path, name: str, on_problem: OnProblem) -> Run:
-    """A run without its scores."""
+    """Read a run without its scores."""
     folder = path if path.is_dir() else path.parent
     info = read_checkpoint_info(weights_path(path))
     try:
         about = _read_about(folder / RUN_NAME)
         epochs = _read_epochs(folder / LOG_NAME)
     except FileNotFoundError as error:
-        raise TrainingError(
-            f"{error.filename}: no such file; expected the folder of a training by `agmm train`."
-        ) from error
+        raise TrainingError(f"{error.filename}: no such file; expected a run folder of `agmm train`.") from error
     except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
         raise TrainingError(f"{folder}: {RUN_NAME} or {LOG_NAME} is damaged ({error!r}).") from error
     return Run(name, folder, info, about, epochs, (), _read_before(folder, about, on_problem))
 
 
 def _read_about(path: Path) -> dict[str, Any]:
-    """What ``agmm.runs.folder.describe_run`` has written."""
+    """Read the file that ``agmm.runs.folder.describe_run`` writes."""
     about: dict[str, Any] = json.loads(path.read_bytes())
     made, settings = about["annotation"], about["annotation"]["settings"]
     held = [about[name] for name in ("manifest", "run_again", "device", "versions", "num_ranks")]
@@ -234,9 +232,9 @@ def _read_scores(folder: Path, info: CheckpointInfo) -> tuple[dict[str, Any], ..
     for record in records:
         if [c["name"] for c in record["classes"]] != list(info.label_space.class_names):
             raise TrainingError(
-                f"{folder / JSON_NAME}: holds scores of other classes than the network's. Delete it and evaluate again."
+                f"{folder / JSON_NAME}: its scores have other classes than the network. Delete it and evaluate again."
             )
-    # A training that went on has other weights than those that were scored before.
+    # After a resumed run, the weights differ from those that were evaluated before.
     return tuple(record for record in records if record.get("epoch", info.best_epoch) == info.best_epoch)
 
 

@@ -1,4 +1,4 @@
-"""What runs are called side by side: by what tells them apart."""
+"""Names of runs in comparisons, derived from their differences."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from agmm.errors import TrainingError
 from agmm.report.run import LABELS_PREFIX, Run
 
-# Settings that only some trainings have; one without is not apart from the others by that.
+# Settings that only some runs have; missing them does not distinguish a run.
 _NOT_ALWAYS = (
     "lambda",
     "lambda_ramp",
     *(LABELS_PREFIX + name for name in ("pseudo_classes", "soft", "threshold", "protocol")),
 )
-# A name that says more is longer than the folder's.
+# With more settings, the name would be longer than that of the folder.
 _MOST_SETTINGS = 3
 
 
 def default_names(runs: Sequence[Run]) -> list[str]:
-    """What runs are called unless a user says otherwise: by what tells them apart.
+    """Return default names of runs, derived from their differences.
 
-    That is the method (``L_seg``, ``AGMM``), what people annotated (``20 clicks``), and up to three settings
-    (``seed 0``, ``lambda 0.5``, ``stop gradient``); each only where the runs differ in it, and a setting only where it
-    is not that of most runs. A run alone is called by method and annotation. A run that this does not tell from the
-    others, or that differs in more settings, keeps the name it has, that of its folder.
+    A name consists of the method (``L_seg``, ``AGMM``), the human annotation (``20 clicks``), and up to three settings
+    (``seed 0``, ``lambda 0.5``, ``stop gradient``). Each part appears only if the runs differ in it, and a setting only
+    if it differs from that of most runs. A single run is named after method and annotation. A run that remains
+    ambiguous, or differs in more settings, keeps the name of its folder.
     """
     if len(runs) == 1:
         return [_joined(runs[0].method, runs[0].annotation)]
@@ -39,12 +39,12 @@ def default_names(runs: Sequence[Run]) -> list[str]:
     words = [setting_words(run, names) for run, names in zip(runs, unusual, strict=True)]
     parts = [annotations, words] if len(set(annotations)) > 1 else [words]
     if len(set(methods)) > 1 or not all(any(of_run) for of_run in zip(*parts, strict=True)):
-        # A network trained on full masks by cross-entropy is the common ceiling: "full masks" says all.
+        # A network trained on full masks with cross-entropy is the common ceiling: "full masks" suffices.
         parts.insert(
             0, ["" if run.is_full and run.method == "L_seg" else m for run, m in zip(runs, methods, strict=True)]
         )
     names = [_joined(*of_run) for of_run in zip(*parts, strict=True)]
-    # Names of folders count too: another run may keep that of its own.
+    # Compare with folder names too, because another run may keep its own.
     taken = [*names, *(run.name for run in runs)]
     return [
         name if name and taken.count(name) == 1 and len(of_run) <= _MOST_SETTINGS else run.name
@@ -65,12 +65,12 @@ def settings_apart(runs: Sequence[Run]) -> list[str]:
 
 
 def _usual(values: Sequence[Any]) -> Any:
-    """The value of more than half of them; an object like none of them where there is no such value."""
+    """Return the value of more than half of them, or an object that equals none of them."""
     return next((value for value in values if 2 * values.count(value) > len(values)), object())
 
 
 def setting_words(run: Run, names: Sequence[str]) -> str:
-    """Some settings of a run in words, such as ``epochs 80, stop gradient``; nothing for those it does not have."""
+    """Put settings of a run into words, such as ``epochs 80, stop gradient``; skips those it does not have."""
 
     def word(name: str, value: Any) -> str:
         plain = name.removeprefix(LABELS_PREFIX).replace("_", " ")
@@ -83,7 +83,7 @@ def setting_words(run: Run, names: Sequence[str]) -> str:
 
 
 def _annotation_names(runs: Sequence[Run]) -> list[str]:
-    """What people annotated for each run; by the manifest's folder where the same words stand for several."""
+    """Describe the human annotation of each run; use the manifest's folder if the same words fit several."""
     words = [run.annotation for run in runs]
     folders = [run.first_stage.manifest_path.parent for run in runs]
     several = {word for word in words if len({f for f, w in zip(folders, words, strict=True) if w == word}) > 1}
@@ -96,7 +96,7 @@ def _joined(*parts: str) -> str:
 
 
 def folder_names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell runs apart.
+    """Return the shortest path suffixes that distinguish the runs.
 
     Raises:
         TrainingError: If a run is given twice.

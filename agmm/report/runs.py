@@ -1,4 +1,4 @@
-"""Several runs side by side: read together, and the scores by which they can be compared."""
+"""Read several runs for a comparison, and choose their comparable scores."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from data_manifests.files.paths import as_path
 
 
 def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem: OnProblem = None) -> list[Run]:
-    """Read runs to be shown side by side.
+    """Read runs for a comparison.
 
     Args:
-        paths: Folders of trainings, or weights files in them.
-        names: What to call them, one for each; by default what ``default_names`` says.
-        on_problem: Told of folders that hold no training or a damaged one, which are left out, and of damaged scores.
-            If not given, they are errors.
+        paths: Run folders, or weights files in them.
+        names: Names of the runs, one each; by default ``default_names``.
+        on_problem: Called with a message for folders without a valid run, which are then omitted, and for damaged
+            scores. By default these are errors.
 
     Raises:
-        TrainingError: If one is no training, is given twice, or has other classes than the first; always if there is
-            no such path, or no training at all.
-        ValueError: If there are not as many names as runs, or one is empty or given twice.
+        TrainingError: If a folder is not a run, is given twice, or has other classes than the first. Missing paths, and
+            no valid run at all, are always errors.
+        ValueError: If the number of names differs from that of runs, or a name is empty or given twice.
     """
     if names and len(names) != len(paths):
         raise ValueError(f"Give a name for each of the {len(paths)} runs, in their order; got {len(names)}.")
     if (wrong := next((name for name in names if names.count(name) > 1 or not name.strip()), None)) is not None:
-        raise ValueError(f"Each name must tell its run from the others, got '{wrong}'.")
+        raise ValueError(f"Names must be unique and not empty, got '{wrong}'.")
     given = [as_path(path) for path in paths]
     for path in given:
         if not path.exists():
@@ -46,7 +46,7 @@ def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem
     told: set[str] = set()
 
     def tell(text: str) -> None:
-        if on_problem is not None and text not in told:  # an earlier stage comes once for each run that began with it
+        if on_problem is not None and text not in told:  # several runs may share an earlier stage
             told.add(text)
             on_problem(text)
 
@@ -62,11 +62,11 @@ def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem
 
 @dataclass(frozen=True)
 class ChosenScores:
-    """Scores of runs that can be compared: of the same images, segmented in the same way.
+    """Comparable scores of runs: of the same images with the same protocol.
 
     Args:
-        records: A record for each run, as ``agmm.runs.scores`` describes it; None for runs without such scores.
-        missing: For each run without, a sentence that names the command which makes them, if any can.
+        records: A record for each run, in the format of ``agmm.runs.scores``; None for runs without such scores.
+        missing: For each run without scores, a sentence with the command that computes them, if possible.
     """
 
     records: tuple[dict[str, Any] | None, ...]
@@ -74,20 +74,20 @@ class ChosenScores:
 
     @property
     def first(self) -> dict[str, Any] | None:
-        """Any of the records, to say what was measured; None where no run has scores."""
+        """The first record, to describe the scores; None if no run has scores."""
         return next((record for record in self.records if record is not None), None)
 
 
 def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) -> ChosenScores:
-    """The scores that most of the runs have of the same images, segmented in the same way.
+    """Choose the scores that most runs have of the same images with the same protocol.
 
-    Of several, those of the most images, as a quick look at a few (``--limit``) is no score of the split; then the
-    newest.
+    Ties go to the scores of the most images, because a quick look at a few (``--limit``) does not score the split, and
+    then to the newest.
 
     Args:
-        runs: At least one.
-        split: Of the images.
-        protocol: Start of the protocol's name, such as ``multi-scale``; any if not given.
+        runs: At least one run.
+        split: Split of the images.
+        protocol: Prefix of the protocol's name, such as ``multi-scale``; by default any.
     """
     by_key = [_scores(run, split, protocol) for run in runs]
     keys = dict.fromkeys(key for scores in by_key for key in reversed(scores))
@@ -102,19 +102,19 @@ def choose_scores(runs: Sequence[Run], split: str, protocol: str | None = None) 
             if like is None and _has_no_full_masks(run.manifest_path, split):
                 advice = f"No image of it has a full mask to compare with, by {run.manifest_path}."
             else:
-                advice = f"Make them with: {_scoring_command(run, split, protocol, like)}"
+                advice = f"Compute them with: {_scoring_command(run, split, protocol, like)}"
             missing.append(f"{run.folder}: has no scores of split '{split}'{what}. {advice}")
     return ChosenScores(records, tuple(missing))
 
 
 def scored_split(runs: Sequence[Run]) -> str:
-    """The split whose scores to show unless a user says otherwise: that on which most runs are scored, else ``val``."""
+    """Return the default split of scores: the one on which most runs were evaluated, or else ``val``."""
     scored = [split for run in runs for split in {record["split"] for record in run.records}]
     return max(sorted(set(scored)), key=lambda split: (scored.count(split), split == "val"), default="val")
 
 
 def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None) -> list[dict[str, Any]]:
-    """The scores that all runs have of the same images, segmented in the same way; chosen as by ``choose_scores``.
+    """Choose scores as ``choose_scores`` does, but require them of all runs.
 
     Arguments are those of ``choose_scores``.
 
@@ -122,24 +122,24 @@ def choose_records(runs: Sequence[Run], split: str, protocol: str | None = None)
         A record for each run.
 
     Raises:
-        TrainingError: If a run has none; names the command that makes them.
+        TrainingError: If a run has none; the message contains the command that computes them.
     """
     chosen = choose_scores(runs, split, protocol)
     if chosen.missing:
         others = len(chosen.missing) - 1
-        more = f" ({others} more run{'s' if others > 1 else ''} likewise)" if others else ""
+        more = f" ({others} more run{'s' if others > 1 else ''} without scores)" if others else ""
         raise TrainingError(chosen.missing[0] + more)
     return [record for record in chosen.records if record is not None]
 
 
 def describe_scores(record: dict[str, Any]) -> str:
-    """What a record's scores were measured on, and how."""
+    """Describe the data and the protocol of a record's scores."""
     images = f"{record['num_images']} image{'' if record['num_images'] == 1 else 's'}"
     return f"{record['dataset'] or 'data'}, {record['split']} split, {images}; {record['protocol']}"
 
 
 def _scoring_command(run: Run, split: str, protocol: str | None, like: tuple[Run, dict[str, Any]] | None) -> str:
-    """The command that scores a run, in the way in which another one was scored."""
+    """Return the command that evaluates a run in the same way as another one."""
     if like is None:
         return _command_line(run, run.manifest_path, split, ["--protocol", protocol] if protocol else [])
     other, record = like
@@ -149,14 +149,14 @@ def _scoring_command(run: Run, split: str, protocol: str | None, like: tuple[Run
         if len(manifest.rows_of(split)) > record["num_images"]:
             options += ["--limit", str(record["num_images"])]
         return _command_line(run, manifest.path, split, options)
-    except DataError:  # moved since; the run's own is the best guess
+    except DataError:  # it has moved; the run's own manifest is the best guess
         return _command_line(run, run.manifest_path, split, options)
 
 
 def _has_no_full_masks(manifest_path: Path, split: str) -> bool:
     try:
         rows = read_manifest(manifest_path).rows_of(split)
-    except DataError:  # moved since, or another split was asked for
+    except DataError:  # it has moved, or another split was requested
         return False
     return not any(row.full_mask for row in rows)
 
@@ -166,7 +166,7 @@ def _command_line(run: Run, manifest_path: Path, split: str, options: Sequence[s
 
 
 def _protocol_options(protocol: str) -> list[str]:
-    """Options of `agmm evaluate` for a protocol given in words, as ``agmm.inference.protocols.Protocol`` words it."""
+    """Convert the description of an ``agmm.inference.protocols.Protocol`` to options of `agmm evaluate`."""
     name = next((name for name in PROTOCOLS if protocol.startswith(name)), "whole")
     options = [] if name == "whole" else ["--protocol", name]
     if tiles := re.search(r"tile (\d+), overlap ([\d.]+)", protocol):
@@ -174,7 +174,7 @@ def _protocol_options(protocol: str) -> list[str]:
     return [*options, *(["--crf"] if protocol.endswith("dense CRF") else [])]
 
 
-#: Where the keys of ``_scores`` have the number of images.
+#: Index of the number of images in the keys of ``_scores``.
 _NUM_IMAGES = 2
 
 

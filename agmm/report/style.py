@@ -1,4 +1,4 @@
-"""What the figures of trainings add to the style that all figures share (``data_manifests.figures.style``)."""
+"""Style of the figures of runs, on top of the common style in ``data_manifests.figures.style``."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SUFFIXES = (".png", ".pdf")
 COLUMN_WIDTH = 3.35
 #: Height of a line of text, in inches.
 LINE_HEIGHT = FONT_SIZE / 72 * 1.5
-#: Wrong pixels; told from image and classes by people of every colour vision.
+#: Colour of wrong pixels; distinct from image and classes for every colour vision.
 ERROR_COLOR = (213, 94, 0)
 
 
 def run_color(number: int) -> str:
-    """Colour of a run by its position; they begin again after the sixth."""
+    """Colour of a run by its position; colours repeat after the sixth."""
     return SERIES_COLORS[number % len(SERIES_COLORS)]
 
 
 def check_figure(paths: Sequence[Path] = ()) -> None:
-    """Find out before any work whether a figure can be made.
+    """Check early whether a figure can be made.
 
     Args:
-        paths: Files it will be written to.
+        paths: Files to write.
 
     Raises:
         TrainingError: If matplotlib is not installed.
@@ -48,7 +48,7 @@ def check_figure(paths: Sequence[Path] = ()) -> None:
 
 
 def new_figure(width: float, height: float, *, constrained: bool = True) -> Figure:
-    """An empty figure; width and height in inches."""
+    """Make an empty figure; width and height in inches."""
     from matplotlib.figure import Figure
 
     with styled():
@@ -56,7 +56,7 @@ def new_figure(width: float, height: float, *, constrained: bool = True) -> Figu
 
 
 def class_legend(figure: Figure, classes: Sequence[LabelClass], y: float) -> None:
-    """Name the class colours below a figure; ``y`` is the legend's upper edge as a share of the height."""
+    """Add a legend of the class colours below a figure; ``y`` is its upper edge as a share of the height."""
     columns = legend_columns(classes, figure.get_figwidth())
     from matplotlib.lines import Line2D
 
@@ -72,18 +72,18 @@ def class_legend(figure: Figure, classes: Sequence[LabelClass], y: float) -> Non
 
 
 def legend_columns(classes: Sequence[LabelClass], width: float) -> int:
-    """How many class names fit beside each other into a width in inches."""
+    """Number of class names that fit side by side into a width in inches."""
     longest = max((len(c.name) for c in classes), default=0)
     return max(1, min(len(classes), int(width / (0.052 * longest + 0.28))))
 
 
 def legend_height(classes: Sequence[LabelClass], width: float) -> float:
-    """Height of the legend of classes in inches, with the gap above it."""
+    """Height of the legend of classes in inches, including the gap above it."""
     return LINE_HEIGHT * -(-len(classes) // legend_columns(classes, width)) + 0.1 if classes else 0.02
 
 
 def shorten(text: str, width: float) -> str:
-    """Take out the middle of a line of text that would be wider than ``width`` inches.
+    """Cut the middle out of a line of text that would be wider than ``width`` inches.
 
     Example:
         >>> shorten("agmm", 1.0), shorten("study/runs/20-clicks/seed-0", 1.0)
@@ -94,12 +94,12 @@ def shorten(text: str, width: float) -> str:
 
 
 def plain_grid(axes: Axes) -> None:
-    """Faint horizontal lines behind the data."""
+    """Draw faint horizontal lines behind the data."""
     axes.grid(axis="y", color=LINE, linewidth=0.5)
     axes.set_axisbelow(True)
 
 
 def to_unit(color: Color) -> tuple[float, float, float]:
-    """A colour of 0..255 as matplotlib takes it."""
+    """Convert a colour of 0..255 to matplotlib's 0..1."""
     red, green, blue = color
     return red / 255, green / 255, blue / 255

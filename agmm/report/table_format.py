@@ -1,4 +1,4 @@
-"""A table as Markdown, LaTeX or CSV."""
+"""Write a table as Markdown, LaTeX or CSV."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 @dataclass(frozen=True)
 class Difference:
-    """How far one number is above another; shown with its sign, as the difference of the two numbers as they are shown.
+    """Difference of two numbers, shown with its sign and computed from the numbers as shown.
 
     Args:
         ours: A number of the same row.
-        theirs: What is taken from it.
+        theirs: The number to subtract.
     """
 
     ours: float
@@ -27,24 +27,24 @@ class Difference:
 
     @property
     def value(self) -> float:
-        """The difference of the numbers themselves."""
+        """Difference of the unrounded numbers."""
         return self.ours - self.theirs
 
     @property
     def shown(self) -> float:
-        """The difference of the numbers as they are shown."""
+        """Difference of the numbers as shown."""
         return shown(self.ours) - shown(self.theirs)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of several runs of one setting: their mean is shown, and the standard deviation of several."""
+    """Scores of several runs of one setting, shown as mean and, if there are several, standard deviation."""
 
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """Of all values."""
+        """Mean of all values."""
         return statistics.mean(self.values)
 
     @property
@@ -64,9 +64,9 @@ class Table:
     Args:
         title: A sentence above it.
         header: Names of the columns.
-        rows: As many cells each.
+        rows: Rows with one cell per column.
         notes: Sentences below it.
-        summary_rows: Rows at the end that are set apart by a line.
+        summary_rows: Number of rows at the end that a line separates.
     """
 
     title: str
@@ -77,7 +77,7 @@ class Table:
 
 
 def shown(value: float) -> float:
-    """A number as tables and pages show it, with one decimal.
+    """Round a number to one decimal, as tables and pages show it.
 
     Example:
         >>> shown(25.66), shown(-0.01)
@@ -91,8 +91,8 @@ def format_table(table: Table, format_: TableFormat) -> str:
 
     Args:
         table: The table.
-        format_: ``markdown``, ``latex`` (needs the package booktabs), or ``csv``: numbers and differences as they are,
-            not rounded, and a column for the standard deviations where there are any.
+        format_: ``markdown``, ``latex`` (needs the package booktabs), or ``csv``, which has unrounded numbers and
+            differences, and columns for standard deviations.
 
     Raises:
         ValueError: If the format is unknown.
@@ -175,7 +175,7 @@ def _text(cell: Cell) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference with its sign, one decimal; none where that is 0.0."""
+    """Format a difference with its sign and one decimal; 0.0 has no sign."""
     return "0.0" if shown(value) == 0 else f"{value:+.1f}".replace("-", "−")
 
 

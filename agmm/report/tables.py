@@ -1,4 +1,4 @@
-"""The tables of the paper's supplement from one's own runs, the published numbers beside, and one of budgets."""
+"""The tables of the paper's supplement for your own runs, beside the published numbers, and a table of budgets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agmm.report.table_format import Cell, Difference, Scores, Table
 from agmm.studies.paper_tables import TABLES
 from agmm.studies.study import LABELS_AS_PUBLISHED, Study, labels_as_published
 
-# Runs of one cell may differ in these.
+# Settings in which the runs of one cell may differ.
 _MAY_DIFFER = ("seed", *SILENT_SETTINGS)
 _SPREAD = "± standard deviation over runs (their number)."
 _NOT_THE_SAME = "Published numbers hold for the whole official split and very likely for multi-scale evaluation."
@@ -24,12 +24,12 @@ _NOT_THE_SAME = "Published numbers hold for the whole official split and very li
 
 @dataclass(frozen=True)
 class Work:
-    """What the annotation of a manifest took.
+    """Work behind the annotation of a manifest.
 
     Args:
         num_images: Annotated images.
-        marks_per_image: Clicks, strokes and the like, on average.
-        minutes_per_image: Of a person's time, estimated; None where nobody knows.
+        marks_per_image: Mean number of clicks, strokes and other marks.
+        minutes_per_image: Estimated minutes of a person's time; None if unknown.
     """
 
     num_images: int
@@ -38,15 +38,15 @@ class Work:
 
 
 def per_class_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
-    """IoU of each class (supplement, tables 3 and 4), with the published one and the difference where there is one.
+    """Table of the IoU of each class (supplement, tables 3 and 4), with published IoU and difference if there is one.
 
     Args:
         runs: One column each.
-        split: Whose scores to show.
-        protocol: Start of the protocol's name; any if not given.
+        split: Split whose scores to show.
+        protocol: Prefix of the protocol's name; by default any.
 
     Raises:
-        TrainingError: If the runs have no scores that can be compared.
+        TrainingError: If the runs have no comparable scores.
     """
     records = choose_records(runs, split, protocol)
     columns: list[tuple[str, list[Cell]]] = []
@@ -67,10 +67,10 @@ def per_class_table(runs: Sequence[Run], split: str = "val", protocol: str | Non
 
 
 def published_of(run: Run, record: Mapping[str, Any] | None) -> Mapping[str, float]:
-    """The published IoU of each class, and mIoU, to stand beside a run's scores.
+    """Return the published IoU of each class, and mIoU, for comparison with a run's scores.
 
-    Empty where nothing is published for its annotation, or where the scores are not of as many images as the official
-    validation split has.
+    Empty if nothing is published for its annotation, or if the scores do not cover as many images as the official
+    validation split.
     """
     if run.is_later_stage or record is None or record["num_images"] != official_images(run.label_space):
         return {}
@@ -78,34 +78,34 @@ def published_of(run: Run, record: Mapping[str, Any] | None) -> Mapping[str, flo
 
 
 def ablation_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
-    """mIoU by the terms of the loss and by annotation (supplement, table 2).
+    """Table of mIoU by loss terms and annotation (supplement, table 2).
 
-    Arguments and errors are those of ``per_class_table``. Runs of one setting that differ in their seed give one cell;
-    runs on full masks have a column of their own. Where runs with the same terms and annotation differ in other
-    settings, their rows say in which. A first stage without scores is left out if a later one is given.
+    Arguments and errors are those of ``per_class_table``. Runs that differ only in their seed share a cell; runs on
+    full masks have their own column. Where runs with the same terms and annotation differ in other settings, their rows
+    name those. A first stage without scores is omitted if a later stage is given.
     """
     return _study_table(runs, TABLES[2], lambda run: run.loss, "loss", split, protocol)
 
 
 def lambda_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
-    """mIoU by the weight of the mixture's terms and by annotation (supplement, table 1); see ``ablation_table``."""
+    """Table of mIoU by the weight of the mixture terms and annotation (supplement, table 1); see ``ablation_table``."""
     return _study_table(runs, TABLES[1], _weight, "weight", split, protocol)
 
 
 def budget_table(
     runs: Sequence[Run], work_of: Callable[[Run], Work | None], split: str = "val", protocol: str | None = None
 ) -> Table:
-    """mIoU, and its share of that of full supervision, against clicks and minutes of annotation: which budget to buy.
+    """Table of mIoU and its share of full supervision by clicks and minutes of annotation, to choose a budget.
 
     Args:
-        runs: Best with one among them that was trained with ``supervision = "full"``; the best such counts as 100 %.
-            Those that differ in their seed alone share a row.
-        work_of: What a run's annotation took; None where that is not known.
-        split: Whose scores to show.
-        protocol: Start of the protocol's name; any if not given.
+        runs: Runs to compare. The best one with ``supervision = "full"``, if there is one, counts as 100 %. Runs that
+            differ only in their seed share a row.
+        work_of: Returns the work behind a run's annotation; None if unknown.
+        split: Split whose scores to show.
+        protocol: Prefix of the protocol's name; by default any.
 
     Raises:
-        TrainingError: If the runs have no scores that can be compared.
+        TrainingError: If the runs have no comparable scores.
     """
     records = choose_records(runs, split, protocol)
     score_of = {run.name: _percent(record["miou"]) for run, record in zip(runs, records, strict=True)}
@@ -139,7 +139,7 @@ def budget_table(
 
 
 def _but_for_the_seed(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    """Runs that differ in their seed alone together, and what their names have in common."""
+    """Group runs that differ only in their seed, each with the common part of their names."""
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         settings = {key: value for key, value in run.settings.items() if key not in _MAY_DIFFER}
@@ -147,7 +147,7 @@ def _but_for_the_seed(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
         groups.setdefault(made_of, []).append(run)
     found = []
     for group in groups.values():
-        if len({run.info.config.seed for run in group}) < len(group):  # told apart by something that is not a setting
+        if len({run.info.config.seed for run in group}) < len(group):  # something other than a setting differs
             found += [(run.name, [run]) for run in group]
             continue
         parts = [run.name.split(", ") for run in group]
@@ -182,7 +182,7 @@ def _study_table(
         if not study.is_published_for(runs[0].label_space, records[0]["num_images"]):
             continue
         theirs: dict[str, float | None] = dict.fromkeys(names)
-        for run in sorted(runs, key=lambda run: run.annotation == annotation):  # those of the cell have the last word
+        for run in sorted(runs, key=lambda run: run.annotation == annotation):  # runs of the cell take precedence
             setting = settings.get(rows_of[run.folder][1])
             value = None
             if setting is not None and (setting.stages > 1) == run.is_later_stage:
@@ -212,9 +212,9 @@ def _has_labels_as_published(later_stage: Run) -> bool:
 
 
 def _row_names(runs: Sequence[Run], kind_of: Callable[[Run], str]) -> list[tuple[str, str]]:
-    """The row of each run: its kind, and the settings in which runs that begin like it on one annotation differ.
+    """Name the row of each run after its kind and the settings in which runs of that kind and annotation differ.
 
-    Beside it the same name without the settings of pseudo-labels, by which a study may have published the row.
+    The second name lacks the settings of pseudo-labels, because published rows do not mention them.
     """
     begins = [kind_of(run.first_stage) for run in runs]
     apart: dict[str, list[str]] = {}
@@ -233,7 +233,7 @@ def _row_names(runs: Sequence[Run], kind_of: Callable[[Run], str]) -> list[tuple
 def _scores(
     runs: Sequence[Run], records: Sequence[dict[str, Any]], name_of: Callable[[Run], str], name: str, annotation: str
 ) -> Scores | None:
-    """The scores of one cell, whose runs may differ in the seed alone."""
+    """Scores of one cell, whose runs may differ only in their seed."""
     cell = [
         (run, 100 * record["miou"])
         for run, record in zip(runs, records, strict=True)
@@ -244,9 +244,9 @@ def _scores(
         if differ := [key for key in first if key not in _MAY_DIFFER and first[key] != other[key]]:
             raise TrainingError(
                 f"{cell[0][0].folder} and {run.folder} are both '{name}' with {annotation}, but differ in "
-                f"{', '.join(differ)}; only runs that differ in their seed alone are averaged. Leave one out."
+                f"{', '.join(differ)}; only runs that differ in nothing but their seed are averaged. Leave one out."
             )
-    # Rows of a study that begin alike share a first stage, of which each has a copy.
+    # Rows of a study with the same first stage share it; each has a copy.
     scores = {(run.info.config.seed, run.info.manifest_sha256, score): score for run, score in cell}
     return Scores(tuple(scores.values())) if cell else None
 

@@ -1,4 +1,4 @@
-"""Features of the same pixels in several networks, laid out in the plane by t-SNE (figure 3)."""
+"""t-SNE of features at the same pixels in several networks (figure 3)."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ MAX_RUNS = 3
 def sample_pixels(
     manifest: Manifest, rows: Sequence[ManifestRow], pixels_per_class: int = 100, seed: int = 0
 ) -> tuple[list[tuple[ManifestRow, NDArray[np.int64]]], NDArray[np.int64]]:
-    """Choose pixels of the full masks at random, as many of each class, spread over the images that show it.
+    """Choose random pixels of the full masks, equally many per class, spread over the images that contain it.
 
     Args:
-        manifest: Where the rows come from.
+        manifest: Manifest of the rows.
         rows: Images with full masks.
-        pixels_per_class: Pixels wanted of each class; a class with fewer gives all it has.
+        pixels_per_class: Number of pixels per class; a class with fewer contributes all.
         seed: Equal seeds give equal pixels.
 
     Returns:
-        Rows, each with (row, col) of its pixels; and the class of every pixel in the same order.
+        Rows, each with the (row, col) of its pixels, and the class of every pixel in the same order.
 
     Raises:
         DataError: If a mask is missing or cannot be read.
     """
     rng = np.random.default_rng(seed)
     num_classes = manifest.label_space.num_classes
-    # A first draw from each image bounds memory; the second is even over images.
+    # The first draw, from each image, bounds memory; the second is balanced over images.
     drawn: list[list[NDArray[np.int64]]] = []
     for row in rows:
         truth = read_row_full_mask(manifest, row)
@@ -80,22 +80,23 @@ def draw_tsne(
     on_image: Callable[[], None] = lambda: None,
     on_problem: OnProblem = None,
 ) -> None:
-    """Draw the features of one to three runs at the same pixels, each run in a panel.
+    """Draw the features of one to three runs at the same pixels, one panel per run.
 
     Args:
-        runs: One to three, such as baseline, stopped gradient, and AGMM.
-        manifest: Where the rows come from.
-        rows: Images with full masks to take pixels from.
+        runs: One to three runs, such as baseline, stopped gradient, and AGMM.
+        manifest: Manifest of the rows.
+        rows: Images with full masks that provide the pixels.
         paths: Files to write, each ending in .png or .pdf.
-        pixels_per_class: Pixels of each class.
-        seed: Of the pixels and of t-SNE.
-        device: Where to compute the features.
+        pixels_per_class: Number of pixels per class.
+        seed: Seed of the pixels and of t-SNE.
+        device: Device to compute the features on.
         on_image: Called after each image of each run.
-        on_problem: Told of runs that cannot be loaded, which are left out; if not given, they are errors.
+        on_problem: Called with a message for each run that cannot be loaded, which is then omitted. By default such
+            runs are errors.
 
     Raises:
         DataError: If files cannot be read, there are too few pixels, or matplotlib or scikit-learn is not installed.
-        ValueError: If there are more runs, or the path has another ending.
+        ValueError: If there are more runs, or a path has another ending.
     """
     if not 1 <= len(runs) <= MAX_RUNS:
         raise ValueError(f"The t-SNE figure shows one to {MAX_RUNS} runs, got {len(runs)}.")
@@ -114,15 +115,15 @@ def plot_tsne(
     paths: Sequence[Path],
     seed: int = 0,
 ) -> None:
-    """Draw the figure of ``draw_tsne`` from features that are there already.
+    """Draw the figure of ``draw_tsne`` from existing features.
 
     Args:
-        runs: One to three.
-        features: Of each run, shape (n, D).
+        runs: One to three runs.
+        features: Features of each run, shape (n, D).
         classes: True class of the pixels, shape (n,).
-        label_space: Names the classes.
+        label_space: The classes.
         paths: Files to write.
-        seed: Of t-SNE.
+        seed: Seed of t-SNE.
     """
     layouts = [lay_out(of_run, seed) for of_run in features]
     present = [label_space.classes[i] for i in np.unique(classes)]
@@ -130,7 +131,7 @@ def plot_tsne(
     panel, bottom = width / len(runs), legend_height(present, width)
     top = LINE_HEIGHT if len(runs) > 1 else 0.02
     height = top + panel + bottom
-    order = np.random.default_rng(seed).permutation(len(classes))  # no class lies on top of all others
+    order = np.random.default_rng(seed).permutation(len(classes))  # so that no class covers all others
     colors = np.array([to_unit(c.color) for c in label_space.classes])[classes[order]]
     with styled():
         figure = new_figure(width, height, constrained=False)
@@ -151,7 +152,7 @@ def plot_tsne(
 
 
 def lay_out(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Positions in the plane, shape (n, 2), of features of shape (n, D), by scikit-learn's t-SNE.
+    """Project features of shape (n, D) to positions of shape (n, 2) with scikit-learn's t-SNE.
 
     Raises:
         TrainingError: If there are fewer than 5 pixels, or scikit-learn is not installed.
@@ -168,14 +169,14 @@ def lay_out(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
 
 def _even_shares(available: Sequence[int], wanted: int) -> list[int]:
-    """Share ``wanted`` out evenly, nobody getting more than there is.
+    """Distribute ``wanted`` evenly without exceeding what is available.
 
     Example:
         >>> _even_shares([1, 9, 9], 9)
         [1, 4, 4]
     """
     shares, left = [0] * len(available), wanted
-    # The poorest first: what they lack goes to the others.
+    # Smallest first: the others make up for what these lack.
     for done, i in enumerate(sorted(range(len(available)), key=available.__getitem__)):
         shares[i] = min(available[i], left // (len(available) - done))
         left -= shares[i]

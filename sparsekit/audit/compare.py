@@ -1,4 +1,4 @@
-"""Put two sets of sparse annotations side by side, ours and people's, measured on their pixels alone."""
+"""Compare two sets of sparse annotations, such as synthetic and human ones, by their pixels alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparsekit.audit.tables import format_table, number, share
 from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
 
-#: What is measured, with the text that tables show; the last four need full masks.
+#: Measures by name, with their labels in tables; the last four need full masks.
 MEASURES = {
     "image_labelled": "image labelled, %",
     "classes_labelled": "classes labelled in an image",
@@ -45,13 +45,13 @@ Values = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class SparseMap:
-    """Where one sparse label map is.
+    """Location of one sparse label map.
 
     Args:
-        path: Its file, if it stands alone.
+        path: Its file, if it does not belong to a manifest.
         mask_path: Its full mask, if there is one; 255 is void.
         unlabelled: The value of unlabelled pixels.
-        of_manifest: The image of a manifest it belongs to, instead of all these.
+        of_manifest: The image of a manifest, instead of the other fields.
     """
 
     path: Path = Path()
@@ -60,10 +60,10 @@ class SparseMap:
     of_manifest: AnnotatedImage | None = None
 
     def read(self) -> tuple[LabelMap, LabelMap | None, int]:
-        """Sparse label map, full mask if there is one, and the unlabelled value of the first.
+        """Return the sparse label map, the full mask if there is one, and the unlabelled value.
 
         Raises:
-            AnnotationError: If no pixel is unlabelled, or the full mask is of another size.
+            AnnotationError: If no pixel is unlabelled, or the full mask has another size.
         """
         if image := self.of_manifest:
             full_mask = image.read_full_mask() if image.row.full_mask else None
@@ -72,7 +72,7 @@ class SparseMap:
         if not (sparse == self.unlabelled).any():
             raise AnnotationError(
                 f"{self.path}: no pixel has the unlabelled value {self.unlabelled}; its values are "
-                f"{list_some([str(v) for v in np.unique(sparse)])}. Say with --unlabelled which means unlabelled."
+                f"{list_some([str(v) for v in np.unique(sparse)])}. Give the value that means unlabelled: --unlabelled."
             )
         full_mask = read_mask(self.mask_path) if self.mask_path else None
         if full_mask is not None and full_mask.shape != sparse.shape:
@@ -86,26 +86,26 @@ class SparseMap:
 def sparse_maps(
     path: str | Path, unlabelled: int = 255, masks_dir: str | Path | None = None
 ) -> tuple[list[str], Iterator[SparseMap]]:
-    """Sparse label maps of a manifest or of a folder of PNG files.
+    """Find the sparse label maps of a manifest or of a folder of PNG files.
 
     Args:
         path: A manifest.csv, a folder that holds one, or a folder of label maps at any depth.
-        unlabelled: The value of unlabelled pixels in a folder of label maps; a manifest names its own.
-        masks_dir: Full masks for a folder of label maps, of the same stems.
+        unlabelled: The value of unlabelled pixels in a folder of label maps; a manifest defines its own.
+        masks_dir: Full masks with the same stems, for a folder of label maps.
 
     Returns:
-        Their image ids (of files their stems), and the maps in the same order.
+        Image ids (for files, their stems), and the maps in the same order.
 
     Raises:
         DataError: If there is nothing to measure, or a label map has no full mask in ``masks_dir``.
-        ValueError: If ``masks_dir`` is given for a manifest, which names its own full masks.
+        ValueError: If ``masks_dir`` is given for a manifest, which lists its own full masks.
     """
     path, masks_dir = as_path(path), None if masks_dir is None else as_path(masks_dir)
     if path.is_file() or (path / "manifest.csv").is_file():
         if masks_dir:
             raise ValueError(f"{path} is a manifest, with full masks of its own; --masks is for folders of label maps.")
         manifest = read_manifest(path)
-        count_annotated(manifest)  # refuses one without any
+        count_annotated(manifest)  # raises if there is no annotation
         image_ids = [row.image_id for row in manifest.rows if row.annotation]
         images = annotated_images(manifest, with_marks=False)
         return image_ids, (SparseMap(of_manifest=image) for image in images)
@@ -131,11 +131,11 @@ def measure_maps(maps: Iterable[SparseMap], *, workers: int = 1, on_image: Calla
 
     Args:
         maps: From ``sparse_maps``.
-        workers: Processes; the result is the same.
+        workers: Number of processes; it does not change the result.
         on_image: Called after each map.
 
     Returns:
-        For each of ``MEASURES`` its values, one for each image, class of an image, or stroke. Shares lie in 0..1.
+        Values by key of ``MEASURES``: one per image, class of an image, or stroke. Shares lie in 0..1.
     """
     values: Values = {name: [] for name in MEASURES}
     for of_map in map_in_order(_measure_file, maps, workers):
@@ -152,14 +152,14 @@ def _measure_file(sparse_map: SparseMap) -> Values:
 def measure_map(sparse: LabelMap, full_mask: LabelMap | None, unlabelled: int) -> Values:
     """Measure one sparse label map.
 
-    A stroke is a connected region (8-connectivity) of pixels of one label, so that crossing strokes of a class count as
-    one. Its length is that of its skeleton; its width is the one that a stroke of this length with round ends needs to
-    have the region's area; its extent is the diagonal of its bounding box.
+    A stroke is an 8-connected region of one label, so crossing strokes of a class count as one. Its length is that of
+    its skeleton; its width is that of a stroke of this length with round ends and the region's area; its extent is the
+    diagonal of its bounding box.
 
     Args:
         sparse: Labels, shape (H, W).
         full_mask: Labels of all pixels, shape (H, W), if known; the largest value of its type (255 or 65535) is void.
-        unlabelled: The value of ``sparse`` where there is no label.
+        unlabelled: The value of unlabelled pixels in ``sparse``.
 
     Returns:
         Values of ``MEASURES``.
@@ -200,9 +200,9 @@ def _strokes(mask: NDArray[np.bool_], diagonal: float) -> list[dict[str, float]]
 
 
 def skeleton_length(mask: NDArray[np.bool_]) -> float:
-    """Length of the skeleton of a region in pixels: 1 for each step to the side, the root of 2 for each diagonal one.
+    """Length of the skeleton of a region in pixels: 1 per straight step, the square root of 2 per diagonal step.
 
-    Like any count of steps it makes oblique lines up to 8 % too long.
+    Like any count of steps, it overestimates oblique lines by up to 8 %.
     """
     if mask.sum() < 2:
         return 0.0
@@ -215,7 +215,7 @@ def skeleton_length(mask: NDArray[np.bool_]) -> float:
 
 
 def stroke_width(area: float, length: float) -> float:
-    """Width w of a stroke with round ends: the solution of area = length * w + pi / 4 * w**2.
+    """Width w of a stroke with round ends, which solves area = length * w + pi / 4 * w**2.
 
     Example:
         >>> round(stroke_width(area=50 * 4 + 3.14159265 * 4, length=50), 6)
@@ -239,12 +239,12 @@ def _compare_with_mask(values: Values, sparse: LabelMap, full_mask: LabelMap, la
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sets of annotations, measured alike.
+    """Measurements of two sets of annotations.
 
     Args:
-        names: What each is called.
-        image_ids: Images of each.
-        values: What ``measure_maps`` found for each, on all of its own images.
+        names: Name of each set.
+        image_ids: Images of each set.
+        values: Result of ``measure_maps`` for each set, on all of its own images.
     """
 
     names: tuple[str, str]
@@ -253,13 +253,13 @@ class Comparison:
 
     @property
     def num_common(self) -> int:
-        """Images that are on both sides; a file of a folder is that of ``train/a`` if it is called ``a``."""
+        """Number of images in both sets; a file ``a`` of a folder matches the image ``train/a``."""
         ours, theirs = map(set, self.image_ids)
         ours_last, theirs_last = ({image_id.rpartition("/")[2] for image_id in ids} for ids in (ours, theirs))
         return max(len(ours & theirs), len(ours_last & theirs), len(ours & theirs_last))
 
     def rows(self) -> list[dict[str, Any]]:
-        """For each measure the 10th, 50th and 90th percentile of both sets, and the ratio of the medians."""
+        """For each measure, the 10th, 50th and 90th percentile of both sets and the ratio of the medians."""
         rows = []
         for name, text in MEASURES.items():
             ours, theirs = (_percentiles(values[name]) for values in self.values)
@@ -280,7 +280,7 @@ def _percentiles(values: Sequence[float]) -> list[float] | None:
 
 
 def format_comparison(comparison: Comparison) -> str:
-    """A table with a row for each measure, and whether both sides are of the same images."""
+    """Format a table with one row per measure, and a line that says whether both sets contain the same images."""
     ours, theirs = (len(ids) for ids in comparison.image_ids)
     titles = [f"{n} ({counted(c, 'image')})" for n, c in zip(comparison.names, (ours, theirs), strict=True)]
     table = format_table(
@@ -299,10 +299,10 @@ def format_comparison(comparison: Comparison) -> str:
 
 def _images_in_words(ours: int, theirs: int, common: int) -> str:
     if ours == theirs == common:
-        return "Both are of the same images."
+        return "Both contain the same images."
     images = counted(common, "image is", "images are") if common else "No image is"
     names = "its name" if common < 2 else "their names"
-    return f"{images} in both, by {names}; each side is measured on all of its own."
+    return f"{images} in both, by {names}; each side is measured on all of its own images."
 
 
 def _spread(percentiles: list[float] | None, measure: str) -> str:

@@ -1,4 +1,4 @@
-"""What an annotation would have cost: minutes of a person's work by the model of costs, beside those of full masks."""
+"""Estimated cost of an annotation: the minutes that a person would need, compared with full masks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class AnnotationCost:
     Args:
         name: The manifest's folder.
         num_images: Annotated images.
-        counts: How often each part of the work was done, by name; ``click`` is the first on a class of an image.
-        seconds: Seconds for all of it, by the same names.
-        full_mask_seconds: Seconds for the full mask of one image; None if nobody said.
+        counts: Number of actions of each kind, by name; ``click`` is the first click on a class of an image.
+        seconds: Total seconds of each kind, by the same names.
+        full_mask_seconds: Seconds for the full mask of one image; None if unknown.
     """
 
     name: str
@@ -39,7 +39,7 @@ class AnnotationCost:
         return sum(self.seconds.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers; ``full_mask_ratio`` says how many times as long full masks would take."""
+        """Convert to plain numbers; ``full_mask_ratio`` is the time for full masks divided by the time for marks."""
         full = None if self.full_mask_seconds is None else self.full_mask_seconds * self.num_images
         return {
             "annotation": self.name,
@@ -55,25 +55,25 @@ class AnnotationCost:
 
 
 def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split: str | None = None) -> AnnotationCost:
-    """Estimate the work behind the marks of a manifest; reads no image.
+    """Estimate the work behind the marks of a manifest, without reading images.
 
     Args:
-        manifest: Its annotated rows count.
-        model: Seconds of each part; the literature's when not given. Without a time for full masks, that of the
-            manifest's label space in ``FULL_MASK_SECONDS`` is taken, if there is one.
+        manifest: A manifest with marks; only annotated rows count.
+        model: Seconds per action; by default those of the literature. If it has no time for full masks,
+            ``FULL_MASK_SECONDS`` of the manifest's label space applies, if there is one.
         split: Only this split.
 
     Raises:
-        ManifestError: If there is no annotated row, or a mark is none that could be drawn.
-        AnnotationError: If the manifest comes without marks.
+        ManifestError: If there is no annotated row, or a mark cannot be drawn.
+        AnnotationError: If the manifest has no marks.
     """
     model = model or CostModel()
     if model.seconds_per_full_mask is None:
         model = replace(model, seconds_per_full_mask=FULL_MASK_SECONDS.get(manifest.label_space.name))
     if count_annotated(manifest, split) and not manifest.marks_path.is_file():
         raise AnnotationError(
-            f"{manifest.path}: no marks beside it, as with labels of a network or of another tool. The cost is that of "
-            "drawing marks, so it cannot be told without."
+            f"{manifest.path}: no marks file beside it, as with labels of a network or of another tool. The cost is "
+            "that of drawing marks and cannot be estimated without them."
         )
     counts: Counter[str] = Counter()
     for image in annotated_images(manifest, split):
@@ -92,7 +92,7 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
 
 
 def format_costs(costs: Sequence[AnnotationCost]) -> str:
-    """A table with a row for each manifest, and one of the hours that each part of the work takes."""
+    """Format a table with one row per manifest, and a table of the hours of each kind of action."""
     totals = []
     for cost in costs:
         data = cost.to_dict()
@@ -117,7 +117,7 @@ def format_costs(costs: Sequence[AnnotationCost]) -> str:
 
 
 def _hours(hours: float | None) -> str:
-    """Hours to a tenth; below ten with as many digits as tell them from zero.
+    """Format hours to a tenth; below ten with enough digits to distinguish them from zero.
 
     Example:
         >>> _hours(123.456), _hours(1.23456), _hours(0.0123456), _hours(0.0)

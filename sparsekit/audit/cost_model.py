@@ -1,4 +1,4 @@
-"""How long a person works on each part of an annotation; a simple model with numbers of the literature."""
+"""A simple cost model of annotation, with times from the literature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_manifests.files.paths import as_path
 from sparsekit.errors import AnnotationError
 
 #: Seconds for the full mask of an image, by label space: Bearman et al. 2016 for PASCAL VOC, Cordts et al. 2016 (more
-#: than 1.5 hours, quality control included) for Cityscapes.
+#: than 1.5 hours, including quality control) for Cityscapes.
 FULL_MASK_SECONDS = {"pascal_voc": 239.7, "cityscapes": 5400.0}
 
 
@@ -22,11 +22,11 @@ def _seconds(default: float | None, meaning: str) -> Any:
 
 @dataclass(frozen=True)
 class CostModel:
-    """Seconds of work; the defaults are times measured in the literature.
+    """Seconds per action; the defaults are times measured in the literature.
 
-    The time for an image is the sum of: a fixed part; for each class of the label space that got no mark, the time to
-    see that it is absent; and the time for each mark, where the first click on a class takes longer than further ones,
-    since the class has to be found and chosen.
+    The time for an image is the sum of a fixed part, the time to see that a class is absent (for each class of the
+    label space without a mark), and the time for each mark. The first click on a class takes longer than further ones,
+    because the class must be found and selected.
 
     Raises:
         ValueError: If a number is negative, infinite or NaN.
@@ -34,7 +34,7 @@ class CostModel:
     References:
         Bearman et al., "What's the point: semantic segmentation with point supervision", ECCV 2016: 1 s for an absent
         class, 2.4 s for the first click on a class, 0.9 s for a further one, 10.9 s for a squiggle. On PASCAL VOC
-        (20 classes, 1.5 of them in an image) that makes 18.5 + 1.5 * 2.4 = 22.1 s for a click per class and
+        (20 classes, 1.5 of them per image), this gives 18.5 + 1.5 * 2.4 = 22.1 s for a click per class and
         18.5 + 1.5 * 10.9 = 34.9 s for a squiggle per class.
         Jain and Grauman, "Predicting sufficient annotation strength for interactive foreground segmentation",
         ICCV 2013: 7 s for a box, 20 s for a sloppy contour.
@@ -57,10 +57,10 @@ class CostModel:
 
 
 def read_cost_model(path: str | Path) -> CostModel:
-    """Read a model from TOML: ``seconds_per_click = 3.0`` and so on; what is not there keeps its default.
+    """Read a model from TOML, with lines such as ``seconds_per_click = 3.0``; other values keep their defaults.
 
     Raises:
-        AnnotationError: If the file is missing, no TOML, or holds a key that is no number of the model.
+        AnnotationError: If the file is missing or invalid, or contains an unknown key or a value that is not a number.
     """
     path = as_path(path)
     try:

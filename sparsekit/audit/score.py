@@ -1,4 +1,4 @@
-"""How informative an annotation is, without training: spread its labels over the image, compare with the full mask."""
+"""Score annotations without training: spread their labels over the image and compare with the full mask."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.audit.tables import format_table, percent
 from sparsekit.parallel import map_in_order
 
-# The three settings were chosen by mIoU at 50 clicks on 6 images of Cityscapes and 16 of CamVid, flat around them.
-#: Lab colour difference per pixel that makes a step of the geodesic path twice as long as a step over even colour.
+# These three settings were chosen by mIoU at 50 clicks on 6 images of Cityscapes and 16 of CamVid; it is flat around
+# them.
+#: Lab colour difference per pixel that doubles the length of a step of the geodesic path.
 EDGE_SCALE = 0.5
-#: Superpixels of an image, whatever its size.
+#: Number of superpixels of an image of any size.
 NUM_SUPERPIXELS = 4000
-#: The distance between two superpixels at the two ends of the image's longer side, in units of the Lab colours.
+#: Weight of position: the length of the image's longer side, in units of Lab colour differences.
 POSITION_WEIGHT = 400.0
-#: Longest side of the images that labels are spread on. Larger ones take longer and score no better.
+#: Longer side of the images on which labels spread. Larger images take longer and do not score better.
 DEFAULT_MAX_SIZE = 1024
 
 
 def spread_nearest(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:
-    """Give each pixel the label of the labelled pixel nearest to it, by the Euclidean distance; no look at the image.
+    """Give each pixel the label of the nearest labelled pixel (Euclidean distance); ignores the image.
 
     Args:
         sparse: Sparse label map with at least one label, shape (H, W).
@@ -49,11 +50,11 @@ def spread_nearest(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:
 
 
 def spread_geodesic(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:
-    """Give each pixel the label of the labelled pixel from which the path is shortest, where crossing edges is long.
+    """Give each pixel the label of the labelled pixel with the shortest path, where steps across edges are long.
 
-    A step costs its length times 1 + g / ``EDGE_SCALE``, with g the gradient of the image's Lab colours (Sobel, per
-    pixel). Dijkstra's algorithm over all pixels is scikit-image's ``MCP_Geometric``, started at all labels at once.
-    Takes and returns what ``spread_nearest`` does.
+    A step costs its length times 1 + g / ``EDGE_SCALE``, where g is the gradient of the image's Lab colours (Sobel, per
+    pixel). scikit-image's ``MCP_Geometric`` runs Dijkstra's algorithm over all pixels, from all labels at once.
+    Arguments and result are those of ``spread_nearest``.
     """
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab).astype(np.float32)
     # The Sobel kernel sums to 8 times the difference per pixel.
@@ -61,7 +62,7 @@ def spread_geodesic(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap
     gradient = np.sqrt(sum((step**2).sum(axis=2) for step in steps))
     paths = MCP_Geometric(1 + gradient.astype(np.float64) / EDGE_SCALE)
     _, came_from = paths.find_costs(np.argwhere(sparse != unlabelled))
-    # Each pixel knows the one before it on its path; following all at once, twice as far each time, finds the starts.
+    # Each pixel knows its predecessor. Pointer doubling on all pixels at once finds the starts of the paths.
     height, width = sparse.shape
     row_steps, col_steps = np.asarray(paths.offsets, np.int64).T
     came_from = came_from.ravel()
@@ -75,10 +76,10 @@ def spread_geodesic(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap
 
 
 def spread_superpixels(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:
-    """Give each SLIC superpixel the label that most of its labelled pixels have, others that of the one most like them.
+    """Give each SLIC superpixel its most frequent label; one without labels takes that of the most similar superpixel.
 
-    Likeness is the distance between mean Lab colours and centres, weighed by ``POSITION_WEIGHT``. Of labels equally
-    frequent in a superpixel the smallest is taken. Takes and returns what ``spread_nearest`` does.
+    Similarity combines the distances between mean Lab colours and between centres, weighted by ``POSITION_WEIGHT``.
+    Ties go to the smallest label. Arguments and result are those of ``spread_nearest``.
 
     References:
         Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods", PAMI 2012.
@@ -102,7 +103,7 @@ def spread_superpixels(sparse: LabelMap, image: Image, unlabelled: int) -> Label
     return spread
 
 
-#: Ways to spread labels, by their names on the command line.
+#: Methods to spread labels, by name.
 METHODS: dict[str, Callable[[LabelMap, Image, int], LabelMap]] = {
     "nearest": spread_nearest,
     "geodesic": spread_geodesic,
@@ -112,15 +113,15 @@ METHODS: dict[str, Callable[[LabelMap, Image, int], LabelMap]] = {
 
 @dataclass(frozen=True)
 class AnnotationScore:
-    """How well the labels of one manifest, spread over its images, meet the full masks.
+    """Agreement of the spread labels of one manifest with the full masks.
 
     Args:
         name: The manifest's folder.
-        method: How the labels were spread.
+        method: Key of ``METHODS``.
         num_images: Annotated images.
         class_names: Names by train id.
-        confusion: Pixels by class of the full mask and label given, shape (C, C + 1), summed over all images; the last
-            column counts pixels without label, as all are in an image without a mark. Void pixels play no part.
+        confusion: Pixels by class of the full mask and by label, shape (C, C + 1), summed over all images. The last
+            column counts pixels without a label, which occur in images without marks. Void pixels are excluded.
     """
 
     name: str
@@ -131,7 +132,7 @@ class AnnotationScore:
 
     @property
     def class_iou(self) -> NDArray[np.float64]:
-        """Intersection over union of each class, shape (C,); NaN for classes that neither masks nor labels hold."""
+        """Intersection over union of each class, shape (C,); NaN for classes in neither masks nor labels."""
         hits = np.diagonal(self.confusion)
         union = self.confusion.sum(axis=1) + self.confusion[:, :-1].sum(axis=0) - hits
         iou: NDArray[np.float64] = np.divide(hits, union, out=np.full(hits.shape, np.nan), where=union > 0)
@@ -145,7 +146,7 @@ class AnnotationScore:
 
     @property
     def pixel_accuracy(self) -> float | None:
-        """Share of the annotated pixels whose label is right; None if there are none."""
+        """Share of the annotated pixels with the correct label; None if there are none."""
         total = int(self.confusion.sum())
         return int(np.trace(self.confusion)) / total if total else None
 
@@ -174,16 +175,15 @@ def annotation_score(
     """Spread the labels of a manifest and compare them with the full masks.
 
     Args:
-        manifest: Its annotated rows take part.
+        manifest: A manifest; only annotated rows count.
         method: A key of ``METHODS``.
         split: Only this split.
-        max_size: Spread the labels on images scaled down to at most this long a side, in pixels; the comparison is
-            still made at full size.
-        workers: Processes; the result is the same.
+        max_size: Longer side, in pixels, to which images are scaled down for spreading; the comparison uses full size.
+        workers: Number of processes; it does not change the result.
         on_image: Called after each image.
 
     Raises:
-        DataError: If a file is missing, damaged or of another size than the manifest says.
+        DataError: If a file is missing or damaged, or its size differs from the manifest.
         ValueError: If there is no such method, or ``max_size`` is below 1.
     """
     if method not in METHODS:
@@ -218,9 +218,9 @@ def spread_labels(
         sparse: Sparse label map, shape (H, W).
         image: RGB, shape (H, W, 3).
         method: A key of ``METHODS``.
-        unlabelled: The value of pixels without label.
-        max_size: Work on the image scaled down to at most this long a side. Labels that meet in one pixel of the small
-            image leave the last of them there, reading row by row.
+        unlabelled: The value of unlabelled pixels.
+        max_size: Longer side, in pixels, to which the image is scaled down. If several labels fall on one pixel of the
+            smaller image, the last in reading order wins.
 
     Returns:
         Dense label map, shape (H, W); unlabelled everywhere if there is no label.
@@ -234,7 +234,7 @@ def spread_labels(
     scale = max_size / max(height, width)
     small_height, small_width = max(round(height * scale), 1), max(round(width * scale), 1)
     small_sparse: LabelMap = np.full((small_height, small_width), unlabelled, sparse.dtype)
-    # Positions and not the map itself are scaled: nearest-neighbour resizing would drop most single labels.
+    # Scale positions instead of the map: nearest-neighbour resizing would drop most single labels.
     small_sparse[rows * small_height // height, cols * small_width // width] = sparse[rows, cols]
     small_image = cv2.resize(image, (small_width, small_height), interpolation=cv2.INTER_AREA).astype(np.uint8)
     small = METHODS[method](small_sparse, small_image, unlabelled)
@@ -244,15 +244,15 @@ def spread_labels(
 
 
 def confusion_matrix(full_mask: LabelMap, labels: LabelMap, num_classes: int) -> NDArray[np.int64]:
-    """Count pixels by class of the full mask and label given.
+    """Count pixels by class of the full mask and by label.
 
     Args:
-        full_mask: Train ids, shape (H, W); larger values are void and not counted.
-        labels: Train ids, shape (H, W); larger values are no label.
+        full_mask: Train ids, shape (H, W); larger values are void and excluded.
+        labels: Train ids, shape (H, W); larger values mean no label.
         num_classes: Number of classes C.
 
     Returns:
-        Shape (C, C + 1); the last column counts pixels without label.
+        Counts, shape (C, C + 1); the last column counts pixels without a label.
     """
     annotated = full_mask < num_classes
     given = np.minimum(labels[annotated], num_classes)
@@ -261,7 +261,7 @@ def confusion_matrix(full_mask: LabelMap, labels: LabelMap, num_classes: int) ->
 
 
 def format_scores(scores: Sequence[AnnotationScore]) -> str:
-    """A table with a numbered row for each score, and one of the IoU of each class, a column for each number."""
+    """Format a table with a numbered row per score, and a table of class IoU with a column per score."""
     summary = [
         {
             "no.": f"{i}",

@@ -1,4 +1,4 @@
-"""What an annotation amounts to: coverage of pixels, classes and regions, size of strokes, distance to borders."""
+"""Statistics of annotations: coverage of pixels, classes and regions, size of strokes, distance to borders."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ PERCENTILES = (5, 50, 95)
 
 @dataclass
 class ClassStats:
-    """Counts of one class, or of all; sums over images are exact, so their order plays no part.
+    """Counts of one class, or of all; sums over images are exact, so their order does not matter.
 
     Args:
         images: Images whose full mask holds the class.
-        images_reached: Of these, images in which at least one pixel of the class is labelled as it.
+        images_reached: Of these, images in which at least one pixel of the class is labelled correctly.
         pixels: Pixels of the class in the full masks.
         labelled: Pixels labelled as this class.
-        off_class: Of these, pixels that the full mask gives to another class or to void.
+        off_class: Of these, pixels that the full mask assigns to another class or to void.
         regions: Connected regions of the class (8-connectivity) of at least the minimum area.
         regions_reached: Of these, regions in which at least one pixel is labelled as this class.
-        marks: Marks given to the class.
-        border: Distance of each labelled pixel on the class to the nearest pixel of another class or void. The edge of
-            the image is no border: an image of one class alone adds nothing here.
+        marks: Marks of the class.
+        border: Distance of each labelled pixel on the class to the nearest pixel of another class or void. The image
+            edge does not count as a border: an image with a single class adds nothing here.
         stroke_length: Length of each stroke, along its points.
         stroke_width: Mean width of each stroke over its points.
 
-    The last three count values by tenths of a pixel.
+    The last three are histograms in tenths of a pixel.
     """
 
     images: int = 0
@@ -73,7 +73,7 @@ class AnnotationStats:
         num_images: Annotated images.
         image_pixels: Pixels of these images, void included.
         classes: Counts of each class by name, in the order of the train ids.
-        has_marks: Whether the manifest comes with its marks; else all that is counted of marks is unknown.
+        has_marks: Whether the manifest has marks; otherwise all counts of marks are unknown.
     """
 
     name: str
@@ -91,7 +91,7 @@ class AnnotationStats:
         return total
 
     def rows(self) -> list[dict[str, Any]]:
-        """Plain numbers, a row for each class and one, called ``all``, for their sum; None where there is no number."""
+        """Convert to plain numbers: one row per class and a row ``all`` for their sum; None for missing values."""
         named = [*self.classes.items(), ("all", self.total)]
         return [{"annotation": self.name, "class": name, **self._row(stats)} for name, stats in named]
 
@@ -126,15 +126,15 @@ def annotation_stats(
     """Measure the annotations of a manifest, image by image.
 
     Args:
-        manifest: Its annotated rows are measured, against their full masks. It may come without marks, as label maps
-            of a network or of another tool do.
+        manifest: A manifest; annotated rows are compared with their full masks. It may lack marks, as label maps of a
+            network or of another tool do.
         split: Only this split.
-        min_area: Regions of fewer pixels are not counted.
-        workers: Processes; the result is the same.
+        min_area: Smaller regions are ignored, in pixels.
+        workers: Number of processes; it does not change the result.
         on_image: Called after each image.
 
     Raises:
-        DataError: If a file is missing, damaged or of another size than the manifest says.
+        DataError: If a file is missing or damaged, or its size differs from the manifest.
         ValueError: If ``min_area`` is below 1.
     """
     if min_area < 1:
@@ -168,7 +168,7 @@ def measure_image(
         sparse: Sparse label map, shape (H, W).
         marks: The marks it was drawn from.
         label_space: Classes of both.
-        min_area: Regions of fewer pixels are not counted.
+        min_area: Smaller regions are ignored, in pixels.
 
     Returns:
         Counts of the classes that occur in the mask, the sparse label map or the marks, by train id.
@@ -189,7 +189,7 @@ def measure_image(
                 labelled=int(labelled[k]),
                 off_class=int(strayed[k]),
             )
-    # Train id + 1, so that 0 is nothing; the unlabelled value lies beyond the last class and is passed over.
+    # Train id + 1, so that 0 means nothing; the unlabelled value lies beyond the last class and is skipped.
     boxes = ndimage.find_objects(full_mask.astype(np.int32) + 1, max_label=num_classes)
     for k, box in enumerate(boxes):
         if box is not None:
@@ -203,14 +203,14 @@ def _measure_class(
     stats: ClassStats, full_mask: LabelMap, sparse: LabelMap, k: int, box: tuple[slice, ...], min_area: int
 ) -> None:
     """Count regions and distances of one class inside its bounding box."""
-    # One pixel more on each side holds the nearest border wherever the box does not end at the image's edge.
+    # One extra pixel on each side includes the nearest border, unless the box ends at the image's edge.
     box = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
     mask = (full_mask[box] == k).view(np.uint8)
     hit = (sparse[box] == k) & mask.view(np.bool_)
     # Areas by bincount: connectedComponentsWithStats takes six times as long as connectedComponents.
     _, regions = cv2.connectedComponents(mask, connectivity=8)
     large = np.bincount(regions.ravel()) >= min_area
-    large[0] = False  # what is not of the class
+    large[0] = False  # the background
     stats.regions += int(large.sum())
     reached = np.unique(regions[hit])
     stats.regions_reached += int(large[reached].sum())
@@ -229,14 +229,14 @@ def _count_mark(stats: ClassStats, mark: Mark) -> None:
 
 
 def percentile(tenths: Counter[int], percent: float) -> float | None:
-    """Smallest value that at least so many percent of the values do not exceed.
+    """Return the smallest value that at least ``percent`` percent of the values do not exceed.
 
     Args:
-        tenths: How often each value occurs, in tenths.
+        tenths: Count of each value, in tenths.
         percent: 0..100.
 
     Returns:
-        A value that occurs; None if there is none.
+        One of the values; None if there are none.
 
     Example:
         >>> percentile(Counter({10: 3, 20: 1}), 50)

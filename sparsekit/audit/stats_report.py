@@ -1,4 +1,4 @@
-"""Statistics of annotations as text and as one figure."""
+"""Statistics of annotations as text and as a figure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TABLE_BEGIN = b"annotation,class,"
 
 
 def format_stats(stats: AnnotationStats) -> str:
-    """A summary in three lines and a table with a row for each class that occurs, and for their sum."""
+    """Format a summary of three lines and a table with one row per class that occurs, and one for their sum."""
     rows = stats.rows()
     total = rows[-1]
     marks = counted(total["marks"], "mark") if stats.has_marks else "no file of marks"
@@ -67,21 +67,21 @@ def _cells(row: dict[str, Any], *, strokes: bool) -> dict[str, str]:
 
 
 def check_csv_path(path: Path) -> None:
-    """Refuse early to replace a file that is no table of statistics, such as a manifest.
+    """Check early that the path does not hold a file other than a table of statistics, such as a manifest.
 
     Raises:
-        AnnotationError: If such a file is there.
+        AnnotationError: If it does.
     """
     if not path.is_file():
         return
     with path.open("rb") as file:
         begin = file.read(len(_TABLE_BEGIN))
     if begin not in (b"", _TABLE_BEGIN):
-        raise AnnotationError(f"{path}: is there already, and is no table of statistics. Give another name.")
+        raise AnnotationError(f"{path}: already exists and is not a table of statistics. Give another name.")
 
 
 def check_figure_path(path: Path) -> None:
-    """Refuse early what ``draw_stats`` could not write.
+    """Check early that ``draw_stats`` can write the figure.
 
     Raises:
         AnnotationError: If matplotlib is not installed.
@@ -96,15 +96,15 @@ def check_figure_path(path: Path) -> None:
 
 
 def draw_stats(all_stats: Sequence[AnnotationStats], path: Path) -> None:
-    """Draw annotations side by side, as wide as the text of a paper: dots in a row for each class, and curves below.
+    """Draw annotations side by side at the text width of a paper: a row of dots per class, and curves below.
 
-    The dots tell the share of the class's pixels that is labelled, and of its images and regions that are reached; on
-    the first axis, which is logarithmic, a class without labels has no dot. Below stands the distance of the labels to
-    the border of their class. Classes that occur nowhere are left out.
+    Dots show the labelled share of the class's pixels, and the reached shares of its images and regions. The first axis
+    is logarithmic; classes without labels have no dot there. Curves show the distance of labels to the border of their
+    class. Classes that do not occur are omitted.
 
     Args:
-        all_stats: One or several annotations, of equal or different classes.
-        path: Ends in .png or .pdf; its folder is made.
+        all_stats: One or more annotations, with equal or different classes.
+        path: Ends in .png or .pdf; its folder is created.
 
     Raises:
         AnnotationError: If matplotlib is not installed.
@@ -141,7 +141,7 @@ def draw_stats(all_stats: Sequence[AnnotationStats], path: Path) -> None:
 
 
 def _short(name: str) -> str:
-    """A name without its middle, where it would leave no room for what is drawn."""
+    """Cut the middle out of a name that would leave no room for the drawing."""
     half = _LONGEST_NAME // 2
     return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[1 - half :]}"
 
@@ -165,7 +165,7 @@ def _draw_dots(
         shift = 0.7 * ((i + 0.5) / len(tables) - 0.5)
         shares = [(row, table[name][column]) for row, name in enumerate(names) if name in table]
         dots = [(100 * value, row + shift) for row, value in shares if value is not None and (value or not log)]
-        if dots:  # no dots at all would leave the layout without a size
+        if dots:  # without any dots, the layout would have no size
             axes.plot([x for x, _ in dots], [y for _, y in dots], "o", markersize=3.5, color=_color(i), clip_on=False)
         drawn += [x for x, _ in dots]
     axes.set_title(title)
@@ -178,7 +178,7 @@ def _draw_dots(
 
 
 def _scale_log(axes: Axes, least: float, most: float) -> None:
-    """A logarithmic x axis over whole powers of ten, with plain numbers."""
+    """Make the x axis logarithmic over whole powers of ten, with plain numbers."""
     exponents = range(
         math.floor(math.log10(least)), max(math.ceil(math.log10(most)), math.floor(math.log10(least)) + 1) + 1
     )

@@ -1,4 +1,4 @@
-"""Rows of numbers as text for a terminal and as CSV."""
+"""Format rows of numbers as text for a terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from data_manifests.files.csv import write_table
 
 
 def format_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Align rows of text under their columns: the first column to the left, the others to the right.
+    """Align rows of text under their column names: the first column to the left, the others to the right.
 
     Example:
         >>> print(format_table([{"class": "road", "pixels": "1,200"}, {"class": "sky", "pixels": "7"}]))
@@ -28,20 +28,20 @@ def format_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of equal keys as a CSV table, whole or not at all; ``None`` becomes an empty cell."""
+    """Write rows with equal keys as a CSV table, atomically; ``None`` becomes an empty cell."""
     write_table(path, list(rows[0]), (["" if cell is None else cell for cell in row.values()] for row in rows))
 
 
 def share(part: float, whole: float) -> float | None:
-    """``part / whole``, or None where the whole is zero."""
+    """Return ``part / whole``, or None if the whole is zero."""
     return part / whole if whole else None
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as percent, such as ``12.3``; ``-`` where there is none."""
+    """Format a share as percent, such as ``12.3``; ``-`` for None."""
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """A number with thousands separated; ``-`` where there is none."""
+    """Format a number with thousands separators; ``-`` for None."""
     return "-" if value is None else f"{value:,.{digits}f}"

@@ -1,4 +1,4 @@
-"""A page to look through annotations: images with their marks, filters, and what the annotations amount to."""
+"""An HTML page for browsing annotations: images with their marks, filters and statistics."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _TEMPLATE = Path(__file__).with_name("gallery.html")
 
 @dataclass(frozen=True)
 class ManifestTotals:
-    """What the annotations of one manifest amount to, over all images of the gallery's choice, shown or not.
+    """Statistics of one manifest, over all images of the gallery, shown or not.
 
     Args:
-        caption: Name of the manifest in the page.
+        caption: Name of the manifest on the page.
         path: The manifest.
         command: The command that made it, and its settings.
         num_images: Annotated images.
-        num_marks: Marks on them; None if the manifest comes without marks.
+        num_marks: Marks on them; None if the manifest has no marks.
         num_labelled: Labelled pixels.
         num_pixels: All pixels of these images.
         marks_of_classes: Marks of each class, by train id.
@@ -70,13 +70,13 @@ class ManifestTotals:
 
 @dataclass(frozen=True)
 class GallerySummary:
-    """What came of it.
+    """Result of ``write_gallery``.
 
     Args:
         path: The page.
         num_images: Images shown.
         num_bytes: Size of the page.
-        problems: Why an image, mask or annotation is not shown, one line each.
+        problems: One line for each image, mask or annotation that is missing, with the reason.
     """
 
     path: Path
@@ -91,8 +91,8 @@ class GalleryChoice:
 
     Args:
         manifests: Manifests of the same images.
-        available: All images there are; the statistics count these.
-        shown: Those whose images are shown.
+        available: All images; the statistics cover these.
+        shown: The images that the page shows.
     """
 
     manifests: tuple[Manifest, ...]
@@ -107,8 +107,8 @@ def choose_images(
 
     Args:
         manifests: At least one.
-        split: Only this split; else all images with an annotation.
-        limit: Show only so many, spread evenly over all; None for all.
+        split: Only this split; by default all images with an annotation.
+        limit: Number of images to show, spread evenly over all; None for all.
 
     Raises:
         DataError: If the manifests do not belong together, or there is no image to show.
@@ -122,7 +122,7 @@ def choose_images(
 def is_gallery_there(
     choice: GalleryChoice, path: str | Path, *, thumbnail_size: int = 640, dot_size: int | None = None
 ) -> bool:
-    """Whether the page that ``write_gallery`` would write has been written before.
+    """Check whether the file is already the page that ``write_gallery`` would write.
 
     Raises:
         AnnotationError: If the file shows something else.
@@ -154,18 +154,18 @@ def write_gallery(
     dot_size: int | None = None,
     on_image: Callable[[], None] = lambda: None,
 ) -> GallerySummary:
-    """Write a self-contained HTML page of annotations; those of two manifests can be compared in it.
+    """Write a self-contained HTML page of annotations that can compare two manifests.
 
     Args:
         choice: From ``choose_images``.
         path: The HTML file.
-        thumbnail_size: Longer side of the images in the page, in pixels.
-        dot_size: Diameter of a click in pixels of the full image; ``render.default_dot_size`` if not given.
+        thumbnail_size: Longer side of the images on the page, in pixels.
+        dot_size: Diameter of a click in pixels of the full image; by default ``overlay.default_dot_size``.
         on_image: Called after each image.
 
     Raises:
-        DataError: If marks cannot be read, or Jinja2 is not installed. An image, mask or annotation that cannot be
-            read is no error: its place in the page says so.
+        DataError: If marks cannot be read, or Jinja2 is not installed. Unreadable images, masks and annotations are
+            not errors; the page shows the reason in their place.
     """
     path = as_path(path)
     check_jinja()
@@ -190,7 +190,7 @@ def write_gallery(
         title=f"Annotations of {first.info.dataset or first.name}",
         subtitle=part if len(images) < len(choice.available) else available,
         template=_TEMPLATE,
-        # A page that lacks images is to be made again when they are there.
+        # A page that lacks images must be rewritten once they exist.
         note="" if problems else _note(choice, thumbnail_size, dot_size),
         totals=totals,
         classes=first.label_space.classes,
@@ -239,7 +239,7 @@ def _image(
     thumbnail_size: int,
     dot_size: int | None,
 ) -> tuple[ViewerImage, list[str]]:
-    """One image of the page, and what could not be read of it."""
+    """Build one image of the page; also return what could not be read."""
     first, row = manifests[0], joined[0]
     room = thumbnail_size, thumbnail_size
     problems: list[str] = []
@@ -289,7 +289,7 @@ def _marks_uri(manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size
 
 
 def _transparent(on_black: Image, on_white: Image) -> NDArray[np.uint8]:
-    """Recover colour and opacity, RGBA, of what was drawn once on black and once on white."""
+    """Recover colour and opacity (RGBA) from the same drawing on black and on white."""
     opacity = 255 - (on_white.astype(np.int16) - on_black).mean(2).clip(0, 255)
     color = on_black * (255 / np.maximum(opacity, 1))[..., None]
     return np.dstack([color.clip(0, 255), opacity]).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Several manifests of the same images, side by side: their rows, their marks and a caption for each."""
+"""Join manifests of the same images: their rows, marks and captions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def join_manifests(
         manifests: At least one.
         split: Only this split.
         image_ids: Only these images.
-        limit: Only the first so many.
+        limit: At most this many images, in order.
 
     Returns:
-        For each image that all manifests hold its row in each of them, sorted by image id; only images with an
-        annotation unless a split or images are asked for.
+        For each image in all manifests, its row in each of them, sorted by image id. Without ``split`` and
+        ``image_ids``, only images with an annotation.
 
     Raises:
-        DataError: If the classes differ, no image is in all manifests, or one asked for is missing.
+        DataError: If the classes differ, no image is in all manifests, or a requested one is missing.
     """
     first = manifests[0]
     for other in manifests[1:]:
@@ -39,7 +39,7 @@ def join_manifests(
             raise AnnotationError(
                 f"{other.path}: has the label space '{other.label_space.name}' with {other.label_space.num_classes} "
                 f"classes, but {first.path} has '{first.label_space.name}' with {first.label_space.num_classes}. "
-                "Side by side need manifests of the same classes."
+                "Give manifests with the same classes."
             )
     tables = [{row.image_id: row for row in m.rows_of(split)} for m in manifests]
     common = [image_id for image_id in tables[0] if all(image_id in table for table in tables)]
@@ -68,7 +68,7 @@ def _nothing_in_common(manifests: Sequence[Manifest], split: str | None) -> str:
 
 
 def manifest_captions(manifests: Sequence[Manifest]) -> list[str]:
-    """A few words for each manifest: its budget, or else the name of its folder without the dataset's name."""
+    """Return a caption for each manifest: its budget, or else the name of its folder without the dataset's name."""
     captions = [_caption(manifest) for manifest in manifests]
     if len(set(captions)) == len(captions):
         return captions
@@ -83,10 +83,10 @@ def _caption(manifest: Manifest) -> str:
 
 
 def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[str, list[Mark]]:
-    """Marks of some images of a manifest, by image id; none where the manifest comes without a file of marks.
+    """Return the marks of some images, by image id; empty if the manifest has no marks file.
 
     Raises:
-        ManifestError: If the marks cannot be read, or one of them could not be drawn.
+        ManifestError: If the marks cannot be read, or one of them cannot be drawn.
     """
     wanted = {row.image_id: row for row in rows if row.num_labelled}
     found: dict[str, list[Mark]] = {}
@@ -102,10 +102,10 @@ def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[st
 
 
 def check_marks(manifest: Manifest, row: ManifestRow, marks: Sequence[Mark]) -> None:
-    """Refuse marks of an image that could not be drawn on it.
+    """Reject marks that cannot be drawn on their image.
 
     Raises:
-        ManifestError: If there are any.
+        ManifestError: If there is such a mark.
     """
     if fault := next(filter(None, (fault_of(mark, (row.height, row.width)) for mark in marks)), ""):
         raise ManifestError(f"{manifest.marks_path}: {fault_in_words(row, fault)}")

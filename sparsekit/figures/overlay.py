@@ -1,4 +1,4 @@
-"""Annotations drawn over their image: clicks as dots, strokes as they are, other marks as outlines."""
+"""Draw annotations over their image: clicks as dots, strokes as they are, other marks as outlines."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def draw_marks(
     annotation: LabelMap | None = None,
     dot_size: int | None = None,
 ) -> Image:
-    """Draw the marks of one image over its image.
+    """Draw marks over their image.
 
-    Clicks become dots in their class colour with a thin rim, black or white, whichever differs more from that colour.
-    Strokes are drawn as the annotation has them, pixel by pixel, within such a rim; boxes and polygons as a veil
-    with an outline, blocks filled. Where clicks overlap, the earlier one lies on top, as it does in the annotation.
+    Clicks become dots in their class colour with a thin rim, black or white, whichever contrasts more with that colour.
+    Strokes are the pixels of the annotation, with the same rim; boxes and polygons are outlines with a translucent
+    fill, blocks are filled. Where clicks overlap, the earlier one lies on top, as it does in the annotation.
 
     Args:
-        image: RGB, uint8, shape (H, W, 3); it is not changed.
-        marks: What the annotator drew.
-        label_space: Gives the class colours.
-        annotation: Sparse label map, shape (H, W); needed for strokes only.
-        dot_size: Diameter of a click's dot in pixels, rim included; ``default_dot_size`` of the image if not given.
+        image: RGB, uint8, shape (H, W, 3); it is not modified.
+        marks: The marks of the image.
+        label_space: Defines the class colours.
+        annotation: Sparse label map, shape (H, W); needed only for strokes.
+        dot_size: Diameter of a click's dot in pixels, including the rim; by default ``default_dot_size``.
 
     Returns:
         RGB, uint8, shape (H, W, 3).
 
     Raises:
         AnnotationError: If a mark's class is not of this label space.
-        ValueError: If ``image`` is of another type or shape, ``dot_size`` is below 1, or strokes come without an
+        ValueError: If ``image`` has another type or shape, ``dot_size`` is below 1, or there are strokes but no
             annotation of the image's size.
     """
     image = np.asarray(image)
@@ -70,7 +70,7 @@ def draw_marks(
 
 
 def default_dot_size(height: int, width: int) -> int:
-    """Diameter of a click in an image of this size, in pixels: ``DOT_SHARE`` of its longer side, 3 at least.
+    """Return the diameter of a click's dot in pixels: ``DOT_SHARE`` of the longer side of the image, at least 3.
 
     Example:
         >>> default_dot_size(1024, 2048), default_dot_size(375, 500), default_dot_size(120, 100)
@@ -80,11 +80,11 @@ def default_dot_size(height: int, width: int) -> int:
 
 
 def marks_from_annotation(annotation: LabelMap, label_space: LabelSpace) -> list[Mark]:
-    """Marks of a sparse label map that comes without any: lone pixels are clicks, larger patches strokes.
+    """Derive marks from a sparse label map: isolated pixels become clicks, larger patches strokes.
 
     Args:
-        annotation: Train ids, shape (H, W), with the unlabelled value wherever nothing is given.
-        label_space: Gives the unlabelled value.
+        annotation: Train ids, shape (H, W), with the unlabelled value where there is no label.
+        label_space: Defines the unlabelled value.
     """
     labelled = (annotation != label_space.unlabelled_value).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(labelled, connectivity=8)
@@ -104,7 +104,7 @@ def _check_classes(marks: Sequence[Mark], label_space: LabelSpace) -> None:
 
 
 def _outside(annotation: LabelMap, areas: Sequence[Mark], label_space: LabelSpace) -> LabelMap:
-    """The annotation without what blocks, boxes and polygons gave it."""
+    """Remove the pixels of blocks, boxes and polygons from the annotation."""
     if not areas:
         return annotation
     covered = np.zeros(annotation.shape, np.uint8)
@@ -139,5 +139,5 @@ def _corners(mark: Mark) -> NDArray[np.int32]:
 
 
 def _line_width(canvas: Image) -> int:
-    """Width of rims and outlines, 1 pixel for each 700 of the image's longer side."""
+    """Width of rims and outlines: 1 pixel per 700 pixels of the image's longer side."""
     return max(1, int(max(canvas.shape)) // 700)

@@ -1,4 +1,4 @@
-"""What a figure was made from, noted in the file itself, so that it is never taken for a figure of something else."""
+"""Provenance of a figure, stored in the file itself, so that a figure of other data is never mistaken for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PNG_START = 8 + 25  # signature and header, which come first in every PNG
 
 
 def digest_of(manifests: Sequence[Manifest]) -> str:
-    """Differs where the rows, settings, classes or marks of manifests do; paths count as they are written there."""
+    """Hash the rows (with paths as written), settings, classes and marks of manifests."""
     digest = hashlib.sha256()
     for manifest in manifests:
         digest.update(info_to_json(manifest.info).encode())
@@ -30,26 +30,26 @@ def digest_of(manifests: Sequence[Manifest]) -> str:
 
 
 def note_of(digest: str, settings: dict[str, Any]) -> str:
-    """The note of a figure.
+    """Make the provenance note of a figure.
 
     Args:
-        digest: ``digest_of`` what it shows.
-        settings: What it shows of that, and how; of what JSON can hold.
+        digest: ``digest_of`` its manifests.
+        settings: The selection and the look of the figure, JSON-serialisable.
     """
     return _NOTE + hashlib.sha256(json.dumps([digest, settings], sort_keys=True).encode()).hexdigest()
 
 
 def has_note(path: Path, note: str) -> bool:
-    """Whether a PNG, PDF or HTML file holds this note."""
+    """Whether a PNG, PDF or HTML file contains this note."""
     found = re.search(re.escape(_NOTE).encode() + b"[0-9a-f]{64}", path.read_bytes())
     return found is not None and found[0] == note.encode()
 
 
 def refuse_others(paths: Sequence[Path]) -> None:
-    """Neither keep nor replace unasked what shows something else than was asked for.
+    """Reject existing files that show something else; neither keep nor replace them.
 
     Args:
-        paths: Files whose note is another one.
+        paths: Files with a different note.
 
     Raises:
         AnnotationError: If there are any.
@@ -57,13 +57,13 @@ def refuse_others(paths: Sequence[Path]) -> None:
     if paths:
         more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
         raise AnnotationError(
-            f"{paths[0]}{more}: is there already, but was not made from these annotations with these settings. Give "
-            "--overwrite to replace what is there, or another --out."
+            f"{paths[0]}{more}: already exists, but was not made from these annotations with these settings. Give "
+            "--overwrite to replace it, or another --out."
         )
 
 
 def add_note_to_png(data: bytes, note: str) -> bytes:
-    """A PNG file with a note in its metadata; the pixels stay as they are."""
+    """Add a note to the metadata of a PNG file; the pixels do not change."""
     body = b"tEXt" + b"Comment\0" + note.encode()
     chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
     return data[:_PNG_START] + chunk + data[_PNG_START:]

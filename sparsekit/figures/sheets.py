@@ -1,4 +1,4 @@
-"""Figures put together from images: rows and columns, captions, and a legend of the classes."""
+"""Lay out figures: images in rows and columns, captions, and a legend of the classes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DOTS_PER_INCH = 300  # a figure 2048 pixels wide fills the text width of a page
 
 @dataclass(frozen=True)
 class Text:
-    """Words in a figure; ``x`` is their left end or, if centred, their middle, ``y`` the baseline; pixels."""
+    """Text in a figure; ``x`` is its left end or, if centred, its middle; ``y`` is the baseline; in pixels."""
 
     text: str
     x: float
@@ -47,7 +47,7 @@ class Dot:
 
 @dataclass
 class Sheet:
-    """A figure as a list of what goes where: drawn into pixels by ``to_image`` or into a PDF by ``to_pdf``.
+    """The elements of a figure with their positions; ``to_image`` draws pixels, ``to_pdf`` a PDF.
 
     Args:
         width: In pixels.
@@ -64,7 +64,7 @@ class Sheet:
     dots: list[Dot] = field(default_factory=list)
 
     def to_image(self) -> Image:
-        """The figure on white, RGB, uint8, shape (height, width, 3)."""
+        """Draw the figure on white: RGB, uint8, shape (height, width, 3)."""
         canvas = np.full((self.height, self.width, 3), 255, np.uint8)
         for x, y, image in self.images:
             canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
@@ -78,10 +78,10 @@ class Sheet:
         return np.asarray(page)
 
     def to_pdf(self, note: str = "") -> bytes:
-        """The figure as a PDF page: images as pixels, words and legend as vectors with the font embedded.
+        """Draw the figure as a PDF page: images as pixels, text and legend as vectors with the font embedded.
 
         Args:
-            note: For the metadata of the file, not seen on the page.
+            note: Stored in the metadata of the file, not visible on the page.
 
         Raises:
             AnnotationError: If matplotlib is not installed.
@@ -93,7 +93,7 @@ class Sheet:
             from matplotlib.patches import Circle
         except ImportError as error:
             raise AnnotationError(
-                "PDF needs matplotlib: pip install 'sparsekit[figures]'. PNG works without."
+                "PDF needs matplotlib: pip install 'sparsekit[figures]'. PNG works without it."
             ) from error
         points = 72 / _DOTS_PER_INCH
         page = Figure(figsize=(self.width / _DOTS_PER_INCH, self.height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH)
@@ -127,13 +127,13 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Grid:
-    """How images are arranged: groups in rows and columns, and in each group the panels of one image side by side.
+    """Arrangement of images: groups in rows and columns; each group shows the panels of one image side by side.
 
     Args:
         rows: Rows of groups.
-        columns: Groups in a row.
-        panels: Images in a group.
-        max_width: Widest figure in pixels; images are made smaller to fit, never larger.
+        columns: Groups per row.
+        panels: Panels per group.
+        max_width: Largest width of the figure in pixels; images are scaled down to fit, never up.
     """
 
     rows: int
@@ -147,20 +147,20 @@ class Grid:
         return self.rows * self.columns
 
     def gaps(self) -> tuple[int, int]:
-        """Pixels between two panels of a group, and between two groups."""
+        """Gaps between two panels of a group and between two groups, in pixels."""
         narrow = max(2, round(self.max_width / 200))
         return narrow, narrow if self.panels == 1 else 3 * narrow
 
     def share_of(self, width: int, columns: int) -> int:
-        """Width of a panel in pixels when ``columns`` groups and the gaps between fill ``width``."""
+        """Width of a panel in pixels if ``columns`` groups and their gaps fill ``width``."""
         narrow, wide = self.gaps()
         return (width - (columns - 1) * wide - columns * (self.panels - 1) * narrow) // (columns * self.panels)
 
     def panel_width(self, widest: int) -> int:
-        """Width of a panel in pixels when the widest image has ``widest``.
+        """Width of a panel in pixels if the widest image has ``widest`` pixels.
 
         Raises:
-            ValueError: If ``max_width`` leaves less than 8 pixels for each panel.
+            ValueError: If ``max_width`` leaves less than 8 pixels per panel.
         """
         width = min(widest, self.share_of(self.max_width, self.columns))
         if width < min(8, widest):
@@ -183,16 +183,16 @@ def lay_out(
     """Arrange images, captions and a legend.
 
     Args:
-        groups: For each image its panels, none wider than ``room_width``; at most ``grid.num_groups``.
+        groups: The panels of each image, none wider than ``room_width``; at most ``grid.num_groups``.
         grid: The arrangement.
-        room_width: Room for one panel, in pixels.
-        captions: One for each panel of a group, written above the first row.
-        names: One for each group, written below it.
+        room_width: Space for one panel, in pixels.
+        captions: One per panel of a group, above the first row.
+        names: One per group, below it.
         legend: Class names and their colours.
     """
     narrow, wide = grid.gaps()
     columns = min(grid.columns, len(groups))
-    # Tiny images stand apart, so that there is room for words.
+    # Spread tiny images, so that there is room for text.
     room_width = max(room_width, grid.share_of(min(_MIN_WIDTH, grid.max_width), columns))
     group_width = grid.panels * room_width + (grid.panels - 1) * narrow
     sheet = Sheet(columns * group_width + (columns - 1) * wide)
@@ -224,7 +224,7 @@ def lay_out(
 
 
 def shrink(image: Image, panel_size: tuple[int, int]) -> Image:
-    """Make an image fit into a panel by area averaging; an image that fits stays as it is.
+    """Scale an image down to fit into a panel by area averaging; an image that fits is unchanged.
 
     Args:
         image: RGB, uint8, shape (H, W, 3).
@@ -237,14 +237,14 @@ def shrink(image: Image, panel_size: tuple[int, int]) -> Image:
 
 
 def fitting_size(shape: tuple[int, ...], panel_size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width in pixels of an image of this shape, made smaller to fit into a panel, never larger."""
+    """Height and width in pixels of an image after scaling it down to fit into a panel, never up."""
     height, width = shape[:2]
     scale = min(1.0, panel_size[0] / height, panel_size[1] / width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def shorten(text: str, size: int, width: float) -> str:
-    """Take out the middle of a text that is wider than ``width`` pixels."""
+    """Cut the middle out of a text that is wider than ``width`` pixels."""
     text = " ".join(text.split())
     font = _font(size)
 
@@ -253,7 +253,7 @@ def shorten(text: str, size: int, width: float) -> str:
 
     if font.getlength(text) <= width:
         return text
-    # The more letters the wider: a name of thousands takes no longer than one of ten.
+    # Width grows with the number of letters, so bisection handles names of any length.
     fitting = bisect_right(range(len(text)), width, key=lambda letters: font.getlength(keep(letters)))
     return keep(max(fitting - 1, 0))
 
@@ -270,7 +270,7 @@ def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) ->
         legend_width = sum(column_widths) + (columns - 1) * between
         if legend_width <= sheet.width - size:
             break
-    # As many rows as needed, but no near-empty last one.
+    # Balance the rows, so that the last one is not almost empty.
     rows = -(-len(names) // columns)
     columns = -(-len(names) // rows)
     column_widths = [max(widths[i::columns]) for i in range(columns)]
@@ -286,7 +286,7 @@ def _add_legend(sheet: Sheet, legend: Sequence[tuple[str, Color]], size: int) ->
 
 
 def _text_size(width: int, images_in_row: int) -> int:
-    """Height of the text in pixels: a single image is printed one column wide, a row of several across the page."""
+    """Height of the text in pixels; a single image is printed one column wide, a row of several across the page."""
     return max(11, round(width * (0.023 if images_in_row == 1 else 0.015)))
 
 

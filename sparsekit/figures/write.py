@@ -1,4 +1,4 @@
-"""Manifests in, figure files out: which images, in which arrangement, under which names."""
+"""Manifests in, figure files out: plan and write the figures of ``sparsekit render``."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class FigureSettings:
     """How figures look.
 
     Args:
-        dot_size: Diameter of a click in pixels of the full image; ``render.default_dot_size`` if not given.
-        full_mask: Put the full mask beside the annotations.
-        mask_opacity: 1 shows the full mask alone, less blends it over the image.
-        sheet: Rows and columns of a contact sheet; one figure per image if not given.
+        dot_size: Diameter of a click in pixels of the full image; by default ``overlay.default_dot_size``.
+        full_mask: Add the full mask beside the annotations.
+        mask_opacity: 1 shows the full mask alone, a smaller value blends it over the image.
+        sheet: Rows and columns of a contact sheet; by default one figure per image.
         names: Write the image ids below the images.
-        captions: One for each manifest; made from its settings if not given.
-        max_width: Widest figure in pixels; wider ones are made smaller after drawing.
+        captions: One per manifest; by default derived from its settings.
+        max_width: Largest width of a figure in pixels; wider ones are scaled down after drawing.
         file_format: ``png`` or ``pdf``.
 
     Raises:
@@ -71,10 +71,10 @@ class PlannedFigure:
     """A figure to draw.
 
     Args:
-        path: The file it becomes.
-        images: For each of its images the row in each manifest.
+        path: The file to write.
+        images: For each of its images, the row in each manifest.
         room: Height and width of one image in pixels.
-        note: Goes into the file, to tell it from figures of other annotations or settings.
+        note: Provenance note for the file, which distinguishes it from figures of other annotations or settings.
     """
 
     path: Path
@@ -85,14 +85,14 @@ class PlannedFigure:
 
 @dataclass(frozen=True)
 class FigurePlan:
-    """What is to be drawn, checked as far as manifests alone allow.
+    """The figures to draw, checked as far as manifests alone allow.
 
     Args:
         manifests: Manifests of the same images.
         settings: How the figures look.
         grid: The arrangement of each figure.
-        figures: To draw.
-        skipped: The same figures, drawn before; they stay as they are.
+        figures: Figures to draw.
+        skipped: Figures that exist already and stay unchanged.
     """
 
     manifests: tuple[Manifest, ...]
@@ -115,17 +115,17 @@ def plan_figures(
     """Decide which figures to draw.
 
     Args:
-        manifests: One or several manifests of the same images; their annotations are drawn side by side.
-        out_dir: The figures become ``<image id>.png``, contact sheets ``sheet-001.png`` and so on.
-        settings: How they look.
-        split: Only this split. If neither split nor images are asked for, those with an annotation.
+        manifests: One or more manifests of the same images; their annotations appear side by side.
+        out_dir: Folder for figures named ``<image id>.png``, or contact sheets ``sheet-001.png`` and so on.
+        settings: How the figures look.
+        split: Only this split. Without ``split`` and ``image_ids``, only images with an annotation.
         image_ids: Only these images.
-        limit: Only the first so many images.
-        overwrite: Draw figures that are there again, and replace others in their place.
+        limit: At most this many images.
+        overwrite: Redraw existing figures, and replace other files in their place.
 
     Raises:
-        DataError: If manifests do not belong together, an image asked for is not in them, or a file in the place of a
-            figure shows something else.
+        DataError: If manifests do not belong together, a requested image is missing, or an existing file shows
+            something else.
         ValueError: If captions do not match the manifests, or there is no room for the images.
     """
     out_dir = as_path(out_dir)
@@ -150,7 +150,7 @@ def plan_figures(
 
 
 def _look(images: Sequence[JoinedRow], manifests: Sequence[Manifest], settings: FigureSettings) -> dict[str, Any]:
-    """What a figure shows and how, as far as it is not in the manifests."""
+    """Describe the selection and the look of a figure, as far as the manifests do not."""
     return {
         **asdict(settings),
         "captions": _panel_captions(manifests, settings),
@@ -160,7 +160,7 @@ def _look(images: Sequence[JoinedRow], manifests: Sequence[Manifest], settings: 
 
 
 def draw_figures(plan: FigurePlan, on_figure: Callable[[], None] = lambda: None) -> None:
-    """Draw and write the figures of a plan, each file whole or not at all.
+    """Draw and write the figures of a plan; each file appears only when it is complete.
 
     Args:
         plan: From ``plan_figures``.
@@ -206,7 +206,7 @@ def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[st
 
 
 def _room(images: Sequence[JoinedRow], grid: Grid) -> tuple[int, int]:
-    """Height and width of an image in pixels; the median shape counts, so that one tall image leaves rows low."""
+    """Height and width of an image in pixels, from the median shape, so that a single tall image does not set it."""
     sizes = [(rows[0].height, rows[0].width) for rows in images]
     width = grid.panel_width(max(width for _, width in sizes))
     return max(1, round(width * median(height / width for height, width in sizes))), width
@@ -220,7 +220,7 @@ def _panel_captions(manifests: Sequence[Manifest], settings: FigureSettings) -> 
 
 
 def _annotation_of(manifest: Manifest, row: ManifestRow, marks: list[Mark]) -> tuple[LabelMap | None, list[Mark]]:
-    """The sparse label map of a row where drawing needs it, and the marks, found in it if they are not known."""
+    """Return the sparse label map of a row if drawing needs it, and the marks, derived from it if unknown."""
     if not row.annotation or (marks and not any(mark.kind == "stroke" for mark in marks)):
         return None, marks
     annotation = read_row_annotation(manifest, row)
@@ -228,9 +228,9 @@ def _annotation_of(manifest: Manifest, row: ManifestRow, marks: list[Mark]) -> t
 
 
 def _full_mask_panel(image: Image, manifest: Manifest, row: ManifestRow, opacity: float) -> tuple[Image, set[int]]:
-    """The full mask in class colours, and the train ids it shows, void among them."""
+    """Draw the full mask in class colours; also return the train ids it shows, including void."""
     if not row.full_mask:
-        raise AnnotationError(f"{manifest.path}: image '{row.image_id}' has no full mask to show beside.")
+        raise AnnotationError(f"{manifest.path}: image '{row.image_id}' has no full mask to show.")
     label_map = read_row_full_mask(manifest, row)
     space = manifest.label_space
     present = set(np.flatnonzero(np.bincount(label_map.ravel())).tolist())
@@ -244,5 +244,5 @@ def _legend(present: set[int], label_space: LabelSpace) -> list[tuple[str, Color
 
 
 def _encode_png(image: Image) -> bytes:
-    # Several times as fast as Pillow, at the same size.
+    # OpenCV is several times as fast as Pillow, at the same size.
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -1,4 +1,4 @@
-"""What a new annotation is made from and becomes on disk: the full mask of an image, and its sparse label map."""
+"""Read the full mask of an image, and write its sparse label map."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sparsekit.errors import AnnotationError
 
 
 def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
-    """Values of an image's full mask as they are in the file, shape (H, W).
+    """Read the values of an image's full mask as stored, shape (H, W).
 
     Raises:
-        AnnotationError: If the image has another size.
+        AnnotationError: If image and mask differ in size.
         DataError: If the mask or the image cannot be read.
     """
     mask = read_mask(item.mask_path, encoding)
@@ -49,12 +49,12 @@ def write_annotation(row: ManifestRow, sparse: LabelMap, folder: Path, space: La
 
     Args:
         row: The image's row.
-        sparse: Train ids, shape (H, W), with the unlabelled value wherever there is no label.
+        sparse: Train ids, shape (H, W), with the unlabelled value where there is no label.
         folder: Folder of the manifest; the file is ``annotations/<image id>.png`` in it.
         space: Classes of the labels.
 
     Returns:
-        The row with what it says of an annotation.
+        The row with the columns of the annotation filled in.
     """
     name = f"annotations/{row.image_id}.png"
     write_atomically(inside(folder, name), encode_label_map(sparse, space))

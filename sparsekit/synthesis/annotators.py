@@ -1,4 +1,4 @@
-"""What the commands draw: each annotator turns a full label map into marks, in one or several variants."""
+"""Annotators turn a full label map into marks, in one or more variants."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Annotator(Protocol):
     """Draws the marks of one image in several variants (budgets, lengths) at once.
 
     Attributes:
-        command: The command that makes such annotations; it also names the random stream.
+        command: The command that makes such annotations, which also names the random stream.
     """
 
     command: ClassVar[str]
 
     @property
     def uses_instances(self) -> bool:
-        """Whether ``annotate`` looks at the instance map; decoding it takes longer than all clicks."""
+        """Whether ``annotate`` reads the instance map, whose decoding takes longer than all clicks."""
 
     def variants(self) -> list[tuple[str, dict[str, Any]]]:
-        """For each variant the end of its folder's name, and the settings to record in its ``manifest.json``."""
+        """For each variant, the suffix of its folder name and the settings to record in its ``manifest.json``."""
 
     def annotate(
         self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
     ) -> list[list[Mark]]:
-        """Marks of one image for each variant.
+        """Draw the marks of one image for each variant.
 
         Args:
             label_map: Train ids, shape (H, W).
-            instance_map: True instances, shape (H, W), where the layout has them.
+            instance_map: Instance map, shape (H, W), if the layout has one.
             rng: The image's random stream.
             unlabelled_value: The value of void pixels.
         """
@@ -46,14 +46,14 @@ class Annotator(Protocol):
 
 @dataclass(frozen=True)
 class ClickAnnotator:
-    """Random clicks at one or several budgets; the smaller budgets are the first clicks of the larger ones.
+    """Random clicks at one or more budgets; smaller budgets are the first clicks of larger ones.
 
     Args:
-        budgets: Clicks per image, or per class or instance where the strategy counts so.
-        settings: How they are chosen.
+        budgets: Clicks per image, or per class or instance, depending on the strategy.
+        settings: How clicks are drawn.
 
     Raises:
-        ValueError: If there is no budget, one occurs twice, or one is below 1 or no whole number.
+        ValueError: If there is no budget, one occurs twice, or one is not an integer of at least 1.
     """
 
     command: ClassVar[str] = "points"
@@ -100,11 +100,11 @@ class ClickAnnotator:
 
 @dataclass(frozen=True)
 class ScribbleAnnotator:
-    """Scribbles in one or several lengths; shorter strokes are parts of the longer ones.
+    """Scribbles in one or more lengths; shorter strokes are parts of longer ones.
 
     Args:
-        shares: Parts of the strokes' whole length, each in (0, 1] and a whole number of per cents.
-        settings: How they are drawn.
+        shares: Shares of the strokes' full length, each in (0, 1] and a whole percentage.
+        settings: How scribbles are drawn.
 
     Raises:
         ValueError: If there is no share, one occurs twice, or one is out of range.
@@ -141,14 +141,14 @@ class ScribbleAnnotator:
 
 @dataclass(frozen=True)
 class RegionMarkAnnotator:
-    """Boxes, blocks or coarse polygons; blocks of one or several sizes.
+    """Boxes, blocks or coarse polygons; blocks in one or more sizes.
 
     Args:
-        settings: What is drawn.
-        shares: Parts of each region that blocks cover, each in (0, 1] and a whole number of per cents; not for others.
+        settings: Kind and shape of the marks.
+        shares: Shares of each region that blocks cover, each in (0, 1] and a whole percentage; only for blocks.
 
     Raises:
-        ValueError: If blocks have no share, others have one, or one occurs twice or is out of range.
+        ValueError: If blocks have no share, other kinds have one, or one occurs twice or is out of range.
     """
 
     command: ClassVar[str] = "marks"
@@ -180,16 +180,16 @@ class RegionMarkAnnotator:
     def annotate(
         self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
     ) -> list[list[Mark]]:
-        """See ``Annotator``; nothing here is left to chance."""
+        """See ``Annotator``; uses no random numbers."""
         instances = None if instance_map is None else true_instances(instance_map)
         return [
             mark_regions(label_map, self.settings, share, unlabelled_value=unlabelled_value, instances=instances)
-            for share in self.shares or (1.0,)  # of which boxes and polygons take no notice
+            for share in self.shares or (1.0,)  # boxes and polygons ignore it
         ]
 
 
 def check_per_cents(name: str, shares: tuple[float, ...]) -> None:
-    """Refuse shares that could not name a folder each.
+    """Reject shares that cannot each name a folder.
 
     Raises:
         ValueError: If there is none, one occurs twice, or one is not 0.01, 0.02, ... or 1.

@@ -1,4 +1,4 @@
-"""A list of lines that outlives the process that writes it."""
+"""A list of lines that survives the process that writes it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from data_manifests.files.images import write_atomically
 from data_manifests.files.lock import try_lock
 from data_manifests.files.paths import is_remote
 
-#: Seconds of work that a killed process may lose where nothing can be appended to a file.
+#: Seconds of work that a killed process may lose on storage without append.
 _PART_SECONDS = 60.0
 
 
 class Journal:
-    """Lines in a file; on an object store, where nothing can be appended, in parts written every minute.
+    """Lines in a file; on an object store, which cannot append, in parts written once a minute.
 
     Args:
         path: The file, ending in ``.jsonl``; parts have a number before the ending.
@@ -29,7 +29,7 @@ class Journal:
         self._written_at = 0.0
 
     def open(self) -> bool:
-        """Get ready to append, unless another process does; what a killed one left of its last line is cut off."""
+        """Prepare to append, unless another process does; truncates an incomplete last line of a killed process."""
         self._written_at = time.monotonic()
         if is_remote(self._path):
             return True
@@ -42,7 +42,7 @@ class Journal:
         return True
 
     def append(self, line: str) -> None:
-        """Add a line, without its end."""
+        """Append a line, given without its line break."""
         if self._file:
             self._file.write(line + "\n")
             self._file.flush()
@@ -58,17 +58,17 @@ class Journal:
         self._write_part()
 
     def lines(self) -> Iterator[str]:
-        """The whole lines, in the order they were written."""
+        """Yield the complete lines in the order they were written."""
         for part in self._parts():
             try:
                 file = part.open(encoding="utf-8", newline="\n")
-            except FileNotFoundError:  # another shard has put the folder in its place since
+            except FileNotFoundError:  # another shard has moved the folder meanwhile
                 return
             with file:
                 yield from (line for line in file if line.endswith("\n"))
 
     def remove(self) -> None:
-        """Remove its files."""
+        """Delete its files."""
         for part in self._parts():
             part.unlink()
 

@@ -28,7 +28,7 @@ def test_writes_one_page_and_never_replaces_it_unasked(tmp_path: Path) -> None:
     other = tiny_manifest(tmp_path / "other", [SCENE] * 4, marks=[[]] * 4).path
     for arguments in ([other, "--limit", 3], [manifest, other, "--limit", 3], [manifest], [manifest, "--dot-size", 9]):
         code, _, err = run(*arguments, "--out", page)
-        assert code == 1 and err.startswith(f"Error: {page}: is there already, but was not made from these annotations")
+        assert code == 1 and err.startswith(f"Error: {page}: already exists, but")
     assert page.read_bytes() == before
     code, _, err = run(tmp_path / "none.csv", "--out", page)  # what is wrong is told all the same
     assert code == 1 and "no such manifest" in err
@@ -47,7 +47,7 @@ def test_missing_images_are_warned_of(tmp_path: Path) -> None:
     assert len(lines) == 11 and lines[0].startswith("Warning: ") and lines[0].endswith("image_0.png: no such file.")
     assert lines[-1] == "Warning: and 2 more"
     code, _, err = run(manifest.path, "--out", tmp_path / "g.html")  # perhaps the images are there by now
-    assert code == 1 and "is there already" in err
+    assert code == 1 and "--overwrite" in err
 
 
 def test_bad_input(tmp_path: Path) -> None:

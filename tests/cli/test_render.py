@@ -29,9 +29,7 @@ def test_writes_figures_then_skips_them(tmp_path: Path) -> None:
     assert code == 0 and out == "" and "2 figures were there already; --overwrite draws again." in err
     code, out, err = run(manifest, "--out", tmp_path / "f", "--dot-size", 5)
     assert (
-        code == 1
-        and out == ""
-        and err.startswith(f"Error: {tmp_path / 'f/image_0.png'} (and 1 more): is there already, but was")
+        code == 1 and out == "" and err.startswith(f"Error: {tmp_path / 'f/image_0.png'} (and 1 more): already exists")
     )
     code, out, _ = run(manifest, "--out", tmp_path / "f", "--overwrite", "--json")
     assert code == 0

@@ -126,7 +126,7 @@ def test_a_run_without_scores_hides_no_others(town: Town, tmp_path: Path) -> Non
     (problem,) = summary.problems
     seg, _, agmm = runs
     command = f"agmm evaluate {tmp_path / 'bare'} {manifest.path} --split val"
-    assert problem.endswith(f"like those of {seg.folder}. Make them with: {command}")
+    assert problem.endswith(f"like those of {seg.folder}. Compute them with: {command}")
     page = words(summary.path)
     assert page.count(command) == 1 and "Confusion" in page and "No run has scores" not in page
     for run in (seg, agmm):
@@ -261,7 +261,7 @@ def names(page: Page) -> list[str]:
 
 
 def test_page_opens_with_everything_escaped(opened: Page) -> None:
-    assert opened.run("document.querySelector('h1').textContent") == f"Trainings on {EVIL}"
+    assert opened.run("document.querySelector('h1').textContent") == f"Runs on {EVIL}"
     assert f"a{EVIL}" in names(opened)
     assert opened.run("document.querySelectorAll('img[src=x]').length") == 0
     assert EVIL in opened.run("document.querySelector('#classes td.name').textContent")
