@@ -11,6 +11,7 @@ from cli.sparsekit_commands.demo_data import demo_data
 from cli.sparsekit_commands.diff import diff
 from cli.sparsekit_commands.export import export
 from cli.sparsekit_commands.gallery import gallery
+from cli.sparsekit_commands.grow import grow
 from cli.sparsekit_commands.import_ import import_
 from cli.sparsekit_commands.info import info
 from cli.sparsekit_commands.marks import marks
@@ -33,6 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
     points,
     scribbles,
     marks,
+    grow,
     score,
     stats,
     render,

@@ -17,6 +17,9 @@ SCHEMA_VERSION = 1
 #: The command of annotations that a network predicted: label maps in which nobody drew a mark.
 PSEUDO_LABELS = "pseudo-labels"
 
+#: The command of annotations that were grown from the marks of another manifest: label maps without marks of their own.
+GROWN = "grow"
+
 #: Columns that every ``manifest.csv`` has, in this order.
 MANIFEST_COLUMNS = (
     "image_id",

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from data_manifests import Manifest
+from data_manifests import Manifest, read_manifest
+from data_manifests.manifest.schema import GROWN
 from sparsekit.annotated_images import annotated_images, count_annotated
 from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel
 from sparsekit.audit.tables import format_table, number, share
@@ -58,15 +59,18 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     """Estimate the work behind the marks of a manifest, without reading images.
 
     Args:
-        manifest: A manifest with marks; only annotated rows count.
+        manifest: A manifest with marks; only annotated rows count. Grown labels cost what their source
+            costs.
         model: Seconds per action; by default those of the literature. If it has no time for full masks,
             ``FULL_MASK_SECONDS`` of the manifest's label space applies, if there is one.
         split: Only this split.
 
     Raises:
         ManifestError: If there is no annotated row, or a mark cannot be drawn.
-        AnnotationError: If the manifest has no marks.
+        AnnotationError: If the manifest has no marks, or the source of grown labels is missing.
     """
+    if manifest.info.command == GROWN:
+        return replace(annotation_cost(_source_of(manifest), model, split=split), name=manifest.name)
     model = model or CostModel()
     if model.seconds_per_full_mask is None:
         model = replace(model, seconds_per_full_mask=FULL_MASK_SECONDS.get(manifest.label_space.name))
@@ -89,6 +93,15 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     counted = {name: counts[name] for name in per_piece if counts[name]}
     seconds = {name: count * per_piece[name] for name, count in counted.items()}
     return AnnotationCost(manifest.name, counts["image"], counted, seconds, model.seconds_per_full_mask)
+
+
+def _source_of(grown: Manifest) -> Manifest:
+    path = grown.resolve(str(grown.info.settings.get("source", "")))
+    if not path.is_file():
+        raise AnnotationError(
+            f"{grown.path}: was grown from {path}, which is not there. Its cost is that of the marks there."
+        )
+    return read_manifest(path)
 
 
 def format_costs(costs: Sequence[AnnotationCost]) -> str:

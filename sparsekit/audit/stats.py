@@ -39,8 +39,9 @@ class ClassStats:
             edge does not count as a border: an image with a single class adds nothing here.
         stroke_length: Length of each stroke, along its points.
         stroke_width: Mean width of each stroke over its points.
+        on_void: Of the pixels off their class, those that the full mask says nothing of.
 
-    The last three are histograms in tenths of a pixel.
+    Border distances, lengths and widths are histograms in tenths of a pixel.
     """
 
     images: int = 0
@@ -54,6 +55,7 @@ class ClassStats:
     border: Counter[int] = field(default_factory=Counter)
     stroke_length: Counter[int] = field(default_factory=Counter)
     stroke_width: Counter[int] = field(default_factory=Counter)
+    on_void: int = 0
 
     def __iadd__(self, other: ClassStats) -> ClassStats:
         for f in fields(self):
@@ -105,6 +107,7 @@ class AnnotationStats:
             "share_of_annotated": share(stats.labelled - stats.off_class, stats.pixels),
             "share_of_image": share(stats.labelled, self.image_pixels),
             "off_class_pixels": stats.off_class,
+            "share_right": share(stats.labelled - stats.off_class, stats.labelled - stats.on_void),
             "regions": stats.regions,
             "regions_reached": stats.regions_reached,
             "regions_reached_share": share(stats.regions_reached, stats.regions),
@@ -179,6 +182,7 @@ def measure_image(
     pixels = np.bincount(full_mask.ravel(), minlength=num_classes)
     labelled = np.bincount(sparse[is_labelled], minlength=num_classes)
     strayed = np.bincount(sparse[off_class], minlength=num_classes)
+    on_void = np.bincount(sparse[is_labelled & (full_mask == label_space.unlabelled_value)], minlength=num_classes)
     found: dict[int, ClassStats] = {}
     for k in range(num_classes):
         if pixels[k] or labelled[k]:
@@ -188,6 +192,7 @@ def measure_image(
                 pixels=int(pixels[k]),
                 labelled=int(labelled[k]),
                 off_class=int(strayed[k]),
+                on_void=int(on_void[k]),
             )
     # Train id + 1, so that 0 means nothing; the unlabelled value lies beyond the last class and is skipped.
     boxes = ndimage.find_objects(full_mask.astype(np.int32) + 1, max_label=num_classes)

@@ -37,7 +37,8 @@ def format_stats(stats: AnnotationStats) -> str:
         f"reached: {total['images_reached']:,} of {of_images} of images "
         f"({percent(total['images_reached_share'])} %), {total['regions_reached']:,} of {of_regions} "
         f"({percent(total['regions_reached_share'])} %)\n"
-        f"off-class pixels: {total['off_class_pixels']:,}\n"
+        f"off-class pixels: {total['off_class_pixels']:,}; right, of those the full masks annotate: "
+        f"{percent(total['share_right'], 2)} %\n"
     )
     occurring = [row for row in rows[:-1] if row["images"] or row["labelled_pixels"] or row["marks"]]
     if absent := [row["class"] for row in rows[:-1] if row not in occurring]:
@@ -55,6 +56,7 @@ def _cells(row: dict[str, Any], *, strokes: bool) -> dict[str, str]:
         "labelled px": f"{row['labelled_pixels']:,}",
         "% of class": percent(row["share_of_annotated"], 4),
         "off-class": f"{row['off_class_pixels']:,}",
+        "right %": percent(row["share_right"]),
         "regions": f"{row['regions']:,}",
         "regions reached %": percent(row["regions_reached_share"]),
         f"border px p{'/'.join(map(str, PERCENTILES))}": "/".join(distances),

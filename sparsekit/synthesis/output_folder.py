@@ -112,6 +112,7 @@ class OutputFolder:
         how: What else an interrupted run must have in common with this one to be gone on with.
         shard: Number of this process and of all processes that fill the folder together, counted from 1; each keeps a
             journal of its own, and whichever finds all of them whole puts the folder in its place.
+        has_marks: Whether the annotations are drawn marks; ``marks.csv`` is written for those alone.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class OutputFolder:
         image_ids: list[str],
         how: dict[str, Any],
         shard: tuple[int, int] = (1, 1),
+        *,
+        has_marks: bool = True,
     ) -> None:
         self.folder = folder
         self.complete = False
@@ -128,6 +131,7 @@ class OutputFolder:
         self._image_ids = image_ids
         self._run = json.dumps({"info": info_to_json(info), **how, "shards": shard[1], "images": image_ids}).encode()
         self._shard = shard
+        self._has_marks = has_marks
         self._done: set[str] = set()
         self._partial = partial_dir(folder)
         self._appending: Journal | None = None
@@ -213,13 +217,14 @@ class OutputFolder:
                 summary = _add(summary, result, self._info.settings.get("clicks_per_image", 0))
                 yield result
 
-        if missing:
+        if missing or not self._has_marks:
             deque(summed(), maxlen=0)
-            if not self._is_whole(self._shard[0]):  # taken away meanwhile
-                return self._summary_of_existing()
         else:  # the marks of all images together can be more than memory holds
             write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in summed()))
+        if not missing:
             self._put_in_place(rows)
+        elif not self._is_whole(self._shard[0]):  # taken away meanwhile
+            return self._summary_of_existing()
         return summary
 
     def _claim(self) -> bool:

@@ -41,6 +41,7 @@ def slow_stats(full, sparse, min_area) -> dict[int, ClassStats]:
             stats.pixels += full[r, c] == k
             stats.labelled += sparse[r, c] == k
             stats.off_class += sparse[r, c] == k and full[r, c] != k
+            stats.on_void += sparse[r, c] == k and full[r, c] == VOID
             if full[r, c] == k and sparse[r, c] == k:
                 reached.add(regions[r, c])
                 others = [math.dist((r, c), p) for p in pixels if full[p] != k]
@@ -76,7 +77,7 @@ def test_a_scene_worked_out_by_hand():
     assert found[0] == ClassStats(1, 1, 18, 1, 0, 2, 1, 1, Counter({40: 1}))
     # The class 2 pixel at (5, 6) and row 3 above are 4 and sqrt(5) away, class 0 at (3, 2) is 2 away.
     assert found[1] == ClassStats(1, 1, 44, 1, 0, 1, 1, 1, Counter({20: 1}))
-    assert found[2] == ClassStats(1, 0, 1, 1, 1, 1, 0, 1)
+    assert found[2] == ClassStats(1, 0, 1, 1, 1, 1, 0, 1, on_void=1)
 
 
 def test_regions_touching_at_a_corner_are_one():
@@ -224,9 +225,12 @@ def test_the_table_shows_what_was_counted(tmp_path):
     lines = format_stats(stats).splitlines()
     assert lines[0].startswith("demo: 2 images, 4 marks, 4 labelled pixels (3.1250 % of the images")
     assert lines[1] == "reached: 4 of 6 classes of images (66.7 %), 4 of 8 regions (50.0 %)"
-    assert lines[2:4] == ["off-class pixels: 0", "not in these images: class_3"]
+    assert lines[2:4] == [
+        "off-class pixels: 0; right, of those the full masks annotate: 100.00 %",
+        "not in these images: class_3",
+    ]
     assert [line.split()[0] for line in lines[6:]] == ["class_0", "class_1", "class_2", "all"]
-    assert lines[6].split()[1:] == ["2", "100.0", "2", "2", "5.5556", "0", "4", "50.0", "4.0/4.0/4.0"]
+    assert lines[6].split()[1:] == ["2", "100.0", "2", "2", "5.5556", "0", "100.0", "4", "50.0", "4.0/4.0/4.0"]
 
 
 def test_the_table_shows_strokes_where_there_are_some(tmp_path):
