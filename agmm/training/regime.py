@@ -89,3 +89,15 @@ def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:
 def pseudo_classes_for(manifest: Manifest, wanted: PseudoClasses | None) -> PseudoClasses:
     """Classes that pseudo-labels may hold: as wanted, or else the labelled ones only where they are known to be all."""
     return wanted or ("labelled" if reaches_all_classes(manifest) else "all")
+
+
+def pseudo_classes_notice(manifest: Manifest, wanted: PseudoClasses | None) -> str:
+    """What a user may want to know of the classes of pseudo-labels before stages are trained."""
+    if reaches_all_classes(manifest):
+        return f"Pseudo-labels hold {'every class' if wanted == 'all' else 'the classes labelled in the image alone'}."
+    if wanted == "labelled":
+        return (
+            "Warning: pseudo-labels hold the classes labelled in the image alone, but nothing says that labels reach "
+            "all of them: what they miss is taught to be something else. --pseudo-classes all allows every class."
+        )
+    return "Pseudo-labels may hold every class, as labels may miss classes of an image."

@@ -21,6 +21,7 @@ from agmm.runs.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoin
 from agmm.runs.files import CONFIG_NAME, STATE_NAME, weights_path
 from agmm.runs.folder import require_free
 from agmm.training.pseudo_labels import write_pseudo_labels
+from agmm.training.regime import pseudo_classes_for, pseudo_classes_notice
 from agmm.training.train import resumed_config, train_network, written_config
 from data_manifests import Manifest
 from data_manifests.files.images import write_atomically
@@ -62,7 +63,7 @@ def run_stages(
     protocol: Protocol | None = None,
     threshold: float = 0.0,
     soft: bool = False,
-    pseudo_classes: PseudoClasses = "labelled",
+    pseudo_classes: PseudoClasses | None = None,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> list[StageResult]:
@@ -84,7 +85,7 @@ def run_stages(
         soft: Let later stages learn the probabilities of the network before (see
             ``agmm.data.soft_labels``), not its best guess alone.
         pseudo_classes: Classes that the labels of an image may hold: those of its true labels (``labelled``), or
-            ``all``, where true labels miss classes.
+            ``all``. If not given, ``labelled`` where the manifest says that these are all classes of the image.
         overwrite: Begin again, replacing what is in ``out_dir``.
         quiet: Show no progress on stderr.
 
@@ -117,6 +118,8 @@ def run_stages(
         if stages > 1 and ranks.is_first and not quiet:
             tqdm.write(text, file=sys.stderr)
 
+    say(pseudo_classes_notice(manifest, pseudo_classes))
+    allowed = pseudo_classes_for(manifest, pseudo_classes)
     source, results = manifest, list[StageResult]()
     for number in range(1, stages + 1):
         run_dir = out_dir / f"stage-{number}"
@@ -139,7 +142,7 @@ def run_stages(
             with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
                 source = write_pseudo_labels(
                     run_dir, manifest, out_dir / f"pseudo-labels-{number}", protocol=protocol,
-                    threshold=threshold, soft=soft, pseudo_classes=pseudo_classes, overwrite=overwrite,
+                    threshold=threshold, soft=soft, pseudo_classes=allowed, overwrite=overwrite,
                     device=config.device, amp=amp,
                     on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
                 )  # fmt: skip

@@ -23,6 +23,7 @@ from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, require_f
 from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
 from agmm.runs.folder import claim, describe_run
 from agmm.training.preview import draw_predictions
+from agmm.training.regime import regime_notices
 from agmm.training.run_log import RunLog
 from agmm.training.schedule import learning_rate_factor
 from agmm.training.state import TrainingState, prepare, restore
@@ -147,6 +148,7 @@ def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per
             f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so that nothing can be wrong. In "
             "masks of 0 and 255 the value 255 means void, unless a classes.csv makes it a class."
         )
+    yield from regime_notices(manifest, config)
     if unseen := classes_without_a_label(manifest, config):
         yield (
             f"Warning: no pixel of split '{config.train_split}' is labelled {list_some(unseen)}: the network cannot "

@@ -37,9 +37,8 @@ from cli.reporting import usage_errors
 @click.option(
     "--pseudo-classes",
     type=click.Choice(["labelled", "all"]),
-    default="labelled",
-    show_default=True,
-    help="Classes that pseudo-labels may hold: those labelled in the image, or all, where labels miss classes.",
+    help="Classes that pseudo-labels may hold: those labelled in the image, or all.  [default: labelled where the "
+    "manifest says that these are all of the image's, else all]",
 )
 @threshold_option
 @click.option(
@@ -65,7 +64,7 @@ def stages(
     out: Path | None,
     first: str,
     start: str,
-    pseudo_classes: str,
+    pseudo_classes: str | None,
     threshold: float,
     protocol: str,
     tile_size: int | None,

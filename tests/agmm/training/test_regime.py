@@ -3,7 +3,15 @@ from typing import Any
 
 import pytest
 
-from agmm.training.regime import reaches_all_classes, regime_of
+from agmm.config.training import TrainConfig
+from agmm.training.regime import (
+    pseudo_classes_for,
+    pseudo_classes_notice,
+    reaches_all_classes,
+    regime_notices,
+    regime_of,
+    terms_that_rely_on_all_classes,
+)
 from data_manifests import Manifest
 
 
@@ -37,3 +45,47 @@ def test_classes_per_image_are_counted_over_annotated_rows_of_the_split(seven: M
     assert found.classes_per_image == sum(len(row.classes_labelled) for row in rows) / len(rows)
     assert found.num_classes == seven.label_space.num_classes
     assert regime_of(seven, "nowhere").classes_per_image == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "terms"),
+    [
+        ({}, []),
+        ({"preset": "released"}, ["absence"]),
+        ({"loss_kind": "seg"}, []),
+        ({"loss_kind": "absence"}, ["absence"]),
+        ({"loss_kind": "gated_crf"}, []),
+        ({"loss_kind": "mean_teacher"}, ["mean_teacher"]),
+        ({"loss_kind": "mean_teacher", "loss": {"classes": "all"}}, []),
+        ({"loss_kind": "combined", "loss": {"absence": 0.0, "mixture_labels": 1.0}}, ["mixture_labels"]),
+    ],
+)
+def test_terms_that_take_unlabelled_classes_as_absent(settings: dict[str, Any], terms: list[str]) -> None:
+    assert terms_that_rely_on_all_classes(TrainConfig(**settings)) == terms
+
+
+def test_a_run_says_which_classes_it_takes_as_absent(seven: Manifest) -> None:
+    uniform = with_settings(seven, "points", {"clicks_per_image": 20})
+    by_class = with_settings(seven, "points", {"clicks_per_class": 1})
+    share = f"{regime_of(seven).classes_per_image:.1f} of {seven.label_space.num_classes} classes"
+    absence, seg = TrainConfig(loss_kind="absence"), TrainConfig(loss_kind="seg")
+
+    def said(manifest: Manifest, config: TrainConfig) -> str:
+        (line,) = regime_notices(manifest, config)
+        assert share in line
+        return line
+
+    assert said(uniform, absence).startswith("Warning: ") and "absence" in said(uniform, absence)
+    assert said(by_class, absence).endswith("absence on.")
+    assert not said(uniform, seg).startswith("Warning") and not said(by_class, seg).startswith("Warning")
+    assert not list(regime_notices(uniform, TrainConfig(loss_kind="absence", supervision="full")))
+
+
+def test_pseudo_labels_are_limited_only_where_labels_reach_all_classes(seven: Manifest) -> None:
+    uniform = with_settings(seven, "points", {"clicks_per_image": 20})
+    scribbles = with_settings(seven, "scribbles", {})
+    assert (pseudo_classes_for(uniform, None), pseudo_classes_for(scribbles, None)) == ("all", "labelled")
+    assert pseudo_classes_for(uniform, "labelled") == "labelled"
+    assert pseudo_classes_notice(uniform, "labelled").startswith("Warning")
+    assert not pseudo_classes_notice(uniform, None).startswith("Warning")
+    assert not pseudo_classes_notice(scribbles, "labelled").startswith("Warning")

@@ -208,8 +208,8 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--threshold", "0.5"])
     assert changed.exit_code == 1
     assert "holds other pseudo-labels (threshold: 0.0 there, 0.5 asked for)" in changed.stderr
-    changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--pseudo-classes", "all"])
-    assert "holds other pseudo-labels (pseudo_classes: unset there, all asked for)" in changed.stderr
+    changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--pseudo-classes", "labelled"])
+    assert "holds other pseudo-labels (pseudo_classes: all there, unset asked for)" in changed.stderr
     wrong = CliRunner().invoke(main, [*arguments[:-2], "--loss", "use_slef=false"])
     assert wrong.exit_code == 2
     assert "Did you mean 'use_self'?" in wrong.stderr
