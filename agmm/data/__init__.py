@@ -1,1 +1,1 @@
-"""Training samples: from the rows of a manifest to the crops that a network sees."""
+"""Training samples: from the rows of a manifest to the crops that the network sees."""

@@ -1,4 +1,4 @@
-"""Training samples from a manifest: one row becomes an image, its target, its valid pixels and its classes."""
+"""Training samples from a manifest: each row gives an image, its target, its valid pixels and its classes."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from data_manifests.errors import DataError
 from data_manifests.label_space import LabelMap
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 
-# Coordinates are kept from one epoch to the next, up to this much in each worker process: more than a million clicks.
+# Limit of the coordinate cache in each worker process; enough for more than a million clicks.
 _CACHE_BYTES = 128 * 2**20
-# Keep the random numbers of the order apart from those of the samples.
+# Separates the random numbers of the order from those of the samples.
 _ORDER, _SAMPLE = 0, 1
 
 
 class Sample(NamedTuple):
     """One training sample, or a batch of N of them with N as the first dimension.
 
-    Pixels stay bytes until they are on the device, where ``to_network_input`` makes them floats: a quarter of the
-    traffic, and channels-last memory without a copy.
+    Pixels stay bytes until they are on the device, where ``to_network_input`` converts them to floats: a quarter of
+    the traffic, and channels-last memory without a copy.
 
     Args:
         image: RGB, uint8, shape (H, W, 3).
         target: Train ids, uint8 (int32 above 255 classes), shape (H, W); ``ignore_index`` where there is no label.
         valid: Pixels of the image, bool, shape (H, W); False at padding.
         image_classes: Classes labelled anywhere in the whole image, bool, shape (C,).
-        soft_classes: Classes of the soft labels, uint8 (int32 above 255 classes), shape (K, H, W); K is 0 where labels
+        soft_classes: Classes of the soft labels, uint8 (int32 above 255 classes), shape (K, H, W); K is 0 if labels
             are not soft.
-        soft_shares: Their shares in parts of 255, uint8, shape (K, H, W).
+        soft_shares: Shares of these classes, in 1/255, uint8, shape (K, H, W).
     """
 
     image: Tensor
@@ -59,13 +59,13 @@ class Sample(NamedTuple):
 
 
 def to_network_input(batch: Sample, device: torch.device) -> Sample:
-    """Move a batch's images to the device, and its labels where they are soft.
+    """Move a batch's images, and soft labels, to the device.
 
-    Other labels stay: ``AGMMLoss`` looks for labelled pixels on the CPU while the device computes the network.
+    Other labels stay: ``AGMMLoss`` locates labelled pixels on the CPU while the device computes the network.
 
     Returns:
-        Image float32 in 0..1 of shape (N, 3, H, W), classes of soft labels int64 and their shares float32 in 0..1, both
-        of shape (N, K, H, W); the rest as it was.
+        The batch with the image as float32 in 0..1, shape (N, 3, H, W), and with soft labels as int64 classes and
+        float32 shares in 0..1, both of shape (N, K, H, W).
     """
     image = batch.image.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
     batch = batch._replace(image=image)
@@ -79,17 +79,17 @@ def to_network_input(batch: Sample, device: torch.device) -> Sample:
 
 @dataclass
 class ManifestDataset(Dataset[Sample]):
-    """Samples of the rows of a manifest, with soft labels where they lie beside its annotations.
+    """Samples of the rows of a manifest, including soft labels if it has them.
 
     Args:
-        manifest: Where the files are and what their labels mean.
-        rows: Which of its rows.
+        manifest: Manifest of the rows.
+        rows: Rows to sample from.
         augmentation: How a sample is drawn from an image.
         supervision: ``sparse`` reads the annotations, ``full`` the full masks.
-        seed: Sample ``(number, index)`` is the same for equal seeds, whoever draws it and when.
+        seed: Sample ``(number, index)`` depends only on the seed, not on the process or the time.
 
     Raises:
-        TrainingError: If a row lacks the file that the supervision needs.
+        TrainingError: If a row lacks the file that the supervision requires.
     """
 
     manifest: Manifest
@@ -120,7 +120,7 @@ class ManifestDataset(Dataset[Sample]):
         """Draw a sample.
 
         Args:
-            key: Index of the row; or the sample's number in the whole training, and the index of the row.
+            key: Index of the row, or the number of the sample in the run and the index of the row.
         """
         number, index = key if isinstance(key, tuple) else (0, key)
         row = self.rows[index]
@@ -146,17 +146,17 @@ class ManifestDataset(Dataset[Sample]):
         )
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample] | DataError:
-        """Draw the samples of a batch. An error is returned: raised in a worker process, it would lose its words."""
+        """Draw the samples of a batch; return an error, since a worker process would lose its message."""
         try:
             return [self[key] for key in keys]
         except DataError as error:
             return error
 
     def labels(self, index: int) -> Labels:
-        """Labels of a row: coordinates, which are kept, or a label map where they cover ``DENSE_SHARE`` of the image.
+        """Read the labels of a row: cached coordinates, or a label map if they cover ``DENSE_SHARE`` of the image.
 
         Raises:
-            DataError: If the file is missing, damaged, of another size, or holds other classes.
+            DataError: If the file is missing or damaged, or has another size or other classes.
         """
         if index in self._cache:
             return self._cache[index]
@@ -185,18 +185,17 @@ class ManifestDataset(Dataset[Sample]):
 class EpochSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (sample number, row index) for one rank of one epoch.
 
-    The order of an epoch depends on the seed and the epoch alone. It is cut into groups of
-    ``batch_size * num_ranks * accumulate`` samples, one group for each step of the optimizer, and the batches of a
-    group go to the ranks in turn; so two ranks see together just what one sees that accumulates over two batches. What
-    is left at the end of an epoch is left out, as the next has an order of its own; fewer images than one group are
-    repeated until they fill it.
+    The order of an epoch depends only on the seed and the epoch. It is split into groups of
+    ``batch_size * num_ranks * accumulate`` samples, one group per optimizer step. The batches of a group go to the
+    ranks in turn, so two ranks together see the same as one rank that accumulates over two batches. An incomplete last
+    group is dropped, since the next epoch has its own order. Fewer images than one group are repeated to fill it.
 
     Args:
         num_images: Rows of the dataset.
         batch_size: Images per batch and rank.
         accumulate: Batches per step of the optimizer.
         seed: Equal seeds give equal orders.
-        rank: Number of this process.
+        rank: Index of this process.
         num_ranks: Number of processes.
     """
 
@@ -209,7 +208,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self._seed, self._rank, self._num_ranks = seed, rank, num_ranks
 
     def __len__(self) -> int:
-        """Batches of this rank in one epoch."""
+        """Number of batches of this rank in one epoch."""
         return self.steps_per_epoch * self._accumulate
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
@@ -223,17 +222,17 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
 
 def make_loader(dataset: ManifestDataset, sampler: EpochSampler, workers: int, pin_memory: bool) -> DataLoader[Sample]:
-    """Loader of the sampler's batches; the number of worker processes changes nothing but speed."""
+    """Make a loader of the sampler's batches; the number of worker processes affects only speed."""
     workers = min(workers, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     return DataLoader(
         dataset, batch_sampler=sampler, num_workers=workers, pin_memory=pin_memory, persistent_workers=workers > 0,
         worker_init_fn=_start_worker, collate_fn=_collate,
-        generator=torch.Generator(),  # its own, or starting workers would draw from the one that dropout uses
+        generator=torch.Generator(),  # its own; starting workers would otherwise draw from the one of dropout
     )  # fmt: skip
 
 
 def batches(loader: DataLoader[Sample]) -> Iterator[Sample]:
-    """The loader's batches.
+    """Yield the loader's batches.
 
     Raises:
         DataError: If a file of the manifest cannot be used.
@@ -253,4 +252,4 @@ def _collate(samples: list[Sample] | DataError) -> Sample | DataError:
 
 
 def _start_worker(_: int) -> None:
-    cv2.setNumThreads(0)  # the worker processes already share the cores out
+    cv2.setNumThreads(0)  # the worker processes already use all cores

@@ -1,9 +1,9 @@
 """The labels of one image in the two forms that augmentation needs: as coordinates, or as a label map.
 
-Clicks and scribbles are carried as coordinates: each labelled pixel moves to its place in the crop and is drawn there,
-so that none is lost to resampling and none multiplies. A label map that is labelled nearly everywhere (a full mask, a
-pseudo-label) means an area, not pixels: carried as coordinates it would fall apart into a grid of dots when enlarged,
-at ten times the cost. Such a map is cropped and resized by nearest neighbour.
+Clicks and scribbles are transformed as coordinates: each labelled pixel moves to its position in the crop and is drawn
+there, so resampling neither loses nor multiplies it. A label map that is labelled nearly everywhere (a full mask, a
+pseudo-label) represents areas: as coordinates, it would fall apart into a grid of dots when enlarged, at ten times the
+cost. Such a map is cropped and resized by nearest neighbour.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agmm.data.transforms import Span, Window, crop_label_map
 from data_manifests.label_space import LabelMap
 
-#: Labelled share of an image from which on it counts as dense. Human scribbles cover 0.1 to 3.4 %.
+#: Labelled share of an image above which its labels count as dense. Human scribbles cover 0.1 to 3.4 %.
 DENSE_SHARE = 0.1
 
 
@@ -26,19 +26,19 @@ class Labels(Protocol):
     """Labels of one image."""
 
     def any_inside(self, window: Window) -> bool:
-        """Whether the window holds a labelled pixel."""
+        """Whether the window contains a labelled pixel."""
         ...
 
     def crop(self, window: Window) -> LabelMap:
-        """The window's target: train ids, shape ``window.crop_size``, ``ignore_index`` where there is no label."""
+        """Return the window's target: train ids, shape ``window.crop_size``, ``ignore_index`` where unlabelled."""
         ...
 
     def classes(self) -> NDArray[np.int64]:
-        """Train ids that occur, ascending."""
+        """Return the train ids that occur, ascending."""
         ...
 
     def pick(self, rng: np.random.Generator) -> tuple[int, int] | None:
-        """(row, col) of a labelled pixel: first a class, each equally likely, then a pixel of it; None without any."""
+        """Pick a class uniformly and then one of its pixels, as (row, col); None if there is no label."""
         ...
 
 
@@ -67,7 +67,7 @@ class SparseLabels:
 
     @property
     def num_bytes(self) -> int:
-        """Memory it takes."""
+        """Size in memory."""
         return self.rows.nbytes + self.cols.nbytes + self.class_ids.nbytes
 
     def any_inside(self, window: Window) -> bool:
@@ -75,7 +75,7 @@ class SparseLabels:
         return bool(self._inside(window).any())
 
     def crop(self, window: Window) -> LabelMap:
-        """See ``Labels``. Where shrinking brings several labelled pixels together, the last in reading order stays."""
+        """See ``Labels``. If several labels fall on one pixel, the last in reading order wins."""
         inside = self._inside(window)
         rows = _move(self.rows[inside], window.rows)
         cols = _move(self.cols[inside], window.cols)
@@ -103,7 +103,7 @@ class SparseLabels:
 
 
 def _move(places: NDArray[np.int32], span: Span) -> NDArray[np.int64]:
-    # The pixel of the crop whose area holds the centre of the image's pixel; integers, so never off by a rounding.
+    # The crop's pixel that contains the centre of the image's pixel; integer arithmetic avoids rounding errors.
     doubled = (places.astype(np.int64) - span.start) * 2 + 1
     return doubled * (span.out_stop - span.out_start) // (2 * (span.stop - span.start)) + span.out_start
 

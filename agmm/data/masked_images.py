@@ -1,4 +1,4 @@
-"""Images with their full masks, read ahead by threads while the network computes."""
+"""Images with their full masks, read ahead in threads while the network computes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from data_manifests.manifest.rows import check_pixels
 
 
 class MaskedImage(NamedTuple):
-    """An image and what is to be seen in it.
+    """An image and its full mask.
 
     Args:
         row: Its row of the manifest.
@@ -36,9 +36,9 @@ def read_masked_images(manifest: Manifest, rows: Sequence[ManifestRow], workers:
     """Read rows in order, a few ahead.
 
     Args:
-        manifest: Gives folder, label space and mask encoding.
+        manifest: Manifest of the rows.
         rows: Rows with full masks.
-        workers: Threads; decoding runs outside Python's lock.
+        workers: Number of threads; decoding runs outside Python's lock.
 
     Yields:
         One image per row.
@@ -56,28 +56,28 @@ def read_masked_images(manifest: Manifest, rows: Sequence[ManifestRow], workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # after an error, do not read what nobody waits for
+        finally:  # after an error, stop reading
             for future in waiting:
                 future.cancel()
 
 
 def require_full_masks(manifest: Manifest, rows: Sequence[ManifestRow]) -> None:
-    """Check that there is something to compare each row with.
+    """Check that each row has a full mask.
 
     Raises:
         TrainingError: If a row has no full mask.
     """
     if bare := next((row for row in rows if not row.full_mask), None):
-        raise TrainingError(f"{manifest.path}: image '{bare.image_id}' has no full mask to be compared with.")
+        raise TrainingError(f"{manifest.path}: image '{bare.image_id}' has no full mask to compare with.")
 
 
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """An image as torch has it, uint8, shape (3, H, W), from shape (H, W, 3)."""
+    """Convert an image of shape (H, W, 3) to a uint8 tensor of shape (3, H, W)."""
     return torch.from_numpy(image.transpose(2, 0, 1).copy())
 
 
 def to_network(image: Tensor, device: torch.device | str) -> Tensor:
-    """A batch of one for the network: float32 in 0..1, shape (1, 3, H, W), from uint8 of shape (3, H, W)."""
+    """Convert uint8 of shape (3, H, W) to a batch of one for the network: float32 in 0..1, shape (1, 3, H, W)."""
     return image.to(device)[None].float().div_(255)
 
 
@@ -90,7 +90,7 @@ def _read(manifest: Manifest, row: ManifestRow) -> MaskedImage:
     if target.shape != image.shape[:2]:
         raise TrainingError(
             f"{mask_path}: the mask is {target.shape[1]}x{target.shape[0]}, but the image of '{row.image_id}' is "
-            f"{image.shape[1]}x{image.shape[0]}; both must have one size."
+            f"{image.shape[1]}x{image.shape[0]}; both must have the same size."
         )
     check_pixels(mask_path, values, row.full_mask_sha256)
     return MaskedImage(row, image_tensor(image), torch.from_numpy(target.astype(np.int64)))

@@ -1,8 +1,8 @@
-"""Soft pseudo-labels: what a network says of a pixel in shares of several classes, not only the likeliest class.
+"""Soft pseudo-labels: the network's probabilities of several classes at each pixel.
 
-They lie beside the annotation of each image, which stays an ordinary label map: ``annotations/a.npz`` beside
-``annotations/a.png``. Of the image's classes the three likeliest are kept at each pixel, with shares in 255 parts: on
-CamVid these hold 99 % of the probability, the likeliest alone 89 %.
+They are stored beside the annotation of each image, which remains an ordinary label map: ``annotations/a.npz`` beside
+``annotations/a.png``. Each pixel keeps the three most likely classes of the image, with shares in units of 1/255: on
+CamVid, these hold 99 % of the probability, the most likely class alone 89 %.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from data_manifests.files.images import write_atomically
 from data_manifests.files.text import open_file
 from data_manifests.manifest.schema import PSEUDO_LABELS
 
-#: Classes kept at each pixel.
+#: Number of classes stored per pixel.
 NUM_KEPT = 3
 
-#: The setting of a manifest that says whether soft labels lie beside its annotations.
+#: The setting of a manifest that says whether its annotations have soft labels.
 SOFT = "soft"
 
 
@@ -37,16 +37,16 @@ class SoftLabels(NamedTuple):
     """Soft labels of one image, or of a part of it.
 
     Args:
-        classes: Train ids, the likeliest first, shape (K, H, W).
-        shares: Their shares of the probability in parts of 255, uint8, shape (K, H, W); they sum to 255 at each pixel,
-            but to 0 where the image's classes are not known and at padding.
+        classes: Train ids, most likely first, shape (K, H, W).
+        shares: Their shares of the probability in units of 1/255, uint8, shape (K, H, W); they sum to 255 at each
+            pixel, and to 0 at unlabelled pixels and padding.
     """
 
     classes: LabelMap
     shares: NDArray[np.uint8]
 
     def crop(self, window: Window) -> SoftLabels:
-        """The part in a window, by nearest neighbour as dense label maps are, with K maps of ``window.crop_size``."""
+        """Crop and resize to a window by nearest neighbour, like dense label maps."""
         both = np.concatenate([self.classes, self.shares.astype(self.classes.dtype)])
         part = crop_label_map(both.transpose(1, 2, 0), window, 0).transpose(2, 0, 1)
         return SoftLabels(part[: len(self.classes)].copy(), part[len(self.classes) :].astype(np.uint8))
@@ -55,13 +55,13 @@ class SoftLabels(NamedTuple):
 def soften(
     probs: Tensor, sparse: LabelMap, unlabelled_value: int, candidates: NDArray[np.int64] | None = None
 ) -> SoftLabels:
-    """Soft labels of an image: the network's probabilities, among the classes that it may hold.
+    """Make the soft labels of an image from the network's probabilities of the candidate classes.
 
     Args:
         probs: Probabilities of all classes, shape (C, H, W).
-        sparse: The true labels, shape (H, W); they get the whole share of their pixel.
-        unlabelled_value: Marks pixels without a label.
-        candidates: Classes that get shares; those of the true labels if not given.
+        sparse: The true labels, shape (H, W); each gets the whole share of its pixel.
+        unlabelled_value: Value of unlabelled pixels.
+        candidates: Classes that get shares; by default those of the true labels.
     """
     labelled = sparse != unlabelled_value
     present = (np.unique(sparse[labelled]) if candidates is None else candidates).astype(sparse.dtype)
@@ -72,7 +72,7 @@ def soften(
     known = probs[torch.from_numpy(present.astype(np.int64)).to(probs.device)]
     values, index = (part[:NUM_KEPT] for part in known.sort(dim=0, descending=True, stable=True))
     parts = (255 * (values / values.sum(0).clamp(min=torch.finfo(values.dtype).tiny))).round()
-    parts[0] = 255 - parts[1:].sum(0)  # the largest takes what rounding has left, so that the sum is exact
+    parts[0] = 255 - parts[1:].sum(0)  # the largest absorbs rounding, so that the sum is exact
     classes[: len(index)] = present[index.cpu().numpy()]
     shares[: len(index)] = parts.cpu().numpy().astype(np.uint8)
     classes[:, labelled], shares[:, labelled] = 0, 0
@@ -81,12 +81,12 @@ def soften(
 
 
 def has_soft_labels(manifest: Manifest) -> bool:
-    """Whether soft labels lie beside the annotations of a manifest."""
+    """Whether the annotations of a manifest have soft labels."""
     return manifest.info.command == PSEUDO_LABELS and bool(manifest.info.settings.get(SOFT))
 
 
 def soft_labels_path(annotation: Path) -> Path:
-    """Where the soft labels of an annotation lie."""
+    """Return the path of the soft labels of an annotation."""
     return annotation.with_suffix(".npz")
 
 
@@ -98,7 +98,7 @@ def write_soft_labels(path: Path, labels: SoftLabels) -> None:
 
 
 def read_row_soft_labels(manifest: Manifest, row: ManifestRow) -> SoftLabels:
-    """The soft labels beside the annotation of a row.
+    """Read the soft labels beside the annotation of a row.
 
     Raises:
         TrainingError: If they are missing, damaged, of another size or kind, or of other classes than the manifest's.

@@ -1,6 +1,6 @@
-"""Augmentation: a random window of the image, cropped first and resized after, and changes of its colours.
+"""Augmentation: a random window of the image, cropped before it is resized, and colour changes.
 
-Cropping first means that only the pixels that stay are ever touched: 4 ms instead of 7 ms for a 1024x2048 image.
+Cropping first touches only the pixels that remain: 4 ms instead of 7 ms for a 1024x2048 image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agmm.config.data import Augmentation
 from data_manifests.label_space import LabelMap
 
-#: Colour of padding, RGB: the mean of ImageNet, which the networks' normalisation turns to about zero.
+#: Colour of padding, RGB: the mean of ImageNet, which the networks' normalisation maps to about zero.
 PADDING_COLOR = (124, 116, 104)
 
 
@@ -31,10 +31,10 @@ class Window(NamedTuple):
     """The part of an image that becomes a training sample.
 
     Args:
-        rows: Where the rows come from and go to.
-        cols: The same for the columns, before mirroring.
-        crop_size: Height and width of the sample in pixels; what the spans leave free is padding.
-        mirrored: Left and right are exchanged at the end.
+        rows: Source and destination of the rows.
+        cols: Source and destination of the columns, before flipping.
+        crop_size: Height and width of the sample in pixels; pixels outside the spans are padding.
+        mirrored: Whether to flip left and right at the end.
     """
 
     rows: Span
@@ -54,12 +54,12 @@ def draw_window(
     Args:
         rng: The sample's own generator.
         image_size: Height and width of the image in pixels.
-        augmentation: Size of the crop, range of scales, mirroring.
-        through: (row, col) of a pixel that the window must hold.
+        augmentation: Size of the crop, range of scales, flipping.
+        through: (row, col) of a pixel that the window must contain.
 
     Returns:
-        A window of ``crop_size / scale`` pixels of the image. Along an axis where that is more than the image
-        has, the window holds the whole image at a random place and padding around it.
+        A window of ``crop_size / scale`` pixels of the image. Along an axis where the image is smaller than that, the
+        window contains the whole image at a random position, with padding around it.
     """
     scale = rng.uniform(*augmentation.scale)
     spans = []
@@ -85,7 +85,7 @@ def crop_image(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
 
     Args:
         image: RGB, shape (H, W, 3).
-        window: Which part.
+        window: The window.
 
     Returns:
         RGB, shape (h, w, 3) for a ``crop_size`` of (h, w); padding in ``PADDING_COLOR``.
@@ -99,19 +99,19 @@ def crop_label_map(label_map: LabelMap, window: Window, ignore_index: int) -> La
 
     Args:
         label_map: Train ids, shape (H, W).
-        window: Which part.
+        window: The window.
         ignore_index: Value of padding.
 
     Returns:
         Train ids, shape ``crop_size``.
     """
-    # INTER_NEAREST_EXACT looks at pixel centres, as the bilinear resize of the image does; INTER_NEAREST is shifted.
+    # INTER_NEAREST_EXACT uses pixel centres, like the bilinear resize of the image; INTER_NEAREST is shifted.
     pixels = _cut_and_resize(label_map, window, cv2.INTER_NEAREST_EXACT)
     return _pad_and_mirror(pixels, window, ignore_index)
 
 
 def valid_mask(window: Window) -> NDArray[np.bool_]:
-    """Which pixels of the crop belong to the image, shape ``crop_size``; the others are padding."""
+    """Whether each pixel of the crop belongs to the image rather than to padding, shape ``crop_size``."""
     rows, cols = window.rows, window.cols
     valid = np.zeros(window.crop_size, np.bool_)
     valid[rows.out_start : rows.out_stop, cols.out_start : cols.out_stop] = True
@@ -138,9 +138,9 @@ def _pad_and_mirror(pixels: NDArray[Any], window: Window, fill: int | tuple[int,
 def change_colors(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Change an image's colours at random, as the paper does on PASCAL VOC.
 
-    Every second image gets its brightness, contrast and saturation scaled by up to +-50 % and its hue turned by up
-    to a quarter of the circle, in random order; every tenth turns grey; every second is blurred (standard deviation
-    0.1 to 2 pixels); every second gets up to +-10 added.
+    With probability 1/2, scale brightness, contrast and saturation by up to +-50 % and rotate the hue by up to a
+    quarter of the circle, in random order; with probability 1/10, convert to grey; with probability 1/2, blur (standard
+    deviation 0.1 to 2 pixels); with probability 1/2, add up to +-10.
 
     Args:
         image: RGB, shape (H, W, 3).
@@ -169,19 +169,19 @@ def scale_brightness(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint
 
 
 def scale_contrast(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """Multiply all differences from the image's mean grey by a factor."""
+    """Multiply the difference of each value from the image's mean grey by a factor."""
     mean = round(float(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).mean()))
     return _through_table(image, mean + (np.arange(256) - mean) * factor)
 
 
 def scale_saturation(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """Multiply all differences from each pixel's own grey by a factor."""
+    """Multiply the difference of each value from its pixel's grey by a factor."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return np.asarray(cv2.addWeighted(image, factor, grey, 1 - factor, 0), np.uint8)
 
 
 def turn_hue(image: NDArray[np.uint8], turn: float) -> NDArray[np.uint8]:
-    """Turn the hue by a share of the whole circle."""
+    """Rotate the hue by a share of the full circle."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     hsv[..., 0] += np.uint8(round(turn * 256) % 256)  # wraps around, as hue does
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)

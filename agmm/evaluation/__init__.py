@@ -1,1 +1,1 @@
-"""Scores: predictions compared with full masks."""
+"""Evaluation: compare predictions with full masks."""

@@ -1,4 +1,4 @@
-"""A trained run and a manifest give scores in the run's folder."""
+"""Evaluate a run on a manifest and write the scores to the run folder."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ def evaluate_run(
     out_dir: str | Path | None = None,
     on_image: Callable[[], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Score a trained network on a split of a manifest and write the scores down.
+    """Evaluate a trained network on a split of a manifest and write the scores.
 
-    Under torchrun each process takes its share of the images, and the first one writes.
+    Under torchrun, each process takes a share of the images, and the first one writes.
 
     Args:
-        run: Folder of a training, or a weights file.
-        manifest: Has the split and the same classes as the network.
-        split: What to evaluate.
-        protocol: How images are segmented.
+        run: Run folder or weights file.
+        manifest: Manifest with the split and the classes of the network.
+        split: Split to evaluate.
+        protocol: How to segment images.
         tile_size: See ``make_protocol``.
-        overlap: Share of a tile that the next one covers again.
+        overlap: Share of a tile that overlaps the next one.
         crf: Refine with a dense CRF.
-        boundary: Count boundary IoU as well.
-        gmm: Score what the Gaussians alone say as well; the split's rows need annotations.
-        limit: Only the first so many images.
+        boundary: Also compute boundary IoU.
+        gmm: Also evaluate the mixture; the rows of the split need annotations.
+        limit: At most this many images.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         workers: Threads that read files ahead.
-        out_dir: Where the scores go; None takes the run's folder.
-        on_image: Called after each image that this process has segmented, and again in the Gaussians' turn.
+        out_dir: Folder of the scores; by default the run folder.
+        on_image: Called after each image of this process, once for the network and once for the mixture.
 
     Returns:
-        One record of scores, and a second one for the Gaussians; see ``agmm.runs.scores.save_records``.
+        A record of scores, and with ``gmm`` a second one for the mixture; see ``agmm.runs.scores.save_records``.
 
     Raises:
-        DataError: If the run cannot be loaded, its classes differ, a file cannot be read, such as the scores that the
-            new ones join, or nothing can be written into the folder of the scores.
+        DataError: If the run cannot be loaded, its classes differ from the manifest's, a file (including existing
+            scores) cannot be read, or the folder of the scores cannot be written.
         ValueError: If the protocol's values are out of range.
     """
     ranks = join_ranks(device)
@@ -70,7 +70,7 @@ def evaluate_run(
     loaded.info.require_classes(manifest.label_space, manifest.path)
     rows = manifest.rows_of(split)[:limit]
     folder = loaded.path.parent if out_dir is None else as_path(out_dir)
-    # What would be told at the end else, when the images have been segmented for nothing.
+    # Check now what would otherwise fail after all images have been segmented.
     read_records(folder)
     if ranks.is_first:
         require_writable(folder)

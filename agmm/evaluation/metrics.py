@@ -1,4 +1,4 @@
-"""Scores of predicted label maps, counted over a whole split."""
+"""Metrics of predicted label maps, counted over a whole split."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor, distributed
 class ConfusionMatrix:
     """Counts of pixels by true and predicted class.
 
-    All scores come from the counts of the whole split, never from averages over images. They are NaN for classes
-    that occur neither in truth nor in prediction, and the means pass over NaN.
+    All metrics come from the counts of the whole split, never from averages over images. They are NaN for classes
+    that occur neither in truth nor in prediction; means ignore NaN.
 
     Args:
-        num_classes: Classes to count.
-        device: Where the counts live; a CUDA device spares a copy per batch.
+        num_classes: Number of classes.
+        device: Device of the counts; a CUDA device saves a copy per batch.
 
     Example:
         >>> matrix = ConfusionMatrix(2)
@@ -31,7 +31,7 @@ class ConfusionMatrix:
         self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
 
     def __repr__(self) -> str:
-        """In a line, as notebooks show it."""
+        """One line, as notebooks show it."""
         return f"<ConfusionMatrix of {self.num_classes} classes, {int(self.counts.sum()):,} pixels>"
 
     def update(self, preds: Tensor, target: Tensor, ignore_index: int) -> None:
@@ -40,7 +40,7 @@ class ConfusionMatrix:
         Args:
             preds: Predicted classes, any integer type, any shape.
             target: True classes, same shape.
-            ignore_index: Pixels with this target are passed over.
+            ignore_index: Pixels with this target are ignored.
 
         Raises:
             ValueError: If the shapes differ or a class lies outside 0..num_classes-1.
@@ -49,15 +49,15 @@ class ConfusionMatrix:
         if preds.numel() == 0:
             return
         keep = target != ignore_index
-        # Taken together: on CUDA each number read waits for the device.
+        # Read together: on CUDA, each number read waits for the device.
         limits = torch.stack([*preds.aminmax(), *target.where(keep, 0).aminmax()]).tolist()
         if min(limits) < 0 or max(limits) >= self.num_classes:
             low, high, true_low, true_high = limits
             raise ValueError(
                 f"Expected classes 0..{self.num_classes - 1}, got {low}..{high} in preds and {true_low}..{true_high} "
-                f"in target (with {ignore_index} passed over)."
+                f"in target (ignoring {ignore_index})."
             )
-        # Void counts as one more true class, dropped at the end: six times faster than picking the other pixels out.
+        # Count void as an extra true class and drop it at the end: six times faster than selecting the other pixels.
         true = target.long().where(keep, self.num_classes)
         counts = torch.bincount((true * self.num_classes + preds).flatten(), minlength=self.num_classes**2)
         counts = counts[: self.num_classes**2].reshape(self.num_classes, self.num_classes)
@@ -77,28 +77,28 @@ class ConfusionMatrix:
         return float(self.iou().nanmean())
 
     def class_accuracy(self) -> Tensor:
-        """Share of each class's pixels that were found (recall), shape (C,), float64; NaN for classes not in truth."""
+        """Recall of each class, shape (C,), float64; NaN for classes not in truth."""
         return _ratio(self.counts.diagonal(), self.counts.sum(1))
 
     def pixel_accuracy(self) -> float:
-        """Share of pixels that are right; NaN if there are none."""
+        """Share of pixels that are predicted correctly; NaN if there are none."""
         return float(_ratio(self.counts.diagonal().sum(), self.counts.sum()))
 
 
 class BoundaryIoU:
     """IoU of the pixels near class borders, counted by class over a whole split.
 
-    A pixel belongs to its class's border band if another class, void or the image's edge lies within ``width``
-    pixels, diagonal steps counting as one. Void is taken out of prediction and truth alike, so it gives both the same
-    border. Images are passed one by one, since the width follows from their size.
+    A pixel belongs to the border band of its class if another class, void or the image's edge lies within ``width``
+    pixels (chessboard distance). Void is excluded from prediction and truth, so it adds the same border to both.
+    Images are counted one by one, because the width depends on their size.
 
     Args:
-        num_classes: Classes to count.
+        num_classes: Number of classes.
         width_share: Width of the band as a share of the image's diagonal.
 
     References:
         Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021, with its width
-        of 2 % of the diagonal; counted over the split, as mean IoU is.
+        of 2 % of the diagonal; counted over the split, like mean IoU.
     """
 
     def __init__(self, num_classes: int, width_share: float = 0.02) -> None:
@@ -143,16 +143,16 @@ class BoundaryIoU:
 
 
 def near_border(label_map: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
-    """Pixels with another value, or the image's edge, within ``width`` pixels, diagonal steps counting as one.
+    """Find pixels with another value, or the image's edge, within ``width`` pixels (chessboard distance).
 
-    One pass for all classes: the window around a pixel is of one class where its smallest and largest value agree.
+    One pass covers all classes: the window around a pixel has a single class if its minimum equals its maximum.
 
     Args:
         label_map: Class ids from 0 to 65533, shape (H, W).
         width: In pixels, at least 1.
     """
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    outside = 65535  # no class: the image's edge is a border
+    outside = 65535  # not a class, so the image's edge is a border
     values = cv2.copyMakeBorder(
         label_map.astype(np.uint16), width, width, width, width, cv2.BORDER_CONSTANT, value=outside
     )
@@ -161,7 +161,7 @@ def near_border(label_map: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
 
 
 def _sum_over_ranks(counts: Tensor) -> None:
-    """Sum in place where the backend can, else through the rank's CUDA device (NCCL knows no CPU tensors)."""
+    """Sum in place if the backend can, or else through the rank's CUDA device (NCCL cannot sum CPU tensors)."""
     if distributed.is_available() and distributed.is_initialized():
         on_cpu_with_nccl = counts.device.type == "cpu" and distributed.get_backend() == "nccl"
         shared = counts.cuda() if on_cpu_with_nccl else counts
@@ -171,7 +171,7 @@ def _sum_over_ranks(counts: Tensor) -> None:
 
 def _check_shapes(preds: Tensor, target: Tensor) -> None:
     if preds.shape != target.shape:
-        raise ValueError(f"Expected preds and target of one shape, got {tuple(preds.shape)} and {tuple(target.shape)}.")
+        raise ValueError(f"Expected preds and target of equal shape, got {tuple(preds.shape)}, {tuple(target.shape)}.")
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

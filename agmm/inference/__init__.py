@@ -1,1 +1,1 @@
-"""Predictions: from a trained network and images to label maps."""
+"""Inference: predict label maps with a trained network, and export it."""

@@ -1,4 +1,4 @@
-"""Refinement of predictions by a dense conditional random field: pixels close in place and colour agree."""
+"""Refine predictions with a dense conditional random field: pixels with similar position and colour agree."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from agmm.requirements import require_crf
 
-# The values of DeepLab's own evaluation on VOC, as most papers on weak supervision use them.
+# The values of DeepLab's evaluation on VOC, which most papers on weak supervision use.
 _ITERATIONS = 10
 _SMOOTHNESS = {"sxy": 3, "compat": 3}
 _APPEARANCE = {"sxy": 67, "srgb": 3, "compat": 4}
 
 
 def refine(images: Tensor, probs: Tensor) -> Tensor:
-    """Mean-field inference of a fully connected CRF with the predictions as unary terms.
+    """Run mean-field inference of a fully connected CRF with the predictions as unary terms.
 
-    Runs on the CPU by the package pydensecrf2: about 3 s for a 480x360 image of 11 classes, and a minute for
-    2048x1024 of 19.
+    Runs on the CPU with the package pydensecrf2: about 3 s for a 480x360 image with 11 classes, and a minute for
+    2048x1024 with 19.
 
     Args:
         images: RGB in 0..1, float32, shape (N, 3, H, W).

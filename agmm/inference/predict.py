@@ -1,4 +1,4 @@
-"""A trained run and images give label maps, and on request overlays, probabilities and the mixture's view."""
+"""Predict label maps of images with a run, and optionally overlays, probabilities and the mixture's prediction."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from data_manifests.files.paths import as_path, inside
 
 @dataclass(frozen=True)
 class PredictionSummary:
-    """What was written.
+    """Result of ``predict_images``.
 
     Args:
-        num_images: Images segmented, each into ``label_maps/``.
-        num_mixtures: Images of the manifest whose mixture was drawn as well, into ``mixture/``.
+        num_images: Number of segmented images, in ``label_maps/``.
+        num_mixtures: Number of images with a prediction of the mixture, in ``mixture/``.
     """
 
     num_images: int
@@ -60,21 +60,22 @@ def predict_images(
     """Segment images.
 
     Args:
-        run: Folder of a training, or a weights file.
-        images: By name, as ``agmm.inference.sources.find_images`` gives them.
-        out_dir: Receives ``label_maps/NAME.png`` of train ids in the class colours, and on request
+        run: Run folder or weights file.
+        images: By name, from ``agmm.inference.sources.find_images``.
+        out_dir: Folder for ``label_maps/NAME.png`` (train ids in the class colours) and, optionally,
             ``overlays/NAME.jpg``, ``probabilities/NAME.npy`` and ``mixture/NAME.png``.
-        protocol: How to segment.
+        protocol: How to segment images.
         tile_size: See ``make_protocol``.
-        overlap: Share of a tile that the next one covers again.
+        overlap: Share of a tile that overlaps the next one.
         crf: Refine with a dense CRF.
         overlays: Draw the classes over the images.
         probabilities: Save the probabilities, float16, shape (C, H, W).
-        gmm_manifest: Draw the class of the highest Gaussian for the images annotated in this manifest.
+        gmm_manifest: Draw the class of the highest Gaussian for images annotated in this manifest.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         on_image: Called after each image.
-        on_problem: Told of each image that cannot be read, which is left out; if not given, it is an error.
+        on_problem: Called with a message for each image that cannot be read, which is then skipped. By default such
+            images are errors.
 
     Raises:
         DataError: If the run cannot be loaded, an image cannot be read, or none of the images is annotated in the
@@ -119,7 +120,7 @@ def predict_images(
 
 
 def _annotated(manifest: Manifest, images: dict[Path, Path]) -> dict[Path, ManifestRow]:
-    """Rows of the images that the manifest annotates, by the name of their results."""
+    """Return the rows of images that the manifest annotates, by the name of their results."""
     by_path = {manifest.resolve(row.image).resolve(): row for row in manifest.rows if row.annotation}
     rows = {name: by_path[path.resolve()] for name, path in images.items() if path.resolve() in by_path}
     if not rows:
@@ -132,14 +133,14 @@ def _annotated(manifest: Manifest, images: dict[Path, Path]) -> dict[Path, Manif
 
 
 def _label_map(probs: Tensor, space: LabelSpace) -> LabelMap:
-    """Train ids of a batch of one; the unlabelled value where all classes have probability 0."""
+    """Return the train ids of a batch of one; the unlabelled value where all classes have probability 0."""
     best, classes = probs[0].max(0)
     label_map: LabelMap = classes.masked_fill(best == 0, space.unlabelled_value).cpu().numpy().astype(space.dtype)
     return label_map
 
 
 def _overlay(image: NDArray[np.uint8], label_map: LabelMap, space: LabelSpace) -> NDArray[np.uint8]:
-    """Image and class colours, half and half."""
+    """Blend image and class colours equally."""
     colors = space.palette[label_map]
     return ((image.astype(np.uint16) + colors) // 2).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Class probabilities of images of any size: in one piece, by sliding window, or averaged over scales and flips."""
+"""Class probabilities of images of any size: whole, by sliding window, or averaged over scales and flips."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Protocol:
 
     Args:
         name: ``whole``, ``sliding`` or ``multi-scale``.
-        tile_size: Side of a sliding window in pixels, usually the training crop; needed for ``sliding``. With
-            ``multi-scale``, each scaled image is segmented by sliding window; None takes it in one piece.
-        overlap: Share of a tile that the next one covers again, in [0, 1).
-        tile_batch: Tiles per forward pass; changes speed and memory only.
-        scales: Factors on the image's size, for ``multi-scale``.
-        flip: Segment each scale mirrored as well, for ``multi-scale``.
+        tile_size: Side of a sliding window in pixels, usually the training crop; required for ``sliding``. With
+            ``multi-scale``, segments each scaled image by sliding window; None segments it as a whole.
+        overlap: Share of a tile that overlaps the next one, in [0, 1).
+        tile_batch: Tiles per forward pass; affects only speed and memory.
+        scales: Scale factors, for ``multi-scale``.
+        flip: Also segment the flipped image at each scale, for ``multi-scale``.
         crf: Refine the result with a dense CRF on the image's colours (see ``agmm.inference.crf``).
 
     Raises:
@@ -62,7 +62,7 @@ class Protocol:
             raise ValueError(f"scales must be one or more positive numbers, got {self.scales}.")
 
     def __str__(self) -> str:
-        """The protocol in words, as tables name it.
+        """Return the name of the protocol in tables.
 
         Example:
             >>> str(Protocol("sliding", tile_size=721))
@@ -80,7 +80,7 @@ class Protocol:
         return f"multi-scale ({'; '.join(parts)}){after}"
 
     def predict(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Class probabilities of a batch of images.
+        """Predict class probabilities of a batch of images.
 
         Args:
             model: Maps images to a tuple whose ``logits`` have the images' size.
@@ -90,7 +90,7 @@ class Protocol:
             Probabilities, float32, shape (N, num_classes, H, W), summing to one over the classes.
 
         Raises:
-            TrainingError: If a CRF is asked for and its package is not installed.
+            TrainingError: If a CRF is requested and its package is not installed.
         """
 
         def predict_once(images: Tensor) -> Tensor:
@@ -113,18 +113,18 @@ def make_protocol(
     overlap: float = 2 / 3,
     crf: bool = False,
 ) -> Protocol:
-    """The protocol of a trained network.
+    """Make the protocol for a trained network.
 
     Args:
-        name: Of the protocol.
-        crop_size: Height and width of its training samples.
-        tile_size: Side of sliding windows in pixels; None takes the longer side of the training samples for
+        name: Name of the protocol.
+        crop_size: Height and width of the network's training samples.
+        tile_size: Side of sliding windows in pixels; None means the longer side of the training samples for
             ``sliding``, and whole images for ``multi-scale``.
-        overlap: Share of a tile that the next one covers again.
+        overlap: Share of a tile that overlaps the next one.
         crf: Refine with a dense CRF.
 
     Raises:
-        ValueError: If a value is out of range, or says something of tiles where there are none.
+        ValueError: If a value is out of range, or tile options are given for a protocol without tiles.
     """
     if name == "whole" and tile_size is not None:
         raise ValueError("Whole images have no tiles. Leave the tile out, or choose protocol sliding or multi-scale.")
@@ -146,13 +146,13 @@ def predict_whole(model: nn.Module, images: Tensor) -> Tensor:
 def predict_sliding(
     model: nn.Module, images: Tensor, tile_size: int, *, overlap: float = 2 / 3, tile_batch: int = 4
 ) -> Tensor:
-    """Mean of the probabilities of all tiles that cover a pixel; one forward pass per tile.
+    """Average the probabilities of all tiles that cover a pixel; one forward pass per tile.
 
     Args:
         model: As in ``Protocol.predict``.
-        images: As in ``Protocol.predict``; a side shorter than the tile is taken in one piece.
+        images: As in ``Protocol.predict``; sides shorter than a tile are not split.
         tile_size: Side of the square tiles in pixels.
-        overlap: Share of a tile that the next one covers again; the last tile of a row ends at the image's border.
+        overlap: Share of a tile that overlaps the next one; the last tile of a row ends at the image's border.
         tile_batch: Tiles per forward pass.
     """
     num_images, _, height, width = images.shape
@@ -179,13 +179,13 @@ def predict_sliding(
 def predict_multi_scale(
     predict: Callable[[Tensor], Tensor], images: Tensor, *, scales: Sequence[float] = SCALES, flip: bool = True
 ) -> Tensor:
-    """Mean of the probabilities at several scales, mirrored and not, brought to the images' own size.
+    """Average the probabilities at several scales, flipped and not, resized to the images' own size.
 
     Args:
         predict: Maps images of any size to their probabilities.
         images: As in ``Protocol.predict``.
-        scales: Factors on the image's size.
-        flip: Segment each scale mirrored as well.
+        scales: Scale factors.
+        flip: Also segment the flipped image at each scale.
     """
     size = images.shape[-2:]
     total: Tensor | None = None
@@ -203,7 +203,7 @@ def predict_multi_scale(
 
 
 def _starts(length: int, tile: int, step: int) -> list[int]:
-    """First pixels of the tiles along one side; the last tile ends at the border."""
+    """Return the first pixels of the tiles along one side; the last tile ends at the border."""
     return [*range(0, length - tile, step), length - tile]
 
 
@@ -221,26 +221,26 @@ def predict_mixture(
     options: MixtureOptions | None,
     device: torch.device | str,
 ) -> Tensor:
-    """The Gaussians of one annotated image at every pixel, 0 for classes without a label, shape (1, C, H, W).
+    """Compute the Gaussians of an annotated image at every pixel, shape (1, C, H, W); 0 for classes without a label.
 
     Args:
         model: Maps images to a tuple with ``logits`` and ``features``, in evaluation mode.
-        manifest: Where the row comes from.
+        manifest: Manifest of the row.
         row: A row with an annotation.
         image: RGB, uint8, shape (3, H, W).
-        options: How the mixture is computed; the paper's way if not given.
-        device: Where to compute.
+        options: Options of the mixture; by default the paper's.
+        device: Device to compute on.
 
     Raises:
-        TrainingError: If the row has no annotation, or one of another size than the image.
-        DataError: If the annotation cannot be read, or holds other pixels than when the manifest was written.
+        TrainingError: If the row has no annotation, or its size differs from the image.
+        DataError: If the annotation cannot be read, or its pixels have changed since the manifest was written.
     """
     require_annotations(manifest, [row])
     labels = torch.from_numpy(read_row_annotation(manifest, row).astype("int64"))
     if labels.shape != image.shape[1:]:
         raise TrainingError(
             f"{manifest.resolve(row.annotation)}: the annotation is {labels.shape[1]}x{labels.shape[0]}, but the "
-            f"image is {image.shape[2]}x{image.shape[1]}; both must have one size."
+            f"image is {image.shape[2]}x{image.shape[1]}; both must have the same size."
         )
     output = model(to_network(image, device))
     target = labels.to(device)[None]
@@ -250,21 +250,21 @@ def predict_mixture(
 
 
 def require_annotations(manifest: Manifest, rows: Sequence[ManifestRow]) -> None:
-    """Check that a mixture can be made for each row.
+    """Check that each row has the annotation that a mixture needs.
 
     Raises:
-        TrainingError: If one has no annotation.
+        TrainingError: If a row has none.
     """
     if bare := next((row for row in rows if not row.annotation), None):
         raise TrainingError(
             f"{manifest.path}: image '{bare.image_id}' of split '{bare.split}' has no annotation, which the mixture "
-            "starts from. Choose an annotated split with --split, such as train."
+            "needs. Choose an annotated split with --split, such as train."
         )
 
 
 @contextmanager
 def evaluating(model: nn.Module, device: torch.device | str, amp: bool = False) -> Iterator[None]:
-    """Evaluation mode without gradients, in bfloat16 where asked for; the model's own mode comes back after."""
+    """Switch to evaluation mode without gradients, optionally in bfloat16; restores the model's mode afterwards."""
     was_training = model.training
     model.eval()
     try:

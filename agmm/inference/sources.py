@@ -1,4 +1,4 @@
-"""Images to segment, found before torch is imported: a wrong path fails at once."""
+"""Find the images to segment before torch is imported, so that a wrong path fails immediately."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from data_manifests.files.images import (
 )
 from data_manifests.files.paths import as_path
 
-#: What predictions are written into.
+#: Subfolders of the output folder.
 RESULT_FOLDERS = ("label_maps", "overlays", "probabilities", "mixture")
 
 
 def find_images(
     sources: Sequence[str | Path], out_dir: str | Path, on_passed_over: Callable[[str], None] = lambda _: None
 ) -> dict[Path, Path]:
-    """Images to segment, by the name of their results without ending.
+    """Find the images to segment, by the name of their results without extension.
 
     Args:
-        sources: Images of any ending, and folders that are searched at any depth for those of ``IMAGE_SUFFIXES``;
-            names keep the place within the folder.
-        out_dir: What earlier predictions have left in it is not taken for images.
-        on_passed_over: Told, in a sentence, of the files of other endings in each folder; hidden ones are not counted.
+        sources: Images with any extension, and folders, which are searched at any depth for ``IMAGE_SUFFIXES``; names
+            keep the relative path in the folder.
+        out_dir: Output folder; earlier predictions in it are skipped.
+        on_passed_over: Called with a message about the other files of each folder, except hidden ones.
 
     Raises:
-        TrainingError: If there is none, a source does not exist, or two would get one name.
+        TrainingError: If there are no images, a source does not exist, or two results would have the same name.
     """
     results = {(as_path(out_dir) / name).resolve() for name in RESULT_FOLDERS}
     found: dict[Path, Path] = {}
@@ -61,7 +61,7 @@ def find_images(
 
 
 def _describe_others(paths: Collection[Path]) -> str:
-    """A sentence on files that are not taken for images, by their endings."""
+    """Describe the skipped files by their extensions."""
     endings = Counter(path.suffix.lower() or "no ending" for path in paths).most_common()
     kinds = list_some([f"{count:,} {ending}" for ending, count in sorted(endings, key=lambda e: (-e[1], e[0]))], 5)
     return (

@@ -1,4 +1,4 @@
-"""The decoder of DeepLabV3+: an atrous pyramid over the deepest features, joined with shallow ones."""
+"""The DeepLabV3+ decoder: an atrous pyramid over the deepest features, concatenated with shallow ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LOW_LEVEL_CHANNELS = 48
 
 
 class DeepLabV3PlusDecoder(nn.Module):
-    """From encoder levels to features at a quarter of the image's size.
+    """Maps encoder levels to features at a quarter of the image's size.
 
     Args:
-        encoder: Gives the channels and strides of its levels.
-        config: Sets rates, channels and dropout.
+        encoder: Defines the channels and strides of its levels.
+        config: Defines rates, channels and dropout.
 
     References:
         Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", ECCV 2018;
@@ -28,7 +28,7 @@ class DeepLabV3PlusDecoder(nn.Module):
 
     def __init__(self, encoder: Encoder, config: ModelConfig) -> None:
         super().__init__()
-        # The deepest level at stride 4; encoders that start coarser give their first.
+        # The deepest level at stride 4, or the first level of encoders that start coarser.
         self.low_level = max((i for i, stride in enumerate(encoder.strides) if stride <= 4), default=0)
         channels = config.decoder_channels
         self.pyramid = AtrousPyramid(encoder.channels[-1], channels, config.aspp_rates, config.dropout)
@@ -46,11 +46,11 @@ class DeepLabV3PlusDecoder(nn.Module):
 
 
 class AtrousPyramid(nn.Module):
-    """Parallel convolutions of growing dilation, and the image's mean, over the same features (ASPP).
+    """Parallel convolutions with increasing dilation, and global pooling, over the same features (ASPP).
 
     Args:
-        in_channels: Of the features.
-        channels: Of each branch and of the output.
+        in_channels: Channels of the features.
+        channels: Channels of each branch and of the output.
         rates: Dilations of the 3x3 branches.
         dropout: Share of output channels dropped in training.
     """
@@ -65,7 +65,7 @@ class AtrousPyramid(nn.Module):
         self.project = nn.Sequential(conv_bn_relu(channels * (len(rates) + 2), channels, 1), nn.Dropout2d(dropout))
 
     def forward(self, features: Tensor) -> Tensor:
-        """From (N, in_channels, h, w) to (N, channels, h, w)."""
+        """Map (N, in_channels, h, w) to (N, channels, h, w)."""
         pooled = F.relu(self.image_norm(self.image_conv(features.mean((2, 3), keepdim=True))))
         outputs = [branch(features) for branch in self.branches]
         projected: Tensor = self.project(torch.cat([*outputs, pooled.expand_as(outputs[0])], dim=1))
@@ -75,9 +75,9 @@ class AtrousPyramid(nn.Module):
 class _OneValueBatchNorm(nn.BatchNorm2d):
     """BatchNorm that also trains on a single image.
 
-    The pooled branch has one value per image and channel, so a batch of one has no variance. Such a batch is
-    normalised by the running statistics, as in evaluation, and leaves them alone. Under SyncBN, which replaces this
-    module, the batch is that of all ranks.
+    The pooled branch has one value per image and channel, so a batch of one has no variance. The running statistics
+    normalise such a batch, as in evaluation, and do not change. Under SyncBN, which replaces this module, the batch is
+    that of all ranks.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Encoders from timm: dilated where they can be, with weights from timm's hub, a file, or none."""
+"""Encoders from timm: dilated if possible, with weights from timm's hub, from a file, or at random."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Encoder(nn.Module):
     Args:
         backbone: Made by timm with ``features_only=True``.
         dilated: Whether its output stride could be set.
-        pads: Whether it gets images padded to whole steps of its coarsest level, because it takes no others, or
-            passes over the pixels of a step that is not whole.
-        freeze_batchnorm: Leave its BatchNorm as it is in training too.
+        pads: Whether images are padded to multiples of its coarsest stride, because it accepts no other sizes or
+            ignores the remaining pixels.
+        freeze_batchnorm: Keep BatchNorm fixed in training too.
     """
 
     def __init__(self, backbone: nn.Module, dilated: bool, pads: bool, freeze_batchnorm: bool = False) -> None:
@@ -47,7 +47,7 @@ class Encoder(nn.Module):
                 norm.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
-        """As for any module, but BatchNorm that is to stay as it is goes on as in evaluation."""
+        """Set the mode as usual, but keep frozen BatchNorm in evaluation mode."""
         super().train(mode)
         if self._freeze_batchnorm:
             for norm in self._batchnorms():
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         return [module for module in self.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features of each level, shapes (N, channels[i], about H / strides[i], about W / strides[i]).
+        """Return the features of each level, shapes (N, channels[i], about H / strides[i], about W / strides[i]).
 
         Args:
             images: Normalised, float32, shape (N, 3, H, W).
@@ -70,7 +70,7 @@ class Encoder(nn.Module):
         return [level.permute(0, 3, 1, 2) for level in levels] if self._channels_last else list(levels)
 
     def without_padding(self, features: Tensor, images: Tensor) -> Tensor:
-        """Cut off what belongs to the padding, so that features keep their place in the image.
+        """Crop the padding, so that features keep their position in the image.
 
         Args:
             features: Made from this encoder's features of ``images``, shape (N, D, h, w).
@@ -79,7 +79,7 @@ class Encoder(nn.Module):
         if not self.pads:
             return features
         sides = zip(features.shape[-2:], images.shape[-2:], self._padded(images), strict=True)
-        # Rounded up, by positive numbers alone: in ONNX, negative ones are divided towards 0.
+        # Round up with positive numbers only: ONNX divides negative numbers towards 0.
         height, width = ((steps * side + padded - 1) // padded for steps, side, padded in sides)
         return features[..., :height, :width]
 
@@ -93,10 +93,10 @@ def build_encoder(config: ModelConfig, *, load_weights: bool = True) -> Encoder:
 
     Args:
         config: The network.
-        load_weights: False passes over ``config.encoder_weights``.
+        load_weights: False ignores ``config.encoder_weights``.
 
     Raises:
-        TrainingError: If the encoder is unknown or takes images of one size only, its weights cannot be had, or
+        TrainingError: If the encoder is unknown or accepts only one image size, its weights are unavailable, or
             ``multi_grid`` does not fit it.
     """
     _check_name(config.encoder)
@@ -110,7 +110,7 @@ def build_encoder(config: ModelConfig, *, load_weights: bool = True) -> Encoder:
 
 
 def image_statistics(config: ModelConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of red, green and blue (0..1) that the encoder expects."""
+    """Return the mean and standard deviation of red, green and blue (0..1) that the encoder expects."""
     if config.image_mean is not None and config.image_std is not None:
         return config.image_mean, config.image_std
     record: Any = timm.get_pretrained_cfg(config.encoder)
@@ -164,7 +164,7 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
 
 
 def _reads_every_pixel(encoder: Encoder) -> bool:
-    """Whether the levels cover images whose sides are no whole steps; patches without padding leave out the edge."""
+    """Whether the levels cover images of any size; patch encoders without padding drop the remainder at the edge."""
     side = max(encoder.strides) + 1
     covered = [(-(-side // stride), -(-side // stride)) for stride in encoder.strides]
     return _sizes_of_levels(encoder, (side, side)) == covered
@@ -172,7 +172,7 @@ def _reads_every_pixel(encoder: Encoder) -> bool:
 
 @torch.no_grad()
 def _sizes_of_levels(encoder: Encoder, size: tuple[int, int]) -> list[tuple[int, ...]] | None:
-    """Height and width of the levels of an image of a size; None if it is not taken."""
+    """Return height and width of the levels for an image size; None if the encoder rejects it."""
     was_training = encoder.training
     try:
         return [tuple(level.shape[-2:]) for level in encoder.eval()(torch.zeros(1, 3, *size))]
@@ -183,19 +183,19 @@ def _sizes_of_levels(encoder: Encoder, size: tuple[int, int]) -> list[tuple[int,
 
 
 def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
-    """Load weights under timm's names; each weight of the encoder must be there, a classifier's are passed over."""
+    """Load weights with timm's names; every weight of the encoder must exist, those of a classifier are ignored."""
     require_encoder_weights(str(path))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch wonders about pickles that it is about to refuse
+            warnings.simplefilter("ignore", UserWarning)  # torch warns of pickles that it then rejects
             loaded: dict[str, Tensor] = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
     except Exception as error:  # safetensors, zip and unpickling errors share no base class
-        if "weights_only" in str(error):  # torch's words advise to load it all the same
+        if "weights_only" in str(error):  # torch's message advises to load it anyway
             reason = "a pickle of more than weights, which could run code when it is read"
         else:
             reason = str(error)
         raise TrainingError(f"{path}: not a file of weights that can be read ({reason}).") from error
-    # timm flattens the names of a feature extractor: blocks.0 may become blocks_0, or model.blocks.0.
+    # timm flattens the names of a feature extractor: blocks.0 may become blocks_0 or model.blocks.0.
     found = {key.replace(".", "_"): value for key, value in loaded.items() if isinstance(value, Tensor)}
     wanted = {key: key.replace(".", "_").removeprefix("model_") for key in backbone.state_dict()}
     missing = [key for key, flat in wanted.items() if flat not in found and not key.endswith("num_batches_tracked")]

@@ -14,14 +14,14 @@ from agmm.models.encoders import Encoder
 
 
 class FusedDecoder(nn.Module):
-    """Brings all levels to one width and size, joins them, and mixes them once.
+    """Projects all levels to the same width and size, concatenates them, and fuses them with one convolution.
 
-    Plain vision transformers have one stride, 14 or 16: their features are upsampled to about a quarter of the image's
-    size, where the mixture reads them.
+    Plain vision transformers have a single stride, 14 or 16: their features are upsampled to about a quarter of the
+    image's size, where the mixture reads them.
 
     Args:
-        encoder: Gives the channels and strides of its levels.
-        config: Sets channels and dropout.
+        encoder: Defines the channels and strides of its levels.
+        config: Defines channels and dropout.
 
     References:
         Xie et al., "SegFormer", NeurIPS 2021: its all-MLP decoder, with BatchNorm on each level.
@@ -30,7 +30,7 @@ class FusedDecoder(nn.Module):
     def __init__(self, encoder: Encoder, config: ModelConfig) -> None:
         super().__init__()
         channels = config.decoder_channels
-        # Levels finer than a quarter cost much and say little.
+        # Levels finer than a quarter are expensive and add little.
         self.first = max((i for i, stride in enumerate(encoder.strides) if stride <= 4), default=0)
         self.scale = max(1, round(encoder.strides[self.first] / 4))
         self.reduce = nn.ModuleList(conv_bn_relu(c, channels, 1) for c in encoder.channels[self.first :])

@@ -1,4 +1,4 @@
-"""The whole network: normalise, encode, decode, classify."""
+"""The segmentation network: normalise, encode, decode, classify."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from agmm.models.encoders import Encoder, image_statistics
 
 
 class SegmentationOutput(NamedTuple):
-    """What the network returns.
+    """Output of the network.
 
     Args:
         logits: Raw scores at the image's size, shape (N, num_classes, H, W).
-        features: What the classifier sees, after ReLU, shape (N, decoder_channels, h, w).
+        features: Input of the classifier, after ReLU, shape (N, decoder_channels, h, w).
     """
 
     logits: Tensor
@@ -29,9 +29,9 @@ class SegmentationModel(nn.Module):
     """An encoder, a decoder and a linear classifier.
 
     Args:
-        encoder: From timm.
-        decoder: Turns the encoder's levels into one feature map.
-        config: What both were made from; gives number of classes and image statistics.
+        encoder: Encoder from timm.
+        decoder: Fuses the encoder's levels into one feature map.
+        config: The configuration of both, with the number of classes and the image statistics.
     """
 
     image_mean: Tensor
@@ -41,7 +41,7 @@ class SegmentationModel(nn.Module):
         super().__init__()
         self.config = config
         mean, std = image_statistics(config)
-        # Buffers travel in the checkpoint, so a later timm with another record cannot change a trained network.
+        # Buffers are part of the checkpoint, so a later timm with other statistics cannot change a trained network.
         self.register_buffer("image_mean", torch.tensor(mean).reshape(1, 3, 1, 1))
         self.register_buffer("image_std", torch.tensor(std).reshape(1, 3, 1, 1))
         self.encoder = encoder
@@ -55,7 +55,7 @@ class SegmentationModel(nn.Module):
             images: RGB in 0..1, float32, shape (N, 3, H, W), of any size.
 
         Raises:
-            ValueError: If they are not of a floating type: pixels of 0..255 would be segmented, but wrongly.
+            ValueError: If they are not of a floating type, because pixels of 0..255 would give wrong results.
         """
         if not images.is_floating_point():
             raise ValueError(f"images must be float32 in 0..1, got {images.dtype}; give images.float() / 255.")
@@ -67,12 +67,12 @@ class SegmentationModel(nn.Module):
         )
 
     def split_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Parameters of the encoder, and the new ones (decoder and classifier), which recipes train faster."""
+        """Return the parameters of the encoder, and those of the new layers (decoder, classifier)."""
         return list(self.encoder.parameters()), [*self.decoder.parameters(), *self.classifier.parameters()]
 
 
 def sync_batchnorm(model: SegmentationModel) -> SegmentationModel:
-    """The same network, with BatchNorm over the images of all processes; parameters are shared, not copied."""
-    # timm's and not torch's: many encoders keep their activations inside BatchNorm, where torch's would lose them.
+    """Synchronise BatchNorm over the images of all processes; parameters are shared, not copied."""
+    # timm's, not torch's: many encoders keep their activations inside BatchNorm, and torch's would lose them.
     synced: SegmentationModel = convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return synced

@@ -43,16 +43,16 @@ def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem
     for path in given:
         if not path.exists():
             require_checkpoint(path)
-    told: set[str] = set()
+    reported: set[str] = set()
 
-    def tell(text: str) -> None:
-        if on_problem is not None and text not in told:  # several runs may share an earlier stage
-            told.add(text)
+    def report(text: str) -> None:
+        if on_problem is not None and text not in reported:  # several runs may share an earlier stage
+            reported.add(text)
             on_problem(text)
 
-    teller = None if on_problem is None else tell
+    reporter = None if on_problem is None else report
     named = list(zip(given, folder_names([path if path.is_dir() else path.parent for path in given]), strict=True))
-    found = each_that_can(named, lambda path_and_name: read_run(*path_and_name, teller), teller)
+    found = each_that_can(named, lambda path_and_name: read_run(*path_and_name, reporter), reporter)
     runs = list(found.values())
     for run in runs[1:]:
         run.info.require_classes(runs[0].label_space, runs[0].folder)

@@ -215,7 +215,7 @@ def test_command_names_a_missing_run_or_mask(run: Path, manifest: Manifest, tmp_
     words = ["evaluate", str(run), str(manifest.path), "--device", "cpu", "--split", "train"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {manifest.path}: image 'a02' has no full mask to be compared with.\n"
+    assert result.stderr == f"Error: {manifest.path}: image 'a02' has no full mask to compare with.\n"
 
 
 #: Adds thirty records of its own to the scores in a folder, one after the other, once it is told to begin.
