@@ -27,7 +27,20 @@ from sparsekit.formats import IMPORTED
 )
 @options.layout_option
 @options.classes_option
-@options.map_option
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="NAME=CLASS|FILE",
+    help="Class of the dataset for a name in the annotations; or a file of classes to put together, as in `points`. "
+    "May be repeated.",
+)
+@click.option("--ignore-class", "ignored", multiple=True, metavar="NAME", help="Leave out a class. May be repeated.")
+@click.option("--skip-unsupported", is_flag=True, help="Leave out, and count, shapes that cannot be read.")
+@click.option("--image-key", help="Label Studio: key of the image in the tasks' data.  [default: found by looking]")
+@click.option(
+    "--unlabelled", type=click.IntRange(0, 65535), help="Label maps: value of no label.  [default: the format's]"
+)
 @options.overwrite_option
 def import_(
     source: Path,
@@ -37,7 +50,11 @@ def import_(
     stroke_width: int,
     layout: str | None,
     classes_path: Path | None,
-    map_path: Path | None,
+    maps: tuple[str, ...],
+    ignored: tuple[str, ...],
+    skip_unsupported: bool,
+    image_key: str | None,
+    unlabelled: int | None,
     overwrite: bool,
 ) -> None:
     """Make an annotation folder of another tool's annotations.
@@ -46,18 +63,43 @@ def import_(
     clicks, others stay label maps without marks.
     """
     from data_manifests.errors import counted, list_some
-    from sparsekit.formats.import_ import import_annotations
+    from sparsekit.formats.import_ import ImportOptions, import_annotations
 
+    map_path, class_names = _read_maps(maps)
     dataset = options.open_dataset(dataset_dir, layout, classes_path, map_path)
+    class_names |= dict.fromkeys(ignored, "")
+    how = ImportOptions(stroke_width, class_names, skip_unsupported, image_key, unlabelled)
     with progress(len(dataset.items)) as advance:
         summary = import_annotations(
-            source, format_, dataset, out_dir, stroke_width=stroke_width, overwrite=overwrite, on_image=advance
+            source, format_, dataset, out_dir, options=how, overwrite=overwrite, on_image=advance
         )
     if summary.unmatched:
         names, annotations = list_some(list(summary.unmatched)), counted(len(summary.unmatched), "annotation")
         warn(f"{annotations} of no image of the dataset: {names}")
+    for sentence in summary.notes:
+        warn(sentence)
     click.echo(f"{summary.folder / 'manifest.csv'}")
     listed = f", {summary.num_evaluated} listed for evaluation" if summary.num_evaluated else ""
     click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")
     marks = "label maps without marks" if summary.num_marks is None else counted(summary.num_marks, "mark")
     click.echo(f"  {marks}, {counted(summary.num_labelled, 'labelled pixel')}")
+
+
+def _read_maps(maps: tuple[str, ...]) -> tuple[Path | None, dict[str, str]]:
+    """The file of classes to put together, and the class of each name in the annotations.
+
+    What the file puts together or leaves out goes by its old names in the annotations.
+    """
+    from data_manifests import read_class_map
+
+    files = [Path(value) for value in maps if "=" not in value or Path(value).is_file()]
+    if len(files) > 1:
+        raise click.UsageError(f"--map takes one file, got {', '.join(map(str, files))}.")
+    class_names: dict[str, str] = {}
+    for new, olds in read_class_map(files[0]).items() if files else ():
+        class_names |= dict.fromkeys(olds, "" if new == "void" else new)
+    for value in maps:
+        if Path(value) not in files:
+            name, _, class_name = value.rpartition("=")
+            class_names[name] = class_name
+    return files[0] if files else None, class_names

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from data_manifests import DatasetItem, Mark
 from sparsekit.formats import Format
 from sparsekit.formats.shared.files import damage_of, only_file, read_json
 from sparsekit.formats.shared.job import ExportJob
-from sparsekit.formats.shared.masks import from_masks, shown_pixels
+from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import coco_counts, coco_pixels, coco_uncompress
-from sparsekit.formats.shared.shapes import describe, mark_from_description
-from sparsekit.formats.shared.source import Imported, ImportSource, check_shape
+from sparsekit.formats.shared.shapes import MARK_KINDS, XY, describe, mark_from_description
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
 from sparsekit.geometry.polylines import Ints
 
 Shape = tuple[int, int]
@@ -77,28 +76,50 @@ def read(source: ImportSource) -> Iterator[Imported]:
             if not annotations or (item := source.find(image["file_name"])) is None:
                 continue
             where = f"{path}: image {image['file_name']!r}"
-            shape = check_shape(item, (image["height"], image["width"]), where)
+            size = image.get("height"), image.get("width")
+            shape = image_shape(item) if None in size else check_shape(item, size, where)
             with damage_of(where, "a list of masks"):
-                yield _read_image(source, item, annotations, names, shape)
+                yield Imported(item, shape, _read_image(source, annotations, names, shape))
 
 
 def _read_image(
-    source: ImportSource, item: DatasetItem, annotations: list[dict[str, Any]], names: dict[Any, str], shape: Shape
-) -> Imported:
-    class_ids = [source.class_id(names[annotation["category_id"]]) for annotation in annotations]
-    masks = [_pixels(annotation["segmentation"], shape) for annotation in annotations]
-    marks = [_mark(*pair, shape) for pair in zip(annotations, class_ids, strict=True)]
-    return from_masks(source, item, class_ids, marks, masks, shape)
+    source: ImportSource, annotations: list[dict[str, Any]], names: dict[Any, str], shape: Shape
+) -> tuple[Drawn, ...]:
+    """What was drawn, the uppermost first: our own marks as we wrote them, of others later ones over earlier ones."""
+    ours: list[Drawn] = []
+    others: list[Drawn] = []
+    for annotation in annotations:
+        if (class_id := source.class_id(names[annotation["category_id"]])) is None:
+            continue
+        attributes, segmentation = annotation.get("attributes"), annotation.get("segmentation")
+        if isinstance(attributes, dict) and attributes.get("kind") in MARK_KINDS and isinstance(segmentation, dict):
+            mark = mark_from_description(attributes, class_id, shape)
+            ours.append(Drawn(class_id, (mark,), _mask_pixels(segmentation, shape)))
+        elif (one := _shape(source, annotation, class_id, shape)) is not None:
+            others.append(one)
+    return (*ours, *reversed(others))
 
 
-def _mark(annotation: dict[str, Any], class_id: int, shape: Shape) -> Mark | None:
-    attributes = annotation.get("attributes", {})
-    return mark_from_description(attributes, class_id, shape) if "points" in attributes else None
+def _shape(source: ImportSource, annotation: dict[str, Any], class_id: int, shape: Shape) -> Drawn | None:
+    segmentation = annotation.get("segmentation")
+    if isinstance(segmentation, dict):
+        return Drawn(class_id, pixels=_mask_pixels(segmentation, shape))
+    if segmentation:
+        rings = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in segmentation]
+        marks = [m for ring in rings for m in source.drawn("polygon", class_id, _floats(ring), "", shape).marks]
+        return Drawn(class_id, tuple(marks))
+    left, top, width, height = annotation.get("bbox") or (0, 0, 0, 0)
+    if not width * height:
+        source.unsupported("an annotation without segmentation and bbox", ("polygons", "run lengths", "boxes"))
+        return None
+    return source.drawn("box", class_id, _floats([(left, top), (left + width, top + height)]), "", shape)
 
 
-def _pixels(segmentation: Any, shape: Shape) -> Ints:
-    if not isinstance(segmentation, dict):
-        raise TypeError("the segmentation is a polygon, which marks whole objects; only run lengths are read")
+def _floats(points: list[tuple[Any, Any]]) -> list[XY]:
+    return [(float(x), float(y)) for x, y in points]
+
+
+def _mask_pixels(segmentation: Any, shape: Shape) -> Ints:
     if tuple(segmentation["size"]) != shape:
         raise ValueError(f"a mask is {segmentation['size']}, its image {list(shape)}")
     counts = segmentation["counts"]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+import numpy as np
 
 from data_manifests import Mark
 from sparsekit.formats import Format
-from sparsekit.formats.shared.files import damage_of, only_file, parse_xml, read_bytes
+from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
+from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, parse_xml, read_bytes
 from sparsekit.formats.shared.job import ExportJob
-from sparsekit.formats.shared.shapes import XY, mark_from_xy, note, xy_points
-from sparsekit.formats.shared.source import Imported, ImportSource, check_shape, check_upright
+from sparsekit.formats.shared.rle import run_pixels
+from sparsekit.formats.shared.shapes import XY, note, xy_points
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
+from sparsekit.geometry.polylines import Ints
 
 #: The attribute of every label that holds what a shape cannot say.
 _NOTE = "note"
@@ -20,6 +26,9 @@ _ELEMENTS = {"click": "points", "stroke": "polyline", "box": "box", "block": "po
 _KINDS = {"points": "click", "polyline": "stroke", "box": "box", "polygon": "polygon"}
 #: Says something of the whole image, not of pixels.
 _PASSED_OVER = ("tag",)
+
+#: Name, height and width, and shapes with their labels of an image.
+_Image = tuple[str, tuple[str | None, str | None], list[tuple[str | None, Element]]]
 
 
 def write(job: ExportJob) -> None:
@@ -77,39 +86,100 @@ def read(source: ImportSource) -> Iterator[Imported]:
     path = only_file(source.folder, ("annotations.xml",), "*.xml")
     root = parse_xml(read_bytes(path), path)
     with damage_of(path, "annotations of CVAT for images 1.1"):
-        if root.tag != "annotations" or root.find("track") is not None:
-            raise ValueError(f"<{root.tag}> of {'tracks' if root.find('track') is not None else 'something else'}")
-        for image in root.findall("image"):
-            shapes = [shape for shape in image if shape.tag not in _PASSED_OVER]
-            if not shapes or (item := source.find(image.attrib["name"])) is None:
+        if root.tag != "annotations":
+            raise ValueError(f"<{root.tag}> of something else")
+        for name, size, shapes in [*_images(root), *_frames(root)]:
+            if not shapes or (item := source.find(name)) is None:
                 continue
-            where = f"{path}: image {image.attrib['name']!r}"
-            shape = check_shape(item, (int(image.attrib["height"]), int(image.attrib["width"])), where)
-            for box in image.findall("box"):
-                check_upright(float(box.get("rotation", "0")), where)
+            where = f"{path}: image {name!r}"
+            shape = (
+                image_shape(item) if None in size else check_shape(item, (int(size[0] or 0), int(size[1] or 0)), where)
+            )
             # Of equal height, later shapes are drawn over earlier ones.
-            drawn = sorted(shapes, key=lambda element: int(element.get("z_order", "0")))
+            ordered = sorted(shapes, key=lambda one: int(one[1].get("z_order", "0")))
             with damage_of(where, "a list of shapes"):
-                yield Imported(item, tuple(m for element in reversed(drawn) for m in _marks(source, element, shape)))
+                drawn = [_drawn(source, element, label, shape) for label, element in reversed(ordered)]
+                yield Imported(item, shape, tuple(one for one in drawn if one))
 
 
-def _marks(source: ImportSource, element: ElementTree.Element, shape: tuple[int, int]) -> list[Mark]:
-    kind = _KINDS.get(element.tag)
-    if kind is None:
-        raise ValueError(f"shape <{element.tag}>; expected one of: {', '.join(_KINDS)}")
-    class_id = source.class_id(element.attrib["label"])
+def _images(root: Element) -> Iterator[_Image]:
+    for image in root.findall("image"):
+        size = image.attrib["height"], image.attrib["width"]
+        shapes = [(element.get("label"), element) for element in image if element.tag not in _PASSED_OVER]
+        yield image.attrib["name"], size, shapes
+
+
+def _frames(root: Element) -> list[_Image]:
+    """The frames of CVAT for video 1.1, called as CVAT calls their images: ``frame_000000``."""
+    shapes: dict[int, list[tuple[str | None, Element]]] = {}
+    for track in root.findall("track"):
+        for element in track:
+            if element.get("outside") != "1":
+                shapes.setdefault(int(element.attrib["frame"]), []).append((track.get("label"), element))
+    if not shapes:
+        return []
+    size = root.findtext(".//original_size/height"), root.findtext(".//original_size/width")
+    return [(f"frame_{frame:06d}", size, of_frame) for frame, of_frame in sorted(shapes.items())]
+
+
+def _drawn(source: ImportSource, element: Element, label: str | None, shape: tuple[int, int]) -> Drawn | None:
+    kind = element.tag
+    if kind not in (*_KINDS, "ellipse", "mask", "skeleton"):
+        source.unsupported(f"a shape <{kind}>", (*_KINDS, "ellipse", "mask", "skeleton"))
+        return None
+    if label is None:
+        raise KeyError("label")
+    if (class_id := source.class_id(label)) is None:
+        return None
+    degrees = float(element.get("rotation", "0")) % 360
+    if kind == "ellipse":
+        cx, cy, rx, ry = _numbers(element, "cx", "cy", "rx", "ry")
+        return source.ellipse(class_id, (cx, cy), (rx, ry), degrees, shape)
+    if kind == "mask":
+        return Drawn(class_id, pixels=_mask_pixels(element, shape))
+    if kind == "box" and degrees:
+        left, top, right, bottom = _numbers(element, "xtl", "ytl", "xbr", "ybr")
+        middle = (left + right) / 2, (top + bottom) / 2
+        corners = rotated_box((left, top), (right - left, bottom - top), degrees, middle)
+        return source.area(class_id, polygon_pixels(corners, shape), shape)
+    if kind == "skeleton":
+        seen = [e for e in element if e.get("outside", "0") == "0" and e.get("occluded", "0") == "0"]
+        return _clicks(source, class_id, [point for e in seen for point in _points(e)], shape)
+    if kind == "points":
+        return _clicks(source, class_id, _points(element), shape)
     text = next((a.text or "" for a in element.findall("attribute") if a.get("name") == _NOTE), "")
-    points = _points(element)
-    parts = [[point] for point in reversed(points)] if kind == "click" else [points]
-    return [mark_from_xy(kind, class_id, part, text, shape, source.stroke_width) for part in parts]
+    return source.drawn(_KINDS[kind], class_id, _points(element), text, shape)
 
 
-def _points(element: ElementTree.Element) -> list[XY]:
+def _clicks(source: ImportSource, class_id: int, points: list[XY], shape: tuple[int, int]) -> Drawn | None:
+    """Clicks, the last on top; None where there are none."""
+    marks = [m for p in reversed(points) for m in source.drawn("click", class_id, [p], "", shape).marks]
+    return Drawn(class_id, tuple(marks)) if marks else None
+
+
+def _points(element: Element) -> list[XY]:
     if element.tag == "box":
-        left, top, right, bottom = (float(element.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
+        left, top, right, bottom = _numbers(element, "xtl", "ytl", "xbr", "ybr")
         return [(left, top), (right, bottom)]
     pairs = [pair.split(",") for pair in element.attrib["points"].split(";")]
     return [(float(x), float(y)) for x, y in pairs]
+
+
+def _numbers(element: Element, *names: str) -> list[float]:
+    return [float(element.attrib[name]) for name in names]
+
+
+def _mask_pixels(element: Element, shape: tuple[int, int]) -> Ints:
+    """Pixels of a mask: run lengths along the rows of its box, the first of them outside."""
+    left, top, width, height = (int(element.attrib[name]) for name in ("left", "top", "width", "height"))
+    if not (left >= 0 and top >= 0 and 0 < width <= shape[1] - left and 0 < height <= shape[0] - top):
+        raise RefusedError(
+            f"a mask of {width}x{height} at ({left}, {top}) lies outside of the image of {shape[1]}x{shape[0]}"
+        )
+    counts = [int(n) for n in element.attrib["rle"].split(",")]
+    counts += [0] * (len(counts) % 2) + [max(height * width - sum(counts), 0)]  # CVAT forgives a missing last run
+    rows, cols = np.divmod(run_pixels(counts, height * width), width)
+    return np.asarray((rows + top) * shape[1] + cols + left)
 
 
 FORMAT = Format(write, read, needs_marks=True)

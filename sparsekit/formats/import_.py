@@ -13,6 +13,7 @@ from data_manifests import (
     Dataset,
     DatasetItem,
     LabelMap,
+    LabelSpace,
     Manifest,
     ManifestInfo,
     ManifestRow,
@@ -22,19 +23,24 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.errors import list_some
-from data_manifests.files.images import pixel_sha256
+from data_manifests.files.images import exif_orientation, pixel_sha256
 from data_manifests.files.paths import absolute, as_path, name_from
+from data_manifests.files.samples import turn
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import load_format
-from sparsekit.formats.shared.source import Imported, ImportSource, image_shape, once_each
+from sparsekit.formats.shared.masks import marks_of, paint, turn_drawn
+from sparsekit.formats.shared.source import Imported, ImportOptions, ImportSource, image_shape, once_each
 from sparsekit.formats.shared.whole_folder import whole_folder
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.synthesis.annotation_files import read_full_mask, write_annotation
 
-__all__ = ["ImportSummary", "import_annotations"]
+__all__ = ["ImportOptions", "ImportSummary", "import_annotations"]
 
 #: Label maps whose parts all have at most so many pixels are taken for clicks; some may lie side by side.
 _LARGEST_OF_CLICKS = 4
+
+#: A share of the labels that agrees, by which another reading of a mask is the true one.
+_CLEARLY_BETTER = 0.25
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class ImportSummary:
         num_marks: Marks on all of them; None where the annotations are label maps of larger areas, without marks.
         num_evaluated: Images listed for evaluation.
         unmatched: Names in the annotations that no image of the dataset has.
+        notes: What was left out or changed, a sentence each.
     """
 
     folder: Path
@@ -56,6 +63,7 @@ class ImportSummary:
     num_marks: int | None
     num_evaluated: int
     unmatched: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def import_annotations(
@@ -64,7 +72,7 @@ def import_annotations(
     dataset: Dataset,
     out: str | Path,
     *,
-    stroke_width: int = 3,
+    options: ImportOptions | None = None,
     overwrite: bool = False,
     on_image: Callable[[], None] = lambda: None,
 ) -> ImportSummary:
@@ -78,30 +86,28 @@ def import_annotations(
         format_: A name of ``sparsekit.formats.IMPORTED``.
         dataset: The images and full masks that they belong to.
         out: The folder to make: ``manifest.csv``, ``manifest.json``, ``annotations/`` and ``marks.csv``.
-        stroke_width: Width in pixels of strokes whose file says none.
+        options: What the user says about them; ``ImportOptions()`` when not given.
         overwrite: Replace an annotation folder that is there.
         on_image: Called after each annotated image.
 
     Raises:
         AnnotationError: If the annotations are damaged, foreign or of other images, or the folder is in the way.
         DataError: If a file of the dataset cannot be used.
-        ValueError: If there is no such format, or the width is below 1.
+        ValueError: If there is no such format.
     """
     source_dir, out = as_path(source_dir), as_path(out)
     read = load_format(format_, "import").read
     assert read is not None  # FORMATS says that it is there
-    if stroke_width < 1:
-        raise ValueError(f"stroke_width must be at least 1, got {stroke_width}.")
     if not source_dir.is_dir():
         raise AnnotationError(f"{source_dir}: no such folder; expected the folder of the annotations.")
-    source = ImportSource(source_dir, dataset, stroke_width)
+    source = ImportSource(source_dir, dataset, options or ImportOptions())
     with whole_folder(out, lambda folder: (folder / "manifest.csv").is_file(), overwrite=overwrite) as folder:
         rows, marks = [], dict[str, tuple[Mark, ...] | None]()
         for one in once_each(read(source), source_dir):
-            label_map = _label_map(one, source)
+            label_map, marks[one.item.image_id] = _annotation(_as_shown(one, source), source.space)
+            _check_mask_is_as_shown(one.item, label_map, dataset)
             row = _row(one.item, out, dataset)
             rows.append(write_annotation(row, label_map, folder, dataset.label_space))
-            marks[row.image_id] = one.marks if one.label_map is None else _clicks(label_map, dataset)
             on_image()
         if not rows:
             of_others = f" Names in them: {list_some(source.unmatched)}." if source.unmatched else ""
@@ -112,7 +118,7 @@ def import_annotations(
         drawn = {image_id: of_image for image_id, of_image in sorted(marks.items()) if of_image is not None}
         if len(drawn) == len(marks):
             write_marks(folder / "marks.csv", drawn.items())
-        settings = {"format": format_, "splits": splits, "stroke_width": stroke_width}
+        settings = {"format": format_, "splits": splits, "stroke_width": source.options.stroke_width}
         name = absolute(dataset.root).name
         info = ManifestInfo(
             dataset.label_space, dataset.encoding, name, dataset.layout, "import", settings, __version__
@@ -120,11 +126,55 @@ def import_annotations(
         write_manifest(Manifest(folder / "manifest.csv", tuple(every_row), info))
     num_marks = sum(map(len, drawn.values())) if len(drawn) == len(marks) else None
     num_labelled = sum(row.num_labelled for row in rows)
-    return ImportSummary(out, len(rows), num_labelled, num_marks, len(evaluated), tuple(source.unmatched))
+    notes = tuple(f"{what} ({count:,})" for what, count in sorted(source.notes.items()))
+    return ImportSummary(out, len(rows), num_labelled, num_marks, len(evaluated), tuple(source.unmatched), notes)
 
 
-def _label_map(one: Imported, source: ImportSource) -> LabelMap:
-    return rasterize(one.marks, image_shape(one.item), source.space) if one.label_map is None else one.label_map
+def _as_shown(one: Imported, source: ImportSource) -> Imported:
+    """The annotation of the image as viewers show it, as images are read everywhere."""
+    orientation = exif_orientation(one.item.image_path)
+    if orientation != 1:
+        source.notes["images with an EXIF orientation, taken as viewers show them; their masks must fit that"] += 1
+    if one.shape == image_shape(one.item):
+        return one
+    label_map = None if one.label_map is None else turn(one.label_map, orientation)
+    drawn = tuple(turn_drawn(part, one.shape, orientation) for part in one.drawn)
+    return Imported(one.item, image_shape(one.item), drawn, label_map)
+
+
+def _check_mask_is_as_shown(item: DatasetItem, label_map: LabelMap, dataset: Dataset) -> None:
+    """Refuse a full mask of the pixels as stored where its size cannot tell, but the annotation does.
+
+    Raises:
+        AnnotationError: If the annotation agrees far better with the mask turned as its image is.
+    """
+    orientation = exif_orientation(item.image_path)
+    if orientation == 1:
+        return
+    values = read_full_mask(item, dataset.encoding)
+    full = dataset.label_space.to_train_ids(values, dataset.encoding, item.mask_path)
+    turned = turn(full, orientation)
+    labelled = label_map != dataset.label_space.unlabelled_value
+    if turned.shape != full.shape or not labelled.any():
+        return
+    as_shown, as_stored = ((mask == label_map)[labelled].mean() for mask in (full, turned))
+    if as_stored > as_shown + _CLEARLY_BETTER:
+        raise AnnotationError(
+            f"{item.mask_path}: agrees with {as_shown:.0%} of the labels that are imported for its image, and with "
+            f"{as_stored:.0%} if it is turned. Viewers show the image turned (EXIF orientation {orientation}), and it "
+            "is taken as shown: turn the mask as well, or remove the orientation from the image."
+        )
+
+
+def _annotation(one: Imported, space: LabelSpace) -> tuple[LabelMap, tuple[Mark, ...] | None]:
+    """The label map of an image and its marks, if there are any."""
+    label_map = one.label_map
+    if label_map is None:
+        shape = image_shape(one.item)
+        if (marks := marks_of(one.drawn, shape)) is not None:
+            return rasterize(marks, shape, space), marks
+        label_map = paint(one.drawn, shape, space)
+    return label_map, _clicks(label_map, space)
 
 
 def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
@@ -137,9 +187,9 @@ def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
     )  # fmt: skip
 
 
-def _clicks(label_map: LabelMap, dataset: Dataset) -> tuple[Mark, ...] | None:
+def _clicks(label_map: LabelMap, space: LabelSpace) -> tuple[Mark, ...] | None:
     """A click for each labelled pixel, or None if the label map was not made of clicks."""
-    labelled = label_map != dataset.label_space.unlabelled_value
+    labelled = label_map != space.unlabelled_value
     _, _, stats, _ = cv2.connectedComponentsWithStats(labelled.astype(np.uint8), connectivity=8)
     if stats[1:, cv2.CC_STAT_AREA].max(initial=0) > _LARGEST_OF_CLICKS:
         return None

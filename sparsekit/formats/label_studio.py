@@ -6,17 +6,19 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from data_manifests import DatasetItem, Mark
+from data_manifests import Mark
+from data_manifests.files.images import IMAGE_SUFFIXES
 from sparsekit.annotated_images import AnnotatedImage
-from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
-from sparsekit.formats.shared.files import damage_of, only_file, read_json
+from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
+from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json
 from sparsekit.formats.shared.job import ExportJob
-from sparsekit.formats.shared.masks import from_masks, shown_pixels
+from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import label_studio_pixels, label_studio_rle
-from sparsekit.formats.shared.shapes import XY, describe, mark_from_description, mark_from_xy, note, xy_points
-from sparsekit.formats.shared.source import Imported, ImportSource, check_shape, check_upright
+from sparsekit.formats.shared.shapes import XY, describe, mark_from_description, note, xy_points
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape
 from sparsekit.geometry.polylines import Ints
 
 #: Label Studio's type of result, and the tag of its control, for each kind of mark.
@@ -32,14 +34,15 @@ _LOCAL_FILES = "/data/local-files/?d="
 
 Shape = tuple[int, int]
 
-_KINDS = {"keypointlabels": "click", "rectanglelabels": "box", "polygonlabels": "polygon"}
-_LABELS = {kind for kind, _ in _TYPES.values()}
+_LABELS = {*(kind for kind, _ in _TYPES.values()), "ellipselabels"}
+#: Types of regions that have no label.
+_SHAPES = {kind.removesuffix("labels") for kind in _LABELS}
 #: Say something of the whole image, or of a region beside them, not of pixels.
 _PASSED_OVER = (
     "choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy", "textarea",
 )  # fmt: skip
 #: The server puts this before the names of uploaded files.
-_UPLOAD = re.compile("^[0-9a-f]{8}-")
+_UPLOAD = re.compile("^([0-9]+-)?[0-9a-f]{8}-")
 
 
 def write(job: ExportJob) -> None:
@@ -48,7 +51,7 @@ def write(job: ExportJob) -> None:
     for image in job.annotated(with_marks=True):
         name = job.put_image(image, f"images/{job.name(image.row)}")
         predictions = [{"model_version": f"sparsekit {job.budget}", "result": _results(job, image)}]
-        tasks.append({"data": {"image": _LOCAL_FILES + name}, "predictions": predictions})
+        tasks.append({"data": {"image": _LOCAL_FILES + quote(name)}, "predictions": predictions})
     job.write("tasks.json", json.dumps(tasks, ensure_ascii=False) + "\n")
     job.write("config.xml", _config(job))
 
@@ -110,72 +113,124 @@ def read(source: ImportSource) -> Iterator[Imported]:
             results = _regions(task)
             if not results:
                 continue
-            image = str(task["data"]["image"])
-            plain = _UPLOAD.sub("", re.split("[/=]", image)[-1])
-            item = source.find(plain if source.knows(plain) else image)
-            if item is None:
+            address = _address(task.get("data", task), source.options.image_key)
+            if (item := source.find(*_file_names(address), address)) is None:
                 continue
-            where = f"{path}: image {image!r}"
-            for result in results:
-                _check_region(result, where)
-                shape = check_shape(item, (result["original_height"], result["original_width"]), where)
+            where = f"{path}: image {address!r}"
             with damage_of(where, "a list of results"):
-                yield _read_results(source, item, results[::-1], shape)  # later ones are drawn on top
+                sizes = [(result["original_height"], result["original_width"]) for result in results]
+                shape, *others = {check_shape(item, size, where) for size in sizes}
+                if others:
+                    raise ValueError(f"the regions are of images of {shape} and {others[0]} (height, width)")
+                drawn = [_drawn(source, result, shape) for result in reversed(results)]  # later ones are drawn on top
+                yield Imported(item, shape, tuple(one for one in drawn if one))
+
+
+def _address(data: dict[str, Any], key: str | None) -> str:
+    """Where a task says that its image is."""
+    if key is None:
+        texts = {name: value for name, value in data.items() if isinstance(value, str)}
+        images = [name for name, value in texts.items() if urlsplit(value).path.lower().endswith(IMAGE_SUFFIXES)]
+        images = images or [name for name, value in texts.items() if "/" in value]
+        if "image" not in data and len(images) != 1:
+            raise RefusedError(f"nothing says which of {', '.join(map(repr, data))} is the image; give --image-key")
+        key = "image" if "image" in data else images[0]
+    elif key not in data:
+        raise RefusedError(f"a task has no {key!r}; it has {', '.join(map(repr, data))}")
+    return str(data[key])
+
+
+def _file_names(address: str) -> list[str]:
+    """What the file of an address may be called, the likeliest first: as the server reads it, and as it is written."""
+    parts = urlsplit(address)
+    local = parse_qs(parts.query).get("d")
+    written = address.partition("?d=")[2] or (parts.path if parts.scheme else address)
+    names = [local[0] if local else unquote(parts.path), unquote(written), written]
+    return [name for full in names for name in (full, _without_prefix(full))]
+
+
+def _without_prefix(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + _UPLOAD.sub("", name)
 
 
 def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Regions of the first annotation that was not cancelled; without one, of the first prediction."""
-    done = [one for one in task.get("annotations") or [] if not one.get("was_cancelled")]
-    chosen = (done or task.get("predictions") or [{"result": []}])[0]
-    return [result for result in chosen["result"] if result.get("type") not in _PASSED_OVER]
+    """Regions of the first annotation that has any and was not cancelled; without one, of the first prediction."""
+    if "data" not in task:  # JSON-MIN: a list of values by control
+        return [_full_result(value) for values in task.values() if isinstance(values, list) for value in values]
+    done = [one for one in task.get("annotations") or task.get("completions") or [] if not one.get("was_cancelled")]
+    for one in done or (task.get("predictions") or [])[:1]:
+        results = [result for result in one["result"] if result.get("type") not in _PASSED_OVER]
+        labelled = {result.get("id") for result in results if result.get("type") == "labels"}
+        # With the control Labels, a region is there twice: its shape, and its shape with the label.
+        if results := [r for r in results if not (r.get("id") in labelled and r.get("type") in _SHAPES)]:
+            return results
+    return []
 
 
-def _check_region(result: dict[str, Any], where: str) -> None:
-    """Refuse what would be left out, or would land in another place."""
-    if (kind := result.get("type")) not in _LABELS:
-        raise AnnotationError(
-            f"{where}: holds a region of type {kind!r}, which is not read; expected one of: "
-            f"{', '.join(sorted(_LABELS))}. Draw it as one of these in Label Studio, or remove it."
-        )
+def _full_result(value: Any) -> dict[str, Any]:
+    """A region of JSON-MIN as the other exports write it."""
+    kind = next((key for key in value if key.endswith("labels")), None) if isinstance(value, dict) else None
+    if kind is None:
+        raise RefusedError("holds a region without a type; export as JSON instead of JSON-MIN")
+    return {"type": kind, "value": value, **{k: value.get(k) for k in ("original_height", "original_width")}}
+
+
+def _drawn(source: ImportSource, result: dict[str, Any], shape: Shape) -> Drawn | None:
+    kind, value = result.get("type"), result["value"]
+    labels = value.get(kind) if isinstance(kind, str) else None
+    if kind == "labels":
+        kind = _kind_of(value)
+    if kind not in _LABELS:
+        what = f"a region of type {kind!r}" + (" without a label" if kind in _SHAPES else "")
+        source.unsupported(what, sorted(_LABELS), "Draw it as one of these in Label Studio, or remove it")
+        return None
+    if not labels or len(labels) != 1:
+        what = f"a region with the labels {', '.join(map(str, labels))}" if labels else "a region without a label"
+        source.unsupported(what, [], "Give it one label in Label Studio")
+        return None
     if degrees := result.get("image_rotation"):  # all places are those of the turned image
-        raise AnnotationError(f"{where}: was turned by {degrees} degrees in Label Studio. Turn it back there.")
-    check_upright(result["value"].get("rotation"), where)
+        raise RefusedError(f"was turned by {degrees} degrees in Label Studio. Turn it back there.")
+    if (class_id := source.class_id(str(labels[0]))) is None:
+        return None
+    text = next(iter((result.get("meta") or {}).get("text") or ()), "")
+    if kind == "brushlabels":
+        pixels = label_studio_pixels(value["rle"], shape)
+        # A mark is there unless somebody has painted it.
+        marks = (mark_from_description(json.loads(text), class_id, shape),) if text.startswith("{") else ()
+        return Drawn(class_id, marks, pixels)
+    return _placed(source, str(kind), value, class_id, text, shape)
 
 
-def _read_results(source: ImportSource, item: DatasetItem, results: list[dict[str, Any]], shape: Shape) -> Imported:
-    class_ids = [source.class_id(_label(result)) for result in results]
-    marks = [_mark(*pair, shape) for pair in zip(results, class_ids, strict=True)]
-    masks = [
-        label_studio_pixels(result["value"]["rle"], shape) if result["type"] == "brushlabels" else None
-        for result in results
-    ]
-    return from_masks(source, item, class_ids, marks, masks, shape)
+def _kind_of(value: dict[str, Any]) -> str:
+    """Type of a region whose label stands in a control of its own."""
+    for key, kind in (("points", "polygon"), ("rle", "brush"), ("radiusX", "ellipse"), ("height", "rectangle")):
+        if key in value:
+            return f"{kind}labels"
+    return "keypointlabels"
 
 
-def _label(result: dict[str, Any]) -> str:
-    names = result["value"][result["type"]]
-    if len(names) != 1:
-        raise ValueError(f"a region has the labels {names}; expected one")
-    return str(names[0])
+def _placed(
+    source: ImportSource, kind: str, value: dict[str, Any], class_id: int, text: str, shape: Shape
+) -> Drawn | None:
+    """A region given by places in per cent of the image's width and height."""
 
+    def xy(x: Any, y: Any) -> XY:
+        # Per cents are not exact: an edge between two pixels must not fall into the next one.
+        return round(float(x) / 100 * shape[1], 6), round(float(y) / 100 * shape[0], 6)
 
-def _mark(result: dict[str, Any], class_id: int, shape: Shape) -> Mark | None:
-    """A mark; None for a brush stroke that somebody has painted."""
-    value, text = result["value"], next(iter(result.get("meta", {}).get("text") or ()), "")
-    if result["type"] == "brushlabels":
-        return mark_from_description(json.loads(text), class_id, shape) if text.startswith("{") else None
-    return mark_from_xy(_KINDS[result["type"]], class_id, _points(result["type"], value, shape), text, shape, 1)
-
-
-def _points(kind: str, value: dict[str, Any], shape: Shape) -> list[XY]:
     if kind == "polygonlabels":
-        per_cent = [(float(x), float(y)) for x, y in value["points"]]
-    else:
-        per_cent = [(float(value["x"]), float(value["y"]))]
-    if kind == "rectanglelabels":
-        per_cent.append((per_cent[0][0] + float(value["width"]), per_cent[0][1] + float(value["height"])))
-    # Per cents are not exact: an edge between two pixels must not fall into the next one.
-    return [(round(x / 100 * shape[1], 6), round(y / 100 * shape[0], 6)) for x, y in per_cent]
+        return source.drawn("polygon", class_id, [xy(x, y) for x, y in value["points"]], text, shape)
+    corner, degrees = xy(value["x"], value["y"]), float(value.get("rotation") or 0) % 360
+    if kind == "ellipselabels":
+        return source.ellipse(class_id, corner, xy(value["radiusX"], value["radiusY"]), degrees, shape)
+    if kind == "keypointlabels":
+        return source.drawn("click", class_id, [corner], text, shape)
+    if degrees:
+        turned = rotated_box(corner, xy(value["width"], value["height"]), degrees, corner)
+        return source.area(class_id, polygon_pixels(turned, shape), shape)
+    opposite = xy(float(value["x"]) + float(value["width"]), float(value["y"]) + float(value["height"]))
+    return source.drawn("box", class_id, [corner, opposite], text, shape)
 
 
 FORMAT = Format(write, read, needs_marks=True)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from data_manifests import Mark
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
-from sparsekit.formats.shared.files import damage_of, read_json
+from sparsekit.formats.shared.files import RefusedError, damage_of, is_hidden, read_json, read_small_image
 from sparsekit.formats.shared.job import ExportJob
-from sparsekit.formats.shared.shapes import mark_from_xy, note, xy_points
-from sparsekit.formats.shared.source import Imported, ImportSource, check_shape
+from sparsekit.formats.shared.shapes import XY, note, xy_points
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
+from sparsekit.geometry.polylines import Ints
 
 #: labelme's word for each kind of mark.
 _SHAPE_TYPES = {"click": "point", "stroke": "linestrip", "box": "rectangle", "block": "polygon", "polygon": "polygon"}
@@ -52,8 +58,8 @@ def _shape(mark: Mark, label: str) -> dict[str, Any]:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of all JSON files in the folder."""
-    paths = sorted(source.folder.rglob("*.json"))
+    """Annotations of all JSON files in the folder; hidden ones are passed over."""
+    paths = sorted(path for path in source.folder.rglob("*.json") if not is_hidden(path, source.folder))
     if not paths:
         raise AnnotationError(f"{source.folder}: no labelme files (.json) in it.")
     for path in paths:
@@ -61,19 +67,47 @@ def read(source: ImportSource) -> Iterator[Imported]:
         with damage_of(path, "a labelme file"):
             shapes = data["shapes"]
             # The file stands beside its image and has its name; imagePath may be of another machine.
-            name = path.stem if source.knows(path.stem) else str(data["imagePath"])
-            if item := source.find(name):
-                shape = check_shape(item, (data["imageHeight"], data["imageWidth"]), path)
-                yield Imported(item, tuple(_mark(source, entry, shape) for entry in reversed(shapes)))
+            below = path.relative_to(source.folder)
+            image_path = str(data.get("imagePath") or below)
+            own_name = below.as_posix().removesuffix(".json")
+            if item := source.find(own_name, image_path, hint=f"{below.parent.as_posix()}/{image_path}"):
+                size = data.get("imageHeight"), data.get("imageWidth")
+                shape = image_shape(item) if None in size else check_shape(item, size, path)
+                drawn = [_drawn(source, entry, shape) for entry in reversed(shapes)]
+                yield Imported(item, shape, tuple(one for one in drawn if one))
 
 
-def _mark(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) -> Mark:
-    kind = _KINDS.get(entry["shape_type"])
-    if kind is None:
-        raise ValueError(f"shape {entry['shape_type']!r}; expected one of: {', '.join(_KINDS)}")
+def _drawn(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) -> Drawn | None:
+    kind = entry.get("shape_type") or "polygon"  # as files of labelme 3 have it
+    if kind not in (*_KINDS, "points", "circle", "mask"):
+        source.unsupported(f"a shape of type {kind!r}", (*_KINDS, "points", "circle", "mask"))
+        return None
+    if (class_id := source.class_id(entry["label"])) is None:
+        return None
     points = [(float(x), float(y)) for x, y in entry["points"]]
-    text = str(entry.get("description") or "")
-    return mark_from_xy(kind, source.class_id(entry["label"]), points, text, shape, source.stroke_width)
+    if kind == "points":
+        return Drawn(class_id, tuple(m for p in points for m in source.drawn("click", class_id, [p], "", shape).marks))
+    if kind == "circle":
+        centre, edge = points
+        radius = math.dist(centre, edge)
+        return source.ellipse(class_id, centre, (radius, radius), 0, shape)
+    if kind == "mask":
+        return Drawn(class_id, pixels=_mask_pixels(entry["mask"], points, shape))
+    return source.drawn(_KINDS[kind], class_id, points, str(entry.get("description") or ""), shape)
+
+
+def _mask_pixels(text: Any, points: list[XY], shape: tuple[int, int]) -> Ints:
+    """Pixels of a mask: a PNG in Base64, to be laid on the image with its upper left corner at the first point."""
+    try:
+        mask = read_small_image(base64.b64decode(text, validate=True), shape) > 0
+    except (binascii.Error, OSError) as error:
+        raise RefusedError("holds a mask that is no PNG in Base64, or a damaged one") from error
+    (left, top), *_ = points
+    rows, cols = np.nonzero(mask)
+    rows, cols = rows + round(top), cols + round(left)
+    if len(rows) and not (0 <= rows.min() <= rows.max() < shape[0] and 0 <= cols.min() <= cols.max() < shape[1]):
+        raise RefusedError(f"a mask at ({left}, {top}) lies outside of the image of {shape[1]}x{shape[0]}")
+    return np.asarray(rows * shape[1] + cols)
 
 
 FORMAT = Format(write, read, needs_marks=True)

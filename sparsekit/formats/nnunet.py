@@ -22,7 +22,7 @@ def write(job: ExportJob) -> None:
     """
     dataset = f"{_FOLDER}_{''.join(c if c.isalnum() else '-' for c in job.manifest.info.dataset) or 'sparse'}"
     images, labels = f"{dataset}/images{{part}}/{{name}}_0000", f"{dataset}/labels{{part}}/{{name}}.png"
-    placed = write_label_maps(job, Places(images, labels, labels, ".png"))
+    placed = write_label_maps(job, Places(images, labels, labels, ".png", rgb=True))
     training = [p for p in placed if p.row.annotation]
     evaluated = [p for p in placed if not p.row.annotation and p.row.split != "test"]
     # Class 0 must be called so; what it is in truth stands in class_names.

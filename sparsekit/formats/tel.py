@@ -15,12 +15,11 @@ from data_manifests.errors import counted
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
-from sparsekit.formats.shared.files import damage_of, parse_xml, read_json
+from sparsekit.formats.shared.files import damage_of, is_hidden, parse_xml, read_json
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_maps import Places, read_label_maps, write_label_maps
 from sparsekit.formats.shared.label_values import LabelValues, class_id_values, train_id_values
-from sparsekit.formats.shared.shapes import mark_from_xy
-from sparsekit.formats.shared.source import Imported, ImportSource, check_shape, image_shape
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
 
 #: What the reader calls the classes of VOC, by id.
 VOC_NAMES = (
@@ -130,37 +129,37 @@ def read(source: ImportSource) -> Iterator[Imported]:
     for item in items.values():
         marks = [*clicks.get(item, []), *strokes.get(item, [])]
         if marks:  # the files must name every image, annotated or not
-            yield Imported(item, tuple(marks))
+            yield Imported(item, image_shape(item), tuple(marks))
 
 
-def _read_clicks(source: ImportSource) -> dict[DatasetItem, list[Mark]]:
-    ranked: dict[DatasetItem, list[tuple[int, Mark]]] = {}
+def _read_clicks(source: ImportSource) -> dict[DatasetItem, list[Drawn]]:
+    ranked: dict[DatasetItem, list[tuple[int, Drawn]]] = {}
     for name in (_POINTS, _BACKGROUND_POINTS):
         if not (path := source.folder / name).is_file():
             continue
         with damage_of(path, "clicks by image id"):
             for image_id, clicks in read_json(path).items():
                 if item := source.find(image_id):
-                    marks = [_read_click(click, item) for click in clicks]
+                    marks = [_read_click(source, click, item) for click in clicks]
                     ranked.setdefault(item, []).extend(marks)
     return {item: [mark for _, mark in sorted(marks, key=lambda m: m[0])] for item, marks in ranked.items()}
 
 
-def _read_click(click: dict[str, Any], item: DatasetItem) -> tuple[int, Mark]:
+def _read_click(source: ImportSource, click: dict[str, Any], item: DatasetItem) -> tuple[int, Drawn]:
     class_id = int(click["cls"])
     if not 0 <= class_id < len(VOC_NAMES):
         raise ValueError(f"class {class_id} of image '{item.image_id}' is not between 0 and {len(VOC_NAMES) - 1}")
     xy = int(click["x"]) + 0.5, int(click["y"]) + 0.5
-    return int(click.get("rank", 0)), mark_from_xy("click", class_id, [xy], "", image_shape(item), 1)
+    return int(click.get("rank", 0)), source.drawn("click", class_id, [xy], "", image_shape(item))
 
 
-def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetItem, list[Mark]]]:
+def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetItem, list[Drawn]]]:
     if not path.is_file():
         return
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
-                if not entry.filename.endswith(".xml"):
+                if not entry.filename.endswith(".xml") or is_hidden(Path(entry.filename), Path()):
                     continue
                 where = f"{path}: {entry.filename}"
                 if (item := source.find(entry.filename.removesuffix(".xml"))) is None:
@@ -174,7 +173,7 @@ def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetIte
         raise AnnotationError(f"{path}: the archive is damaged or cut off ({error}).") from error
 
 
-def _read_strokes_of(source: ImportSource, item: DatasetItem, data: bytes, where: str) -> list[Mark]:
+def _read_strokes_of(source: ImportSource, item: DatasetItem, data: bytes, where: str) -> list[Drawn]:
     root = parse_xml(data, where)
     marks = []
     with damage_of(where, "strokes of one image"):
@@ -187,7 +186,7 @@ def _read_strokes_of(source: ImportSource, item: DatasetItem, data: bytes, where
             points = [
                 (int(p.findtext("X", "")) + 0.5, int(p.findtext("Y", "")) + 0.5) for p in polygon.findall("point")
             ]
-            marks.append(mark_from_xy("stroke", VOC_NAMES.index(name), points, "", shape, source.stroke_width))
+            marks.append(source.drawn("stroke", VOC_NAMES.index(name), points, "", shape))
     return marks[::-1]  # the reader draws later ones on top
 
 

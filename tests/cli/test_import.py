@@ -38,22 +38,64 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
     assert code == 0
 
 
-def test_a_name_of_two_images_is_of_none(tmp_path: Path) -> None:
+def test_a_name_of_two_images_is_refused_and_lists_both(tmp_path: Path) -> None:
     for split in ("train", "val"):
         save_image(tmp_path / f"town/{split}/images/a.png", (4, 6))
-        save_image(tmp_path / f"town/{split}/images/{split}_b.png", (4, 6))
-        for name in ("a", f"{split}_b"):
-            save_mask(tmp_path / f"town/{split}/masks/{name}.png", np.zeros((4, 6), np.uint8))
+        save_mask(tmp_path / f"town/{split}/masks/a.png", np.zeros((4, 6), np.uint8))
     shape = {"shape_type": "point", "label": "class_0", "points": [[1, 1]]}
-    for name in ("a", "val_b"):
-        data = {"shapes": [shape], "imagePath": f"{name}.png", "imageHeight": 4, "imageWidth": 6}
-        (tmp_path / f"{name}.json").write_text(json.dumps(data))
-    code, _, err = run(
-        "import", tmp_path, "--from", "labelme", "--dataset", tmp_path / "town", "--out", tmp_path / "back"
+    data = {"shapes": [shape], "imagePath": "a.png", "imageHeight": 4, "imageWidth": 6}
+    (tmp_path / "in/deep").mkdir(parents=True)
+    (tmp_path / "in/deep/a.json").write_text(json.dumps(data))
+    arguments = (
+        "import",
+        tmp_path / "in",
+        "--from",
+        "labelme",
+        "--dataset",
+        tmp_path / "town",
+        "--out",
+        tmp_path / "b",
     )
-    assert code == 0 and err == "Warning: 1 annotation of no image of the dataset: a.png\n"
-    rows = read_manifest(tmp_path / "back").rows
-    assert [row.image_id for row in rows] == ["val/val_b"]  # and no image to train on is listed for evaluation
+    code, _, err = run(*arguments)
+    assert code == 1 and "train/images/a.png" in err and "val/images/a.png" in err and not (tmp_path / "b").exists()
+    (tmp_path / "in/deep/a.json").write_text(json.dumps({**data, "imagePath": "..\\..\\val\\images\\a.png"}))
+    assert run(*arguments)[0] == 0
+    assert [row.image_id for row in read_manifest(tmp_path / "b").rows] == ["val/a"]
+
+
+def test_options_for_what_others_have_drawn(tmp_path: Path) -> None:
+    save_image(tmp_path / "ds/images/a.png", (4, 6))
+    save_mask(tmp_path / "ds/masks/a.png", np.zeros((4, 6), np.uint8))
+    (tmp_path / "ds/classes.csv").write_text("id,name\n0,ground\n1,oak\n2,elm\n")
+    (tmp_path / "in").mkdir()
+    shapes = [
+        {"shape_type": kind, "label": label, "points": [[number, 1]]}
+        for number, (kind, label) in enumerate(
+            [("point", "Oak"), ("point", "sky"), ("spiral", "oak"), ("point", "elm")]
+        )
+    ]
+    data = {"shapes": shapes, "imagePath": "a.png", "imageHeight": 4, "imageWidth": 6}
+    (tmp_path / "in/a.json").write_text(json.dumps(data))
+    arguments = (
+        "import",
+        tmp_path / "in",
+        "--from",
+        "labelme",
+        "--dataset",
+        tmp_path / "ds",
+        "--out",
+        tmp_path / "back",
+    )
+    assert "--map Oak=oak" in run(*arguments, "--skip-unsupported", "--ignore-class", "sky")[2]
+    given = ("--map", "Oak=oak", "--ignore-class", "sky", "--skip-unsupported")
+    code, out, err = run(*arguments, *given)
+    assert code == 0 and "2 marks" in out and "'sky' left out (1)" in err and "'spiral': left out (1)" in err
+    # What a file puts together goes by its old names in the annotations.
+    (tmp_path / "map.toml").write_text('tree = ["oak", "elm"]')
+    given = ("--map", "Oak=tree", "--ignore-class", "sky", "--skip-unsupported")
+    code, out, err = run(*arguments, "--map", tmp_path / "map.toml", *given, "--overwrite")
+    assert (code, "2 marks" in out) == (0, True)
+    assert read_manifest(tmp_path / "back").label_space.class_names == ("tree", "ground")
 
 
 def test_brings_back_boxes_as_label_maps(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,17 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from data_manifests.errors import DataError
 from sparsekit.errors import AnnotationError
+
+
+class RefusedError(Exception):
+    """Something valid that is not read; ``damage_of`` says where it is."""
+
 
 #: Larger files are refused; a million strokes take about a tenth.
 MAX_BYTES = 1 << 30
@@ -76,16 +86,42 @@ def damage_of(where: object, what: str) -> Iterator[None]:
         what: What it should be.
 
     Raises:
-        AnnotationError: For any error of shape or value inside.
+        AnnotationError: For any error of shape or value inside, and any refusal.
     """
     try:
         yield
+    except RefusedError as error:
+        raise AnnotationError(f"{where}: {error}") from error
     except DataError:
         raise
     except KeyError as error:
         raise AnnotationError(f"{where}: not {what}: {error} is missing.") from error
     except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
         raise AnnotationError(f"{where}: not {what}, or damaged ({error}).") from error
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file is hidden, or lies in a hidden folder below a folder: of file browsers, notebooks and archives."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+
+
+def read_small_image(data: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Grey values of an image inside of an annotation, which is no larger than the annotated image.
+
+    Args:
+        data: The image file.
+        shape: Height and width of the annotated image.
+
+    Raises:
+        OSError: If it is no image, or a damaged one.
+        ValueError: If it is larger.
+    """
+    with Image.open(io.BytesIO(data)) as decoded:
+        if decoded.height > shape[0] or decoded.width > shape[1]:  # before it is decoded
+            raise ValueError(
+                f"a mask of {decoded.width}x{decoded.height} lies on an image of {shape[1]}x{shape[0]} (width x height)"
+            )
+        return np.asarray(decoded.convert("L"))
 
 
 def only_file(folder: Path, names: tuple[str, ...], pattern: str) -> Path:
@@ -97,7 +133,7 @@ def only_file(folder: Path, names: tuple[str, ...], pattern: str) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    found = sorted(folder.glob(pattern))
+    found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
     if len(found) != 1:
         raise AnnotationError(
             f"{folder}: expected {' or '.join(names)}, or one file {pattern}, found {len(found)} of these."

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from data_manifests import LabelMap, Manifest, ManifestRow
-from data_manifests.files.images import encode_image, read_image, read_image_size, write_atomically
+from data_manifests.files.decode import read_samples
+from data_manifests.files.images import encode_image, exif_orientation, read_image, read_image_size, write_atomically
 from data_manifests.files.paths import absolute, inside, is_remote
 from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import check_size
@@ -188,24 +191,34 @@ class ExportJob:
         """Write train ids in the values of the format, as grey PNG: several readers turn a palette into colours."""
         self.write(name, encode_image(self.values.encode(label_map, self.space, full=full)))
 
-    def put_image(self, image: AnnotatedImage, stem: str, suffix: str | None = None) -> str:
-        """Copy or link an image; one of another format than PNG is decoded and written anew where PNG is wanted.
+    def put_image(self, image: AnnotatedImage, stem: str, suffix: str | None = None, *, rgb: bool = False) -> str:
+        """Copy or link an image, or write it anew as PNG where its file would be read otherwise than we read it.
+
+        Written anew is an image that an EXIF orientation turns, since readers differ in whether they follow it; one of
+        another format where PNG is wanted; and one of other than three bands of 8 bits where ``rgb`` is.
 
         Args:
             image: The image.
             stem: Its path in the export, without ending.
             suffix: The ending that the reader looks for; the one that all images have when not given. Readers open a
                 file by what is in it, so under ``.jpg`` a PNG stays what it is.
+            rgb: Whether the reader counts bands, and expects red, green and blue.
 
         Returns:
             Its path in the export.
+
+        Raises:
+            DataError: If the image is damaged, even where it is only copied.
         """
         source = self.manifest.resolve(image.row.image)
         check_size(self.manifest, image.row, source, read_image_size(source))
         name = stem + (suffix or self.image_suffix)
         target = inside(self.folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix == ".png" and source.suffix.lower() != ".png":
+        samples = read_samples(source)
+        plain = samples.values.dtype == np.uint8 and samples.values.shape[2:] == (3,)
+        png_wanted = target.suffix == ".png" and source.suffix.lower() != ".png"
+        if png_wanted or exif_orientation(source) != 1 or (rgb and not plain):
             self.write(name, encode_image(read_image(source)))
         elif self._link and not is_remote(source):
             target.symlink_to(absolute(source))

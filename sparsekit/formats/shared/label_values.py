@@ -50,8 +50,14 @@ class LabelValues:
         values = table[label_map]
         return values.astype(np.uint8) if max(empty, *self.of_class) <= 255 else values
 
-    def decode(self, values: LabelMap, space: LabelSpace, where: object) -> LabelMap:
+    def decode(self, values: LabelMap, space: LabelSpace, where: object, unlabelled: int | None = None) -> LabelMap:
         """Train ids of values as read; the opposite of ``encode``.
+
+        Args:
+            values: Shape (H, W).
+            space: The label space.
+            where: The file, for messages.
+            unlabelled: Another value that means no label, whatever it means by itself.
 
         Raises:
             AnnotationError: If a value means nothing.
@@ -61,6 +67,8 @@ class LabelValues:
         if self.void is not None:
             table[self.void] = space.unlabelled_value
         table[list(self.of_class)] = np.arange(space.num_classes)
+        if unlabelled is not None:
+            table[unlabelled] = space.unlabelled_value
         train_ids = table[values]
         if train_ids.min(initial=0) < 0:
             unknown = [str(v) for v in np.unique(values[train_ids < 0])]

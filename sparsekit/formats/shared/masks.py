@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from data_manifests import DatasetItem, LabelMap, Mark
-from sparsekit.formats.shared.source import Imported, ImportSource
+from data_manifests import LabelMap, LabelSpace, Mark
+from data_manifests.files.samples import turn
+from sparsekit.formats.shared.source import Drawn
 from sparsekit.geometry.mark_pixels import mark_pixels
 from sparsekit.geometry.polylines import Ints
 
@@ -25,32 +27,52 @@ def shown_pixels(marks: Iterable[Mark], shape: tuple[int, int]) -> Iterator[Ints
         yield flat
 
 
-def from_masks(
-    source: ImportSource,
-    item: DatasetItem,
-    class_ids: Sequence[int],
-    marks: Sequence[Mark | None],
-    masks: Sequence[Ints | None],
-    shape: tuple[int, int],
-) -> Imported:
-    """The annotation of an image whose shapes are given by marks, by pixels, or by both.
+def marks_of(drawn: Sequence[Drawn], shape: tuple[int, int]) -> tuple[Mark, ...] | None:
+    """The marks of an image; None if some of what was drawn is known by its pixels alone.
+
+    Where a file gives both, somebody may have painted in the pixels since, and then they count.
 
     Args:
-        source: The import.
-        item: The image.
-        class_ids: Class of each shape; the first lies on top.
-        marks: How each was drawn, where that is known.
-        masks: Pixels of each, sorted, where the file gives them. Somebody may have painted in them since, and then
-            they count.
+        drawn: What was drawn, the uppermost first.
         shape: Height and width of the image.
     """
-    known = [mark for mark in marks if mark is not None]
-    if len(known) == len(marks):
-        pairs = zip(masks, shown_pixels(known, shape), strict=True)
-        if all(mask is None or np.array_equal(mask, shown) for mask, shown in pairs):
-            return Imported(item, tuple(known))
-    label_map: LabelMap = np.full(shape, source.space.unlabelled_value, source.space.dtype)
-    for class_id, mark, mask in reversed(list(zip(class_ids, marks, masks, strict=True))):
-        pixels = mask if mask is not None else next(shown_pixels([mark] if mark else [], shape))
-        label_map.flat[pixels] = class_id
-    return Imported(item, label_map=label_map)
+    if not all(one.marks for one in drawn):
+        return None
+    marks = tuple(mark for one in drawn for mark in one.marks)
+    shown = shown_pixels(marks, shape)
+    for one in drawn:
+        pixels = np.concatenate([next(shown) for _ in one.marks])
+        if one.pixels is not None and not np.array_equal(one.pixels, np.sort(pixels)):
+            return None
+    return marks
+
+
+def turn_drawn(one: Drawn, shape: tuple[int, int], orientation: int) -> Drawn:
+    """What was drawn on the pixels as they are stored, as it lies on the image as shown.
+
+    Args:
+        one: What was drawn.
+        shape: Height and width of the image as it is stored.
+        orientation: Its EXIF orientation.
+    """
+    numbers = turn(np.arange(shape[0] * shape[1]).reshape(shape), orientation)
+    place_of = np.argsort(numbers, axis=None)  # of a stored pixel in the image as shown
+    marks = []
+    for mark in one.marks:
+        points = mark.points or ((mark.row, mark.col),)
+        places = place_of[[row * shape[1] + col for row, col in points]]
+        turned = [(int(row), int(col)) for row, col in zip(*np.divmod(places, numbers.shape[1]), strict=True)]
+        if mark.kind == "box":
+            turned = [(f(r for r, _ in turned), f(c for _, c in turned)) for f in (min, max)]
+        row, col = turned[0]
+        marks.append(replace(mark, row=row, col=col, points=tuple(turned) if mark.points else ()))
+    return Drawn(one.class_id, tuple(marks), None if one.pixels is None else np.sort(place_of[one.pixels]))
+
+
+def paint(drawn: Sequence[Drawn], shape: tuple[int, int], space: LabelSpace) -> LabelMap:
+    """The label map of what was drawn, the uppermost first."""
+    label_map: LabelMap = np.full(shape, space.unlabelled_value, space.dtype)
+    for one in reversed(drawn):
+        pixels = np.concatenate([*shown_pixels(one.marks, shape)]) if one.pixels is None else one.pixels
+        label_map.flat[pixels] = one.class_id
+    return label_map

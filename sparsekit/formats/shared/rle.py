@@ -31,6 +31,17 @@ def run_lengths(flat: Ints, size: int) -> list[int]:
     return counts if counts[-1] else counts[:-1]
 
 
+def run_pixels(counts: list[int], size: int) -> Ints:
+    """The opposite of ``run_lengths``.
+
+    Raises:
+        ValueError: If the lengths do not add up to the size.
+    """
+    if any(count < 0 for count in counts) or sum(counts) != size:
+        raise ValueError(f"run lengths do not add up to {size} pixels")
+    return np.flatnonzero(np.repeat(np.arange(len(counts)) % 2, counts))
+
+
 def coco_counts(pixels: Ints, shape: tuple[int, int]) -> list[int]:
     """COCO's uncompressed counts: run lengths going down the columns."""
     rows, cols = np.divmod(pixels, shape[1])
@@ -43,9 +54,7 @@ def coco_pixels(counts: list[int], shape: tuple[int, int]) -> Ints:
     Raises:
         ValueError: If they do not fill the shape.
     """
-    if any(count < 0 for count in counts) or sum(counts) != shape[0] * shape[1]:
-        raise ValueError(f"run lengths do not add up to {shape[0]}x{shape[1]} pixels")
-    cols, rows = np.divmod(np.flatnonzero(np.repeat(np.arange(len(counts)) % 2, counts)), shape[0])
+    cols, rows = np.divmod(run_pixels(counts, shape[0] * shape[1]), shape[0])
     return np.sort(rows * shape[1] + cols)
 
 
@@ -94,6 +103,10 @@ def label_studio_pixels(rle: list[int], shape: tuple[int, int]) -> Ints:
     Raises:
         ValueError: If they are damaged or of another size.
     """
+    if not isinstance(rle, list):  # bytes() of a number would take as much memory as it says
+        raise TypeError(f"expected a list of bytes, got {rle!r:.40}")
+    if len(rle) > 16 * shape[0] * shape[1] + 64:  # the longest that is needed: each value of four a pixel by itself
+        raise ValueError(f"{len(rle)} bytes of run lengths are too many for {shape[0]}x{shape[1]} pixels")
     data = bytes(rle)  # ValueError for what is no byte
     bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""
     place = 0

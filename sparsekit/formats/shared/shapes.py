@@ -11,10 +11,12 @@ from typing import Any
 
 from data_manifests import Mark
 from data_manifests.errors import counted
+from sparsekit.formats.shared.files import RefusedError
 
 XY = tuple[float, float]
 
-_NEEDED_POINTS = {"click": 1, "stroke": 1, "box": 2, "block": 1, "polygon": 1}
+#: Kinds of marks, and the points that each needs.
+MARK_KINDS = {"click": 1, "stroke": 1, "box": 2, "block": 1, "polygon": 1}
 
 
 def xy_points(mark: Mark) -> list[XY]:
@@ -38,6 +40,35 @@ def note(mark: Mark) -> str:
     return "block" if mark.kind == "block" else ""
 
 
+def clip_points(points: Sequence[XY], shape: tuple[int, int]) -> tuple[list[XY], int]:
+    """Points with those just outside of the image moved to its edge, and how many were moved.
+
+    Tools let people draw a little beyond the edge: up to a pixel, or a hundredth of the image's side, is forgiven.
+
+    Args:
+        points: Any points.
+        shape: Height and width of the image.
+
+    Raises:
+        RefusedError: If a point lies farther outside.
+
+    Example:
+        >>> clip_points([(-0.5, 3.0), (4.0, 5.0)], (10, 10))
+        ([(0.0, 3.0), (4.0, 5.0)], 1)
+    """
+    height, width = shape
+    slack_x, slack_y = max(1.0, width / 100), max(1.0, height / 100)
+    inside = []
+    for x, y in points:
+        if not (-slack_x <= x <= width + slack_x and -slack_y <= y <= height + slack_y):  # False for NaN too
+            raise RefusedError(
+                f"point ({x}, {y}) lies outside of the image of {width}x{height} (width x height). Is the annotation "
+                "of another image, or of one of another size?"
+            )
+        inside.append((min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))))
+    return inside, sum(a != tuple(b) for a, b in zip(inside, points, strict=True))
+
+
 def mark_from_xy(
     kind: str, class_id: int, points: Sequence[XY], text: str, shape: tuple[int, int], stroke_width: int
 ) -> Mark:
@@ -46,18 +77,15 @@ def mark_from_xy(
     Args:
         kind: ``click``, ``stroke``, ``box`` or ``polygon``.
         class_id: Train id.
-        points: Corners; a point on the right or lower edge of the image counts to the last pixel.
+        points: Corners, none outside of the image; one on its right or lower edge counts to the last pixel.
         text: Free text, which may hold a ``note``.
         shape: Height and width of the image.
         stroke_width: For strokes without a note.
 
     Raises:
-        ValueError: If there are too few points, or one lies outside of the image.
+        RefusedError: If there are too few points, or a stroke is wider than the image.
     """
     height, width = shape
-    for x, y in points:
-        if not (0 <= x <= width and 0 <= y <= height):  # False for NaN too
-            raise ValueError(f"point ({x}, {y}) lies outside of the image of {width}x{height} (width x height)")
     pixels = [(min(math.floor(y), height - 1), min(math.floor(x), width - 1)) for x, y in points]
     if kind == "box":
         (x0, y0), (x1, y1) = points
@@ -66,22 +94,29 @@ def mark_from_xy(
         pixels = [first, (max(math.ceil(bottom) - 1, first[0]), max(math.ceil(right) - 1, first[1]))]
     elif kind == "polygon" and text == "block":
         kind = "block"
-    return make_mark(kind, class_id, pixels, _widths(text, len(pixels), stroke_width) if kind == "stroke" else ())
+    return _make_mark(
+        kind, class_id, pixels, _widths(text, len(pixels), stroke_width) if kind == "stroke" else (), shape
+    )
 
 
-def make_mark(kind: str, class_id: int, pixels: Sequence[tuple[int, int]], widths: Sequence[int] = ()) -> Mark:
-    """A mark of pixels.
-
-    Raises:
-        ValueError: If the number of points or widths does not fit the kind.
-    """
-    least = _NEEDED_POINTS.get(kind)
+def _make_mark(
+    kind: str, class_id: int, pixels: Sequence[tuple[int, int]], widths: Sequence[int], shape: tuple[int, int]
+) -> Mark:
+    least = MARK_KINDS.get(kind)
     if least is None:
-        raise ValueError(f"unknown kind of mark '{kind}'")
+        raise RefusedError(f"unknown kind of mark '{kind}'")
     if len(pixels) < least or (kind in ("click", "box") and len(pixels) > least):
-        raise ValueError(f"a {kind} cannot have {counted(len(pixels), 'point')}")
-    if kind == "stroke" and (len(widths) != len(pixels) or min(widths) < 1):
-        raise ValueError(f"a stroke of {counted(len(pixels), 'point')} cannot have the widths {list(widths)}")
+        raise RefusedError(f"a {kind} cannot have {counted(len(pixels), 'point')}")
+    if kind == "stroke":
+        if len(widths) != len(pixels) or min(widths) < 1:
+            raise RefusedError(
+                f"a stroke of {counted(len(pixels), 'point')} cannot have the widths {list(widths)[:20]}"
+            )
+        if max(widths) > sum(shape):
+            raise RefusedError(
+                f"a stroke is {max(widths)} pixels wide; at most {sum(shape)}, height and width together, are possible "
+                f"on an image of {shape[1]}x{shape[0]} (width x height)"
+            )
     row, col = pixels[0]
     return Mark(kind, class_id, row, col, () if kind == "click" else tuple(pixels), tuple(widths))
 
@@ -102,7 +137,7 @@ def mark_from_description(data: Any, class_id: int, shape: tuple[int, int]) -> M
     for row, col in pixels:
         if not (0 <= row < shape[0] and 0 <= col < shape[1]):
             raise ValueError(f"point ({col}, {row}) lies outside of the image of {shape[1]}x{shape[0]}")
-    return make_mark(str(data["kind"]), class_id, pixels, [_whole(w) for w in data.get("widths", ())])
+    return _make_mark(str(data["kind"]), class_id, pixels, [_whole(w) for w in data.get("widths", ())], shape)
 
 
 def _whole(value: Any) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestError
+from data_manifests import DataError, LabelClass, LabelMap, LabelSpace, Manifest, ManifestError
 from data_manifests.layouts import open_dataset
 from data_manifests.manifest.io import write_manifest
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
@@ -197,6 +197,41 @@ def test_nnunet(tmp_path: Path) -> None:
         np.testing.assert_array_equal(values(out / "labelsTr" / f"{case}.png"), expected(manifest, case, 11))
     assert json.loads((out / "splits_final.json").read_text()) == [{"train": ["train_1"], "val": ["val_1"]}]
     assert (out / "imagesTs/test_1_0000.png").is_file() and (out / "labelsTs/test_1.png").is_file()
+
+
+def test_nnunet_gets_three_bands_of_8_bits_whatever_the_images_are(tmp_path: Path) -> None:
+    """It counts the bands and refuses images of others than dataset.json says."""
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (8, 8, 4), np.uint8)
+    deep = rng.integers(0, 65536, (8, 8), np.uint16)
+    images = {
+        "RGB": (Image.fromarray(colors[:, :, :3]), colors[:, :, :3]),
+        "RGBA": (Image.fromarray(colors), colors[:, :, :3]),
+        "L": (Image.fromarray(colors[:, :, 0]), np.repeat(colors[:, :, :1], 3, axis=2)),
+        "LA": (Image.fromarray(colors[:, :, :2], "LA"), np.repeat(colors[:, :, :1], 3, axis=2)),
+        "P": (Image.fromarray(colors[:, :, 0]).convert("P"), np.repeat(colors[:, :, :1], 3, axis=2)),
+        "I;16": (Image.fromarray(deep), np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2)),
+    }
+    for mode, (image, expected) in images.items():
+        manifest = tiny_manifest(tmp_path / mode.replace(";", ""))
+        for row in manifest.rows:
+            image.save(manifest.resolve(row.image))
+        out = export_manifest(manifest, "nnunet", tmp_path / f"out {mode}", link=True).folder
+        for path in out.rglob("*_0000.png"):
+            found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            assert found is not None
+            np.testing.assert_array_equal(found[:, :, ::-1], expected)
+
+
+@pytest.mark.parametrize("link", [True, False])
+@pytest.mark.parametrize("target", sorted({*EXPORTED} - {"s4a"}))
+def test_truncated_images_are_never_copied(tmp_path: Path, target: str, link: bool) -> None:
+    manifest = tiny_manifest(tmp_path / "m")
+    image = manifest.resolve(manifest.rows[0].image)
+    image.write_bytes(image.read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"image_0\.png: the image is damaged"):
+        export_manifest(manifest, target, tmp_path / "out", link=link, lossy=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nnunet_keeps_its_own_words_for_its_own_labels(tmp_path: Path) -> None:

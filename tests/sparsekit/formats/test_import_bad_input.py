@@ -18,7 +18,7 @@ from data_manifests import DataError, Dataset, open_dataset
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import IMPORTED, tel
 from sparsekit.formats.export import export_manifest
-from sparsekit.formats.import_ import import_annotations
+from sparsekit.formats.import_ import ImportOptions, import_annotations
 from sparsekit.formats.shared import files
 from tests.helpers.annotation_folders import SCRIBBLES, voc
 from tests.sparsekit.formats.test_export_marks import MARKS, manifest_of
@@ -147,9 +147,9 @@ def edit_top(key: str, value: Any) -> Edit:
 
 HUGE = 10**9
 JSON_EDITS: list[tuple[str, Edit, str]] = [
-    ("labelme", edit_labelme("label", "dragon"), "unknown class 'dragon'; classes of the dataset: class_0"),
+    ("labelme", edit_labelme("label", "dragon"), "unknown class 'dragon'. Give --map dragon=CLASS"),
     ("labelme", edit_labelme("label", ["class_0"]), "not a labelme file, or damaged"),
-    ("labelme", edit_labelme("shape_type", "circle"), "shape 'circle'; expected one of: point, linestrip"),
+    ("labelme", edit_labelme("shape_type", "spiral"), "holds a shape of type 'spiral', .*; expected one of: point"),
     ("labelme", edit_labelme("points", []), "a polygon cannot have 0 points"),
     ("labelme", edit_labelme("points", [[HUGE, 0]]), r"point \(1000000000.0, 0.0\) lies outside of the image of 30x20"),
     ("labelme", edit_labelme("points", [[float("nan"), 0]]), r"point \(nan, 0.0\) lies outside"),
@@ -160,15 +160,15 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1]],
                                      "description": "width 0"}]), "a stroke of 1 point cannot have the widths"),
     ("coco", edit_coco("category_id", 77), "not a list of masks: 77 is missing"),
-    ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3, 1]]), "the segmentation is a polygon"),
+    ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3]]), "not a list of masks, or damaged"),
+    ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3, 99]]), r"point \(3.0, 99.0\) lies outside of the image"),
     ("coco", edit_coco("segmentation", {"size": [HUGE, HUGE], "counts": [1]}), "a mask is .1000000000, 1000000000."),
-    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [HUGE]}), "do not add up to 20x30 pixels"),
-    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [700, -100]}), "do not add up to 20x30 pixels"),
+    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [HUGE]}), "do not add up to 600 pixels"),
+    ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [700, -100]}), "do not add up to 600 pixels"),
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g0" + "o" * 999}), "has no place in run lengths"),
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g03n\x00"}), "has no place in run lengths"),
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g"}), "end in the middle of a number"),
     ("coco", edit_coco("attributes", {"kind": "click", "points": [[99, 0]]}), "lies outside of the image"),
-    ("coco", edit_coco("attributes", {"kind": "spell", "points": [[1, 1]]}), "unknown kind of mark 'spell'"),
     ("coco", edit_coco("attributes", {"kind": "click", "points": [[1.5, 1]]}), "expected a whole number, got 1.5"),
     ("coco", edit_top("images", [{"id": 1, "file_name": "image_0", "height": HUGE, "width": 3}]), "is of an image of"),
     ("coco", edit_top("images", [{"id": 1, "file_name": name, "height": 20, "width": 30} for name in
@@ -176,15 +176,18 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("label-studio", edit_studio("rle", [0, 0, 0], -1), "run lengths are cut off"),
     ("label-studio", edit_studio("rle", [255] * 9, -1), "run lengths are of 4294967295 values"),
     ("label-studio", edit_studio("rle", [256], -1), "not a list of results, or damaged"),
-    ("label-studio", edit_studio("points", [[101, 5]]), "lies outside of the image"),
+    ("label-studio", edit_studio("points", [[120, 5]]), "lies outside of the image"),
     ("label-studio", edit_studio("polygonlabels", ["dragon"]), "unknown class 'dragon'"),
-    ("label-studio", edit_studio("polygonlabels", ["class_0", "class_1"]), "a region has the labels .*; expected one"),
-    ("label-studio", edit_studio("polygonlabels", []), "a region has the labels .*; expected one"),
-    ("label-studio", edit_studio("rotation", 45.0, 2), "image '.*image_0.png': holds a box rotated by 45.0 degrees"),
+    ("label-studio", edit_studio("polygonlabels", ["class_0", "class_1"]), "a region with the labels class_0, class_1"),
+    ("label-studio", edit_studio("polygonlabels", []), "a region without a label"),
+    ("label-studio", edit_studio("rle", 1 << 31, -1), "expected a list of bytes, got 2147483648"),
+    ("label-studio", edit_studio("rle", [0] * 99_999, -1), "99999 bytes of run lengths are too many for 20x30 pixels"),
     ("label-studio", edit_result(image_rotation=90), "image '.*image_0.png': was turned by 90 degrees"),
-    *(("label-studio", edit_result(type=kind), f"image '.*image_0.png': holds a region of type {kind!r}, which is not "
-       "read; expected one of: brushlabels, keypointlabels, polygonlabels, rectanglelabels. Draw it as one of these")
-      for kind in ("ellipselabels", "ellipse", "rectangle", "labels", "bitmasklabels", "no such type", None)),
+    *(("label-studio", edit_result(type=kind), f"image '.*image_0.png': holds a region of type {kind!r}.* which is not "
+       "read; expected one of: brushlabels, ellipselabels, keypointlabels, polygonlabels, rectanglelabels. Draw it as")
+      for kind in ("ellipse", "rectangle", "bitmasklabels", "no such type", None)),
+    *(("label-studio", edit_result(type=kind), "image '.*image_0.png': holds a region without a label")
+      for kind in ("ellipselabels", "labels")),
 ]  # fmt: skip
 
 
@@ -217,17 +220,19 @@ def image_xml(shapes: str, name: str = "image_0.png", size: str = 'width="30" he
     ("content", "message"),
     [
         ("<html/>", "not annotations of CVAT for images 1.1"),
-        ('<annotations><track id="1"/></annotations>', "of tracks"),
-        (image_xml('<mask label="class_0"/>'), "shape <mask>; expected one of: points, polyline"),
-        (image_xml('<box label="class_0" xtl="0" ytl="0" xbr="9" ybr="2" rotation="45.0"/>'),
-         "image 'image_0.png': holds a box rotated by 45.0 degrees, and only upright ones are read"),
+        ('<annotations><track id="1" label="class_0"><box frame="0"/></track></annotations>', "frame_000000"),
+        (image_xml('<mask label="class_0"/>'), "not a list of shapes: 'left' is missing"),
+        (image_xml('<mask label="class_0" left="20" top="0" width="11" height="1" rle="1,10"/>'), "lies outside"),
+        (image_xml('<mask label="class_0" left="0" top="0" width="9" height="1" rle="1,99999999999"/>'), "add up to 9"),
+        (image_xml('<ellipse label="class_0" cx="5" cy="5" rx="1e300" ry="2"/>'), "has the half axes"),
+        (image_xml('<cuboid label="class_0"/>'), "holds a shape <cuboid>.*; expected one of: points, polyline"),
         (image_xml('<points points="1,1"/>'), "not a list of shapes: 'label' is missing"),
         (image_xml('<points label="class_0" points="1,"/>'), "damaged"),
         (image_xml('<points label="class_0" points="1e400,1"/>'), "lies outside of the image"),
         (image_xml('<points label="class_0" points="1,1"/>', size='width="30" height="9"'), "is of an image of 9x30"),
         (image_xml('<points label="class_0" points="1,1"/>', size='width="x" height="9"'), "damaged"),
         (image_xml('<points label="class_0" points="1,1"/>', name="../../etc/passwd"), "Names in them: ../../etc/pass"),
-        (image_xml('<box label="class_0" xtl="0" ytl="0" xbr="31" ybr="2"/>'), "lies outside of the image"),
+        (image_xml('<box label="class_0" xtl="0" ytl="0" xbr="32" ybr="2"/>'), "lies outside of the image"),
     ],
 )  # fmt: skip
 def test_wrong_xml(tmp_path: Path, dataset: Dataset, content: str, message: str) -> None:
@@ -345,8 +350,8 @@ def test_archives_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], monke
     ("click", "message"),
     [
         ({"x": 1, "y": 1, "cls": 21}, "class 21 of image '2007_000001' is not between 0 and 20"),
-        ({"x": 60, "y": 1, "cls": 1}, "lies outside of the image"),
-        ({"x": -1, "y": 1, "cls": 1}, "lies outside of the image"),
+        ({"x": 62, "y": 1, "cls": 1}, "lies outside of the image"),
+        ({"x": -3, "y": 1, "cls": 1}, "lies outside of the image"),
         ({"x": 1, "cls": 1}, "'y' is missing"),
         ({"x": "a", "y": 1, "cls": 1}, "damaged"),
         (3, "damaged"),
@@ -365,9 +370,10 @@ def test_voc_files_for_a_data_set_of_other_classes(tmp_path: Path, dataset: Data
 
 def test_wrong_arguments_and_places(tmp_path: Path, dataset: Dataset) -> None:
     folder = exported(tmp_path, "coco")
-    for kwargs, message in (({"format_": "word"}, "Choose from: agmm"), ({"stroke_width": 0}, "at least 1, got 0")):
-        with pytest.raises(ValueError, match=message):
-            import_annotations(folder, **{"format_": "coco", **kwargs}, dataset=dataset, out=tmp_path / "x")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Choose from: agmm"):
+        import_annotations(folder, "word", dataset, tmp_path / "x")
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        ImportOptions(stroke_width=0)
     with pytest.raises(AnnotationError, match="did not make it"):
         import_annotations(folder, "coco", dataset, folder, overwrite=True)
     assert (folder / "annotations.json").is_file()

@@ -22,7 +22,7 @@ from sparsekit.clicks.draw import ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import IMPORTED
 from sparsekit.formats.export import export_manifest
-from sparsekit.formats.import_ import import_annotations
+from sparsekit.formats.import_ import ImportOptions, import_annotations
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator
 from tests.helpers.annotation_folders import CLICKS, SCRIBBLES, annotated, camvid, cityscapes, voc
@@ -51,7 +51,7 @@ def same_annotation(ours: Manifest, theirs: Manifest) -> None:
 
 def bring_back(manifest: Manifest, dataset: Dataset, folder: Path, format_: str, width: int = 3) -> Manifest:
     out = export_manifest(manifest, format_, folder / "out", lossy=True).folder
-    summary = import_annotations(out, format_, dataset, folder / "back", stroke_width=width)
+    summary = import_annotations(out, format_, dataset, folder / "back", options=ImportOptions(width))
     assert summary.unmatched == ()
     return read_manifest(summary.folder)
 
@@ -190,7 +190,7 @@ def test_cvat_draws_by_height_and_one_element_may_hold_several_clicks(
         '<polyline label="class_0" points="2,10;2,15"/></image>'
         '<image id="1" name="image_1.png" width="30" height="20"/></annotations>'
     )
-    summary = import_annotations(tmp_path / "cvat", "cvat", dataset, tmp_path / "back", stroke_width=1)
+    summary = import_annotations(tmp_path / "cvat", "cvat", dataset, tmp_path / "back", options=ImportOptions(1))
     assert summary.num_images == 1  # without shapes an image counts as not annotated
     assert marks_of(read_manifest(summary.folder))["image_0"] == [
         Mark("box", 1, 0, 0, ((0, 0), (2, 9))),
