@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from data_manifests.files.paths import as_path, is_remote
-
-if TYPE_CHECKING:
-    from data_manifests import Dataset
 
 Decorator = Callable[[Any], Any]
 
@@ -77,27 +73,10 @@ class LocalPathType(PathType):
 
 
 # Existence is checked by the library, whose errors say what to do; click would only say that a path does not exist.
-dataset_argument = click.argument("dataset", type=PathType())
+dataset_argument = click.argument("dataset", type=PathType(), required=False)
 manifest_argument = click.argument("manifest", type=PathType())
 manifests_argument = click.argument("manifests", type=PathType(), nargs=-1, required=True)
 
-layout_option = click.option(
-    "--layout",
-    type=click.Choice(LAYOUTS),
-    help="How the dataset's folder is arranged.  [default: found by looking]",
-)
-classes_option = click.option(
-    "--classes",
-    "classes_path",
-    type=PathType(),
-    help="Classes to use instead of the layout's own: CSV (name, id, optional r, g, b, train_id, void), JSON or TOML.",
-)
-map_option = click.option(
-    "--map",
-    "map_path",
-    type=PathType(),
-    help='TOML or JSON of classes to put together, such as vehicle = ["car", "bus"]; void = [...] leaves some out.',
-)
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Equal seeds give equal results."
 )
@@ -119,47 +98,6 @@ def out_option(help: str, name: str = "out_dir", *, type: click.Path | None = No
     return click.option(
         "--out", "-o", name, type=type or LocalPathType(), help=help, show_default="default" in settings, **settings
     )
-
-
-def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of every command that makes annotations from a dataset; they are the arguments of ``run_synthesis``."""
-    for option in reversed(
-        [
-            out_option(
-                "Folder in which the annotation folders are created.", type=PathType(), default=Path("sparse")
-            ),
-            seed_option,
-            click.option(
-                "--split", "splits", multiple=True,
-                help="Split to annotate; may be given several times.  [default: train where there is one, else all]",
-            ),
-            click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of each split."),
-            layout_option,
-            classes_option,
-            map_option,
-            workers_option,
-            click.option("--dask", metavar="ADDRESS", help="Use the workers of this dask scheduler (tcp://host:8786)."),
-            click.option(
-                "--shard", type=ShardType(), default="1/1",
-                help="Do only part i of n, counted from 1; the last part to finish puts the folder in its place.",
-            ),
-            overwrite_option,
-            click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
-            click.option("--absolute-paths", is_flag=True, help="Write absolute paths into the manifest."),
-            json_option,
-        ]
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def open_dataset(dataset_dir: Path, layout: str | None, classes_path: Path | None, map_path: Path | None) -> Dataset:
-    """The dataset of a folder, as the options for layout, classes and map say."""
-    import data_manifests
-
-    label_space = data_manifests.read_label_space(classes_path) if classes_path else None
-    class_map = data_manifests.read_class_map(map_path) if map_path else None
-    return data_manifests.open_dataset(dataset_dir, layout, label_space, class_map)
 
 
 def count_splits(splits: dict[str, int]) -> str:

@@ -28,6 +28,9 @@ from .layouts import (
 from .layouts import (
     open_dataset as open_dataset,
 )
+from .layouts import (
+    open_folders as open_folders,
+)
 from .layouts.class_tables import (
     known_label_space as known_label_space,
 )

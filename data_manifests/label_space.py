@@ -307,7 +307,9 @@ def space_by_color(name: str, colors: Sequence[tuple[str, Color]], void: Sequenc
         first.setdefault(class_name, color)
     classes = tuple(LabelClass(n, first[n], tuple(dict.fromkeys(found))) for n, found in codes.items())
     try:
-        return LabelSpace(name, classes, tuple(dict.fromkeys(map(to_code, void))), ids_are_colors=True)
+        of_classes = {code for found in codes.values() for code in found}
+        void_codes = tuple(code for code in dict.fromkeys(map(to_code, void)) if code not in of_classes)
+        return LabelSpace(name, classes, void_codes, ids_are_colors=True)
     except DataError:
         return None
 

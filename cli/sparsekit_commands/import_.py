@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from cli import options
 from cli.command import command
+from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
 from cli.reporting import warn
 from sparsekit.formats import IMPORTED
@@ -16,7 +19,7 @@ from sparsekit.formats import IMPORTED
 @command("import", short_help="Read annotations from another tool.")
 @click.argument("source", type=options.LocalPathType())
 @click.option("--from", "format_", type=click.Choice(IMPORTED), required=True, help="The format.")
-@click.option("--dataset", "dataset_dir", type=options.LocalPathType(), required=True, help="Images and full masks.")
+@click.option("--dataset", "dataset_dir", type=options.LocalPathType(), help="Folder of images and full masks.")
 @options.out_option("Annotation folder to create.", required=True)
 @click.option(
     "--stroke-width",
@@ -25,8 +28,7 @@ from sparsekit.formats import IMPORTED
     show_default=True,
     help="Width of strokes whose file says none, in pixels.",
 )
-@options.layout_option
-@options.classes_option
+@partial(dataset_options, with_map=False)
 @click.option(
     "--map",
     "maps",
@@ -45,11 +47,10 @@ from sparsekit.formats import IMPORTED
 def import_(
     source: Path,
     format_: str,
-    dataset_dir: Path,
+    dataset_dir: Path | None,
     out_dir: Path,
     stroke_width: int,
-    layout: str | None,
-    classes_path: Path | None,
+    dataset_options: DatasetOptions,
     maps: tuple[str, ...],
     ignored: tuple[str, ...],
     skip_unsupported: bool,
@@ -63,10 +64,13 @@ def import_(
     clicks, others stay label maps without marks.
     """
     from data_manifests.errors import counted, list_some
+    from data_manifests.layouts.mask_values import orientation_notes
     from sparsekit.formats.import_ import ImportOptions, import_annotations
 
     map_path, class_names = _read_maps(maps)
-    dataset = options.open_dataset(dataset_dir, layout, classes_path, map_path)
+    dataset = replace(dataset_options, map_path=map_path).open(dataset_dir)
+    for note in orientation_notes(dataset.items):
+        click.echo(f"Note: {note}", err=True)
     class_names |= dict.fromkeys(ignored, "")
     how = ImportOptions(stroke_width, class_names, skip_unsupported, image_key, unlabelled)
     with progress(len(dataset.items)) as advance:

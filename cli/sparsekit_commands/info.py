@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli import options
 from cli.command import command
+from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
 from cli.reporting import echo_json
+from data_manifests.errors import counted
+
+if TYPE_CHECKING:
+    from data_manifests import Dataset
 
 
 @command(short_help="Describe a dataset or a manifest.")
-@click.argument("path", metavar="DATASET|MANIFEST", type=options.PathType())
-@options.layout_option
-@options.classes_option
-@options.map_option
+@click.argument("path", metavar="DATASET|MANIFEST", type=options.PathType(), required=False)
+@dataset_options
+@click.option(
+    "--write-classes",
+    type=options.LocalPathType(),
+    metavar="FILE",
+    help="Write the classes of the dataset as a table, to give names and colours; it must not exist.",
+)
 @options.workers_option
 @options.json_option
 def info(
-    path: Path, layout: str | None, classes_path: Path | None, map_path: Path | None, workers: int, as_json: bool
+    path: Path | None, dataset_options: DatasetOptions, write_classes: Path | None, workers: int, as_json: bool
 ) -> None:
     """Say what is in a dataset folder or a manifest: layout, splits, sizes, classes and their shares, oddities.
 
@@ -30,18 +39,30 @@ def info(
     from data_manifests import read_manifest
     from data_manifests.manifest.info import describe_dataset, describe_manifest
 
-    if path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file():
-        if layout or classes_path or map_path:
-            raise click.UsageError(f"--layout, --classes and --map are for datasets, and {path} is a manifest.")
+    if path is not None and (path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file()):
+        if dataset_options.given or write_classes:
+            raise click.UsageError(f"The options that describe a dataset are not for {path}, which is a manifest.")
         described = describe_manifest(read_manifest(path))
     else:
-        dataset = options.open_dataset(path, layout, classes_path, map_path)
+        dataset = dataset_options.open(path)
+        if write_classes:
+            _write_classes(write_classes, dataset)
         with progress(len(dataset.items)) as advance:
             described = describe_dataset(dataset, workers=workers, on_image=advance)
     if as_json:
         echo_json(described)
     else:
         click.echo(_format(described))
+
+
+def _write_classes(path: Path, dataset: Dataset) -> None:
+    from data_manifests.errors import DataError
+    from data_manifests.layouts.class_tables import write_classes_csv
+
+    if path.exists():
+        raise DataError(f"{path}: is there already; name another file, or remove it.")
+    write_classes_csv(path, dataset.label_space)
+    click.echo(f"{path}: {counted(dataset.label_space.num_classes, 'class', 'classes')}", err=True)
 
 
 def _format(described: dict[str, Any]) -> str:

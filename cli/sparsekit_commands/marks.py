@@ -8,7 +8,7 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.sparsekit_commands.synthesis import run_synthesis
+from cli.sparsekit_commands.synthesis import run_synthesis, synthesis_options
 
 
 @command(short_help="Draw boxes, blocks or coarse polygons on full masks.")
@@ -44,9 +44,9 @@ from cli.sparsekit_commands.synthesis import run_synthesis
     show_default=True,
     help="Regions of fewer pixels get no mark, unless their class would have none.",
 )
-@options.synthesis_options
+@synthesis_options
 def marks(
-    dataset: Path,
+    dataset: Path | None,
     kind: str,
     shares: tuple[float, ...],
     margin: int | None,
@@ -56,9 +56,11 @@ def marks(
 ) -> None:
     """Draw boxes, blocks or coarse polygons on the regions of each image's full mask, and keep only their labels.
 
-    DATASET is a folder with images and full masks. The result is a folder OUT/<dataset>-blocks<percent>/, -boxes/ or
-    -coarse/ with manifest.csv, manifest.json, marks.csv and annotations/. Blocks and coarse polygons never leave their
-    class; boxes are filled, the smaller on top of the larger, and hold other classes as boxes do.
+    DATASET is a folder with images and full masks. --images and --masks name the two instead.
+
+    The result is a folder OUT/<dataset>-blocks<percent>/, -boxes/ or -coarse/ with manifest.csv, manifest.json,
+    marks.csv and annotations/. Blocks and coarse polygons never leave their class; boxes are filled, the smaller on
+    top of the larger, and hold other classes as boxes do.
     """
     from cli.reporting import usage_errors
     from sparsekit.areas import RegionMarkSettings

@@ -8,7 +8,7 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.sparsekit_commands.synthesis import run_synthesis
+from cli.sparsekit_commands.synthesis import run_synthesis, synthesis_options
 
 #: The names of ``sparsekit.clicks.strategies``, written here so that --help need not import it.
 STRATEGIES = ("uniform", "class-balanced", "per-class", "per-instance", "center")
@@ -56,9 +56,9 @@ STRATEGIES = ("uniform", "class-balanced", "per-class", "per-instance", "center"
     show_default=True,
     help="Share of clicks with the label of another class of the image.",
 )
-@options.synthesis_options
+@synthesis_options
 def points(
-    dataset: Path,
+    dataset: Path | None,
     budgets: tuple[int, ...],
     strategy: str,
     margin: int,
@@ -69,9 +69,11 @@ def points(
 ) -> None:
     """Choose random pixels of each image's full mask and keep only their labels.
 
-    DATASET is a folder with images and full masks. Each budget becomes a folder OUT/<dataset>-<n>clicks/ (followed by
-    the strategy's name, unless it is uniform) with manifest.csv, manifest.json, marks.csv and annotations/. Smaller
-    budgets are the first clicks of larger ones.
+    DATASET is a folder with images and full masks. --images and --masks name the two instead.
+
+    Each budget becomes a folder OUT/<dataset>-<n>clicks/ (followed by the strategy's name, unless it is uniform)
+    with manifest.csv, manifest.json, marks.csv and annotations/. Smaller budgets are the first clicks of larger
+    ones.
     """
     from cli.reporting import usage_errors
     from sparsekit.clicks.draw import ClickSettings

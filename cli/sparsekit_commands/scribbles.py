@@ -8,7 +8,7 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.sparsekit_commands.synthesis import run_synthesis
+from cli.sparsekit_commands.synthesis import run_synthesis, synthesis_options
 
 
 @command(short_help="Draw scribbles on full masks.")
@@ -44,9 +44,9 @@ from cli.sparsekit_commands.synthesis import run_synthesis
 @click.option(
     "--like", help="Start from the settings fitted to a human set (scribblesup); other options go before them."
 )
-@options.synthesis_options
+@synthesis_options
 def scribbles(
-    dataset: Path,
+    dataset: Path | None,
     shares: tuple[float, ...],
     width: int | None,
     per: str | None,
@@ -59,9 +59,11 @@ def scribbles(
 ) -> None:
     """Draw strokes as a person would through the regions of each image's full mask, and keep only their labels.
 
-    DATASET is a folder with images and full masks. Each length becomes a folder OUT/<dataset>-scribbles<percent>/ with
-    manifest.csv, manifest.json, marks.csv and annotations/. Shorter strokes are parts of longer ones. No stroke leaves
-    its class, and no class and no region of at least --min-area pixels stays without one.
+    DATASET is a folder with images and full masks. --images and --masks name the two instead.
+
+    Each length becomes a folder OUT/<dataset>-scribbles<percent>/ with manifest.csv, manifest.json, marks.csv and
+    annotations/. Shorter strokes are parts of longer ones. No stroke leaves its class, and no class and no region
+    of at least --min-area pixels stays without one.
     """
     from cli.reporting import usage_errors
     from sparsekit.scribbles.trace import scribble_settings

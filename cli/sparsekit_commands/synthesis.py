@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import open_dataset
+from cli import options
+from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import counting
 from cli.reporting import echo_json, echo_next, usage_errors
 from data_manifests.errors import counted
@@ -19,17 +21,45 @@ if TYPE_CHECKING:
     from sparsekit.synthesis.output_folder import FolderSummary
 
 
+def synthesis_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of every command that makes annotations from a dataset; they are the arguments of ``run_synthesis``."""
+    for option in reversed(
+        [
+            options.out_option(
+                "Folder in which the annotation folders are created.", type=options.PathType(), default=Path("sparse")
+            ),
+            options.seed_option,
+            click.option(
+                "--split", "splits", multiple=True,
+                help="Split to annotate; may be given several times.  [default: train where there is one, else all]",
+            ),
+            click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images of each split."),
+            dataset_options,
+            options.workers_option,
+            click.option("--dask", metavar="ADDRESS", help="Use the workers of this dask scheduler (tcp://host:8786)."),
+            click.option(
+                "--shard", type=options.ShardType(), default="1/1",
+                help="Do only part i of n, counted from 1; the last part to finish puts the folder in its place.",
+            ),
+            options.overwrite_option,
+            click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+            click.option("--absolute-paths", is_flag=True, help="Write absolute paths into the manifest."),
+            options.json_option,
+        ]
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def run_synthesis(
-    dataset_dir: Path,
+    dataset_dir: Path | None,
     annotator: Annotator,
     *,
     out_dir: Path,
     seed: int,
     splits: tuple[str, ...],
     limit: int | None,
-    layout: str | None,
-    classes_path: Path | None,
-    map_path: Path | None,
+    dataset_options: DatasetOptions,
     workers: int,
     dask: str | None,
     shard: tuple[int, int],
@@ -39,13 +69,14 @@ def run_synthesis(
     as_json: bool,
 ) -> None:
     """Annotate a dataset and print what came of it; the arguments are those of ``synthesize``."""
+    from data_manifests.layouts.mask_values import orientation_notes
     from sparsekit.synthesis.synthesize import choose_splits, synthesize
 
     started = time.perf_counter()
-    dataset = open_dataset(dataset_dir, layout, classes_path, map_path)
+    dataset = dataset_options.open(dataset_dir)
     with usage_errors():
         annotated_splits = choose_splits(dataset, splits)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *orientation_notes(dataset.items)):
         click.echo(f"Note: {note}", err=True)
     if annotator.uses_instances and not any(item.instance_path for item in dataset.items):
         click.echo(f"Layout {dataset.layout} has no true instances: connected regions take their place.", err=True)
@@ -71,7 +102,14 @@ def run_synthesis(
     seconds = time.perf_counter() - started
     if as_json:
         results = [_to_dict(summary) for summary in summaries]
-        echo_json({"dataset": str(dataset_dir), "layout": dataset.layout, "seconds": seconds, "results": results})
+        echo_json(
+            {
+                "dataset": str(dataset_dir or dataset.root),
+                "layout": dataset.layout,
+                "seconds": seconds,
+                "results": results,
+            }
+        )
     else:
         _print_summaries(dataset, summaries, shard, seconds)
 
@@ -128,4 +166,5 @@ def _print_summaries(dataset: Dataset, summaries: list[FolderSummary], shard: tu
     total = sum(s.num_images + s.num_evaluation_images for s in summaries[:1])
     click.echo(f"{dataset.layout}, {counted(total, 'image')} in {seconds:.1f} s")
     if not any(summary.missing_shards for summary in summaries):
-        echo_next("sparsekit", "render", *(summary.folder / "manifest.csv" for summary in summaries))
+        following = "render" if dataset.items[0].image_path else "stats"
+        echo_next("sparsekit", following, *(summary.folder / "manifest.csv" for summary in summaries))

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +123,7 @@ def read_instances(path: str | Path) -> LabelMap:
         DataError: As for ``read_mask``, and if there are more colours than 16 bits can number.
     """
     path = as_path(path)
-    if not holds_colors(path):
+    if mask_channels(path) != "colors":
         return read_mask(path)
     codes = read_mask(path, "colors")
     colors, numbers = np.unique(codes, return_inverse=True)
@@ -135,14 +135,18 @@ def read_instances(path: str | Path) -> LabelMap:
     return np.asarray(np.where(codes > 0, instances + 1000, 0), np.uint16)  # below 1000 are classes, as in Cityscapes
 
 
-def holds_colors(path: str | Path) -> bool:
-    """Whether a mask has several channels of 8 bits that do not agree, so that it holds colours rather than ids.
+def mask_channels(path: str | Path) -> Literal["one", "equal", "colors", "several"]:
+    """Whether a mask has one channel, several that agree, or several that do not, of 8 bits (colours) or more.
 
     Raises:
         DataError: As for ``read_mask``.
     """
     samples = read_samples(as_path(path))
-    return samples.values.dtype == np.uint8 and samples.values.ndim == 3 and not _agree(_without_alpha(samples))
+    if samples.values.ndim == 2:
+        return "one"
+    if _agree(_without_alpha(samples)):
+        return "equal"
+    return "colors" if samples.values.dtype == np.uint8 else "several"
 
 
 def encode_label_map(label_map: LabelMap, label_space: LabelSpace) -> bytes:

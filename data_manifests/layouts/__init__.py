@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from data_manifests.errors import DataError
 from data_manifests.files.paths import absolute, as_path, in_utf8, is_remote, name_fault, reaching
-from data_manifests.label_space import LabelClass, LabelSpace
+from data_manifests.label_space import Encoding, LabelClass, LabelSpace
 from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
-from data_manifests.layouts.class_tables import merge_classes
+from data_manifests.layouts.class_tables import merge_classes, own_classes
+from data_manifests.layouts.folders import MASK_FOLDERS, what_is_there
+from data_manifests.layouts.mask_values import settle_values
 
 #: All layouts by name, the particular before the general: the first that matches is taken.
 LAYOUTS: dict[str, Layout] = {
@@ -35,47 +38,114 @@ def open_dataset(
     layout: str | None = None,
     label_space: LabelSpace | None = None,
     class_map: Mapping[str, Sequence[str]] | None = None,
+    encoding: Encoding | None = None,
 ) -> Dataset:
     """Read a dataset folder.
 
     Args:
         root: The folder.
         layout: Name of the layout; found by looking when not given.
-        label_space: Classes to use instead of the layout's own.
+        label_space: Classes to use instead of the folder's own (``classes.csv``, ``labelmap.txt`` of CVAT,
+            ``class_names.txt`` of labelme) or the layout's.
         class_map: Classes to put together, rename or leave out; see ``merge_classes``.
+        encoding: How the masks write the classes; found by looking when not given.
 
     Raises:
-        DataError: If the folder is missing or fits no layout, if images and masks do not pair up, or if the class map
-            does not fit the classes.
+        DataError: If the folder is missing or fits no layout, if images and masks do not pair up, if masks do not hold
+            what they should, or if the class map does not fit the classes.
         ValueError: If there is no layout of that name.
     """
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"Unknown layout '{layout}'. Choose from: {', '.join(LAYOUTS)}.")
-    root = as_path(root)
-    with reaching(root):
-        is_dir = root.is_dir()
-    if not is_dir:
-        raise DataError(f"{root}: no such folder; expected the root folder of a dataset.")
-    in_utf8(absolute(root).name)  # of which manifests and their folders make their names
-    chosen = LAYOUTS[layout] if layout else next((c for c in LAYOUTS.values() if c.matches(root)), None)
+    root = _existing(as_path(root))
+    chosen = LAYOUTS[layout] if layout else next((c for c in _in_order() if c.matches(root)), None)
     if chosen is None:
         looked_for = "\n".join(f"  {c.name}: {c.looks_for}" for c in LAYOUTS.values())
-        raise DataError(f"{root}: fits no known layout. Looked for:\n{looked_for}\nSay which with --layout.")
-    dataset = chosen.load(root, label_space)
+        raise DataError(
+            f"{root}: fits no known layout. {what_is_there(root)}\nLayouts that were looked for (--layout says which):"
+            f"\n{looked_for}"
+        )
+    own = None if label_space else own_classes(root)
+    dataset = chosen.load(root, label_space or own)
     # A folder with classes of its own is meant as it is.
-    own_classes = label_space is not None or (root / "classes.csv").is_file()
-    if chosen is generic.LAYOUT and not own_classes and (above := _layout_above(root)):
+    if chosen is generic.LAYOUT and not (label_space or own) and (above := _layout_above(root)):
         note = f"the folder above, {absolute(root).parent}, is a dataset of layout {above}; perhaps that one was meant."
         dataset = replace(dataset, notes=(note, *dataset.notes))
+    return _complete(dataset, class_map, encoding)
+
+
+def open_folders(
+    masks_dir: str | Path,
+    images_dir: str | Path | None = None,
+    mask_suffix: str | None = None,
+    label_space: LabelSpace | None = None,
+    class_map: Mapping[str, Sequence[str]] | None = None,
+    encoding: Encoding | None = None,
+) -> Dataset:
+    """Read a folder of images and a folder of masks, or masks alone.
+
+    Args:
+        masks_dir: The masks, at any depth.
+        images_dir: The images; the same folder where ``mask_suffix`` tells masks from images. Without it the dataset
+            has masks alone: all can be made of it but figures and trainings.
+        mask_suffix: What a mask's name has behind the image's, such as ``_mask``; found by looking when not given.
+        label_space: See ``open_dataset``; a table of classes is looked for in the folders and in what holds both.
+        class_map: See ``open_dataset``.
+        encoding: See ``open_dataset``.
+
+    Raises:
+        DataError: If a folder is missing or empty, or see ``open_dataset``.
+    """
+    masks = _existing(as_path(masks_dir))
+    images = _existing(as_path(images_dir)) if images_dir is not None else None
+    root = _common(masks, images)
+    tables = map(own_classes, dict.fromkeys(folder for folder in (root, masks, images) if folder))
+    space = label_space or next((table for table in tables if table), None)
+    if images is not None:
+        dataset = generic.from_folders(root, [("train", images, masks)], space, mask_suffix=mask_suffix)
+    else:
+        dataset = generic.masks_alone(root, masks, space, mask_suffix or "")
+    return _complete(dataset, class_map, encoding)
+
+
+def _complete(dataset: Dataset, class_map: Mapping[str, Sequence[str]] | None, encoding: Encoding | None) -> Dataset:
+    """The dataset with settled values, sorted and checked."""
     seen: set[str] = set()
     for item in dataset.items:
         if item.image_id in seen:
-            raise DataError(f"{root}: image id '{item.image_id}' occurs in two splits; rename one of the two files.")
+            raise DataError(
+                f"{dataset.root}: image id '{item.image_id}' occurs in two splits; rename one of the two files."
+            )
         if fault := name_fault(item.image_id):
-            raise DataError(f"{item.image_path!a}: its image id {fault}; rename the file or folder.")
+            raise DataError(f"{item.image_or_mask!a}: its image id {fault}; rename the file or folder.")
         seen.add(item.image_id)
     dataset = replace(dataset, items=tuple(sorted(dataset.items, key=lambda item: item.image_id)))
+    dataset = settle_values(dataset, encoding)
     return map_classes(dataset, class_map) if class_map else dataset
+
+
+def _existing(folder: Path) -> Path:
+    with reaching(folder):
+        is_dir = folder.is_dir()
+    if not is_dir:
+        raise DataError(f"{folder}: no such folder; expected the root folder of a dataset.")
+    in_utf8(absolute(folder).name)  # of which manifests and their folders make their names
+    return folder
+
+
+def _common(masks: Path, images: Path | None) -> Path:
+    """The folder that a dataset of these folders is called after."""
+    if is_remote(masks) or (images is not None and is_remote(images)):
+        return masks.parent
+    if images is None:
+        return masks if masks.name.lower() not in MASK_FOLDERS or not absolute(masks).parent.name else masks.parent
+    above = Path(os.path.commonpath([absolute(images), absolute(masks)]))
+    return above if above.name else masks
+
+
+def _in_order() -> list[Layout]:
+    """The layouts to try: the generic one takes what is of no other, those that a user has added among them."""
+    return sorted(LAYOUTS.values(), key=lambda layout: layout is generic.LAYOUT)
 
 
 def _layout_above(root: Path) -> str:
@@ -103,7 +173,8 @@ def map_classes(dataset: Dataset, class_map: Mapping[str, Sequence[str]]) -> Dat
     if dataset.encoding == "train_ids":  # what the masks hold now counts as the dataset's own ids
         classes = tuple(LabelClass(c.name, c.color, (i,)) for i, c in enumerate(space.classes))
         space = LabelSpace(space.name, classes)
-    return replace(dataset, label_space=merge_classes(space, class_map), encoding="class_ids")
+    encoding: Encoding = "class_ids" if dataset.encoding == "train_ids" else dataset.encoding
+    return replace(dataset, label_space=merge_classes(space, class_map), encoding=encoding)
 
 
-__all__ = ["LAYOUTS", "Dataset", "DatasetItem", "Layout", "map_classes", "open_dataset"]
+__all__ = ["LAYOUTS", "Dataset", "DatasetItem", "Layout", "map_classes", "open_dataset", "open_folders"]

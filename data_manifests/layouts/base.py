@@ -19,16 +19,21 @@ class DatasetItem:
     Args:
         image_id: Unique in the dataset.
         split: ``train``, ``val`` or ``test``.
-        image_path: The image.
+        image_path: The image; None where the dataset holds masks alone.
         mask_path: The full mask.
         instance_path: Mask of true instances, where the layout has them: each value one instance of one class.
     """
 
     image_id: str
     split: str
-    image_path: Path
+    image_path: Path | None
     mask_path: Path
     instance_path: Path | None = None
+
+    @property
+    def image_or_mask(self) -> Path:
+        """The image, or the mask where there is none: by it the item is named, and its size is known."""
+        return self.image_path or self.mask_path
 
 
 @dataclass(frozen=True)
@@ -107,11 +112,9 @@ def pair_by_key(
         problems.append(f"{counted(len(lonely), 'image')} without a mask: {list_some(lonely)}.")
     if lonely := sorted(str(by_mask[k]) for k in masks_only):
         problems.append(f"{counted(len(lonely), 'mask')} without an image: {list_some(lonely)}.")
-    if {normalize("NFC", k) for k in images_only} & {normalize("NFC", k) for k in masks_only}:
-        problems.append("Some of these names look the same but write accents in two ways, NFC and NFD; rename them.")
     if problems:
         raise DataError(" ".join(problems) + " Add the missing files or remove the lonely ones.")
-    return [(key, by_image[key], by_mask[key]) for key in sorted(by_image)]
+    return sorted((image_key(image), image, by_mask[key]) for key, image in by_image.items())
 
 
 def those_there(folders: Iterable[SplitFolders]) -> list[SplitFolders]:
@@ -142,9 +145,10 @@ def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = 
 
 
 def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
+    """Paths by their key, in which an accent may be written in one character or two."""
     found: dict[str, Path] = {}
     for path in paths:
-        if (name := key(path)) in found:
+        if (name := normalize("NFC", key(path))) in found:
             raise DataError(f"{found[name]} and {path} are the same image in two formats; keep one of them.")
         found[name] = path
     return found
@@ -159,7 +163,7 @@ def images_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder.")
     if not (found := list_images(folder)):
-        raise DataError(f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp and .webp at any depth).")
+        raise DataError(f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).")
     return found
 
 

@@ -8,7 +8,7 @@ from data_manifests.errors import DataError
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
 from data_manifests.layouts.class_tables import known_label_space, read_classes_csv
-from data_manifests.layouts.generic import split_folders
+from data_manifests.layouts.folders import split_folders
 
 
 def _folders(root: Path) -> list[SplitFolders]:
@@ -32,7 +32,15 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     if not (folders := _folders(root)):
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
     items = [item for folder in folders for item in paired_items(*folder)]
-    return Dataset(root, "camvid", label_space or known_label_space("camvid"), "class_ids", tuple(items))
+    known = known_label_space("camvid")
+    # Its own table says the same, with or without void.
+    is_known = label_space and _ids(label_space) == _ids(known) and {*label_space.void_ids} <= {*known.void_ids, 255}
+    space = known if is_known or label_space is None else label_space
+    return Dataset(root, "camvid", space, "class_ids", tuple(items))
+
+
+def _ids(space: LabelSpace) -> list[tuple[str, tuple[int, ...]]]:
+    return [(c.name, c.class_ids) for c in space.classes]
 
 
 LAYOUT = Layout(

@@ -6,16 +6,20 @@ import csv
 import io
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_manifests.errors import DataError, list_some
-from data_manifests.files.paths import as_path
+from data_manifests.files.images import write_atomically
+from data_manifests.files.paths import as_path, is_remote
 from data_manifests.label_space import Color, LabelClass, LabelSpace, in_order, space_by_color, to_color, voc_color
 
 #: The group of a class map whose members become void.
 VOID_GROUP = "void"
+
+#: The border between objects in masks of PASCAL VOC, in colours.
+_VOC_BORDER = (224, 224, 192)
 
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", "void_border", "border"}
 _TABLES = Path(__file__).parent / "tables"
@@ -94,6 +98,91 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
         return LabelSpace(name, classes, tuple(void_ids), by_color=space_by_color(name, by_color, colors.get(-1, [])))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def own_classes(folder: Path) -> LabelSpace | None:
+    """The classes that a dataset folder states itself, by whichever tool's table lies in it; None if none does.
+
+    Raises:
+        DataError: If the table cannot be read.
+    """
+    for name, read in _OWN_TABLES.items():
+        for path in (folder / name, *_devkits(folder, name)):
+            if path.is_file():
+                return read(path)
+    return None
+
+
+def _devkits(folder: Path, name: str) -> list[Path]:
+    return (
+        [] if is_remote(folder) else sorted([*folder.glob(f"VOC20*/{name}"), *folder.glob(f"VOCdevkit/VOC20*/{name}")])
+    )
+
+
+def read_labelmap(path: Path) -> LabelSpace:
+    """Read the ``labelmap.txt`` of CVAT: lines ``name:r,g,b:parts:actions``; ids count the lines.
+
+    Raises:
+        DataError: If a line has no name or no colour.
+    """
+    colors: list[tuple[str, Color]] = []
+    for number, line in enumerate(_lines(path), start=1):
+        name, _, rest = line.partition(":")
+        try:
+            colors.append((name.strip(), to_color(rest.split(":")[0].split(","))))
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: expected 'name:r,g,b::', got {line!r} ({error}).") from error
+    try:
+        classes = tuple(LabelClass(name, color, (i,)) for i, (name, color) in enumerate(colors))
+        return LabelSpace("custom", classes, by_color=space_by_color("custom", colors, [_VOC_BORDER]))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def read_class_names(path: Path) -> LabelSpace:
+    """Read the ``class_names.txt`` of labelme2voc: a name a line, whose ids count from 0; ``__ignore__`` is void.
+
+    Raises:
+        DataError: If there is no name, or one occurs twice.
+    """
+    names = [line for line in _lines(path) if line != "__ignore__"]
+    try:
+        return LabelSpace("custom", tuple(LabelClass(name, voc_color(i), (i,)) for i, name in enumerate(names)))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
+
+
+def read_text(path: Path) -> str:
+    """A text file that people wrote: UTF-8 or, by its first bytes, UTF-16; damaged characters are replaced."""
+    data = path.read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    return data.decode("utf-8-sig", errors="replace")
+
+
+#: Tables of classes that lie in a dataset's folder, in the order of preference.
+_OWN_TABLES: dict[str, Callable[[Path], LabelSpace]] = {
+    "classes.csv": read_classes_csv,
+    "labelmap.txt": read_labelmap,
+    "class_names.txt": read_class_names,
+}
+
+
+def write_classes_csv(path: Path, label_space: LabelSpace) -> None:
+    """Write a table that ``read_classes_csv`` reads as these classes; colours are the ids of classes known by them."""
+    rows: list[list[object]] = []
+    for train_id, c in enumerate(label_space.classes):
+        ids = [train_id] if label_space.ids_are_colors else list(c.class_ids)
+        rows += [[i, c.name, *c.color, train_id] for i in ids]
+    if not label_space.ids_are_colors:
+        rows += [[i, "void", "", "", "", ""] for i in label_space.void_ids]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["id", "name", "r", "g", "b", "train_id"], *rows])
+    write_atomically(path, text.getvalue().encode())
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -1,95 +1,86 @@
-"""Any dataset as ``images/`` and ``masks/``, with a folder for each split above or below them, or without splits."""
+"""Any dataset as a folder of images and one of masks, with a folder for each split above or below them, or without."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from data_manifests.errors import DataError
-from data_manifests.files.images import read_mask
-from data_manifests.label_space import LabelSpace, numbered_label_space
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, paired_items, those_there
-from data_manifests.layouts.class_tables import read_classes_csv
-
-#: Names people give the folder of a split.
-_SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-
-
-def split_folders(root: Path) -> list[SplitFolders]:
-    """Splits of a folder, each with its folder of images and its folder of masks; empty if it is arranged otherwise."""
-    images, masks = root / "images", root / "masks"
-    if images.is_dir() and masks.is_dir():
-        below = [(split, path, masks / path.name) for split, path in _split_dirs(images)]
-        if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
-            below = []  # there are images, or other folders, beside those of the splits
-        return those_there(below) or [("train", images, masks)]
-    above = [(split, path / "images", path / "masks") for split, path in _split_dirs(root)]
-    return those_there(above)
-
-
-def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
-    folders = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
-    return [(_SPLIT_NAMES[p.name.lower()], p) for p in folders if p.name.lower() in _SPLIT_NAMES]
+from data_manifests.label_space import LabelSpace
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, images_in
+from data_manifests.layouts.folders import named_folders, one_folder, paired_by_rules, split_folders
+from data_manifests.layouts.mask_values import UNKNOWN_CLASSES
+from data_manifests.layouts.pairing import image_id
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
-    if not (folders := split_folders(root)):
-        raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
-    items = [item for folder in folders for item in paired_items(*folder)]
-    if folders[0][1] != root / "images":  # a stem may occur in each split
-        items = [replace(item, image_id=f"{item.split}/{item.image_id}") for item in items]
-    table = root / "classes.csv"
-    notes: tuple[str, ...] = ()
-    if label_space is None and table.is_file():
-        label_space = read_classes_csv(table)
-    if label_space is None:
-        label_space = _label_space_from_masks(items)
-        values = [class_.class_ids[0] for class_ in label_space.classes]
-        notes = (
-            f"no classes.csv in {root}, so each value in the masks counts as a class of its own: {_in_short(values)}. "
-            "If one of them means void, or to give names, write classes.csv or give --classes.",
-        )
-    return Dataset(root, "generic", label_space, "class_ids", tuple(items), notes)
+    if folders := split_folders(root) or named_folders(root):
+        in_splits = len(folders) > 1 or folders[0][1].parent != root
+        return from_folders(root, folders, label_space, in_splits=in_splits)
+    if rule := one_folder(root):
+        items = [DatasetItem(key, "train", image, mask) for key, image, mask in rule.pairs]
+        return _dataset(root, items, [rule.name], label_space)
+    raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
 
 
-def _in_short(values: list[int]) -> str:
-    """Ascending numbers as ranges.
+def from_folders(
+    root: Path,
+    folders: Sequence[SplitFolders],
+    label_space: LabelSpace | None,
+    *,
+    in_splits: bool = False,
+    mask_suffix: str | None = None,
+) -> Dataset:
+    """The dataset of certain folders.
 
-    Example:
-        >>> _in_short([0, 1, 2, 7])
-        '0..2, 7'
+    Args:
+        root: What the dataset is called after.
+        folders: Split, folder of images and folder of masks.
+        label_space: Its classes; found in the masks later if None.
+        in_splits: Whether image ids begin with the split: a stem may occur in each.
+        mask_suffix: See ``paired_by_rules``.
+
+    Raises:
+        DataError: See ``paired_by_rules``.
     """
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    items, rules = [], []
+    for split, images_dir, masks_dir in folders:
+        found, rule = paired_by_rules(split, images_dir, masks_dir, mask_suffix)
+        items += [replace(item, image_id=f"{split}/{item.image_id}") for item in found] if in_splits else found
+        rules.append("" if mask_suffix else rule)
+    return _dataset(root, items, rules, label_space)
 
 
-def _label_space_from_masks(items: list[DatasetItem]) -> LabelSpace:
-    found: set[int] = set()
-    for item in items:
-        found.update(np.flatnonzero(np.bincount(read_mask(item.mask_path).ravel())).tolist())
-    if not found - {255, 65535}:
-        raise DataError(f"{items[0].mask_path.parent}: all masks are void (255); there is no class to annotate.")
-    return numbered_label_space(found)
+def masks_alone(root: Path, masks_dir: Path, label_space: LabelSpace | None, mask_suffix: str = "") -> Dataset:
+    """The dataset of a folder of masks without images.
+
+    Args:
+        root: What the dataset is called after.
+        masks_dir: The masks; their paths below it, without ending and suffix, are the image ids.
+        label_space: Its classes; found in the masks later if None.
+        mask_suffix: What to take off the names; masks without it are passed over.
+
+    Raises:
+        DataError: If there are none.
+    """
+    masks = [path for path in images_in(masks_dir) if path.stem.endswith(mask_suffix)]
+    items = [DatasetItem(image_id(path, masks_dir).removesuffix(mask_suffix), "train", None, path) for path in masks]
+    if not items:
+        raise DataError(f"{masks_dir}: no mask whose name ends with {mask_suffix!r}.")
+    return _dataset(root, items, [], label_space)
+
+
+def _dataset(root: Path, items: list[DatasetItem], rules: list[str], label_space: LabelSpace | None) -> Dataset:
+    names = ", ".join(sorted({rule for rule in rules if rule}))
+    notes = (f"images and masks are paired by: {names}.",) if names else ()
+    return Dataset(root, "generic", label_space or UNKNOWN_CLASSES, "class_ids", tuple(items), notes)
 
 
 LAYOUT = Layout(
     "generic",
-    "folders images/ and masks/ with files of the same stem (at the top, or in train/, val/ and test/)",
-    lambda root: bool(split_folders(root)),
+    "folders images/ and masks/ (or labels/, annotations/, gt/, ...; at the top, or in train/, val/ and test/), or "
+    "images and masks side by side as 0.jpg and 0_mask.png",
+    lambda root: bool(split_folders(root) or named_folders(root) or one_folder(root)),
     _load,
 )

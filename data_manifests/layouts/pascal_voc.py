@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from pathlib import Path
+from unicodedata import normalize
 
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
-from data_manifests.layouts.class_tables import known_label_space
+from data_manifests.layouts.class_tables import known_label_space, read_text
 
 #: Lists and their split; the later go before the earlier, so that an image to validate on is never trained on. Of those
 #: in one line the first is read: the 10,582 images with SBD's masks go by train_aug in most code.
 _LISTS = (
-    (("trainval.txt",), "train"),
+    (("trainval.txt", "default.txt"), "train"),  # CVAT writes default.txt
     (("train_aug.txt", "trainaug.txt", "train.txt"), "train"),
     (("val.txt",), "val"),
 )
@@ -30,19 +32,19 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     devkit = _devkit(root)
     if devkit is None:
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
-    images = {p.stem: p for p in list_images(devkit / "JPEGImages")}
+    images = _by_stem(list_images(devkit / "JPEGImages"))
     # SegmentationClassAug (SBD) covers more images; where both have a mask they mean the same classes.
-    masks = {p.stem: p for name in ("SegmentationClass", "SegmentationClassAug") for p in list_images(devkit / name)}
+    masks = _by_stem([p for name in ("SegmentationClass", "SegmentationClassAug") for p in list_images(devkit / name)])
     if not masks:
         raise DataError(f"{devkit}: no masks in SegmentationClass or SegmentationClassAug.")
-    splits = _read_split_lists(devkit) or dict.fromkeys(masks, "train")
+    splits = _read_split_lists(devkit, images) or dict.fromkeys(masks, "train")
     if missing := sorted(i for i in splits if i not in images or i not in masks):
         raise DataError(
             f"{devkit}: {counted(len(missing), 'image')} without an image in JPEGImages or a mask in "
             f"SegmentationClass(Aug): {list_some(missing)}. Add the files, or remove the names from "
             "ImageSets/Segmentation."
         )
-    instances = {p.stem: p for p in list_images(devkit / "SegmentationObject", (".png",))}
+    instances = _by_stem(list_images(devkit / "SegmentationObject", (".png",)))
     items = []
     for image_id, split in sorted(splits.items()):
         items.append(DatasetItem(image_id, split, images[image_id], masks[image_id], instances.get(image_id)))
@@ -57,21 +59,32 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     return Dataset(root, "pascal_voc", space, "class_ids", tuple(items), tuple(notes))
 
 
-def _read_split_lists(devkit: Path) -> dict[str, str]:
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    return {normalize("NFC", path.stem): path for path in paths}
+
+
+def _read_split_lists(devkit: Path, images: Container[str]) -> dict[str, str]:
     """Image id to split, from the lists; most images of JPEGImages have no mask and stand in no list."""
     folder = devkit / "ImageSets" / "Segmentation"
     splits: dict[str, str] = {}
     for names, split in _LISTS:
         path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is not None:
-            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            splits |= {_image_id(line): split for line in lines if line.strip()}
+            lines = normalize("NFC", read_text(path)).splitlines()
+            splits |= {_image_id(line, images): split for line in lines if line.strip()}
     return splits
 
 
-def _image_id(line: str) -> str:
+def _image_id(line: str, images: Container[str]) -> str:
+    """The image of a line, which may be a path, and have the path of the mask behind it; names may hold spaces."""
+    line = line.strip().replace("\\", "/")
+    whole = _stem(line)
     # Some lists hold "/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png".
-    name = line.split()[0].rsplit("/", 1)[-1]
+    return whole if whole in images else _stem(line.split()[0])
+
+
+def _stem(path: str) -> str:
+    name = path.rsplit("/", 1)[-1]
     stem, dot, ending = name.rpartition(".")
     return stem if dot + ending.lower() in IMAGE_SUFFIXES else name
 

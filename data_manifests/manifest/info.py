@@ -122,7 +122,7 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
 
 def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
     try:
-        height, width = read_image_size(item.image_path)
+        height, width = read_image_size(item.image_or_mask)
         mask = read_mask(item.mask_path, dataset.encoding)
         space = dataset.label_space
         if mask.shape != (height, width):
@@ -131,7 +131,7 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
         _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask_path)
         pixels = (*counts.tolist(), mask.size - int(counts.sum()))
         kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {mask.dtype}"
-        return _Found(item.split, f"{width}x{height}", kind, pixels, exif_orientation(item.image_path) != 1)
+        return _Found(item.split, f"{width}x{height}", kind, pixels, exif_orientation(item.image_or_mask) != 1)
     except (DataError, OSError) as error:
         return _Found(item.split, "", "", (), problem=str(error))
 

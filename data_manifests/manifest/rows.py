@@ -19,6 +19,11 @@ def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
     Raises:
         DataError: If it cannot be read, or has another size than the row says.
     """
+    if not row.image:
+        raise ManifestError(
+            f"{manifest.path}: image '{row.image_id}' has no file; the annotation was made of masks alone, and figures "
+            "and trainings need images. Make it again with --images DIR beside --masks."
+        )
     path = manifest.resolve(row.image)
     image = read_image(path)
     check_size(manifest, row, path, image.shape)

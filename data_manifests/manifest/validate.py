@@ -65,9 +65,10 @@ def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
     def problem(kind: str, message: str) -> Problem:
         return Problem(kind, row.image_id, message)
 
-    for name in ("split", "image"):
-        if not getattr(row, name):
-            yield problem("row", f"column {name} is empty")
+    if not row.split:
+        yield problem("row", "column split is empty")
+    if not row.image and not row.full_mask:  # a dataset of masks alone has no images
+        yield problem("row", "columns image and full_mask are empty")
     if row.name_fault:
         yield problem("row", row.name_fault)
     if row.height < 1 or row.width < 1:

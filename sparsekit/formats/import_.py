@@ -132,7 +132,7 @@ def import_annotations(
 
 def _as_shown(one: Imported, source: ImportSource) -> Imported:
     """The annotation of the image as viewers show it, as images are read everywhere."""
-    orientation = exif_orientation(one.item.image_path)
+    orientation = exif_orientation(one.item.image_or_mask)
     if orientation != 1:
         source.notes["images with an EXIF orientation, taken as viewers show them; their masks must fit that"] += 1
     if one.shape == image_shape(one.item):
@@ -148,7 +148,7 @@ def _check_mask_is_as_shown(item: DatasetItem, label_map: LabelMap, dataset: Dat
     Raises:
         AnnotationError: If the annotation agrees far better with the mask turned as its image is.
     """
-    orientation = exif_orientation(item.image_path)
+    orientation = exif_orientation(item.image_or_mask)
     if orientation == 1:
         return
     values = read_full_mask(item, dataset.encoding)
@@ -181,7 +181,7 @@ def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
     """The row of an image without its annotation."""
     mask = read_full_mask(item, dataset.encoding)
     height, width = mask.shape
-    image, full_mask = (name_from(out, path) for path in (item.image_path, item.mask_path))
+    image, full_mask = (name_from(out, path) if path else "" for path in (item.image_path, item.mask_path))
     return ManifestRow(
         item.image_id, item.split, image, full_mask, "", height, width, full_mask_sha256=pixel_sha256(mask)
     )  # fmt: skip

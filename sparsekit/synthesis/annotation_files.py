@@ -30,7 +30,7 @@ def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
     """
     mask = read_mask(item.mask_path, encoding)
     height, width = mask.shape
-    if (size := read_image_size(item.image_path)) != (height, width):
+    if item.image_path and (size := read_image_size(item.image_path)) != (height, width):
         advice = "Give both the same size."
         if (orientation := exif_orientation(item.image_path)) >= 5 and size == (width, height):
             advice = (

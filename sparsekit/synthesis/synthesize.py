@@ -196,7 +196,7 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
             continue
         named = replace(
             row,
-            image=_path_for_manifest(item.image_path, folder, task.absolute_paths),
+            image=_path_for_manifest(item.image_path, folder, task.absolute_paths) if item.image_path else "",
             full_mask=_path_for_manifest(item.mask_path, folder, task.absolute_paths),
         )
         if task.annotated:

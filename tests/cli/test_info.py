@@ -67,7 +67,7 @@ class TestDataset:
         Image.new("RGB", (3, 2)).save(mini.make_generic(tmp_path) / "images" / "b.jpg", exif=exif)
         no_classes, rotated = info(tmp_path)["anomalies"]
         assert no_classes.startswith("no classes.csv in ")
-        assert rotated.startswith("1 image has an EXIF rotation, which is ignored: b.")
+        assert rotated.startswith("1 image has an EXIF rotation: b. They are taken as viewers show them")
 
     def test_masks_without_a_list_are_told(self, tmp_path):
         assert any("left out, in no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])
@@ -139,7 +139,7 @@ class TestManifest:
     def test_options_of_datasets_are_refused(self, tmp_path):
         tiny_manifest(tmp_path)
         result = sparsekit("info", tmp_path, "--layout", "cityscapes")
-        assert result.exit_code == 2 and "--layout, --classes and --map are for datasets" in result.stderr
+        assert result.exit_code == 2 and "The options that describe a dataset" in result.stderr
         result = sparsekit("info", tmp_path / "manifest.json")
         assert result.exit_code == 1 and "Give the .csv beside it, or their folder." in result.stderr
 

@@ -28,7 +28,7 @@ class ImageNames:
         self._where = where
         self._by_last: dict[str, list[DatasetItem]] = {}
         for item in items:
-            for last in {*_last_parts(item.image_id), *_last_parts(item.image_path.name), _flat(item)}:
+            for last in {*_last_parts(item.image_id), *_last_parts(item.image_or_mask.name), _flat(item)}:
                 self._by_last.setdefault(last, []).append(item)
 
     def find(self, *names: str, hint: str = "") -> DatasetItem | None:
@@ -55,7 +55,7 @@ class ImageNames:
         if len(found) > 1:
             raise AnnotationError(
                 f"{self._where}: '{name}' may be any of {len(found)} images of the dataset: "
-                f"{list_some([str(item.image_path) for item in found])}. Put more of the image's path into its name in "
+                f"{list_some([str(item.image_or_mask) for item in found])}. Put more of the image's path into its name in "
                 "the annotations, or import the folders of the dataset one by one."
             )
         return found[0]
@@ -68,7 +68,7 @@ def _likeness(item: DatasetItem, paths: list[str]) -> tuple[int, int]:
         stems = _stems(path)
         own = normalize("NFC", item.image_id)
         exact = max(exact, 2 if own in stems else 1 if _flat(item) in stems else 0)
-        parts = max(parts, _shared(path, own), _shared(path, _posix(item.image_path.as_posix())))
+        parts = max(parts, _shared(path, own), _shared(path, _posix(item.image_or_mask.as_posix())))
     return parts, exact
 
 

@@ -124,7 +124,7 @@ class ExportJob:
                     "Export them one by one with --split, or rename one."
                 )
         # Readers list one file ending for all images.
-        endings = {PurePosixPath(row.image).suffix.lower() for row in rows}
+        endings = {PurePosixPath(row.image).suffix.lower() for row in rows if row.image}
         self.image_suffix = endings.pop() if len(endings) == 1 else ".png"
 
     @property
@@ -210,9 +210,11 @@ class ExportJob:
         Raises:
             DataError: If the image is damaged, even where it is only copied.
         """
+        name = stem + (suffix or self.image_suffix)
+        if not image.row.image:  # of masks alone: whoever reads the export brings the images
+            return name
         source = self.manifest.resolve(image.row.image)
         check_size(self.manifest, image.row, source, read_image_size(source))
-        name = stem + (suffix or self.image_suffix)
         target = inside(self.folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         samples = read_samples(source)

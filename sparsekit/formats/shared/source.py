@@ -188,7 +188,7 @@ class ImportSource:
 @lru_cache(maxsize=4)
 def image_shape(item: DatasetItem) -> tuple[int, int]:
     """Height and width of an image."""
-    return read_image_size(item.image_path)
+    return read_image_size(item.image_or_mask)
 
 
 def check_shape(item: DatasetItem, shape: tuple[object, object], where: object) -> tuple[int, int]:
@@ -200,12 +200,12 @@ def check_shape(item: DatasetItem, shape: tuple[object, object], where: object) 
     height, width = image_shape(item)
     if shape == (height, width):
         return height, width
-    orientation = exif_orientation(item.image_path)
+    orientation = exif_orientation(item.image_or_mask)
     if orientation >= _FIRST_ON_ITS_SIDE and shape == (width, height):
         return width, height
     shown = f" as viewers show it (EXIF orientation {orientation})" if orientation != 1 else ""
     raise AnnotationError(
-        f"{where}: is of an image of {shape[0]}x{shape[1]} (height x width), but {item.image_path} is "
+        f"{where}: is of an image of {shape[0]}x{shape[1]} (height x width), but {item.image_or_mask} is "
         f"{height}x{width}{shown}. Annotations must be of the images as they are in the dataset."
     )
 

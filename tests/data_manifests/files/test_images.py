@@ -21,8 +21,8 @@ from data_manifests.files.images import (
     encode_image,
     encode_label_map,
     exif_orientation,
-    holds_colors,
     list_images,
+    mask_channels,
     pixel_sha256,
     read_image,
     read_image_size,
@@ -217,7 +217,7 @@ class TestReadMask:
         tifffile.imwrite(tmp_path / "rgb.tif", colors, photometric="rgb")
         for name in ("rgb.png", "rgba.png", "p.png", "rgb.tif"):
             assert read_mask(tmp_path / name, "colors").tolist() == expected, name
-            assert holds_colors(tmp_path / name) == (name != "p.png")
+            assert mask_channels(tmp_path / name) == ("one" if name == "p.png" else "colors")
         Image.fromarray(np.array([[0, 255]], np.uint8)).save(tmp_path / "grey.png")
         assert read_mask(tmp_path / "grey.png", "colors").tolist() == [[0, 0xFFFFFF]]
         Image.fromarray(colors).save(tmp_path / "m.jpg", quality=100, subsampling=0)

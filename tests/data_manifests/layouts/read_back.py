@@ -13,7 +13,7 @@ def label_maps(dataset):
     """Train ids of each item, checked against the size of its image."""
     maps = []
     for item in dataset.items:
-        mask = read_mask(item.mask_path)
-        assert read_image_size(item.image_path) == mask.shape
+        mask = read_mask(item.mask_path, dataset.encoding)
+        assert read_image_size(item.image_or_mask) == mask.shape
         maps.append(dataset.label_space.to_train_ids(mask, dataset.encoding, item.mask_path).tolist())
     return maps

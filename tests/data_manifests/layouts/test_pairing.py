@@ -26,8 +26,8 @@ def test_names_that_only_look_the_same(tmp_path):
     """As when one of two archives was packed on a Mac."""
     mini.save_image(tmp_path / "images" / "caf\N{LATIN SMALL LETTER E WITH ACUTE}.png")
     mini.save_mask(tmp_path / "masks" / "cafe\N{COMBINING ACUTE ACCENT}.png", [[0]])
-    with pytest.raises(DataError, match=r"look the same but write accents in two ways, NFC and NFD; rename them\."):
-        open_dataset(tmp_path)
+    (item,) = open_dataset(tmp_path).items
+    assert item.image_id == "caf\N{LATIN SMALL LETTER E WITH ACUTE}" and item.mask_path.stem.endswith("\u0301")
 
 
 def test_two_formats_of_one_image(tmp_path):

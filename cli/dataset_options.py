@@ -1,0 +1,123 @@
+"""The options that say what a dataset is: its folders, its layout, its classes, and what its masks hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import LAYOUTS, PathType
+
+if TYPE_CHECKING:
+    from data_manifests import Dataset
+
+#: What ``--mask-values`` may say.
+MASK_VALUES = ("class-ids", "train-ids", "colors", "nearest-colors")
+#: What ``--mask-channel`` may say.
+MASK_CHANNELS = ("red", "green", "blue", "alpha")
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """What the options of ``dataset_options`` say."""
+
+    images_dir: Path | None
+    masks_dir: Path | None
+    mask_suffix: str | None
+    layout: str | None
+    classes_path: Path | None
+    map_path: Path | None
+    mask_values: str | None
+    mask_channel: str | None
+
+    @property
+    def given(self) -> bool:
+        """Whether any of them was given."""
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+    def open(self, dataset_dir: Path | None) -> Dataset:
+        """Read the dataset of a folder, or of the folders that the options name.
+
+        Raises:
+            DataError: If it cannot be read.
+            UsageError: If options contradict each other.
+        """
+        import data_manifests
+
+        if (dataset_dir is None) == (self.masks_dir is None):
+            raise click.UsageError(
+                "Give either the folder of a dataset, or its parts: --images DIR --masks DIR (--masks alone has no "
+                "images)."
+            )
+        if dataset_dir is not None and (self.images_dir or self.mask_suffix):
+            raise click.UsageError("--images and --mask-suffix go with --masks DIR, not with the folder of a dataset.")
+        if self.masks_dir is not None and self.layout:
+            raise click.UsageError("--layout is for the folder of a dataset; --masks names its parts.")
+        if self.mask_values and self.mask_channel:
+            raise click.UsageError("Give either --mask-values or --mask-channel.")
+        label_space = data_manifests.read_label_space(self.classes_path) if self.classes_path else None
+        class_map = data_manifests.read_class_map(self.map_path) if self.map_path else None
+        how: Any = (label_space, class_map, self.mask_channel or (self.mask_values or "").replace("-", "_") or None)
+        if self.masks_dir is not None:
+            return data_manifests.open_folders(self.masks_dir, self.images_dir, self.mask_suffix, *how)
+        return data_manifests.open_dataset(dataset_dir or Path(), self.layout, *how)
+
+
+_MAP = click.option(
+    "--map",
+    "map_path",
+    type=PathType(),
+    help='TOML or JSON of classes to put together, such as vehicle = ["car", "bus"]; void = [...] leaves some out.',
+)
+_OPTIONS = (
+    click.option("--images", "images_dir", type=PathType(), help="Folder of images, instead of DATASET."),
+    click.option("--masks", "masks_dir", type=PathType(), help="Folder of masks; without --images, masks alone."),
+    click.option(
+        "--mask-suffix",
+        help="What a mask's name has behind the image's, such as _mask.  [default: found by looking]",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(LAYOUTS),
+        help="How the dataset's folder is arranged.  [default: found by looking]",
+    ),
+    click.option(
+        "--classes",
+        "classes_path",
+        type=PathType(),
+        help="Classes to use instead of the dataset's own: CSV (name, id, optional r, g, b, train_id, void), JSON or "
+        "TOML.",
+    ),
+    click.option(
+        "--mask-values",
+        type=click.Choice(MASK_VALUES),
+        help="What masks hold: ids of the classes' table, 0, 1, 2, ... in its order, or the classes' colours, exactly "
+        "or nearly (JPEG).  [default: found by looking]",
+    ),
+    click.option(
+        "--mask-channel", type=click.Choice(MASK_CHANNELS), help="The channel of the masks that holds the ids."
+    ),
+)
+
+
+def dataset_options(command: Callable[..., None], *, with_map: bool = True) -> Callable[..., None]:
+    """Options of every command that reads a dataset; it receives them as one argument ``dataset_options``.
+
+    Args:
+        command: The command.
+        with_map: Whether ``--map`` is among them; a command may have one of its own.
+    """
+
+    @wraps(command)
+    def with_one_argument(*args: Any, **kwargs: Any) -> None:
+        given = {field.name: kwargs.pop(field.name, None) for field in fields(DatasetOptions)}
+        command(*args, dataset_options=DatasetOptions(**given), **kwargs)
+
+    wrapped: Callable[..., None] = with_one_argument
+    for option in reversed((*_OPTIONS, *([_MAP] if with_map else []))):
+        wrapped = option(wrapped)
+    return wrapped

@@ -1,0 +1,138 @@
+"""Find folders of images and masks by their names, and say what is there where the names do not tell."""
+
+from __future__ import annotations
+
+import os
+from itertools import permutations
+from pathlib import Path
+
+from data_manifests.errors import DataError, counted
+from data_manifests.files.images import IMAGE_SUFFIXES, list_images
+from data_manifests.files.paths import is_remote
+from data_manifests.layouts.base import DatasetItem, SplitFolders, images_in, pair_by_key, those_there
+from data_manifests.layouts.pairing import Rule, image_id, pairing_rules, split_one_folder
+
+#: Names people give the folder of a split.
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+
+_IMAGE_FOLDERS = {
+    "images", "image", "imgs", "img", "img_dir", "rgb", "photos", "pictures", "jpegimages", "frames", "inputs", "input",
+}  # fmt: skip
+#: Names people give the folder of masks.
+MASK_FOLDERS = {
+    "masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "annots", "gt", "gts", "ground_truth",
+    "groundtruth", "segmentation", "segmentations", "segmentation_masks", "label_maps", "targets", "target",
+}  # fmt: skip
+
+
+def split_folders(root: Path) -> list[SplitFolders]:
+    """Splits of a folder, each with its ``images/`` and its ``masks/``; empty if it is arranged otherwise."""
+    images, masks = root / "images", root / "masks"
+    if images.is_dir() and masks.is_dir():
+        return splits_below(images, masks)
+    return those_there((split, path / "images", path / "masks") for split, path in _split_dirs(root))
+
+
+def named_folders(root: Path) -> list[SplitFolders]:
+    """Splits of a folder, whichever of the usual names the folders of images and masks have.
+
+    Empty where none has such a name, or several have.
+    """
+    if not root.is_dir() or is_remote(root):
+        return []
+    if pair := _named(root):
+        return splits_below(*pair)
+    return [(split, *pair) for split, path in _split_dirs(root) if (pair := _named(path))]
+
+
+def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
+    """Two folders as splits, if all that is in the one of images are folders of splits."""
+    below = [(split, path, masks / path.name) for split, path in _split_dirs(images)]
+    if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
+        below = []  # there are images, or other folders, beside those of the splits
+    return those_there(below) or [("train", images, masks)]
+
+
+def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
+    folders = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    return [(SPLIT_NAMES[p.name.lower()], p) for p in folders if p.name.lower() in SPLIT_NAMES]
+
+
+def _named(folder: Path) -> tuple[Path, Path] | None:
+    """The one folder of images and the one of masks below a folder."""
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    images = [path for path in below if path.name.lower() in _IMAGE_FOLDERS and _holds_images(path)]
+    masks = [path for path in below if path.name.lower() in MASK_FOLDERS and _holds_images(path)]
+    return (images[0], masks[0]) if len(images) == len(masks) == 1 else None
+
+
+def _holds_images(folder: Path) -> bool:
+    walked = os.walk(folder, followlinks=True)
+    return any(n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith(".") for _, _, names in walked for n in names)
+
+
+def one_folder(root: Path) -> Rule | None:
+    """The pairs of a folder that holds images and masks side by side, where one rule alone tells them apart."""
+    if is_remote(root) or not root.is_dir():
+        return None
+    files = [p for p in root.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+    rules = split_one_folder(sorted(files), root) if files else []
+    return rules[0] if len(rules) == 1 else None
+
+
+def paired_by_rules(
+    split: str, images_dir: Path, masks_dir: Path, mask_suffix: str | None = None
+) -> tuple[list[DatasetItem], str]:
+    """Items of two folders, and in words the rule that pairs them; empty for equal names.
+
+    Args:
+        split: The split they belong to.
+        images_dir: Folder of images.
+        masks_dir: Folder of masks; it may be the same one where ``mask_suffix`` tells masks from images.
+        mask_suffix: What a mask's name has behind the image's; the first rule that leaves nothing over if None.
+
+    Raises:
+        DataError: If a folder is missing or empty, or no rule pairs all files.
+    """
+    images, masks = images_in(images_dir), images_in(masks_dir)
+    if images_dir == masks_dir and mask_suffix:
+        end = Path(mask_suffix).stem if Path(mask_suffix).suffix else mask_suffix
+        masks = [path for path in images if path.stem.endswith(end)]
+        images = [path for path in images if not path.stem.endswith(end)]
+    rules = pairing_rules(images, images_dir, masks, masks_dir, mask_suffix)
+    if (rule := next((rule for rule in rules if rule.complete), None)) is None:
+        best = max(rules, key=lambda rule: len(rule.pairs))
+        if not best.name:
+            pair_by_key(images, masks, lambda p: image_id(p, images_dir), lambda p: image_id(p, masks_dir))
+        tried = "\n".join(f"  {rule.in_words()}" for rule in rules if rule.pairs)
+        raise DataError(
+            f"{images_dir} and {masks_dir}: {counted(len(images), 'image')} and {counted(len(masks), 'mask')} do not "
+            f"pair up. Rules that were tried:\n{tried or '  none pairs a single file'}\nAdd or remove the files that "
+            "are left over, or say how masks are named: --mask-suffix _mask."
+        )
+    return [DatasetItem(key, split, image, mask) for key, image, mask in rule.pairs], rule.name
+
+
+def what_is_there(root: Path) -> str:
+    """What was found in a folder that fits no layout: files, pairs that rules would make, and what to type."""
+    if is_remote(root):
+        return ""
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    found = {path: list_images(path) for path in folders[:12]}
+    found = {path: images for path, images in found.items() if images}
+    own = [p for p in sorted(root.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+    lines = [f"  {path.name}/: {counted(len(images), 'image')}" for path, images in found.items()]
+    lines += [f"  {counted(len(own), 'image')} in the folder itself"] if own else []
+    candidates = []
+    for (a, images), (b, masks) in permutations(found.items(), 2):
+        best = max(pairing_rules(images, a, masks, b), key=lambda rule: (rule.complete, len(rule.pairs)))
+        if best.pairs:
+            candidates.append((not best.complete, f"  --images {a} --masks {b}   ({best.in_words()})"))
+    candidates += [(False, f"  {rule.in_words()}") for rule in (split_one_folder(own, root) if own else [])]
+    text = "Found:\n" + "\n".join(lines or ["  no images"])
+    if candidates:
+        text += "\nIt could be:\n" + "\n".join(line for _, line in sorted(candidates)[:6])
+    return text + "\nSay which folders are meant: sparsekit points --images DIR --masks DIR [--mask-suffix _mask]"

@@ -1,0 +1,225 @@
+"""Find out how the masks of a dataset write their classes, and refuse what would be read wrongly without a word."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import DataError, counted
+from data_manifests.files.images import exif_orientation, mask_channels, read_mask
+from data_manifests.files.paths import is_remote
+from data_manifests.label_space import (
+    Encoding,
+    LabelClass,
+    LabelSpace,
+    name_colors,
+    numbered_label_space,
+    to_rgb,
+)
+from data_manifests.layouts.base import Dataset, DatasetItem
+
+#: Stands for the classes of a dataset without a table until its masks have been looked at.
+UNKNOWN_CLASSES = LabelSpace("unknown", (LabelClass("unknown", (0, 0, 0), ()),))
+
+#: So many masks are looked at, evenly spread.
+_SAMPLE = 12
+
+#: Colours no brighter than this are rather ids in several channels than colours that people chose.
+_DARKEST_PALETTE = 50
+
+_JPEG = (".jpg", ".jpeg", ".jfif")
+_RGB = ("colors", "nearest_colors")
+
+
+def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
+    """The dataset with the encoding of its masks, and with classes made of them if it has no table.
+
+    Args:
+        dataset: As its layout reads it.
+        encoding: What the user says of the masks; found by looking if None.
+
+    Raises:
+        DataError: If the masks do not hold what they should, or nothing tells their classes.
+    """
+    masks = [item.mask_path for item in dataset.items]
+    sample = _spread(masks)
+    if encoding != "nearest_colors":
+        for mask in sample:
+            if mask.suffix.lower() in _JPEG:
+                read_mask(mask)  # says why not, and what to do
+    if encoding is None and dataset.encoding == "class_ids":
+        encoding = _colors_or_ids(sample)
+    if dataset.label_space is UNKNOWN_CLASSES:
+        return _with_classes_found(dataset, encoding or dataset.encoding)
+    if encoding in _RGB:
+        return _by_color(dataset, encoding, sample)
+    if encoding is not None:
+        return replace(dataset, encoding=encoding)
+    if dataset.encoding == "class_ids" and dataset.label_space.num_classes == 2:
+        dataset = _check_two_classes(dataset, sample)
+    if dataset.layout == "ade20k" and dataset.label_space.name == "ade20k":
+        _check_ade20k(sample)
+    return dataset
+
+
+def orientation_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
+    """What to know of images that viewers turn."""
+    photos = [item.image_path for item in items if item.image_path and item.image_path.suffix.lower() != ".png"]
+    photos = _spread([path for path in photos if not is_remote(path)])
+    try:
+        turned = sum(exif_orientation(path) != 1 for path in photos)
+    except DataError:
+        return ()  # told when the image is read
+    if not turned:
+        return ()
+    return (
+        f"{turned} of {counted(len(photos), 'image')} looked at have an EXIF rotation. They are taken as viewers show "
+        "them, and masks must fit that; turn masks that were made for the pixels as stored.",
+    )
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    step = max(1, len(paths) // _SAMPLE)
+    return list(paths[::step][:_SAMPLE])
+
+
+def _colors_or_ids(sample: Sequence[Path]) -> Encoding | None:
+    """Colours if masks hold them; None for ids.
+
+    Raises:
+        DataError: If some hold colours, and others one channel.
+    """
+    kinds = {mask_channels(mask): mask for mask in sample}
+    if "colors" in kinds and "one" in kinds:
+        raise DataError(
+            f"{kinds['colors']} holds colours and {kinds['one']} one channel of ids; write all masks the same way. If "
+            "the former is a colour-coded picture of a mask, such as RGB previews are, leave it out."
+        )
+    return "colors" if "colors" in kinds else None
+
+
+def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Dataset:
+    space = dataset.label_space.by_color
+    if space is None:
+        raise DataError(
+            f"{sample[0]}: the masks hold colours, but the classes of label space '{dataset.label_space.name}' have no "
+            "colours of their own. Add the columns r,g,b to its table. If one channel of the masks holds the ids, name "
+            "it: --mask-channel red."
+        )
+    unknown: Counter[int] = Counter()
+    known = [color for c in space.classes for color in c.class_ids] + list(space.void_ids)
+    for mask in sample if encoding == "colors" else []:
+        values = read_mask(mask, encoding)
+        space.to_train_ids(values, encoding, mask)
+        colors, counts = np.unique(values, return_counts=True)
+        unknown.update({int(c): int(n) for c, n in zip(colors, counts, strict=True) if c not in known})
+    notes = dataset.notes
+    if unknown:
+        pixels: NDArray[np.uint32] = np.array([*unknown.elements()], np.uint32)
+        notes = (
+            *notes,
+            f"pixels in the colour of no class are void; in {counted(len(sample), 'mask')} looked at: "
+            f"{name_colors(pixels)}.",
+        )
+    return replace(dataset, label_space=space, encoding=encoding, notes=notes)
+
+
+def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
+    """A class for each value, or each colour, in the masks."""
+    if encoding == "nearest_colors":
+        raise DataError(f"{dataset.root}: the nearest colour needs a table of classes with r,g,b; give --classes.")
+    found: set[int] = set()
+    for item in dataset.items:
+        found.update(np.unique(read_mask(item.mask_path, encoding)).tolist())
+        if encoding == "colors" and len(found) > 255:
+            raise DataError(
+                f"{item.mask_path}: more than 255 colours in the masks so far; they are no colours of classes. Masks "
+                "that were resized or saved as JPEG have such seams: give a classes.csv with r,g,b and --mask-values "
+                "nearest-colors."
+            )
+    first = dataset.items[0].mask_path
+    if encoding == "colors":
+        if max(max(to_rgb(code)) for code in found) <= _DARKEST_PALETTE:
+            raise DataError(
+                f"{first}: the masks have several channels, whose values are rather ids than colours. Name the one "
+                "that holds the class: --mask-channel red."
+            )
+        classes = tuple(LabelClass(f"color_{code:06x}", to_rgb(code), (code,)) for code in sorted(found))
+        space = LabelSpace("custom", classes, ids_are_colors=True)
+        what = f"each colour in the masks counts as a class of its own: {len(found)} colours"
+    else:
+        if not found - {255, 65535}:
+            raise DataError(f"{first.parent}: all masks are void (255); there is no class to annotate.")
+        space = _two_values(found) or numbered_label_space(found)
+        values = _in_short([c.class_ids[0] for c in space.classes])
+        what = f"each value in the masks counts as a class of its own: {values}"
+    note = (
+        f"no classes.csv in {dataset.root}, so {what}. If one of them means void, or to give names, write classes.csv "
+        "(`sparsekit info --write-classes FILE` begins it) or give --classes."
+    )
+    return replace(dataset, label_space=space, encoding=encoding, notes=(*dataset.notes, note))
+
+
+def _two_values(found: set[int]) -> LabelSpace | None:
+    """Masks of black and white hold two classes; 255 is not void there."""
+    if found != {0, 255}:
+        return None
+    classes = (LabelClass("background", (0, 0, 0), (0,)), LabelClass("foreground", (255, 255, 255), (255,)))
+    return LabelSpace("custom", classes)
+
+
+def _check_two_classes(dataset: Dataset, sample: list[Path]) -> Dataset:
+    """Masks of 0 and 255 whose table speaks of 0 and 1, or of colours."""
+    space = dataset.label_space
+    if any(255 in (*c.class_ids, *space.void_ids) for c in space.classes):
+        return dataset
+    found: set[int] = set()
+    for mask in sample:
+        found.update(np.unique(read_mask(mask)).tolist())
+    if found != {0, 255}:
+        return dataset
+    colors = {code for c in space.by_color.classes for code in c.class_ids} if space.by_color else set()
+    if colors == {0, 0xFFFFFF}:
+        return _by_color(dataset, "colors", sample)
+    raise DataError(
+        f"{sample[0]}: the masks hold 0 and 255, but '{space.class_names[1]}' has id {space.classes[1].class_ids[0]}, "
+        "and 255 means void. Give the class that 255 stands for the id 255 in the table of classes; if 255 does mean "
+        "void, add a void row with id 255."
+    )
+
+
+def _check_ade20k(sample: list[Path]) -> None:
+    """ADE20K counts its classes from 1; masks that a script has reduced to 0..149 would all shift by one."""
+    pixels = np.zeros(65536, np.int64)
+    for mask in sample:
+        pixels += np.bincount(read_mask(mask).ravel(), minlength=65536)
+    share = pixels[0] / max(1, pixels.sum())
+    if pixels[255] or (share > 0.5 and not pixels[150]):
+        sign = "hold 255, which ADE20K's never do" if pixels[255] else f"are 0, void, on {share:.0%} of the pixels"
+        raise DataError(
+            f"{sample[0].parent}: the masks {sign}. They seem to count the classes from 0, as mmsegmentation's "
+            "reduce_zero_label leaves them; ADE20K counts from 1, and every class would be taken for the one before "
+            "it. If they do count from 0, give --mask-values train-ids; if they are ADE20K's own, --mask-values "
+            "class-ids."
+        )
+
+
+def _in_short(values: list[int]) -> str:
+    """Ascending numbers as ranges.
+
+    Example:
+        >>> _in_short([0, 1, 2, 7])
+        '0..2, 7'
+    """
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]}..{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

@@ -1,0 +1,127 @@
+"""Folders as people have them: other names, images and masks side by side, masks alone, and unclear ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from data_manifests import DataError, open_dataset, open_folders
+from tests.data_manifests.layouts.read_back import label_maps
+from tests.helpers import miniature_datasets as mini
+
+MASK = [[0, 1], [2, 0]]
+TABLE = "id,name\n0,a\n1,b\n2,c\n"
+
+
+def make(root, images, masks):
+    """Each mask holds its own position at the top left, so that a wrong pair is seen."""
+    for name in images:
+        mini.save_image(root / name, (2, 2))
+    for name in masks:
+        mini.save_mask(root / name, MASK)
+    (root / "classes.csv").write_text(TABLE)
+    return root
+
+
+def pairs(dataset):
+    root = dataset.root
+    return [
+        (i.image_id, i.image_path.relative_to(root).as_posix(), i.mask_path.relative_to(root).as_posix())
+        for i in dataset.items
+    ]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("images", "labels"), ("images", "annotations"), ("imgs", "gt"), ("img_dir", "ann_dir"), ("Images", "Masks"),
+        ("rgb", "mask"), ("image", "label"), ("JPEGImages", "masks"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["{}", "train/{}", "{}/train"])
+def test_other_names(tmp_path, images, masks, place):
+    where = {kind: place.format(name) for kind, name in {"images": images, "masks": masks}.items()}
+    make(tmp_path, [f"{where['images']}/{n}.jpg" for n in "xy"], [f"{where['masks']}/{n}.png" for n in "xy"])
+    dataset = open_dataset(tmp_path)
+    prefix = "train/" if "train" in place else ""
+    assert dataset.layout == "generic" and dataset.notes == ()
+    assert pairs(dataset) == [(f"{prefix}{n}", f"{where['images']}/{n}.jpg", f"{where['masks']}/{n}.png") for n in "xy"]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}.jpg", "{}_mask.png"), ("{}.jpg", "{}_labelIds.png"), ("{}.JPG", "mask_{}.PNG"), ("{}.png", "{}-seg.png"),
+        ("img_{}.jpg", "mask_{}.png"), ("{}_sat.jpg", "{}_mask.png"), ("{}_RGB.tif", "GT_{}.tif"),
+        ("{}.jpg", "annot_{}_v2.png"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("names", [("train1", "train10"), ("0", "1", "10"), ("0001", "0002"), ("v1.0 a", "v1.0 b")])
+def test_names_that_differ(tmp_path, image, mask, names):
+    make(tmp_path, [f"images/{image.format(n)}" for n in names], [f"masks/{mask.format(n)}" for n in names])
+    dataset = open_dataset(tmp_path)
+    expected = [(f"images/{image.format(n)}", f"masks/{mask.format(n)}") for n in names]
+    assert sorted(pair[1:] for pair in pairs(dataset)) == sorted(expected)
+    assert dataset.notes[0].startswith("images and masks are paired by: mask")
+
+
+def test_letter_case(tmp_path):
+    make(tmp_path, ["images/train1.png", "images/a B.jpg"], ["masks/TRAIN1.PNG", "masks/A b.png"])
+    assert [pair[1:] for pair in pairs(open_dataset(tmp_path))] == [
+        ("images/a B.jpg", "masks/A b.png"),
+        ("images/train1.png", "masks/TRAIN1.PNG"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("{}.jpg", "{}_mask.png"), ("{}.png", "{}_label.png"), ("{}.jpg", "mask_{}.png"), ("{}.jpg", "{}.png")],
+)
+def test_side_by_side(tmp_path, image, mask):
+    names = ("0", "1", "10")
+    make(tmp_path, [image.format(n) for n in names], [mask.format(n) for n in names])
+    dataset = open_dataset(tmp_path)
+    assert pairs(dataset) == [(n, image.format(n), mask.format(n)) for n in sorted(names)]
+    assert label_maps(dataset) == [MASK] * 3
+
+
+def test_unclear_folders_say_what_is_there_and_what_to_type(tmp_path):
+    make(tmp_path, ["photos/a.jpg", "photos/b.jpg"], ["truth/a_gt.png", "truth/b_gt.png", "other/c.png"])
+    with pytest.raises(DataError) as caught:
+        open_dataset(tmp_path)
+    message = str(caught.value)
+    assert "photos/: 2 images" in message and "other/: 1 image" in message
+    assert f"--images {tmp_path / 'photos'} --masks {tmp_path / 'truth'}   (mask *_gt for image *: 2 pairs)" in message
+    dataset = open_folders(tmp_path / "truth", tmp_path / "photos")
+    assert pairs(dataset) == [("a", "photos/a.jpg", "truth/a_gt.png"), ("b", "photos/b.jpg", "truth/b_gt.png")]
+
+
+def test_left_over_files_are_named_with_each_rule(tmp_path):
+    make(tmp_path, ["images/a.jpg", "images/b.jpg"], ["masks/a_mask.png", "masks/c_mask.png"])
+    with pytest.raises(DataError, match=r"(?s)mask \*_mask for image \*: 1 pair, 1 image left \(b.jpg\), 1 mask left"):
+        open_dataset(tmp_path)
+
+
+def test_a_suffix_that_is_given(tmp_path):
+    make(tmp_path, ["x/a.jpg", "x/b.jpg"], ["x/a_m.png", "x/b_m.png"])
+    for suffix in ("_m", "_m.png"):
+        dataset = open_folders(tmp_path / "x", tmp_path / "x", suffix)
+        assert [pair[1:] for pair in pairs(dataset)] == [("a.jpg", "a_m.png"), ("b.jpg", "b_m.png")]
+    with pytest.raises(DataError, match="do not pair up"):
+        open_folders(tmp_path / "x", tmp_path / "x", "_nothing")
+
+
+def test_masks_alone(tmp_path):
+    make(tmp_path, [], ["masks/a_mask.png", "masks/sub/b_mask.png"])
+    dataset = open_folders(tmp_path / "masks")
+    assert [item.image_id for item in dataset.items] == ["a_mask", "sub/b_mask"] and dataset.root == tmp_path
+    assert all(item.image_path is None for item in dataset.items)
+    assert [item.image_id for item in open_folders(tmp_path / "masks", mask_suffix="_mask").items] == ["a", "sub/b"]
+    assert label_maps(dataset) == [MASK] * 2 and dataset.label_space.class_names == ("a", "b", "c")
+
+
+def test_hidden_files_are_nothing(tmp_path):
+    make(tmp_path, ["images/a.jpg"], ["masks/a.png"])
+    for name in ("images/._a.jpg", "masks/._a.png", "images/.ipynb_checkpoints/a.jpg", "images/Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    assert pairs(open_dataset(tmp_path)) == [("a", "images/a.jpg", "masks/a.png")]
