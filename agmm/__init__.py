@@ -1,6 +1,6 @@
 """Train and evaluate segmentation networks on sparse annotations.
 
-The names in ``__init__.pyi`` load when they are first used: importing the package alone needs no torch.
+The names in ``__init__.pyi`` load on first use, so importing the package does not import torch.
 """
 
 import lazy_loader

@@ -8,11 +8,11 @@ from pathlib import Path
 
 def main() -> None:
     """Run the command line, whatever modules the working folder holds."""
-    # A cli.py or data_manifests.py there would hide ours. Worker processes get this path, too.
+    # A cli.py or data_manifests.py there would shadow ours. Worker processes inherit this path.
     here = Path.cwd()
     if here != Path(__file__).resolve().parents[1]:
         sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != here]
-    # The one import against the direction of the packages: this file is a command line, not a part of the library.
+    # The only import against the direction of the packages: this file is a command line, not part of the library.
     from cli.interrupts import listen
 
     listen()

@@ -1,4 +1,4 @@
-"""Devices and processes: one process, or several started by torchrun, by the same code."""
+"""Devices and processes: the same code for one process and for several started by torchrun."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import distributed
 
 from agmm.errors import TrainingError
 
-# What else torchrun sets for each process.
+# Other variables that torchrun sets for each process.
 _FROM_TORCHRUN = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a user asked for.
+    """Return the requested device.
 
     Args:
         name: ``auto`` (a CUDA device if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        TrainingError: If CUDA was asked for and there is none.
+        TrainingError: If CUDA is requested but not available.
         ValueError: If there is no such kind of device.
     """
     if name == "auto":
@@ -33,7 +33,7 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f"Unknown device '{name}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise TrainingError(
-            f"Device '{name}' was asked for, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
+            f"Device '{name}' was requested, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
             "devices. Use --device cpu, or check the driver with nvidia-smi."
         )
     return device
@@ -44,9 +44,9 @@ class Ranks:
     """This process among those that train together.
 
     Args:
-        rank: Its number.
-        num_ranks: How many there are.
-        device: Where it computes.
+        rank: Index of this process.
+        num_ranks: Number of processes.
+        device: Device of this process.
     """
 
     rank: int
@@ -59,17 +59,17 @@ class Ranks:
         return self.rank == 0
 
     def uses_bfloat16(self, wanted: bool) -> bool:
-        """Whether to compute in bfloat16: if it is wanted, on GPUs that do not merely emulate it (from Ampere on)."""
+        """Whether to compute in bfloat16: if requested, on GPUs that support it natively (Ampere and later)."""
         on_cuda = self.device.type == "cuda"
         return wanted and on_cuda and torch.cuda.get_device_capability(self.device) >= (8, 0)
 
     def wait(self) -> None:
-        """Let all processes come to the same point; every rank must call it."""
+        """Wait until all processes reach this point; every rank must call it."""
         if self.num_ranks > 1:
             distributed.barrier()
 
     def require_equal(self, value: str, what: str) -> None:
-        """Check that all ranks hold the same value; every rank must call it.
+        """Check that all ranks have the same value; every rank must call it.
 
         Raises:
             TrainingError: On every rank, naming the ranks that differ from the first.
@@ -91,12 +91,12 @@ class Ranks:
 
 
 def launch_command(num_ranks: int) -> str:
-    """How so many processes on one machine are started."""
+    """Return the command that starts this many processes on one machine."""
     return "agmm" if num_ranks == 1 else f"torchrun --nproc-per-node {num_ranks} -m agmm"
 
 
 def has_lost_a_rank(error: RuntimeError) -> bool:
-    """Whether an error says no more than that another process has ended, by words of gloo or NCCL."""
+    """Whether an error of gloo or NCCL only means that another process has ended."""
     words = ("onnection closed by peer", "onnection reset by peer", "Broken pipe", "remote process exited")
     return distributed.is_initialized() and any(word in str(error) for word in words)
 
@@ -104,18 +104,18 @@ def has_lost_a_rank(error: RuntimeError) -> bool:
 def join_ranks(device_name: str) -> Ranks:
     """Join the processes that torchrun started, if it did; without torchrun, be the only one.
 
-    The processes stay joined until they end, as torch cannot join the same ones twice.
+    The processes stay joined until they end, because torch cannot join the same ones twice.
 
     Args:
-        device_name: As for ``choose_device``; under torchrun ``cuda`` becomes each process's own device.
+        device_name: As for ``choose_device``; under torchrun, ``cuda`` means each process's own device.
 
     Raises:
-        TrainingError: If CUDA was asked for and there is none, or the environment names processes that nobody joins.
+        TrainingError: If CUDA is requested but not available, or the environment of torchrun is incomplete.
     """
     device = choose_device(device_name)
     if "WORLD_SIZE" not in os.environ:
         return Ranks(0, 1, device)
-    # Some clusters set the number of processes alone.
+    # Some clusters set only the number of processes.
     wanted = (*_FROM_TORCHRUN, *(["LOCAL_RANK"] if device.type == "cuda" else []))
     if missing := [name for name in wanted if name not in os.environ]:
         raise TrainingError(

@@ -4,4 +4,4 @@ from data_manifests.errors import DataError
 
 
 class TrainingError(DataError):
-    """A network cannot be trained, evaluated or loaded with what was given."""
+    """A network cannot be trained, evaluated or loaded with the given input."""

@@ -1,4 +1,4 @@
-"""Say clearly what is wrong where PyTorch, torchvision, timm or the CRF is missing or does not fit."""
+"""Clear errors if PyTorch, torchvision, timm or the CRF package is missing or incompatible."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def require_training_packages(*, crf: bool = False) -> None:
     """Import torch, torchvision and timm.
 
     Args:
-        crf: Import the package of the dense CRF as well, and first, as the others take seconds.
+        crf: Also import the package of the dense CRF, and import it first, because the others take seconds.
 
     Raises:
-        TrainingError: If one of them is not installed, or if the installed torchvision was built for another torch.
+        TrainingError: If one of them is not installed, or the installed torchvision was built for another torch.
     """
     if crf:
         require_crf()
@@ -42,7 +42,7 @@ def require_training_packages(*, crf: bool = False) -> None:
 
 
 def require_crf() -> None:
-    """Import the package that computes the dense CRF.
+    """Import the package of the dense CRF.
 
     Raises:
         TrainingError: If pydensecrf2 is not installed.

@@ -1,6 +1,6 @@
-"""The contract between annotation and training: label spaces, dataset layouts, and the manifest.
+"""The interface between annotation and training: label spaces, dataset layouts, and the manifest.
 
-The names in ``__init__.pyi`` load when they are first used, so the commands answer ``--help`` without NumPy and OpenCV.
+The names in ``__init__.pyi`` load on first use, so the commands answer ``--help`` without NumPy and OpenCV.
 """
 
 import lazy_loader

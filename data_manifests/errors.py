@@ -1,8 +1,8 @@
-"""The error every package raises for bad data; the command line turns it into one line."""
+"""The error that every package raises for bad data; the command line prints its message as one line."""
 
 
 class DataError(Exception):
-    """Something a user handed over cannot be used; the message says what was expected, what came, where, what to do."""
+    """User data cannot be used; the message says what was expected, what came, where, and what to do."""
 
 
 class ManifestError(DataError):
@@ -10,7 +10,7 @@ class ManifestError(DataError):
 
 
 def list_some(names: list[str], limit: int = 10) -> str:
-    """Join names for a message: the first ``limit`` of them, then a count of the rest.
+    """Join names for a message: the first ``limit``, then a count of the rest.
 
     Example:
         >>> list_some(["a", "b", "c"], limit=2)
@@ -21,7 +21,7 @@ def list_some(names: list[str], limit: int = 10) -> str:
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number and its noun, for a message.
+    """Format a number with its noun, for a message.
 
     Example:
         >>> counted(1, "image"), counted(2000, "image"), counted(0, "class", "classes")

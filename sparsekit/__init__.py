@@ -1,6 +1,6 @@
 """Full label maps in, sparse label maps and figures out.
 
-The names in ``__init__.pyi`` load when they are first used, so the commands answer ``--help`` without NumPy and OpenCV.
+The names in ``__init__.pyi`` load on first use, so the commands answer ``--help`` without NumPy and OpenCV.
 """
 
 import lazy_loader

@@ -1,1 +1,1 @@
-"""Drawing that both halves share: class colours, styles, the viewer of HTML pages."""
+"""Drawing shared by both halves: class colours, styles, the HTML viewer."""

@@ -1,4 +1,4 @@
-"""How labels look over an image: class colours, dots, and the rim around each mark."""
+"""Draw labels over an image: class colours, dots, and the rim around each mark."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from data_manifests.label_space import Color, LabelMap, LabelSpace
 #: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4).
 Image = NDArray[np.uint8]
 
-#: Void in images of label maps: a grey lighter than any class of the known label spaces.
+#: Colour of void: a grey lighter than any class of the known label spaces.
 VOID_COLOR = (228, 228, 228)
 
 
 def colorize(label_map: LabelMap, label_space: LabelSpace, image: Image | None = None, opacity: float = 1.0) -> Image:
-    """Show a label map in its class colours, on its own or blended over the image.
+    """Draw a label map in its class colours, alone or blended over the image.
 
     Args:
         label_map: Train ids, shape (H, W), with the unlabelled value at void or unlabelled pixels.
-        label_space: Gives the colours.
+        label_space: Defines the colours.
         image: Image to blend with, RGB, shape (H, W, 3).
         opacity: Share of the class colour, 0..1.
 
     Returns:
-        RGB, uint8, shape (H, W, 3); void is light grey. Where blended, void and a black class, as VOC's background is,
-        leave the bare image.
+        RGB, uint8, shape (H, W, 3); void is light grey. Over an image, void and black classes, such as VOC's
+        background, show the bare image.
     """
     labelled = label_map != label_space.unlabelled_value
     palette = np.vstack([label_space.palette, np.array([VOID_COLOR], np.uint8)])
@@ -41,15 +41,15 @@ def colorize(label_map: LabelMap, label_space: LabelSpace, image: Image | None =
 
 
 def draw_dot(canvas: Image, row: float, col: float, size: float, color: Color, rim: Color | None = None) -> None:
-    """Draw an anti-aliased dot with a rim into an image; what lies outside the image is cut off.
+    """Draw an anti-aliased dot with a rim into an image; parts outside the image are cut off.
 
     Args:
-        canvas: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4), changed in place; a dot is opaque.
-        row: Centre from the image's upper edge, in pixels: 0.5 is the middle of the first row.
-        col: Centre from the image's left edge, likewise.
-        size: Diameter in pixels, rim included.
+        canvas: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4), modified in place; the dot is opaque.
+        row: Distance of the centre from the image's upper edge, in pixels: 0.5 is the middle of the first row.
+        col: Distance of the centre from the image's left edge, in pixels.
+        size: Diameter in pixels, including the rim.
         color: Colour inside the rim.
-        rim: Colour of the rim; ``rim_color(color)`` if not given.
+        rim: Colour of the rim; by default ``rim_color(color)``.
 
     Raises:
         ValueError: If ``size`` is below 1.
@@ -70,7 +70,7 @@ def draw_dot(canvas: Image, row: float, col: float, size: float, color: Color, r
     if canvas.shape[2] == 3:
         region[:] = np.rint(region + disc * (inside - region)).astype(np.uint8)
         return
-    below_it = region[..., 3:] / np.float32(255) * (1 - disc)  # what is still seen of what was there
+    below_it = region[..., 3:] / np.float32(255) * (1 - disc)  # the visible part of the background
     opacity = disc + below_it
     mixed = (inside * disc + region[..., :3] * below_it) / np.maximum(opacity, 1e-6)
     region[:] = np.rint(np.dstack([mixed, 255 * opacity])).astype(np.uint8)
@@ -80,9 +80,9 @@ def paint_pixels(canvas: Image, annotation: LabelMap, label_space: LabelSpace, r
     """Paint labelled pixels in their class colour, with a rim around them.
 
     Args:
-        canvas: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4), changed in place; paint is opaque.
-        annotation: Train ids, shape (H, W), the unlabelled value where nothing is painted.
-        label_space: Gives the colours.
+        canvas: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4), modified in place; the paint is opaque.
+        annotation: Train ids, shape (H, W), with the unlabelled value elsewhere.
+        label_space: Defines the colours.
         rim: Width of the rim in pixels.
     """
     labelled = annotation != label_space.unlabelled_value
@@ -99,9 +99,9 @@ def paint_pixels(canvas: Image, annotation: LabelMap, label_space: LabelSpace, r
 
 
 def rim_color(color: Color) -> Color:
-    """Black or white, whichever contrasts more with a colour.
+    """Return black or white, whichever contrasts more with a colour.
 
-    A colour that is close to the image around it is then told apart by its rim, and one that is not needs no rim.
+    The rim makes a colour visible that is close to the image around it.
 
     References:
         Contrast ratio and relative luminance as in the Web Content Accessibility Guidelines 2.2.
@@ -117,13 +117,13 @@ def rim_color(color: Color) -> Color:
 
 
 def rim_width(size: float) -> float:
-    """Width of the rim of a dot, in pixels; dots too small for a rim and a pure pixel inside have none."""
+    """Width of the rim of a dot, in pixels; dots without room for a rim and a pure pixel inside get none."""
     return max(1.0, size / 16) if size >= 5 else 0.0
 
 
 @lru_cache(maxsize=16)
 def _dot_coverage(size: float, row: float, col: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Share of each pixel that lies in the whole dot and in its core, for a centre at (row, col) of the stamp."""
+    """Share of each pixel covered by the whole dot and by its core, for a centre at (row, col) of the stamp."""
     steps = np.arange(int(np.ceil(size)) + 1, dtype=np.float32) + 0.5
     distance = np.sqrt((steps[:, None] - row) ** 2 + (steps[None, :] - col) ** 2)
     radius = size / 2

@@ -1,4 +1,4 @@
-"""How figures for papers look, whichever package draws them: sizes, colours, fonts, and how they are written."""
+"""The common style of figures for papers: sizes, colours, fonts, and file formats."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 300
-#: Width of the whole text of a two-column paper, in inches.
+#: Text width of a two-column paper, in inches.
 TEXT_WIDTH = 6.9
 FONT_SIZE = 7.5
 INK, FAINT, LINE = "#1d2129", "#5a6270", "#d5d8de"
-#: One colour for each thing compared, told apart by people of every colour vision (Okabe and Ito, 2008).
+#: Colours for comparisons, distinct for every colour vision (Okabe and Ito, 2008).
 SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08900", "#56a0d3")
 
-#: Settings of matplotlib.
+#: matplotlib settings.
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans", "font.size": FONT_SIZE, "axes.titlesize": FONT_SIZE, "axes.labelsize": FONT_SIZE,
     "xtick.labelsize": FONT_SIZE - 1, "ytick.labelsize": FONT_SIZE - 1, "legend.fontsize": FONT_SIZE - 0.5,
@@ -34,12 +34,12 @@ STYLE: dict[str, Any] = {
 
 
 def font_path() -> Path | None:
-    """The font of all figures, which comes with matplotlib; None where that is not installed."""
+    """Return the font of all figures, which is part of matplotlib; None if that is not installed."""
     spec = find_spec("matplotlib")
     if spec is None or spec.origin is None:
         return None
     data = Path(spec.origin).with_name("mpl-data")
-    if not data.is_dir():  # some systems keep it elsewhere; only matplotlib knows, whose import takes long
+    if not data.is_dir():  # elsewhere on some systems; only matplotlib knows, and its import is slow
         import matplotlib
 
         data = Path(matplotlib.get_data_path())
@@ -47,16 +47,16 @@ def font_path() -> Path | None:
 
 
 def styled() -> AbstractContextManager[None]:
-    """The style, within which figures and axes are made and drawn."""
+    """Context in which figures are created and drawn with the common style."""
     import matplotlib
 
     return matplotlib.rc_context(STYLE)  # type: ignore[arg-type]
 
 
 def save_figure(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write a figure as PNG or PDF, after each path's ending; equal figures give equal bytes.
+    """Write a figure as PNG or PDF, by the suffix of each path; equal figures give equal bytes.
 
-    Fonts are embedded in the PDF, and lines and words stay vectors.
+    The PDF embeds fonts and keeps lines and text as vectors.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -1,7 +1,7 @@
-"""The image while it is drawn: each fine pixel holds the number of the surface seen there.
+"""The image while it is drawn: each fine pixel holds the index of the visible surface.
 
-Colours, labels and instances are looked up from that number at the end. One fill for each surface therefore decides all
-three, and labels stay exact while colours are averaged over the fine pixels of each pixel.
+Colours, labels and instances are looked up by that index at the end. A single fill per surface sets all three,
+and labels stay exact while colours are averaged over the fine pixels of each pixel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sparsekit.demo_data.dice import Color
 from sparsekit.demo_data.light import Face, Light
 
-#: Fine pixels along each side of a pixel; odd, so that one of them is its middle.
+#: Fine pixels along each side of a pixel; odd, so that one of them is the centre.
 FINE = 3
 
 #: Column and row of a place in the image, in fine pixels.
@@ -49,7 +49,7 @@ class Camera:
     bend: float
 
     def project(self, place: Place) -> Point:
-        """Where a place in front of the camera is seen."""
+        """Project a place in front of the camera."""
         x, y, z = place
         zoom = self.focal / z
         return self.column + (x + self.bend * z * z) * zoom, self.horizon + (self.height - y) * zoom
@@ -83,7 +83,7 @@ class Layers:
 
 
 class Canvas:
-    """Draws surfaces over each other; what comes later hides what came before.
+    """Draws surfaces; later ones hide earlier ones.
 
     Args:
         width: Width of the image in pixels.
@@ -107,11 +107,11 @@ class Canvas:
         self._label, self._instance, self._kind = sky_id, sky_id, SKY
 
     def start(self, label_id: int, kind: int = THING) -> None:
-        """What is drawn from now on belongs to this label and to no instance."""
+        """Draw the following surfaces with this label and without an instance."""
         self._label, self._instance, self._kind = label_id, label_id, kind
 
     def start_instance(self, label_id: int) -> None:
-        """What is drawn from now on belongs to a new instance of this label."""
+        """Draw the following surfaces as a new instance of this label."""
         number = self._counts.get(label_id, 0)
         self._counts[label_id] = number + 1
         self._label, self._instance, self._kind = label_id, label_id * 1000 + number, THING
@@ -232,7 +232,7 @@ class Canvas:
         np.maximum(part, patch, out=part)
 
     def finish(self) -> Layers:
-        """Look up and average; the canvas may be drawn on afterwards."""
+        """Look up and average; drawing may continue afterwards."""
         height, width = self.size[0] // FINE, self.size[1] // FINE
         # Sixteenths of a level: nine of them still fit into 16 bits.
         table = np.rint(16 * np.clip(np.array(self._colors), 0, 255)).astype(np.uint16)

@@ -1,6 +1,6 @@
-"""A folder of drawn scenes in the layout of Cityscapes.
+"""A folder of synthetic scenes in the Cityscapes layout.
 
-Scenes are drawn in a hidden folder inside, which no reader of datasets looks into, and moved up when all are there.
+Scenes are drawn in a hidden subfolder, which dataset readers ignore, and moved up when all are finished.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from sparsekit.demo_data.scene import check_size, draw_scene
 from sparsekit.errors import AnnotationError
 from sparsekit.parallel import map_in_order
 
-#: Says in the folder how it was made, and that all is there; only a folder that has one is ever replaced.
+#: Records in the folder how it was made, and that it is complete; only a folder with this file is ever replaced.
 NOTE = "demo-data.json"
 #: Where scenes are drawn.
 PARTIAL = ".demo-data.partial"
 
-#: Begins the name of a folder in it for what is replaced. Where there is one, what lies above is ours, note or not.
+#: Prefix of a subfolder for replaced files. If it exists, the files above it are ours, with or without the note.
 _REPLACED = "replaced-"
 
-# Images move first: without them nothing is a dataset, and no scene counts as drawn.
+# Images move first: without them, the folder is not a dataset, and no scene counts as finished.
 _FOLDERS = ("leftImg8bit", "gtFine")
 
 # Every fourth scene is kept for validation, in a town of its own, as the splits of Cityscapes have their own cities.
@@ -37,7 +37,7 @@ _TOWNS = (("train", "alder"), ("train", "birch"), ("train", "cedar"), ("val", "w
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What to draw.
+    """Number, size and seed of the scenes.
 
     Args:
         num_images: Number of scenes; the scenes of a small set are the first of a large one.
@@ -76,24 +76,23 @@ def write_demo_data(
     overwrite: bool = False,
     on_image: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
-    """Draw scenes into a folder in the Cityscapes layout, with labelIds and instanceIds; all are there or none.
+    """Draw scenes into a folder in the Cityscapes layout, with labelIds and instanceIds; all appear or none.
 
-    What an interrupted call has drawn stays hidden in the folder, and a call with equal settings goes on from it.
+    Scenes of an interrupted call stay hidden in the folder, and a call with equal settings resumes it.
 
     Args:
-        out_dir: The folder; made if it is not there.
-        settings: What to draw.
-        workers: Processes; the files are the same for any number.
-        overwrite: Replace scenes that an earlier call left in the folder.
+        out_dir: The folder; created if it does not exist.
+        settings: Number, size and seed of the scenes.
+        workers: Number of processes; it does not change the files.
+        overwrite: Replace the scenes of an earlier call.
         on_image: Called after each scene.
 
     Returns:
         Number of images of each split.
 
     Raises:
-        AnnotationError: If the folder holds scenes and ``overwrite`` is not given, or something else than scenes drawn
-            here.
-        DataError: If another process is at work on it.
+        AnnotationError: If the folder holds scenes and ``overwrite`` is not given, or holds other files.
+        DataError: If another process is using it.
     """
     out_dir = as_path(out_dir)
     _check_place(out_dir, overwrite)
@@ -101,7 +100,7 @@ def write_demo_data(
     lock = FolderLock(partial)
     lock.acquire(out_dir)
     try:
-        _check_place(out_dir, overwrite)  # again, as the other process may have just ended
+        _check_place(out_dir, overwrite)  # again, because the other process may have just finished
         note = {"tool": "sparsekit demo-data", "tool_version": __version__, **vars(settings)}
         _keep_or_empty(partial, (json.dumps(note, indent=2) + "\n").encode())
         jobs = ((partial, settings, number) for number in range(settings.num_images))
@@ -128,7 +127,7 @@ def _check_place(out_dir: Path, overwrite: bool) -> None:
 
 
 def _keep_or_empty(partial: Path, note: bytes) -> None:
-    """Keep what an interrupted call has drawn if its note is the same."""
+    """Keep the scenes of an interrupted call if its note is the same."""
     if not (partial / NOTE).is_file() or (partial / NOTE).read_bytes() != note:
         for path in partial.iterdir():
             remove_tree(path) if path.is_dir() else path.unlink()
@@ -137,7 +136,7 @@ def _keep_or_empty(partial: Path, note: bytes) -> None:
 
 
 def _put_in_place(partial: Path, out_dir: Path) -> None:
-    """Move the scenes up; the note, without which nothing is said to be there, leaves first and comes last."""
+    """Move the scenes up; the old note, which marks the folder as complete, goes first and the new one comes last."""
     replaced = Path(mkdtemp(prefix=_REPLACED, dir=partial))
     for name in (NOTE, *_FOLDERS):
         if (out_dir / name).exists():

@@ -50,7 +50,7 @@ class Facade:
 
 @dataclass(frozen=True)
 class Style:
-    """What the floors of one building look like.
+    """Appearance of the floors of one building.
 
     Args:
         walls: Colour of the walls.

@@ -1,4 +1,4 @@
-"""What lies behind the pavement, and what closes the view at the end of the street."""
+"""Buildings and gardens behind the pavement, and the end of the street."""
 
 from __future__ import annotations
 

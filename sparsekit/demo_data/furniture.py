@@ -1,4 +1,4 @@
-"""What stands along a street: lamps, fences, walls, guard rails, bins, benches, bridges."""
+"""Street furniture: lamps, fences, walls, guard rails, bins, benches, bridges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands and moves on road and pavement: where each thing is, and what draws it."""
+"""Objects on road and pavement: the position of each, and the function that draws it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparsekit.demo_data.ground import Side, Street
 from sparsekit.demo_data.nature import draw_tree
 from sparsekit.demo_data.people import draw_person, draw_two_wheeler
 
-#: Distance of a thing from the camera, and what draws it; far things are drawn first.
+#: Distance of an object from the camera, and the function that draws it; far objects are drawn first.
 Item = tuple[float, Callable[[], None]]
 
 _ROWS_OF_TREES = {"downtown": 0.25, "residential": 0.45, "boulevard": 0.9, "suburb": 0.55}
@@ -128,7 +128,7 @@ def _pedestrians(canvas: Canvas, dice: Dice, street: Street, side: Side) -> list
 
 
 def _traffic(canvas: Canvas, dice: Dice, street: Street) -> list[Item]:
-    """What drives along: cars mostly, in their lanes, with room between them."""
+    """Moving traffic: mostly cars, in their lanes, with gaps between them."""
     items: list[Item] = []
     jam = dice.between(0.15, 0.8)
     for x, away in street.lanes:

@@ -37,7 +37,7 @@ class Scene:
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse images that are too small for a scene, or too large to be drawn.
+    """Reject images that are too small or too large for a scene.
 
     Raises:
         ValueError: If a side is below ``SMALLEST`` or above ``LARGEST``.

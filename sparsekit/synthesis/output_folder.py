@@ -1,8 +1,8 @@
-"""A result folder in the making: there completely or not at all, and able to go on after an interruption.
+"""An output folder that is complete or absent, and resumes after an interruption.
 
-It is built under a hidden name beside its final place and renamed when it is whole; on an object store it is built in
-its place, and the manifest, written last, makes it whole. A journal in the folder holds a line for each finished image;
-the processes of a job array keep one each and share the folder.
+It is built under a hidden name beside its destination and renamed when it is complete. On an object store it is built
+in place, and the manifest, written last, completes it. A journal in the folder has a line for each finished image; the
+processes of a job array share the folder and keep one journal each.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from sparsekit.synthesis.journal import Journal
 
 T = TypeVar("T")
 
-#: Says what is being made in the folder. Whichever process has renamed it to the second puts the folder in its place.
+#: Describes the unfinished run. The process that renames it to the second name moves the folder to its destination.
 _RUN, _CLAIMED = "run.json", "run-finishing.json"
 
 
 def partial_dir(folder: Path) -> Path:
-    """Where a folder is built before it is renamed to its place; an object store cannot rename: there, in its place."""
+    """Return the path where a folder is built; on an object store, which cannot rename, the destination itself."""
     return folder if is_remote(folder) else folder.with_name(f".{folder.name}.partial")
 
 
 @dataclass(frozen=True)
 class FolderSummary:
-    """What one variant came to.
+    """Summary of one variant.
 
     Args:
-        folder: Where it is.
-        num_images: Annotated images.
-        num_marks: Marks on all of them.
-        num_labelled: Labelled pixels on all of them.
-        classes_present: Classes in the full masks, summed over images.
-        classes_reached: Classes with a label, summed over images.
-        num_void_images: Images whose mask is void everywhere.
-        num_short_images: Images with fewer annotated pixels than marks asked for.
+        folder: The output folder.
+        num_images: Number of annotated images.
+        num_marks: Number of marks on all of them.
+        num_labelled: Number of labelled pixels on all of them.
+        classes_present: Number of classes in the full masks, summed over images.
+        classes_reached: Number of classes with a label, summed over images.
+        num_void_images: Images whose mask is entirely void.
+        num_short_images: Images with fewer annotated pixels than requested marks.
         num_evaluation_images: Images listed without an annotation, for evaluation.
-        already_there: The folder held this result before; nothing was done and nothing counted but images.
-        missing_shards: Shards that have not finished; until they have, the counts are of this shard alone.
+        already_there: The folder already held this result; nothing was done, and only images are counted.
+        missing_shards: Number of unfinished shards; until they finish, counts cover only this shard.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class FolderSummary:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """One image in one variant, as the journal keeps it."""
+    """One image in one variant, as recorded in the journal."""
 
     row: ManifestRow
     marks: tuple[Mark, ...]
@@ -82,7 +82,7 @@ class ImageResult:
 
     @classmethod
     def from_json(cls, line: str) -> ImageResult:
-        """Read a line of ``to_json``."""
+        """Parse a line written by ``to_json``."""
         row, marks, classes_present, annotated_pixels = json.loads(line)
         return cls(
             ManifestRow(**row | {"classes_labelled": tuple(row["classes_labelled"]), "extra": ()}),
@@ -98,20 +98,20 @@ def _read_mark(cells: list[Any]) -> Mark:
 
 
 def shard_of(items: Sequence[T], shard: tuple[int, int]) -> Sequence[T]:
-    """Every n-th item, from the i-th on, for shard (i, n); i counts from 1."""
+    """Return every n-th item, starting with the i-th, for shard (i, n); i counts from 1."""
     return items[shard[0] - 1 :: shard[1]]
 
 
 class OutputFolder:
-    """One folder in the making: prepare, record each image, close, finish.
+    """One output folder: prepare, record each image, close, finish.
 
     Args:
-        folder: Its final place.
-        info: Goes into ``manifest.json``; a folder there already is the same result if its own says the same.
-        image_ids: All images of the run, sorted, those of other shards too.
-        how: What else an interrupted run must have in common with this one to be gone on with.
-        shard: Number of this process and of all processes that fill the folder together, counted from 1; each keeps a
-            journal of its own, and whichever finds all of them whole puts the folder in its place.
+        folder: Its destination.
+        info: Contents of ``manifest.json``; an existing folder with the same contents is the same result.
+        image_ids: All images of the run, sorted, including those of other shards.
+        how: Further properties that an interrupted run must share with this one to be resumed.
+        shard: Index of this process, from 1, and number of processes that fill the folder together. Each keeps its own
+            journal; the one that finds all journals complete moves the folder to its destination.
         has_marks: Whether the annotations are drawn marks; ``marks.csv`` is written for those alone.
     """
 
@@ -138,14 +138,14 @@ class OutputFolder:
         self._lock = FolderLock(self._partial)
 
     def lacks(self, image_id: str) -> bool:
-        """Whether an image is still to do."""
+        """Whether an image is not finished yet."""
         return not self.complete and image_id not in self._done
 
     def prepare(self, overwrite: bool) -> None:
-        """Find out what is there already: a whole result, a part of one, or something that is in the way."""
+        """Check what exists already: a complete result, a partial one, or something in the way."""
         run = self._partial / _RUN
         if (claimed := self._partial / _CLAIMED).is_file():
-            self._lock.acquire(self._partial)  # or else its process is still at work
+            self._lock.acquire(self._partial)  # fails if its process is still running
             claimed.rename(run)
         if (self.folder / "manifest.csv").is_file():
             if not overwrite:
@@ -156,7 +156,7 @@ class OutputFolder:
         elif _is_there(self.folder) and not (self._partial == self.folder and run.is_file()):
             raise AnnotationError(f"{self.folder}: exists but holds no manifest.csv. Give another --out.")
         if _is_there(self._partial) and not (run.is_file() and run.read_bytes() == self._run):
-            if self._shard[1] > 1:  # other shards may be at work on it
+            if self._shard[1] > 1:  # other shards may be using it
                 raise AnnotationError(
                     f"{self._partial}: holds a part of another run. Remove it, or give another --out."
                 )
@@ -174,23 +174,23 @@ class OutputFolder:
         self._done = {ImageResult.from_json(line).row.image_id for line in self._appending.lines()}
 
     def _lock_alone(self) -> None:
-        """Keep other processes off, unless they are shards, which share the folder."""
+        """Lock out other processes, unless they are shards, which share the folder."""
         self.release()
         if self._shard[1] == 1:
             self._lock.acquire(self._partial)
 
     def release(self) -> None:
-        """Let other processes have the folder."""
+        """Release the folder for other processes."""
         self._lock.release()
 
     def record(self, result: ImageResult) -> None:
-        """Note a finished image, if it was still to do."""
+        """Record a finished image, unless it was recorded before."""
         if self._appending is not None and self.lacks(result.row.image_id):
             self._appending.append(result.to_json())
             self._done.add(result.row.image_id)
 
     def close(self) -> None:
-        """Close the journal; of a run that finished no image nothing stays."""
+        """Close the journal; a run without any finished image leaves nothing behind."""
         if self._appending is None:
             return
         self._appending.close()
@@ -199,14 +199,14 @@ class OutputFolder:
             remove_tree(self._partial)
 
     def finish(self) -> FolderSummary:
-        """Write manifest and marks, and move the folder to its place, unless other shards are still at work."""
+        """Write manifest and marks, and move the folder to its destination, unless other shards are unfinished."""
         if self.complete:
             return self._summary_of_existing()
-        if not self._is_whole(self._shard[0]):  # taken away by another shard, which has put the folder in its place
+        if not self._is_whole(self._shard[0]):  # another shard has moved the folder to its destination
             return self._summary_of_existing()
         missing = sum(not self._is_whole(number) for number in range(1, self._shard[1] + 1))
         if not missing and not self._claim():
-            missing = 1  # another shard, which found all of them whole as well
+            missing = 1  # another shard also found all journals complete and finishes the folder
         rows = []
         summary = FolderSummary(self.folder, missing_shards=missing)
 
@@ -219,7 +219,7 @@ class OutputFolder:
 
         if missing or not self._has_marks:
             deque(summed(), maxlen=0)
-        else:  # the marks of all images together can be more than memory holds
+        else:  # the marks of all images may exceed memory
             write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in summed()))
         if not missing:
             self._put_in_place(rows)
@@ -228,13 +228,13 @@ class OutputFolder:
         return summary
 
     def _claim(self) -> bool:
-        """Whether this process is the one to put the folder in its place."""
+        """Whether this process may move the folder to its destination."""
         try:
             (self._partial / _RUN).rename(self._partial / _CLAIMED)
         except FileNotFoundError:
             return False
         if self._shard[1] > 1:
-            self._lock.try_acquire()  # tells a shard that is started now from one that goes on after this was killed
+            self._lock.try_acquire()  # distinguishes a new shard from one that resumes after this process was killed
         return True
 
     def _put_in_place(self, rows: list[ManifestRow]) -> None:
@@ -254,7 +254,7 @@ class OutputFolder:
         return num_lines == len(shard_of(self._image_ids, (number, self._shard[1])))
 
     def _results(self, numbers: Iterable[int]) -> Iterator[ImageResult]:
-        # Items are handled in order, so each journal is sorted, also after an interruption.
+        # Items are processed in order, so each journal is sorted, even after an interruption.
         journals = (map(ImageResult.from_json, self._journal(number).lines()) for number in numbers)
         return heapq.merge(*journals, key=lambda result: result.row.image_id)
 
@@ -281,7 +281,7 @@ class OutputFolder:
 
 
 def _differing_settings(there: ManifestInfo, here: ManifestInfo) -> str:
-    """What two annotations do not have in common, in words; nothing where it is their classes."""
+    """Describe the settings in which two annotations differ; empty if only their classes differ."""
     one, other = (
         {"version": info.tool_version, "layout": info.layout, "dataset": info.dataset, **info.settings}
         for info in (there, here)
@@ -292,9 +292,9 @@ def _differing_settings(there: ManifestInfo, here: ManifestInfo) -> str:
 
 
 def _is_there(folder: Path) -> bool:
-    """Whether there is something of this name; an empty folder is nothing, as object stores have none.
+    """Whether something of this name exists. An empty folder does not count, because object stores have none.
 
-    Nor is one in which nothing is finished: a shard that began at the same moment may just be writing its first file.
+    Nor does a folder without any finished file: another shard may be writing its first one at this moment.
     """
     return folder.is_file() or (folder.is_dir() and any(path.suffix != ".partial" for path in folder.iterdir()))
 

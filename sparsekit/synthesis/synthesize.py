@@ -1,4 +1,4 @@
-"""A dataset in, sparse label maps and manifests out."""
+"""Annotate a dataset: images with full masks in, sparse label maps and manifests out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sparsekit.synthesis.annotation_files import read_full_mask, write_annotatio
 from sparsekit.synthesis.annotators import Annotator
 from sparsekit.synthesis.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 
-#: Just below 32 MB, the end of what glibc takes into account.
+#: Just below 32 MB, the largest size that glibc takes into account.
 _LARGEST_BLOCK = (32 << 20) - (1 << 16)
 
 
@@ -33,7 +33,7 @@ class _Task:
 
     item: DatasetItem
     annotated: bool
-    folders: tuple[Path | None, ...]  # of each variant; None where the result is there already
+    folders: tuple[Path | None, ...]  # of each variant; None if its result exists already
     annotator: Annotator
     label_space: LabelSpace
     encoding: Encoding
@@ -57,22 +57,22 @@ def synthesize(
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> list[FolderSummary]:
-    """Annotate a dataset sparsely: a folder with manifest, marks and sparse label maps for each variant.
+    """Annotate a dataset: write a folder with manifest, marks and sparse label maps for each variant.
 
     Args:
         dataset: Images with full masks.
-        annotator: What to draw.
-        out_dir: The folders ``<dataset>-<variant>`` are made in it.
-        seed: Equal seeds give equal annotations, whatever the number of workers.
-        splits: Splits to annotate; ``train`` where there is one, else all. The others are listed for evaluation.
-        limit: Only the first so many images of each split.
-        workers: Processes.
-        dask: Address of a dask scheduler whose workers see the same files, to use instead of processes.
-        shard: Do only the i-th of n parts, (i, n) with i from 1; the parts may run at the same time, on machines that
-            share ``out_dir``, and the last one to finish puts the whole folder in its place.
+        annotator: Draws the marks.
+        out_dir: Parent of the folders ``<dataset>-<variant>``.
+        seed: Equal seeds give equal annotations, for any number of workers.
+        splits: Splits to annotate; by default ``train`` if it exists, or else all. Others are listed for evaluation.
+        limit: At most this many images of each split.
+        workers: Number of processes.
+        dask: Address of a dask scheduler to use instead of processes; its workers must see the same files.
+        shard: Process only part i of n, given as (i, n) with i from 1. Parts may run simultaneously on machines that
+            share ``out_dir``; the last one to finish completes the folder.
         overwrite: Replace a folder that holds another result.
-        absolute_paths: Name images and masks by absolute paths instead of paths relative to the manifest.
-        on_start: Called once with the number of images done before and in all.
+        absolute_paths: Store absolute paths of images and masks instead of paths relative to the manifest.
+        on_start: Called once with the number of images finished earlier and the total.
         on_image: Called after each image.
 
     Returns:
@@ -80,10 +80,10 @@ def synthesize(
 
     Raises:
         AnnotationError: If a folder is in the way, or a mask and its image differ in size.
-        DataError: If another process is at work on a folder, or an image or mask cannot be used. What was finished is
-            kept; the same call goes on from there.
-        ValueError: If ``dataset`` is not an opened one, a split is not of it, the shard is not between 1 and the number
-            of shards, or ``seed`` or ``limit`` is no such number.
+        DataError: If another process is using a folder, or an image or mask cannot be used. Finished images are kept,
+            and the same call resumes.
+        ValueError: If ``dataset`` is not a ``Dataset``, does not have a split, or ``shard``, ``seed`` or ``limit`` is
+            out of range.
     """
     if not isinstance(dataset, Dataset):
         raise ValueError(f"dataset must be an opened one, as open_dataset gives it, got {dataset!r}.")
@@ -126,20 +126,20 @@ def synthesize(
 
 
 def output_folders(dataset: Dataset, annotator: Annotator, out_dir: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Folder and settings of each variant."""
-    name = absolute(dataset.root).name  # of "." or "x/.." too
+    """Return the folder and the settings of each variant."""
+    name = absolute(dataset.root).name  # also for "." or "x/.."
     return [(out_dir / f"{name}-{suffix}", settings) for suffix, settings in annotator.variants()]
 
 
 def choose_splits(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
-    """Splits to annotate.
+    """Choose the splits to annotate.
 
     Args:
-        dataset: Names the splits there are.
-        splits: Asked for; if empty, ``train`` where there is one, else all. A text is one split.
+        dataset: The dataset.
+        splits: Requested splits, or a single one as text. If empty, ``train`` if it exists, or else all.
 
     Raises:
-        ValueError: If a split is not of this dataset.
+        ValueError: If the dataset does not have a split.
     """
     splits = (splits,) if isinstance(splits, str) else splits
     if unknown := sorted(set(splits) - set(dataset.splits)):
@@ -208,10 +208,10 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
 
 @cache
 def _keep_freed_memory() -> None:
-    """Have the C library use memory of one image for the next: new pages took a sixth of the time of some annotations.
+    """Make the C library reuse the memory of one image for the next; new pages took a sixth of some annotations' time.
 
-    glibc gives freed memory back to the system above a limit, which it sets to twice the largest block freed so far, of
-    32 MB at most. The block here is never written to, so it takes no memory itself; other C libraries pass over it.
+    glibc returns freed memory to the system above a threshold: twice the largest block freed so far, counting blocks up
+    to 32 MB. The block here is never written to, so it occupies no memory. Other C libraries ignore it.
     """
     np.empty(_LARGEST_BLOCK, np.uint8)
 

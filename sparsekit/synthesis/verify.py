@@ -1,4 +1,4 @@
-"""Make the annotations of a manifest again, from its settings and one's own copy of the data, and compare."""
+"""Regenerate the annotations of a manifest from its settings and your copy of the data, and compare."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ S = TypeVar("S")
 
 _IN_WORDS = {int: "a whole number", float: "a number", str: "a word"}
 
-#: Settings that say which images are annotated, not how.
+#: Settings that select the images, as opposed to how they are annotated.
 _NOT_THE_ANNOTATORS = ("seed", "splits", HISTORY)
 
 
@@ -52,21 +52,21 @@ def verify_manifest(
     workers: int = 1,
     on_image: Callable[[], None] = lambda: None,
 ) -> list[Problem]:
-    """Annotate the images of a manifest again and compare with what it holds; nothing is written.
+    """Annotate the images of a manifest again and compare the results with it; writes nothing.
 
     Args:
         manifest: Made by a command of sparsekit, perhaps on another machine.
-        dataset_dir: One's own copy of the dataset; the files that the manifest names when not given.
-        workers: Processes; the result is the same.
+        dataset_dir: Your copy of the dataset; by default the files that the manifest lists.
+        workers: Number of processes; it does not change the result.
         on_image: Called after each image.
 
     Returns:
-        A problem for each difference: ``mask`` (the full mask is not the one it was made from), ``file`` (the
-        annotation on disk is not the one that the manifest lists), ``annotation`` (nor is what was made again),
-        ``missing``.
+        A problem for each difference, of kind ``mask`` (the full mask differs from the original), ``file`` (the
+        annotation on disk differs from the manifest), ``annotation`` (the regenerated annotation differs from the
+        manifest) or ``missing``.
 
     Raises:
-        AnnotationError: If the manifest does not say how its annotations were made, or nothing in it is annotated.
+        AnnotationError: If the manifest does not record how its annotations were made, or has no annotations.
         DataError: If the dataset cannot be opened.
     """
     annotator = annotator_from_settings(manifest.info.command, manifest.info.settings)
@@ -89,14 +89,14 @@ def verify_manifest(
 
 
 def annotator_from_settings(command: str, settings: Any) -> Annotator:
-    """The annotator that records these settings.
+    """Build the annotator from its recorded command and settings.
 
     Args:
         command: As in ``manifest.json``.
         settings: As in ``manifest.json``.
 
     Raises:
-        AnnotationError: If there is none in this version.
+        AnnotationError: If this version has no such annotator.
     """
     if command not in _ANNOTATORS:
         raise AnnotationError(
@@ -111,7 +111,7 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
             _recorded(settings, "seed", 0)
     except ValueError as error:
         raise AnnotationError(f"The settings {recorded} of '{command}' cannot be understood ({error}).") from error
-    # Settings that are newer than the manifest have defaults that change nothing.
+    # Settings that are newer than the manifest have defaults that preserve the old behaviour.
     if not recorded.items() <= (again := json.loads(json.dumps(again))).items():
         raise AnnotationError(
             f"The manifest has the settings {recorded}, of which this version of sparsekit understands {again}; "
@@ -134,7 +134,7 @@ def _region_marks(recorded: dict[str, Any]) -> Annotator:
     return RegionMarkAnnotator(settings, (_recorded(recorded, "share", 1.0),) if settings.kind == "block" else ())
 
 
-#: Command -> the annotator of what it recorded.
+#: Command -> builder of its annotator from recorded settings.
 _ANNOTATORS: dict[str, Callable[[dict[str, Any]], Annotator]] = {
     ClickAnnotator.command: _clicks,
     ScribbleAnnotator.command: _scribbles,
@@ -143,13 +143,13 @@ _ANNOTATORS: dict[str, Callable[[dict[str, Any]], Annotator]] = {
 
 
 def _recorded_fields(kind: type[S], recorded: dict[str, Any]) -> S:
-    """Settings of this kind as they were recorded; those that were not have their defaults."""
+    """Read recorded settings of this kind; others keep their defaults."""
     named = fields(kind)  # type: ignore[arg-type]
     return kind(**{f.name: _recorded(recorded, f.name, f.default) for f in named if f.name in recorded})
 
 
 def _recorded(recorded: dict[str, Any], name: str, example: object) -> Any:
-    """A setting as it was recorded, which must be of the type of the example: anybody may have edited the file."""
+    """Read a recorded setting and check that it has the type of the example, since the file may have been edited."""
     value = recorded.get(name)
     if type(value) is not type(example) and not (type(example) is float and type(value) is int):
         raise ValueError(f"{name} must be {_IN_WORDS[type(example)]}, got {value!r}")

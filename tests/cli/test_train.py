@@ -164,7 +164,7 @@ def test_cuda_asked_for_and_absent(manifest: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     result = agmm("train", manifest, "--device", "cuda", "--out", tmp_path / "x")
     assert result.exit_code == 1
-    assert "Error: Device 'cuda' was asked for" in result.stderr
+    assert "Error: Device 'cuda' " in result.stderr
     assert not (tmp_path / "x").exists()
 
 

@@ -1,7 +1,7 @@
-"""A self-contained HTML page to look at images: layers to switch, filters, and a slider between two series.
+"""A self-contained HTML page for browsing images, with layers, filters, and a slider between two series.
 
-The page loads nothing: images travel in it as WebP, style and script are part of it, and its content security policy
-forbids any connection. Whatever comes from files (names, ids, messages) is escaped.
+The page loads nothing: it contains images (WebP), style and script, and its content security policy forbids any
+connection. Text from files (names, ids, messages) is escaped.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Layer:
-    """One thing that can be shown of each image; layers lie over each other in the order given.
+    """A layer of each image; layers are stacked in the given order.
 
     Args:
-        name: Shown beside its switch.
-        veil: The opacity slider acts on it.
-        shown: Switched on when the page opens.
+        name: Label of its checkbox.
+        veil: Whether the opacity slider affects it.
+        shown: Whether it is visible when the page opens.
     """
 
     name: str
@@ -43,9 +43,9 @@ class ImageSeries:
     """An image in one series (a manifest, a run).
 
     Args:
-        layers: Data URI of each layer that differs between series, by the layer's name.
+        layers: Data URIs of the layers that differ between series, by name.
         classes: Train ids to filter by.
-        numbers: Values to filter and sort by, by name; shown as "50 marks".
+        numbers: Values for filtering and sorting, by name; shown as "50 marks".
     """
 
     layers: Mapping[str, str] = field(default_factory=dict)
@@ -60,11 +60,11 @@ class ViewerImage:
     Args:
         name: Its image id.
         split: Its split.
-        width: Of the full image, in pixels; gives the shape of the frame.
-        height: Likewise.
+        width: Width of the full image in pixels, which determines the shape of the frame.
+        height: Height of the full image in pixels.
         series: The image in each series of the viewer.
-        shared: Data URI of each layer that is the same in all series, by the layer's name.
-        note: Shown in place of what is missing.
+        shared: Data URIs of the layers that all series share, by name.
+        note: Text in place of missing layers.
     """
 
     name: str
@@ -78,15 +78,15 @@ class ViewerImage:
 
 @dataclass(frozen=True)
 class Viewer:
-    """What the viewer shows.
+    """Contents of the viewer.
 
     Args:
-        series: Names of what can be compared, at least one.
-        layers: All layers, from the lowest to the highest.
-        images: The images in their first order.
-        label_space: Names the classes.
-        scores: Names of those numbers that are scores and no counts: the highest is best, and where two series are
-            compared, images can be ordered by how far one is ahead.
+        series: Names of the series, at least one.
+        layers: All layers, from bottom to top.
+        images: The images in their initial order.
+        label_space: The classes.
+        scores: Names of the numbers that are scores rather than counts. Higher is better, and images can be sorted by
+            the difference between two series.
     """
 
     series: tuple[str, ...]
@@ -99,15 +99,15 @@ class Viewer:
 def build_viewer_page(
     viewer: Viewer, *, title: str, subtitle: str = "", template: Path | None = None, **context: Any
 ) -> str:
-    """Make the page.
+    """Build the page.
 
     Args:
-        viewer: The images.
+        viewer: Contents of the viewer.
         title: Heading of the page.
-        subtitle: A line below it.
+        subtitle: A line below the heading.
         template: A Jinja2 template that extends ``page.html`` and fills its block ``summary``, shown above the
-            images; files beside it can be included. The macros of ``macros.html`` draw class names and bars.
-        context: Values for that template.
+            images. It can include files beside it; the macros of ``macros.html`` draw class names and bars.
+        context: Variables of that template.
 
     Returns:
         The HTML text.
@@ -133,7 +133,7 @@ def build_viewer_page(
 
 
 def check_jinja() -> None:
-    """Find out early whether pages can be made.
+    """Check early whether pages can be built.
 
     Raises:
         DataError: If Jinja2 is not installed.
@@ -145,14 +145,14 @@ def check_jinja() -> None:
 
 
 def image_uri(pixels: NDArray[np.uint8], *, lossless: bool = False) -> str:
-    """An image as a data URI of WebP, to be put into a page.
+    """Encode an image as a WebP data URI.
 
     Args:
         pixels: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4).
-        lossless: Keep every pixel: smaller, too, for label maps and marks.
+        lossless: Keep every pixel; also smaller for label maps and marks.
     """
     buffer = io.BytesIO()
-    quality = 60 if lossless else 80  # of lossless files it is the effort, not the quality
+    quality = 60 if lossless else 80  # for lossless files, the effort instead of the quality
     Image.fromarray(pixels).save(buffer, "WEBP", lossless=lossless, quality=quality, method=4, exact=False)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
