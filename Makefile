@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo test lint test-wheel docs clean
 
 setup: .venv/installed
 
@@ -20,6 +20,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# The wheel in empty environments of every Python that is here.
+test-wheel: setup
+	$(BIN)/python tests/wheel.py
 
 docs: setup
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build

@@ -58,3 +58,4 @@ from .training.train import (
 from .training.train import (
     train_network as train_network,
 )
+from .version import __version__ as __version__

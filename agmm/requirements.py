@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agmm.errors import TrainingError
 
-_INSTALL = "pip install 'sparsekit[train]'"
+_INSTALL = "pip install 'sparsekit-agmm[train]'"
 
 
 def require_training_packages(*, crf: bool = False) -> None:
@@ -52,6 +52,6 @@ def require_crf() -> None:
     except ImportError as error:
         raise TrainingError(
             f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
-            "pip install 'sparsekit[crf]', which is the same as pip install pydensecrf2"
+            "pip install 'sparsekit-agmm[crf]', which is the same as pip install pydensecrf2"
         ) from error
     del pydensecrf

@@ -38,3 +38,4 @@ from .synthesis.annotators import (
 from .synthesis.output_folder import FolderSummary as FolderSummary
 from .synthesis.synthesize import synthesize as synthesize
 from .synthesis.verify import verify_manifest as verify_manifest
+from .version import __version__ as __version__

@@ -117,7 +117,7 @@ def _dask_pool(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise AnnotationError("dask is not installed. Install it with: pip install 'sparsekit[dask]'") from error
+        raise AnnotationError("dask is not installed. Install it with: pip install 'sparsekit-agmm[dask]'") from error
     try:
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:

@@ -44,7 +44,7 @@ def check_figure(paths: Sequence[Path] = ()) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise TrainingError("Figures need matplotlib: pip install 'sparsekit[figures]'.") from error
+        raise TrainingError("Figures need matplotlib: pip install 'sparsekit-agmm[figures]'.") from error
 
 
 def new_figure(width: float, height: float, *, constrained: bool = True) -> Figure:

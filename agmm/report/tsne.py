@@ -160,7 +160,7 @@ def lay_out(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
-        raise TrainingError("t-SNE needs scikit-learn: pip install 'sparsekit[figures]'.") from error
+        raise TrainingError("t-SNE needs scikit-learn: pip install 'sparsekit-agmm[figures]'.") from error
     if len(features) < 5:
         raise TrainingError(f"t-SNE needs at least 5 pixels, got {len(features)}. Take more with --pixels-per-class.")
     perplexity = min(30.0, (len(features) - 1) / 3)

@@ -63,7 +63,7 @@ def as_path(text: str | Path) -> Path:
             f"{text}: unknown kind of address '{scheme}://'. Give a path, or a URL such as s3://bucket/folder."
         ) from error
     except ImportError as error:
-        advice = "pip install 'sparsekit[s3]'" if scheme in ("s3", "s3a") else str(error)
+        advice = "pip install 'sparsekit-agmm[s3]'" if scheme in ("s3", "s3a") else str(error)
         raise DataError(f"{text}: {scheme}:// needs a package that is not installed: {advice}") from error
     # Listings are not kept: what another machine has written in the meantime must be seen.
     return cast(Path, UPath(text, use_listings_cache=False))

@@ -94,7 +94,7 @@ def check_figure_path(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise AnnotationError("Figures need matplotlib: pip install 'sparsekit[figures]'.") from error
+        raise AnnotationError("Figures need matplotlib: pip install 'sparsekit-agmm[figures]'.") from error
 
 
 def draw_stats(all_stats: Sequence[AnnotationStats], path: Path) -> None:

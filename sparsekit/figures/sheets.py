@@ -93,7 +93,7 @@ class Sheet:
             from matplotlib.patches import Circle
         except ImportError as error:
             raise AnnotationError(
-                "PDF needs matplotlib: pip install 'sparsekit[figures]'. PNG works without it."
+                "PDF needs matplotlib: pip install 'sparsekit-agmm[figures]'. PNG works without it."
             ) from error
         points = 72 / _DOTS_PER_INCH
         page = Figure(figsize=(self.width / _DOTS_PER_INCH, self.height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH)

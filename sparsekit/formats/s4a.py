@@ -95,7 +95,7 @@ def _h5py() -> ModuleType:
     try:
         return import_module("h5py")
     except ImportError as error:
-        raise AnnotationError("The format s4a needs h5py: pip install 'sparsekit[hdf5]'.") from error
+        raise AnnotationError("The format s4a needs h5py: pip install 'sparsekit-agmm[hdf5]'.") from error
 
 
 def _values(space: LabelSpace) -> LabelValues:

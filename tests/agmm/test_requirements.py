@@ -13,7 +13,7 @@ from agmm.requirements import require_training_packages
 def test_says_what_is_missing_and_how_to_install_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     require_training_packages()
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(TrainingError, match=rf"{name}.*pip install 'sparsekit\[train\]'|PyTorch.*pip install"):
+    with pytest.raises(TrainingError, match=rf"{name}.*pip install 'sparsekit-agmm\[train\]'|PyTorch.*pip install"):
         require_training_packages()
 
 

@@ -76,5 +76,5 @@ def test_a_format_that_needs_h5py_names_the_extra(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "h5py", None)  # as if it were not installed
     manifest = tiny_manifest(tmp_path / "m")
     code, _, err = run(manifest.path, "--to", "s4a", "--lossy", "--out", tmp_path / "out")
-    assert (code, err) == (1, "Error: The format s4a needs h5py: pip install 'sparsekit[hdf5]'.\n")
+    assert (code, err) == (1, "Error: The format s4a needs h5py: pip install 'sparsekit-agmm[hdf5]'.\n")
     assert not (tmp_path / "out").exists()

@@ -141,7 +141,7 @@ def check_jinja() -> None:
     try:
         import jinja2  # noqa: F401
     except ImportError as error:
-        raise DataError("HTML pages need Jinja2: pip install 'sparsekit[figures]'.") from error
+        raise DataError("HTML pages need Jinja2: pip install 'sparsekit-agmm[figures]'.") from error
 
 
 def image_uri(pixels: NDArray[np.uint8], *, lossless: bool = False) -> str:

@@ -153,7 +153,7 @@ def test_without_packages_the_extra_is_named(
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(DataError, match=re.escape("pip install 'sparsekit[figures]'")):
+    with pytest.raises(DataError, match=re.escape("pip install 'sparsekit-agmm[figures]'")):
         draw("tsne", town, tmp_path / "f.png")
 
 

@@ -144,5 +144,5 @@ def test_without_jinja_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(DataError, match=re.escape("HTML pages need Jinja2: pip install 'sparsekit[figures]'.")):
+    with pytest.raises(DataError, match=re.escape("HTML pages need Jinja2: pip install 'sparsekit-agmm[figures]'.")):
         build_viewer_page(viewer(), title="t")

@@ -79,7 +79,7 @@ class TestAsPath:
 
     def test_missing_package_of_a_bucket(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "s3fs", None)
-        with pytest.raises(DataError, match=r"^s3a://bucket/x: .*not installed: pip install 'sparsekit\[s3\]'$"):
+        with pytest.raises(DataError, match=r"^s3a://bucket/x: .*not installed: pip install 'sparsekit-agmm\[s3\]'$"):
             as_path("s3a://bucket/x")  # the other name of s3://, which fsspec has not loaded
 
     def test_local_paths_import_no_fsspec(self):

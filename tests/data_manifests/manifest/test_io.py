@@ -259,7 +259,7 @@ class TestMarks:
     def test_parquet_without_pyarrow(self, tmp_path, monkeypatch):
         write_marks(tmp_path / "marks.parquet", [("a", [Mark("click", 0, 1, 2)])])
         monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-        with pytest.raises(ManifestError, match=r"pip install 'sparsekit\[parquet\]'"):
+        with pytest.raises(ManifestError, match=r"pip install 'sparsekit-agmm\[parquet\]'"):
             list(read_marks(tmp_path / "marks.parquet"))
 
     @pytest.mark.parametrize("name", ["marks.csv", "marks.parquet"])

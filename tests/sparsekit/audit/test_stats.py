@@ -373,5 +373,5 @@ def test_a_figure_of_nothing_can_be_drawn(tmp_path):
 
 def test_missing_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(AnnotationError, match=r"pip install 'sparsekit\[figures\]'"):
+    with pytest.raises(AnnotationError, match=r"pip install 'sparsekit-agmm\[figures\]'"):
         check_figure_path(Path("stats.png"))

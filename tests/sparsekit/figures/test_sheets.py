@@ -168,5 +168,5 @@ def test_pdf_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch)
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(AnnotationError, match=re.escape("pip install 'sparsekit[figures]'")):
+    with pytest.raises(AnnotationError, match=re.escape("pip install 'sparsekit-agmm[figures]'")):
         Sheet(100, 100).to_pdf()
