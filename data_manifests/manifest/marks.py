@@ -167,6 +167,4 @@ def _pyarrow(path: Path) -> ModuleType:
         import_module("pyarrow.parquet")
         return import_module("pyarrow")
     except ImportError as error:
-        raise ManifestError(
-            f"{path}: parquet needs pyarrow. Install it: pip install 'sparsekit-agmm[parquet]'."
-        ) from error
+        raise ManifestError(f"{path}: parquet needs pyarrow: pip install 'sparsekit-agmm[parquet]'.") from error
