@@ -26,6 +26,10 @@ NETWORK_MEMORY_ADVICE = (
 )
 
 
+#: Of an error's message; the middle of a longer one is left out.
+_MOST_LETTERS = 2000
+
+
 class ReportingGroup(click.Group):
     """A group whose commands report bad data and unusable files as ``Error: ...`` with exit code 1."""
 
@@ -81,6 +85,8 @@ class ReportingGroup(click.Group):
                 raise
             if is_verbose():
                 traceback.print_exc()
+            if len(message) > _MOST_LETTERS:  # names and cells of a stranger's file
+                message = f"{message[: _MOST_LETTERS // 2]} ... {message[-_MOST_LETTERS // 2 :]}"
             raise click.ClickException(message) from error
 
     def _message_of(self, error: Exception) -> str:

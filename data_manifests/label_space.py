@@ -66,6 +66,8 @@ class LabelSpace:
     def __post_init__(self) -> None:
         if not self.classes:
             raise DataError(f"Label space '{self.name}' has no classes.")
+        if self.num_classes > 65535:
+            raise DataError(f"Label space '{self.name}' has {self.num_classes:,} classes; at most 65,535 are possible.")
         if len(set(self.class_names)) < self.num_classes:
             twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DataError(
@@ -273,14 +275,14 @@ class LabelSpace:
         try:
             by_train_id: dict[int, LabelClass] = {}
             for position, entry in enumerate(data["classes"]):
-                train_id = int(entry.get("train_id", position))
+                train_id = _whole(entry.get("train_id", position))
                 color = to_color(entry["color"]) if "color" in entry else voc_color(train_id + 1)
-                class_ids = tuple(int(i) for i in entry.get("class_ids", (train_id,)))
+                class_ids = tuple(_whole(i) for i in entry.get("class_ids", (train_id,)))
                 if train_id in by_train_id:
                     raise ValueError(f"train id {train_id} is given twice")
                 by_train_id[train_id] = LabelClass(str(entry["name"]), color, class_ids)
-            void_ids = tuple(int(i) for i in data.get("void_ids", ()))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            void_ids = tuple(_whole(i) for i in data.get("void_ids", ()))
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"Label space is damaged ({type(error).__name__}: {error}).") from error
         name, classes = str(data.get("name", "custom")), in_order(by_train_id, "Label space")
         if data.get("ids_are_colors") is True:
@@ -411,10 +413,17 @@ def to_color(values: Iterable[Any]) -> Color:
     Raises:
         ValueError: If there are not three of them, each 0..255.
     """
-    red, green, blue = (int(v) for v in values)
+    red, green, blue = map(_whole, values)
     if not all(0 <= v <= 255 for v in (red, green, blue)):
         raise ValueError(f"colour {(red, green, blue)} is outside 0..255")
     return red, green, blue
+
+
+def _whole(value: Any) -> int:
+    """A number of a file, which must be whole; JSON and TOML also have 1.5 and true."""
+    if isinstance(value, bool | float):
+        raise TypeError(f"expected a whole number, got {value!r}")
+    return int(value)
 
 
 def voc_color(index: int) -> Color:

@@ -10,6 +10,7 @@ from typing import Any
 
 from agmm.config.training import TrainConfig, merge_settings, near, spell
 from agmm.errors import TrainingError
+from data_manifests.files import text
 from data_manifests.files.paths import as_path
 
 DEFAULT_RECIPE = "small-cpu"
@@ -68,10 +69,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         TrainingError: If it is missing or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return text.read_toml(path)
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: no such file; --config takes a TOML file of settings.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise TrainingError(f"{path}: not a TOML file ({error}).") from error
 
 

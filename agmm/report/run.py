@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 from dataclasses import dataclass, replace
@@ -18,6 +16,8 @@ from agmm.runs.files import LOG_NAME, RUN_NAME, weights_path
 from agmm.runs.scores import JSON_NAME, read_records
 from agmm.studies.study import published_as
 from data_manifests import LabelSpace, Manifest, ManifestInfo
+from data_manifests.files.csv import read_whole_table
+from data_manifests.files.text import read_json
 from data_manifests.manifest.schema import PSEUDO_LABELS
 
 if TYPE_CHECKING:
@@ -196,14 +196,14 @@ def _read_training(path: Path, name: str, on_problem: OnProblem) -> Run:
         epochs = _read_epochs(folder / LOG_NAME)
     except FileNotFoundError as error:
         raise TrainingError(f"{error.filename}: no such file; expected a run folder of `agmm train`.") from error
-    except (ValueError, KeyError, TypeError, OverflowError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise TrainingError(f"{folder}: {RUN_NAME} or {LOG_NAME} is damaged ({error!r}).") from error
     return Run(name, folder, info, about, epochs, (), _read_before(folder, about, on_problem))
 
 
 def _read_about(path: Path) -> dict[str, Any]:
     """Read the file that ``agmm.runs.folder.describe_run`` writes."""
-    about: dict[str, Any] = json.loads(path.read_bytes())
+    about: dict[str, Any] = read_json(path)
     made, settings = about["annotation"], about["annotation"]["settings"]
     held = [about[name] for name in ("manifest", "run_again", "device", "versions", "num_ranks")]
     held, kinds = [*held, made["command"], settings], [str, str, str, dict, int, str, dict]
@@ -217,10 +217,9 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 
 def _read_epochs(path: Path) -> tuple[dict[str, float], ...]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        lines = [{name: float(value) for name, value in line.items() if value} for line in reader]
-    if "epoch" not in (reader.fieldnames or ()):
+    header, records = read_whole_table(path)
+    lines = [{name: float(value) for name, value in record.items() if value} for record in records]
+    if "epoch" not in header:
         raise KeyError("epoch")
     if wrong := [line["epoch"] for line in lines if line["epoch"] != int(line["epoch"])]:
         raise ValueError(f"epoch is {wrong[0]}")

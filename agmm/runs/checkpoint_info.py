@@ -16,6 +16,7 @@ from agmm.errors import TrainingError
 from agmm.runs.files import WEIGHTS_NAME, require_checkpoint, require_utf8
 from data_manifests import LabelSpace, __version__
 from data_manifests.errors import DataError
+from data_manifests.files.text import MAX_BYTES, parse_json
 
 CHECKPOINT_VERSION = 1
 HEADER_KEY = "agmm"
@@ -64,7 +65,9 @@ class CheckpointInfo:
             TrainingError: If it was written by a newer version or is damaged.
         """
         try:
-            data: dict[str, Any] = json.loads(text)
+            if len(text) > MAX_BYTES:
+                raise ValueError(f"it has {len(text):,} characters")
+            data: dict[str, Any] = parse_json(text)
             if (version := int(data["version"])) > CHECKPOINT_VERSION:
                 raise TrainingError(
                     f"{path}: checkpoint version {version} is newer than {CHECKPOINT_VERSION}, the newest that this "

@@ -5,13 +5,13 @@ Nothing here needs torch, whose import takes seconds: a wrong path is told befor
 
 from __future__ import annotations
 
-import csv
 import os
-import tomllib
 from pathlib import Path
 
 from agmm.errors import TrainingError
+from data_manifests.files.csv import read_whole_table
 from data_manifests.files.paths import as_path
+from data_manifests.files.text import read_toml
 
 WEIGHTS_NAME = "weights.safetensors"
 STATE_NAME = "state.safetensors"
@@ -76,9 +76,8 @@ def _was_killed_in_its_first_epoch(run_dir: Path) -> bool:
     if (run_dir / STATE_NAME).exists() or not (run_dir / RUN_NAME).exists():
         return False
     try:
-        epochs = tomllib.loads((run_dir / CONFIG_NAME).read_text(encoding="utf-8"))["epochs"]
-        with (run_dir / LOG_NAME).open(newline="", encoding="utf-8") as file:
-            return epochs > 1 and [row["epoch"] for row in csv.DictReader(file)] in ([], ["1"])
+        epochs = read_toml(run_dir / CONFIG_NAME)["epochs"]
+        return epochs > 1 and [row["epoch"] for row in read_whole_table(run_dir / LOG_NAME)[1]] in ([], ["1"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -15,6 +15,7 @@ from agmm.config.metrics import METRICS
 from agmm.errors import TrainingError
 from data_manifests.files.images import write_atomically
 from data_manifests.files.lock import FolderLock
+from data_manifests.files.text import read_json
 
 JSON_NAME = "evaluation.json"
 CSV_NAME = "evaluation.csv"
@@ -70,10 +71,10 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        records: list[dict[str, Any]] = json.loads(path.read_bytes())["results"]
+        records: list[dict[str, Any]] = read_json(path)["results"]
         for record in records:
             _check(record)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}). Delete it and evaluate again.") from error
     return records
 

@@ -13,6 +13,7 @@ from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
 from agmm.studies.study import LABELS_AS_PUBLISHED, Study, published_as
 from data_manifests import Manifest
+from data_manifests.files.csv import read_whole_table
 from data_manifests.files.images import write_atomically
 
 RESULTS_NAME = "results.csv"
@@ -55,14 +56,10 @@ def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
     if not path.exists():
         return {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except UnicodeDecodeError as error:
+        header, rows = read_whole_table(path)
+    except ValueError as error:
         raise TrainingError(f"{path}: not the results of a study ({error}). Choose another --out.") from error
-    if set(reader.fieldnames or _COLUMNS) != set(_COLUMNS) or any(
-        set(row) != set(_COLUMNS) or None in row.values() for row in rows
-    ):
+    if set(header or _COLUMNS) != set(_COLUMNS):
         raise TrainingError(f"{path}: expected the columns {', '.join(_COLUMNS)}. Choose another --out.")
     for row in rows:
         if not _is_share(row["miou"]):

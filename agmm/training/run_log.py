@@ -20,6 +20,7 @@ from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import EvalResult
 from agmm.runs.files import LOG_NAME
 from agmm.runs.folder import TENSORBOARD_NAME, VALIDATION_NAME
+from data_manifests.files.csv import read_whole_table
 from data_manifests.files.images import write_atomically
 
 
@@ -132,8 +133,7 @@ class RunLog:
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows: list[dict[str, Any]] = [*read_whole_table(path)[1]]
         for row in rows:
             int(row["epoch"])
     except (ValueError, KeyError, TypeError) as error:

@@ -26,6 +26,7 @@ from agmm.training.train import resumed_config, train_network, written_config
 from data_manifests import Manifest
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, name_from
+from data_manifests.files.text import read_json
 
 Start = Literal["fresh", "warm"]
 
@@ -228,7 +229,7 @@ def _require_same_start(out_dir: Path, start: Start) -> None:
     if not (out_dir / "stage-2" / STATE_NAME).is_file() or not path.is_file():
         return
     try:
-        was = json.loads(path.read_bytes()).get("start", start)
+        was = read_json(path).get("start", start)
     except (ValueError, AttributeError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}). Choose another --out, or begin with --overwrite.") from error
     if was != start:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -151,9 +150,11 @@ def _pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     """A value as TOML reads it, or the text itself where that fails, so that words need no quotes."""
+    from data_manifests.files.text import parse_toml
+
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

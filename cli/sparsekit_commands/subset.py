@@ -36,14 +36,17 @@ def subset(
     200.
     """
     from data_manifests import DataError, read_manifest
+    from data_manifests.files.text import read_text
     from data_manifests.manifest.derive import subset_manifest
 
     image_ids = None
     if ids_path:
         try:
-            lines = ids_path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{ids_path}: is no text; expected image ids in UTF-8, one on each line.") from error
+            lines = read_text(ids_path).splitlines()
+        except ValueError as error:
+            raise DataError(
+                f"{ids_path}: is no text ({error}); expected image ids in UTF-8, one on each line."
+            ) from error
         image_ids = [line.strip() for line in lines if line.strip()]
     derived = subset_manifest(
         read_manifest(manifest), out_dir, image_ids=image_ids, classes=classes, split=split, count=count, seed=seed

@@ -3,14 +3,15 @@ r"""CSV in one dialect, to the byte: UTF-8, ``,`` between cells, ``\n`` after ea
 from __future__ import annotations
 
 import csv
+import io
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 
 from data_manifests.errors import ManifestError
 from data_manifests.files.images import atomic_path
+from data_manifests.files.text import MAX_LINE, bounded_lines, read_text
 
 Cells = tuple[str, ...]
 
@@ -67,10 +68,10 @@ def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         ManifestError: If the file is no table, or a row has more or fewer cells than the header.
     """
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a long polygon is one cell
+    csv.field_size_limit(MAX_LINE)  # a long polygon is one cell
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            records = csv.reader(file, strict=True)
+            records = csv.reader(bounded_lines(file), strict=True)
             header = next(records, [])
             yield 1, header
             for number, record in enumerate(records, start=2):
@@ -82,8 +83,29 @@ def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
                         "is the file cut off, or a name with a comma not in quotes?"
                     )
                 yield number, record
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, ValueError) as error:
         raise ManifestError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
+
+
+def read_whole_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Read a small table, such as a log, with the columns that it has.
+
+    Returns:
+        Its header, empty where the file is, and its rows by column.
+
+    Raises:
+        ValueError: If it is no table in UTF-8, is too large, or a row has more or fewer cells than the header.
+        OSError: If it cannot be read.
+    """
+    csv.field_size_limit(MAX_LINE)
+    try:
+        lines = [cells for cells in csv.reader(io.StringIO(read_text(path), newline=""), strict=True) if cells]
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    header = lines[0] if lines else []
+    if wrong := [number for number, cells in enumerate(lines, start=1) if len(cells) != len(header)]:
+        raise ValueError(f"row {wrong[0]} has {len(lines[wrong[0] - 1])} cells, the header {len(header)}")
+    return header, [dict(zip(header, cells, strict=True)) for cells in lines[1:]]
 
 
 def require_columns(path: Path, there: Iterable[str], columns: Sequence[str]) -> None:

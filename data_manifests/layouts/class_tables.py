@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from data_manifests.errors import DataError, list_some
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, is_remote
+from data_manifests.files.text import read_bytes, read_json, read_toml
 from data_manifests.label_space import Color, LabelClass, LabelSpace, in_order, space_by_color, to_color, voc_color
 
 #: The group of a class map whose members become void.
@@ -158,7 +157,10 @@ def _lines(path: Path) -> list[str]:
 
 def read_text(path: Path) -> str:
     """A text file that people wrote: UTF-8 or, by its first bytes, UTF-16; damaged characters are replaced."""
-    data = path.read_bytes()
+    try:
+        data = read_bytes(path)
+    except ValueError as error:
+        raise DataError(f"{path}: cannot be read ({error}).") from error
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     return data.decode("utf-8-sig", errors="replace")
@@ -190,9 +192,9 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a table of the classes.")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        records = [r for r in csv.reader(io.StringIO(text, newline=""), strict=True) if any(map(str.strip, r))]
-    except (UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
+        records = [r for r in csv.reader(text, strict=True) if any(map(str.strip, r))]
+    except (ValueError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
     header = [cell.strip().lower() for cell in records[0]] if records else []
     for line, cells in enumerate(records, start=1):
@@ -286,12 +288,12 @@ def merge_classes(label_space: LabelSpace, groups: Mapping[str, Sequence[str]]) 
 def _read_table(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path}: no such file.")
-    readers = {".json": json.loads, ".toml": tomllib.loads}
+    readers = {".json": read_json, ".toml": read_toml}
     if not (reader := readers.get(path.suffix.lower())):
         raise DataError(f"{path}: expected a file that ends in .json or .toml (classes may also be a .csv).")
     try:
-        table = reader(path.read_bytes().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # of both readers and of the decoding
+        table = reader(path)
+    except ValueError as error:
         raise DataError(f"{path}: cannot be read ({error}).") from error
     if not isinstance(table, dict):
         raise DataError(f"{path}: expected a table of names and values, got a {type(table).__name__}.")

@@ -15,6 +15,7 @@ from data_manifests.errors import DataError, ManifestError
 from data_manifests.files.csv import Cells, read_records, require_columns, write_table
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, is_remote, reaching
+from data_manifests.files.text import read_json
 from data_manifests.label_space import Encoding, LabelSpace
 from data_manifests.manifest.marks import hash_marks
 from data_manifests.manifest.schema import MANIFEST_COLUMNS, SCHEMA_VERSION, Manifest, ManifestInfo, ManifestRow
@@ -173,7 +174,7 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
             f"{path}: missing; a manifest.csv needs its manifest.json (label space, settings) beside it."
         )
     try:
-        data: dict[str, Any] = json.loads(path.read_bytes())
+        data: dict[str, Any] = read_json(path)
         _to_json(data).encode()  # fails on text and numbers that no file could hold again
         version = int(data["schema_version"])
         if version > SCHEMA_VERSION:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from data_manifests.files.paths import as_path
+from data_manifests.files.text import read_toml
 from sparsekit.errors import AnnotationError
 
 #: Seconds for the full mask of an image, by label space: Bearman et al. 2016 for PASCAL VOC, Cordts et al. 2016 (more
@@ -64,10 +64,10 @@ def read_cost_model(path: str | Path) -> CostModel:
     """
     path = as_path(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = read_toml(path)
     except FileNotFoundError as error:
         raise AnnotationError(f"{path}: no such file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise AnnotationError(f"{path}: not a TOML file ({error}).") from error
     names = [f.name for f in fields(CostModel)]
     for key, value in values.items():

@@ -219,3 +219,21 @@ def test_real_cityscapes_train_ids_equal_translated_label_ids():
         np.testing.assert_array_equal(space.to_train_ids(ids, "class_ids"), train_ids)
         kept = train_ids != 255
         np.testing.assert_array_equal(space.to_class_ids(train_ids, void_value=0)[kept], ids[kept])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"classes": [{"name": "a", "train_id": float("inf")}]},
+        {"classes": [{"name": "a", "train_id": 0.5}]},
+        {"classes": [{"name": "a", "class_ids": [True]}]},
+        {"classes": [{"name": "a", "class_ids": [10**4000]}]},
+        {"classes": [{"name": "a", "color": [1.5, 0, 0]}]},
+        {"void_ids": [float("inf")]},
+        {"classes": [{"name": str(i), "class_ids": []} for i in range(65536)]},
+    ],
+    ids=["infinite", "half", "true", "huge", "color", "void", "many"],
+)  # fmt: skip
+def test_numbers_that_are_no_ids(changed):
+    with pytest.raises(DataError, match=r"Label space|'a' has id"):
+        LabelSpace.from_dict({"classes": [{"name": "a"}]} | changed)
