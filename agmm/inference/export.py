@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,15 +136,20 @@ def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportForm
 @contextmanager
 def _without_printed_graphs() -> Iterator[None]:
     """Keep torch from printing on stdout all of a network that ONNX cannot express, hundreds of lines."""
-    name = "_jit_onnx_log"  # its switch is not looked at in torch 2.11
-    log = getattr(torch._C, name, None)
-    if log is not None:
-        setattr(torch._C, name, lambda *_: None)
+    # C++ prints it, past sys.stdout, and the switch for that is not looked at in torch 2.11.
+    sys.stdout.flush()
     try:
+        stdout = os.dup(1)
+    except OSError:  # closed: nothing can be printed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 1)
         yield
     finally:
-        if log is not None:
-            setattr(torch._C, name, log)
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _require_onnx() -> None:

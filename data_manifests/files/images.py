@@ -352,7 +352,9 @@ def _as_ids(path: Path, values: NDArray[Any], nodata: float | None) -> LabelMap:
         )
     if values.dtype == np.int8 and not missing.any():
         return values.astype(np.uint8)
-    return np.where(missing, 65535, np.where(missing, 0, values)).astype(np.uint16)
+    ids = np.where(missing, 0, values).astype(np.uint16)
+    ids[missing] = 65535
+    return ids
 
 
 def _first_fraction(values: NDArray[Any]) -> float:
