@@ -19,7 +19,7 @@ from agmm.data.soft_labels import SoftLabels, has_soft_labels, read_row_soft_lab
 from agmm.data.transforms import Window, change_colors, crop_image, draw_window, valid_mask
 from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestRow
-from data_manifests.errors import DataError
+from data_manifests.errors import DataError, counted
 from data_manifests.label_space import LabelMap
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 
@@ -99,8 +99,13 @@ class ManifestDataset(Dataset[Sample]):
     seed: int = 0
     _cache: dict[int, SparseLabels] = field(default_factory=dict, init=False, repr=False)
     _cached_bytes: int = field(default=0, init=False, repr=False)
+    # Times each row was drawn, and last the epoch that was set, or -1. Shared, so that worker processes count on.
+    _draws: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        counts = torch.zeros(len(self.rows) + 1, dtype=torch.int64)
+        self._draws = counts.share_memory_()  # type: ignore[no-untyped-call]
+        self._draws[-1] = -1
         column = "annotation" if self.supervision == "sparse" else "full_mask"
         if lacking := [row.image_id for row in self.rows if not getattr(row, column)]:
             raise TrainingError(
@@ -111,6 +116,24 @@ class ManifestDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        """One line, as notebooks and debuggers show it."""
+        images = counted(len(self), "image")
+        return f"<ManifestDataset {self.manifest.path}: {images}, {self.supervision}, {self.augmentation}>"
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the samples of this epoch from now on, as frameworks that resume ask for.
+
+        Without it, every draw of a row gives the next sample of that row, whichever worker process draws it: plain
+        loaders get new crops in each epoch. An :class:`EpochSampler` numbers samples itself and needs neither.
+        """
+        self._draws[-1] = epoch
+
+    def _count(self, index: int) -> int:
+        number, epoch = int(self._draws[index]), int(self._draws[-1])
+        self._draws[index] += 1
+        return number if epoch < 0 else epoch
+
     @property
     def is_soft(self) -> bool:
         """Whether its samples hold soft labels."""
@@ -120,9 +143,10 @@ class ManifestDataset(Dataset[Sample]):
         """Draw a sample.
 
         Args:
-            key: Index of the row, or the number of the sample in the run and the index of the row.
+            key: Index of the row, or the number of the sample in the run and the index of the row. Equal numbers give
+                equal samples; an index alone counts the draws of its row (see :meth:`set_epoch`).
         """
-        number, index = key if isinstance(key, tuple) else (0, key)
+        number, index = key if isinstance(key, tuple) else (self._count(key), key)
         row = self.rows[index]
         rng = np.random.default_rng((self.seed, _SAMPLE, number, index))
         labels = self.labels(index)
@@ -145,12 +169,14 @@ class ManifestDataset(Dataset[Sample]):
             torch.from_numpy(soft.shares),
         )
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample] | DataError:
-        """Draw the samples of a batch; return an error, since a worker process would lose its message."""
+    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Sample] | DataError:
+        """Draw the samples of a batch; return an error to :func:`batches`, since a worker process wraps its message."""
         try:
             return [self[key] for key in keys]
         except DataError as error:
-            return error
+            if isinstance(keys[0], tuple):
+                return error
+            raise  # a plain loader knows nothing of returned errors
 
     def labels(self, index: int) -> Labels:
         """Read the labels of a row: cached coordinates, or a label map if they cover ``DENSE_SHARE`` of the image.
@@ -206,6 +232,10 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self.steps_per_epoch = max(1, num_images // (batch_size * accumulate * num_ranks))
         self._num_images, self._batch_size, self._accumulate = num_images, batch_size, accumulate
         self._seed, self._rank, self._num_ranks = seed, rank, num_ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order and the samples of this epoch, from 0; the same as setting ``epoch``."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
         """Number of batches of this rank in one epoch."""

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from torch.utils.data import DataLoader
 
-from agmm import Augmentation, ManifestDataset, load_run
-from agmm.data.dataset import EpochSampler, make_loader
+from agmm import load_run
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import read_manifest
@@ -80,24 +78,6 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(drawn[name], read_mask(path)), name
     assert read_image_size("clicks-and-prediction.png") == (64, 256) and len(list(Path("figures").iterdir())) == 2
     assert run_code_of("python", tmp_path, KEEP) == printed  # the cells of a notebook run again
-
-
-@pytest.mark.parametrize("told", ["nothing", "sampler", "epoch"])
-def test_only_the_sampler_and_its_epoch_give_new_crops(told: str, tmp_path: Path) -> None:
-    """As docs/python.md warns."""
-    manifest = read_manifest(tiny_manifest(tmp_path, size=(32, 48)))
-    dataset = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8)), seed=0)
-    sampler = EpochSampler(len(dataset), batch_size=1, seed=0)
-    plain = DataLoader(dataset)
-    loader = plain if told == "nothing" else make_loader(dataset, sampler, workers=0, pin_memory=False)
-    epochs = []
-    for epoch in range(2):
-        if told == "epoch":
-            sampler.epoch = epoch
-        epochs.append({batch.image.numpy().tobytes() for batch in loader})
-    assert len(epochs[0]) == len(dataset)
-    assert (epochs[0] == epochs[1]) == (told != "epoch")
-    assert told != "epoch" or not epochs[0] & epochs[1]
 
 
 def test_reports(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class ImageNames:
         if len(found) > 1:
             raise AnnotationError(
                 f"{self._where}: '{name}' may be any of {len(found)} images of the dataset: "
-                f"{list_some([str(item.image_or_mask) for item in found])}. Put more of the image's path into its name in "
+                f"{list_some([str(item.image_or_mask) for item in found])}. Put more of the path into its name in "
                 "the annotations, or import the folders of the dataset one by one."
             )
         return found[0]

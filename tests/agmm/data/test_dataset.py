@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from agmm.config.data import Augmentation
 from agmm.data.dataset import EpochSampler, ManifestDataset, Sample, batches, make_loader, to_network_input
@@ -145,3 +146,58 @@ def test_network_input(tmp_path: Path) -> None:
     assert batch.image.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(batch.image, raw.image.permute(0, 3, 1, 2) / 255)
     assert batch.target is raw.target and batch.valid is raw.valid
+
+
+def crops(loader: DataLoader[Sample]) -> list[bytes]:
+    """The pixels of each sample of an epoch, in the order drawn."""
+    return [image.numpy().tobytes() for batch in loader for image in batch.image]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_plain_loaders_get_new_crops_in_every_epoch(tmp_path: Path, workers: int) -> None:
+    manifest = open_tiny(tmp_path, size=(32, 48))  # type: ignore[arg-type]
+    rows, augmentation = manifest.rows_of("train"), Augmentation((8, 8))
+    numbered = ManifestDataset(manifest, rows, augmentation)
+    expected = [[numbered[(number, i)].image.numpy().tobytes() for i in range(len(rows))] for number in range(3)]
+    loader = DataLoader(ManifestDataset(manifest, rows, augmentation), num_workers=workers)
+    assert [crops(loader) for _ in range(3)] == expected
+    assert len({crop for epoch in expected for crop in epoch}) == 3 * len(rows)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_set_epoch_is_drawn_whoever_draws(tmp_path: Path, workers: int) -> None:
+    manifest = open_tiny(tmp_path, size=(32, 48))  # type: ignore[arg-type]
+    dataset = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8)))
+    loader = DataLoader(dataset, num_workers=workers, persistent_workers=workers > 0)
+    dataset.set_epoch(5)
+    fifth = crops(loader)
+    assert fifth == [dataset[(5, i)].image.numpy().tobytes() for i in range(len(dataset))] == crops(loader)
+    dataset.set_epoch(6)
+    assert not set(crops(loader)) & set(fifth)
+
+
+def test_a_sampler_repeats_an_epoch_until_it_is_told_the_next(tmp_path: Path) -> None:
+    manifest = open_tiny(tmp_path, size=(32, 48))  # type: ignore[arg-type]
+    dataset = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8)))
+    sampler = EpochSampler(len(dataset), batch_size=1, seed=0)
+    loader = make_loader(dataset, sampler, workers=0, pin_memory=False)
+    first = crops(loader)
+    assert crops(loader) == first
+    sampler.set_epoch(1)
+    assert not set(crops(loader)) & set(first)
+
+
+def test_a_dataset_shows_in_a_line(tmp_path: Path) -> None:
+    manifest = open_tiny(tmp_path)
+    shown = repr(ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8))))
+    assert "3 images" in shown and "\n" not in shown and len(shown) < 400
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_plain_loader_raises_what_is_wrong_with_a_file(tmp_path: Path, workers: int) -> None:
+    manifest = open_tiny(tmp_path)
+    dataset = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8)))
+    image = manifest.resolve(dataset.rows[1].image)
+    image.unlink()
+    with pytest.raises(DataError, match=image.name):
+        list(DataLoader(dataset, batch_size=3, num_workers=workers))
