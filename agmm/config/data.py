@@ -1,11 +1,11 @@
-"""Settings of training samples: what they are labelled by, and how they are drawn."""
+"""Settings of training samples: their supervision and augmentation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-#: What a network is trained on: the manifest's annotations, or the full masks (the upper bound of any annotation).
+#: Labels to train on: the manifest's annotations, or the full masks (the upper bound for any annotation).
 Supervision = Literal["sparse", "full"]
 
 
@@ -18,11 +18,11 @@ class Augmentation:
 
     Args:
         crop_size: Height and width of the sample in pixels.
-        scale: Smallest and largest factor by which the image is resized, each in between equally likely.
-        flip: Mirror every second sample.
+        scale: Smallest and largest scale factor, drawn uniformly.
+        flip: Flip samples with probability 1/2.
         photometric: Change colours, contrast and sharpness at random (see ``change_colors``).
-        label_aware: Place each crop so that it holds a labelled pixel, of a class chosen evenly.
-        redraws: How often a crop without any label is drawn again before it is taken as it is.
+        label_aware: Place each crop so that it contains a labelled pixel, of a class chosen uniformly.
+        redraws: How often a crop without labels is redrawn before it is used anyway.
     """
 
     crop_size: tuple[int, int]

@@ -17,17 +17,17 @@ Variance = Literal["adaptive", "fixed"]
 
 @dataclass(frozen=True)
 class MixtureOptions:
-    """How the mixture is computed; the defaults are the paper's.
+    """Options of the mixture; the defaults are the paper's.
 
     Args:
         distance: ``l2``, the Euclidean distance, or ``l1_mean``, the mean absolute difference over the channels.
         variance: ``adaptive``, per image and class from the predictions (eq. 3), or ``fixed``.
-        fixed_variance: The variance where it is fixed; 0.5 gives exp(-d^2).
+        fixed_variance: The value of a fixed variance; 0.5 gives exp(-d^2).
         mask_distance: Multiply the distance by the share of real pixels at its position.
-        prototypes: ``image``, each image's classes have Gaussians of their own (eq. 1, 3), or ``batch``, the images of
-            a batch share one for each class (eq. 1a, 3a).
-        classes: Which classes an image has Gaussians for: those labelled in the ``image``, or all that are labelled in
-            the ``batch``, which needs shared prototypes.
+        prototypes: ``image``: each image has its own Gaussians (eq. 1, 3). ``batch``: the images of a batch share one
+            Gaussian per class (eq. 1a, 3a).
+        classes: Classes with Gaussians: those labelled in the ``image``, or in the ``batch``, which needs shared
+            prototypes.
     """
 
     distance: Distance = "l2"
@@ -59,17 +59,17 @@ SelfTarget = Literal["density", "responsibility"]
 
 @dataclass(frozen=True)
 class LossOptions(MixtureOptions):
-    """What the loss is made of; the defaults are the paper's.
+    """Options of the AGMM loss; the defaults are the paper's.
 
     Args:
-        use_self: Let the mixture teach every real pixel, L_self (eq. 6).
-        use_spar: Let the labels teach the mixture, L_spar (eq. 7).
-        use_con: Push prototypes of different classes apart, L_con (eq. 8).
-        self_target: What L_self compares predictions with: the ``density`` of each Gaussian, as in the paper, or its
-            ``responsibility``, its share among the Gaussians of the image (eq. 6a).
-        stop_gradient: Let L_self change the predictions only, not the mixture.
-        contrastive: Prototypes of the batch: the ``mean`` over the images that hold the class, or their ``sum``.
-        absence_weight: Weight of the absence term (eq. 9), 0 for none.
+        use_self: Use L_self, with which the mixture supervises every real pixel (eq. 6).
+        use_spar: Use L_spar, with which the labels supervise the mixture (eq. 7).
+        use_con: Use L_con, which pushes prototypes of different classes apart (eq. 8).
+        self_target: Target of L_self: the ``density`` of each Gaussian, as in the paper, or its ``responsibility``,
+            its share among the Gaussians of the image (eq. 6a).
+        stop_gradient: Stop the gradient of L_self into the mixture, so that it changes only the predictions.
+        contrastive: Prototypes of the batch: the ``mean`` over the images that contain the class, or their ``sum``.
+        absence_weight: Weight of the absence term (eq. 9); 0 disables it.
     """
 
     use_self: bool = True
@@ -128,11 +128,11 @@ PRESETS: dict[str, LossOptions] = {
 
 
 def resolve_options(preset: str = "paper", **options: Any) -> LossOptions:
-    """Options of a preset with some of them replaced.
+    """Return the options of a preset with some of them replaced.
 
     Args:
-        preset: A name in :data:`PRESETS`.
-        options: Fields of :class:`LossOptions`.
+        preset: A key of :data:`PRESETS`.
+        options: Fields of :class:`LossOptions` to replace.
 
     Raises:
         ValueError: If a name or a value is unknown.

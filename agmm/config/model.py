@@ -1,4 +1,4 @@
-"""What it takes to build a network again."""
+"""Configuration of a network."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class ModelConfig:
     """A segmentation network.
 
     Args:
-        num_classes: Classes to tell apart, void not counted.
+        num_classes: Number of classes, excluding void.
         encoder: A timm name with its weights' tag, such as ``resnet50s.gluon_in1k``.
         encoder_weights: ``none`` (random), ``imagenet`` (the tag's weights, downloaded by timm), or the path of a file
-            of weights under timm's names (``.safetensors``, ``.pth``).
-        output_stride: 8 or 16, input pixels per step of the deepest features; encoders that cannot trade stride for
-            dilation keep their own.
+            of weights with timm's names (``.safetensors``, ``.pth``).
+        output_stride: 8 or 16, image pixels per step of the deepest features; encoders that cannot be dilated keep
+            their own.
         aspp_rates: Dilations of the 3x3 branches of the atrous pyramid; usually (6, 12, 18), or (12, 24, 36).
-        multi_grid: Factors on the dilations of the last stage's blocks, one a block, such as (2, 2, 4); empty for none.
+        multi_grid: Factors on the dilations of the last stage's blocks, one per block, such as (2, 2, 4), or empty.
         decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped in training.
-        freeze_batchnorm: Keep the encoder's BatchNorm as its weights have it, statistics and scales.
-        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect; None takes timm's record.
-        image_std: Standard deviation, likewise.
+        freeze_batchnorm: Keep the statistics and scales of the encoder's BatchNorm fixed.
+        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect; None means timm's value.
+        image_std: Standard deviation that the encoder's weights expect; None means timm's value.
 
     Raises:
         ValueError: If a value is out of range.
@@ -88,13 +88,13 @@ class ModelConfig:
 
 
 def require_encoder_weights(weights: str) -> None:
-    """Check that a file of encoder weights is there.
+    """Check that a file of encoder weights exists.
 
     Args:
         weights: ``imagenet``, ``none``, or the path of a file.
 
     Raises:
-        TrainingError: If it names a file that is not there.
+        TrainingError: If the file does not exist.
     """
     if weights not in ("imagenet", "none") and not Path(weights).is_file():
         raise TrainingError(f"{weights}: no such file of encoder weights (or write 'imagenet' or 'none').")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-#: How validation predicts an image; ``agmm.inference.protocols.Protocol`` describes them.
+#: Protocols by name; ``agmm.inference.protocols.Protocol`` describes them.
 ProtocolName = Literal["whole", "sliding", "multi-scale"]
 
 

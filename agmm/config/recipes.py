@@ -17,15 +17,15 @@ DEFAULT_RECIPE = "small-cpu"
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Names of the recipes that come with the package, sorted."""
+    """Return the names of the built-in recipes, sorted."""
     return tuple(sorted(Path(entry.name).stem for entry in _recipes().iterdir() if entry.name.endswith(".toml")))
 
 
 def recipe_text(name: str) -> str:
-    """The TOML text of a recipe, with its comments.
+    """Return the TOML text of a recipe, with its comments.
 
     Raises:
-        ValueError: If there is none of that name; near names are offered.
+        ValueError: If there is no such recipe; the message suggests similar names.
     """
     if name not in (names := recipe_names()):
         raise ValueError(f"Unknown recipe '{name}'. Choose from: {', '.join(names)}.{near(name, names)}")
@@ -33,22 +33,22 @@ def recipe_text(name: str) -> str:
 
 
 def recipe_summary(name: str) -> str:
-    """The first comment line of a recipe: what it is for."""
+    """Return the first comment line of a recipe, which states its purpose."""
     return recipe_text(name).splitlines()[0].lstrip("# ")
 
 
 def load_config(
     recipe: str = DEFAULT_RECIPE, config_path: str | Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> TrainConfig:
-    """Settings from a recipe, changed by a file, changed by single values.
+    """Load settings from a recipe, overridden by a file, overridden by single values.
 
     Args:
         recipe: Name of a recipe.
-        config_path: TOML file with the same names, such as the ``config.toml`` of an earlier run.
-        overrides: Values by name, such as the flags a user typed.
+        config_path: TOML file of settings, such as the ``config.toml`` of an earlier run.
+        overrides: Values by name, such as command line options.
 
     Raises:
-        TrainingError: If the file is missing or no TOML.
+        TrainingError: If the file is missing or not valid TOML.
         ValueError: If a name is unknown or a value cannot be used.
     """
     layers: list[tuple[object, Mapping[str, Any]]] = [(f"recipe {recipe}", tomllib.loads(recipe_text(recipe)))]
@@ -57,7 +57,7 @@ def load_config(
     layers.append(("settings", {spell(name): value for name, value in (overrides or {}).items()}))
     merged: dict[str, Any] = {}
     for where, layer in layers:
-        TrainConfig.from_dict({**merged, **layer}, where)  # names the layer at fault
+        TrainConfig.from_dict({**merged, **layer}, where)  # an error names the layer
         merged = merge_settings(merged, layer)
     return TrainConfig.from_dict(merged)
 
@@ -66,7 +66,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        TrainingError: If it is missing or no TOML.
+        TrainingError: If it is missing or not valid TOML.
     """
     try:
         return text.read_toml(path)

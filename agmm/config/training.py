@@ -1,4 +1,4 @@
-"""Every setting of a training, the recipes, and the TOML files that hold them."""
+"""All settings of a run, and their TOML form."""
 
 from __future__ import annotations
 
@@ -15,69 +15,69 @@ from agmm.config.loss import LOSSES, PRESETS, MixtureOptions, resolve_options
 from agmm.config.model import ModelConfig
 from agmm.config.protocol import PROTOCOLS, ProtocolName
 
-#: Classes that the pseudo-labels of an image may hold between stages: those of its true labels, or all.
+#: Classes of the pseudo-labels between stages: those of the image's true labels, or all.
 PseudoClasses = Literal["labelled", "all"]
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULE_NAMES = ("poly", "cosine")
 
-# A TOML key cannot be spelled with Python's keyword dodge.
+# In TOML, lambda needs no trailing underscore.
 _SPELLINGS = {"lambda": "lambda_"}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a training.
+    """Settings of a run.
 
     Args:
         encoder: A timm encoder, such as ``resnet50s.gluon_in1k``.
         encoder_weights: ``imagenet`` (timm downloads them), ``none``, or the path of a file.
-        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect, where timm's record for the
-            encoder does not fit the file of weights.
-        image_std: Standard deviation, likewise; given together with ``image_mean``.
+        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect, if timm's value for the
+            encoder does not fit the weights file.
+        image_std: Standard deviation that the weights expect; required together with ``image_mean``.
         output_stride: Pixels of the image per step of the deepest features, 8 or 16.
         aspp_rates: Dilations of the atrous pyramid.
-        multi_grid: Factors on the dilations of the last stage's blocks; empty for none.
+        multi_grid: Factors on the dilations of the last stage's blocks, or empty.
         decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped.
-        freeze_batchnorm: Keep the encoder's BatchNorm as its weights have it, for batches too small to say more.
+        freeze_batchnorm: Keep the encoder's BatchNorm fixed, for batches too small to estimate statistics.
         loss_kind: Name of the loss, from ``agmm.config.loss.LOSSES``; ``preset`` and ``lambda_`` belong to ``agmm``.
         preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
-        lambda_: Weight of the mixture's terms against the cross-entropy.
-        lambda_ramp: Share of the training, 0..1, over which that weight rises from 0, so that features say something
-            before the mixture teaches.
+        lambda_: Weight of the mixture terms relative to the cross-entropy.
+        lambda_ramp: Share of the run, 0..1, over which that weight rises from 0, so that features become meaningful
+            before the mixture supervises.
         loss: Options of the loss by name; for ``agmm`` those of ``agmm.LossOptions``, on top of the preset.
         supervision: ``sparse`` trains on the annotations, ``full`` on the full masks.
         train_split: Split to train on.
         val_split: Split to choose the best epoch on.
         crop_size: Height and width of a training sample in pixels.
-        scale: Smallest and largest factor by which images are resized.
-        flip: Mirror every second sample.
+        scale: Smallest and largest scale factor of images.
+        flip: Flip samples with probability 1/2.
         photometric: Change colours and sharpness at random.
-        label_aware: Draw only crops that hold a labelled pixel, its class chosen evenly.
-        redraws: How often a crop without any label is drawn again.
+        label_aware: Draw only crops that contain a labelled pixel, of a class chosen uniformly.
+        redraws: How often a crop without labels is redrawn.
         batch_size: Images per process and forward pass.
-        accumulate: Forward passes per step of the optimizer.
+        accumulate: Forward passes per optimizer step.
         epochs: Passes over the training split.
         optimizer: ``sgd`` or ``adamw``.
-        learning_rate: Of the encoder at the start.
+        learning_rate: Initial learning rate of the encoder.
         new_layers_factor: The decoder's learning rate as a multiple of the encoder's.
-        momentum: Of SGD.
-        weight_decay: Of all parameters.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of all parameters.
         schedule: ``poly`` (power 0.9) or ``cosine``.
-        warmup_steps: Steps over which the learning rate rises at the start.
-        clip_norm: Largest norm of the gradient; 0 leaves it as it is.
-        ema_decay: Decay of a moving average of the weights, which is then the network that is kept; 0 for none. It
-            warms up: the first steps keep less of what was before.
-        seed: Decides the weights at the start, the order and all augmentation.
+        warmup_steps: Number of first steps over which the learning rate rises.
+        clip_norm: Largest norm of the gradient; 0 disables clipping.
+        ema_decay: Decay of the moving average of the weights, which is then the network that is saved; 0 disables it.
+            The decay is lower in the first steps.
+        seed: Determines initial weights, order and augmentation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         amp: Compute in bfloat16 on CUDA, from Ampere on.
         compile: Compile the network with torch.compile.
-        workers: Processes that load data; the result is the same.
+        workers: Number of processes that load data; it does not change the result.
         val_every: Epochs between two validations; the last epoch is always validated.
-        val_protocol: How images are predicted in validation: ``whole``, ``sliding`` or ``multi-scale``.
-        gmm_images: Training images on which to score the segmentation and the mixture's own prediction after every
-            validated epoch (supplement, figure 2); 0 for none.
+        val_protocol: Protocol of validation: ``whole``, ``sliding`` or ``multi-scale``.
+        gmm_images: Number of training images on which to evaluate segmentation and mixture after every validated epoch
+            (supplement, figure 2).
 
     Raises:
         ValueError: If a value is out of range.
@@ -166,12 +166,12 @@ class TrainConfig:
         return ModelConfig(num_classes=num_classes, **{name: getattr(self, name) for name in shared})
 
     def augmentation(self) -> Augmentation:
-        """How training samples are drawn."""
+        """The augmentation settings."""
         shared = {f.name for f in fields(Augmentation)}
         return Augmentation(**{name: getattr(self, name) for name in shared})
 
     def mixture(self) -> MixtureOptions:
-        """How the run computes its mixture; the paper's way where its loss has none."""
+        """The mixture options; the paper's if the loss has no mixture."""
         return resolve_options(self.preset, **self.loss) if self.loss_kind == "agmm" else MixtureOptions()
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,14 +184,15 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: object = "settings") -> TrainConfig:
-        """Make settings from plain data; what is missing keeps its default.
+        """Make settings from plain data; missing values keep their defaults.
 
         Args:
             data: Values by name.
-            where: Named in errors.
+            where: Source of the data, for errors.
 
         Raises:
-            ValueError: If a name is unknown (near names are offered), or a value is of the wrong kind or out of range.
+            ValueError: If a name is unknown (the message suggests similar ones), or a value has the wrong type or is
+                out of range.
         """
         values: dict[str, Any] = {}
         for key, value in data.items():
@@ -208,7 +209,7 @@ class TrainConfig:
         """The settings as a TOML file for ``--config``."""
         data = self.to_dict()
         loss = data.pop("loss")
-        # TOML has no word for none: what is missing is none.
+        # TOML has no null: omit the setting.
         lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in data.items() if value is not None]
         if loss:
             lines += ["", "[loss]", *(f"{key} = {_toml(value)}" for key, value in loss.items())]
@@ -224,7 +225,7 @@ _AT_LEAST: dict[str, float] = {
     "lambda_": 0, "redraws": 0, "batch_size": 1, "accumulate": 1, "epochs": 1, "weight_decay": 0, "warmup_steps": 0,
     "clip_norm": 0, "seed": 0, "workers": 0, "val_every": 1, "gmm_images": 0,
 }  # fmt: skip
-#: Far above what is of use: what is larger is a slip of the hand that would end without memory, or not at all.
+#: Sanity limits; larger values are almost certainly typos.
 _AT_MOST = {
     "crop_size": 1 << 15, "decoder_channels": 1 << 14, "batch_size": 1 << 16, "accumulate": 1 << 16, "workers": 1 << 12,
 }  # fmt: skip
@@ -235,7 +236,7 @@ _DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _F
 
 
 def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay settings over others; options of the loss are joined, unless the upper ones name another loss."""
+    """Override settings with others; options of the loss are merged, unless ``above`` names another loss."""
     kind = below.get("loss_kind", TrainConfig.loss_kind)
     options = below.get("loss", {}) if above.get("loss_kind", kind) == kind else {}
     own = above.get("loss", {})
@@ -243,7 +244,7 @@ def merge_settings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[s
 
 
 def _toml(value: Any) -> str:
-    """An option of a loss as TOML; a table of options in one line."""
+    """Format an option of a loss as TOML; a table of options becomes an inline table."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{key} = {_toml(inner)}' for key, inner in value.items())} }}"
     return json.dumps(value)
@@ -255,13 +256,13 @@ def spell(name: str) -> str:
 
 
 def near(word: str, words: Any) -> str:
-    """A question that offers the words nearest to an unknown one; empty if none is near."""
+    """Suggest the words most similar to an unknown one, as a question; empty if none is similar."""
     near = get_close_matches(word, list(words), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _convert(value: Any, default: Any, where: str) -> Any:
-    """Bring a value read from TOML or JSON to the kind of the default."""
+    """Convert a value from TOML or JSON to the type of the default."""
     if default is None:  # a colour, or none
         return None if value is None else _convert(value, (0.0, 0.0, 0.0), where)
     if isinstance(default, tuple) and isinstance(value, list | tuple):

@@ -1,1 +1,1 @@
-"""The folder of a run: checkpoints, settings, scores."""
+"""The run folder: checkpoints, settings, scores."""

@@ -1,8 +1,8 @@
-"""Weights and training state on disk: safetensors files that say what they are, written whole or not at all.
+"""Checkpoints: weights and training state in safetensors files with a descriptive header, written atomically.
 
-A run folder holds two of them. ``weights.safetensors`` is the network to use: the best epoch, or the last one where
-there is no validation. ``state.safetensors`` is what a training needs to go on. Neither is ever a pickle, so reading a
-checkpoint of a stranger runs no code of theirs.
+A run folder holds two of them. ``weights.safetensors`` is the network to use: the best epoch, or the last one without
+validation. ``state.safetensors`` is what ``--resume`` needs. Neither is a pickle, so reading a stranger's checkpoint
+runs no code.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from data_manifests.files.images import atomic_path
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointInfo) -> None:
-    """Write a checkpoint; what was at ``path`` before stays until the new file is complete.
+    """Write a checkpoint; the previous file at ``path`` stays until the new one is complete.
 
     Args:
         path: The file.
-        tensors: By name, on any device.
-        info: Goes into the header.
+        tensors: Tensors by name, on any device.
+        info: Contents of the header.
 
     Raises:
         TrainingError: If it cannot be written, such as on a full disk, or a value is not a finite number.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     owned = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    # The last step of an epoch has no loss after it that would tell.
+    # No loss follows the last step of an epoch, so check the weights.
     if spoilt := [name for name, tensor in owned.items() if not tensor.isfinite().all()]:
         raise TrainingError(
             f"{path}: not written, as {len(spoilt)} of {len(owned)} tensors hold values that are not finite numbers "
@@ -69,14 +69,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointI
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
-    """Read a checkpoint: its tensors, on the CPU, and what it says about itself.
+    """Read a checkpoint: its tensors, on the CPU, and its header.
 
     Raises:
         TrainingError: If the file is missing, truncated, from a newer version, a pickle, or not one of ours.
     """
 
     def read() -> tuple[dict[str, Tensor], dict[str, str]]:
-        with safe_open(path, "pt") as file:  # both from one file: a training may put the next one in its place
+        with safe_open(path, "pt") as file:  # both from one file, since a run may replace it meanwhile
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
     tensors, header = read_safely(path, read)
@@ -88,9 +88,9 @@ class LoadedRun:
     """A trained network, ready to predict.
 
     Args:
-        model: In evaluation mode, on the device.
-        info: What the checkpoint says about itself.
-        path: The file the weights came from.
+        model: The network in evaluation mode, on the device.
+        info: Header of the checkpoint.
+        path: The file of the weights.
     """
 
     model: SegmentationModel
@@ -98,7 +98,7 @@ class LoadedRun:
     path: Path
 
     def __repr__(self) -> str:
-        """In a line, as notebooks show it, without the network's hundreds of layers."""
+        """One line, as notebooks show it, without the network's hundreds of layers."""
         return f"<LoadedRun {self.path}: {self.info.config.encoder}, {self.label_space.name}, epoch {self.info.epoch}>"
 
     @property
@@ -108,11 +108,11 @@ class LoadedRun:
 
 
 def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
-    """Load the network of a training.
+    """Load the network of a run.
 
     Args:
-        run: A run's folder, or a weights file.
-        device: Where the network goes.
+        run: Run folder or weights file.
+        device: Device of the network.
 
     Raises:
         TrainingError: As ``load_checkpoint``, or if the weights do not fit the network they name.
@@ -128,7 +128,7 @@ def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
     tensors, info = load_checkpoint(path)
     model = build_model(info.model, load_encoder_weights=False)
     load_tensors(model, tensors, path)
-    # As in training: on a CPU images take a third less time than in the usual order of memory.
+    # Channels-last, as in training: on a CPU, images take a third less time.
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return LoadedRun(model.eval(), info, path)
 
@@ -195,7 +195,7 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Everything an optimizer remembers, by parameter number and name; ``restore_optimizer`` puts it back."""
+    """Return the state of an optimizer, by parameter number and name, for ``restore_optimizer``."""
     states: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": value
@@ -206,7 +206,7 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimizer its memory back; its settings stay as they are."""
+    """Restore the state of an optimizer; its settings do not change."""
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself, read from its header alone; nothing here needs torch, whose import is slow."""
+"""The header of a checkpoint; nothing here imports torch, which is slow."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says about itself.
+    """Header of a checkpoint.
 
     Args:
-        model: The network; with the weights it is all that prediction needs.
+        model: Configuration of the network; with the weights, it suffices for prediction.
         label_space: Classes of the network's outputs.
-        config: Settings of the training.
-        manifest_sha256: Checksum of the manifest trained on.
-        epoch: Epochs completed.
+        config: Settings of the run.
+        manifest_sha256: Checksum of the training manifest.
+        epoch: Number of finished epochs.
         best_miou: Best mIoU on the validation split so far, 0..1; None without validation.
-        best_epoch: Epochs completed when it was reached; of the last epoch without validation.
-        num_ranks: Processes that train together.
+        best_epoch: Number of the best epoch; without validation, of the last one.
+        num_ranks: Number of processes that train together.
     """
 
     model: ModelConfig
@@ -49,7 +49,7 @@ class CheckpointInfo:
     num_ranks: int = 1
 
     def to_json(self) -> str:
-        """One line of JSON for the file's header."""
+        """Convert to one line of JSON for the file's header."""
         return json.dumps({
             "version": CHECKPOINT_VERSION, "tool_version": __version__, "model": self.model.to_dict(),
             "label_space": self.label_space.to_dict(), "config": self.config.to_dict(),
@@ -59,7 +59,7 @@ class CheckpointInfo:
 
     @classmethod
     def from_json(cls, text: str, path: Path) -> CheckpointInfo:
-        """Read the header of the file at ``path``.
+        """Parse the header of the file at ``path``.
 
         Raises:
             TrainingError: If it was written by a newer version or is damaged.
@@ -86,7 +86,7 @@ class CheckpointInfo:
             raise TrainingError(f"{path}: the checkpoint's header is damaged ({error}).") from error
 
     def require_classes(self, label_space: LabelSpace, where: object) -> None:
-        """Check that other data has the classes that the network was trained on.
+        """Check that a label space has the classes of the network.
 
         Raises:
             TrainingError: If number, names or order differ.
@@ -110,7 +110,7 @@ def _model(data: Mapping[str, Any], num_classes: int) -> ModelConfig:
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:
-    """Read what a checkpoint says about itself, without its tensors.
+    """Read the header of a checkpoint, without its tensors.
 
     Raises:
         TrainingError: If the file is missing, truncated, from a newer version, a pickle, or not one of ours.
@@ -124,7 +124,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 
 def info_of_header(header: Mapping[str, str], path: Path) -> CheckpointInfo:
-    """What the header of the file at ``path`` says.
+    """Parse the header entries of the file at ``path``.
 
     Raises:
         TrainingError: If it is not one of ours, from a newer version, or damaged.
@@ -139,12 +139,12 @@ def info_of_header(header: Mapping[str, str], path: Path) -> CheckpointInfo:
 
 
 def read_safely(path: Path, reader: Callable[[], _T]) -> _T:
-    """What ``reader`` returns for a file of safetensors, with its errors as ``read_checkpoint_info`` raises them."""
+    """Call ``reader`` on a safetensors file and convert its errors to those of ``read_checkpoint_info``."""
     require_utf8(require_checkpoint(path), "safetensors")
     try:
         with path.open("rb") as file:
             start = file.read(9)
-        # safetensors begin with the length of their JSON header, whose lowest byte is 0x80 in one file of 32.
+        # safetensors files start with the length of their header, whose lowest byte is 0x80 in one file of 32.
         if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
             raise TrainingError(
                 f"{path}: a pickle, which can run code when it is read and is therefore never loaded. Expected the "

@@ -1,6 +1,6 @@
-"""Files that users name: runs, their checkpoints, encoder weights and images.
+"""Files that users name: runs and their checkpoints.
 
-Nothing here needs torch, whose import takes seconds: a wrong path is told before it.
+Nothing here imports torch, which takes seconds, so a wrong path fails immediately.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOG_NAME = "log.csv"
 
 
 def require_checkpoint(path: Path) -> Path:
-    """The path of a checkpoint, which must be there.
+    """Check that a checkpoint exists.
 
     Raises:
         TrainingError: If there is no such file.
@@ -32,7 +32,7 @@ def require_checkpoint(path: Path) -> Path:
 
 
 def require_utf8(path: Path, needed_by: str) -> None:
-    """Check that a path can be given to a package that takes no others.
+    """Check that a path is UTF-8, for packages that accept no others.
 
     Raises:
         TrainingError: If it is not UTF-8.
@@ -46,10 +46,10 @@ def require_utf8(path: Path, needed_by: str) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Check that results can be written into a folder, which may still have to be made.
+    """Check that results can be written into a folder, which need not exist yet.
 
     Raises:
-        TrainingError: If it, or the folder that it would be made in, cannot be written to.
+        TrainingError: If it, or the folder in which it would be created, is not writable.
     """
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(there, os.W_OK):
@@ -57,11 +57,11 @@ def require_writable(folder: Path) -> None:
 
 
 def require_no_training(run_dir: Path) -> None:
-    """Check that a new training has the folder for itself.
+    """Check that a folder does not hold a run.
 
     Raises:
-        TrainingError: If it holds a checkpoint, but for the weights of a training that was killed before it had written
-            its first state; says how to go on with it or to replace it.
+        TrainingError: If it holds a checkpoint, except the weights of a run killed before its first state; the message
+            says how to resume or replace the run.
     """
     there = [name for name in (STATE_NAME, WEIGHTS_NAME) if (run_dir / name).exists()]
     if there and not _was_killed_in_its_first_epoch(run_dir):
@@ -72,7 +72,7 @@ def require_no_training(run_dir: Path) -> None:
 
 
 def _was_killed_in_its_first_epoch(run_dir: Path) -> bool:
-    """Whether a folder holds no state, and one epoch at most of a training that was to have more."""
+    """Whether a folder holds no state, and at most one epoch of a run with more epochs."""
     if (run_dir / STATE_NAME).exists() or not (run_dir / RUN_NAME).exists():
         return False
     try:
@@ -83,7 +83,7 @@ def _was_killed_in_its_first_epoch(run_dir: Path) -> bool:
 
 
 def weights_path(run: str | Path) -> Path:
-    """The weights file of a run: the path itself, or the file in the run's folder.
+    """Return the weights file of a run: the path itself, or the file in the run folder.
 
     Raises:
         TrainingError: If there is no such file, or the folder holds none.

@@ -1,4 +1,4 @@
-"""What a training leaves in its folder besides the weights: settings, how to run it again, and its log."""
+"""The run folder: claim it for one run, and write its settings and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from data_manifests.files.paths import name_from
 VALIDATION_NAME = "validation.json"
 TENSORBOARD_NAME = "tensorboard"
 
-#: All that a training and its evaluation leave, and that a new training in the same folder clears away.
+#: All files of a run and its evaluation, which a new run in the same folder deletes.
 _WRITTEN_BY_TRAINING = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
 _FILES = (*_WRITTEN_BY_TRAINING, JSON_NAME, CSV_NAME, CONFUSION_NAME)
 
 
 @contextmanager
 def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
-    """Hold a folder for one training; if a new one ends without a checkpoint, leave the folder as it was.
+    """Lock a folder for one run; if a new run ends without a checkpoint, restore the folder.
 
     Args:
-        run_dir: Its folder; made if it is missing.
-        resume: Go on with the training in it, instead of requiring that there is none.
+        run_dir: The run folder; created if it does not exist.
+        resume: Resume the run in it, instead of requiring that there is none.
         overwrite: See ``require_free``.
 
     Raises:
@@ -71,13 +71,12 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
 
 
 def require_free(run_dir: Path, overwrite: bool) -> None:
-    """Check that a new training may use a folder, and clear an earlier one out of it that is to be replaced.
+    """Check that a new run may use a folder, and delete a run that it replaces.
 
-    What a training leaves that was killed before its first state is cleared without asking: there is nothing in it to
-    go on with.
+    Leftovers of a run killed before its first checkpoint are deleted silently.
 
     Raises:
-        TrainingError: If it holds a training, or settings that no training wrote, and ``overwrite`` is false.
+        TrainingError: If it holds a run, or settings that no run wrote, and ``overwrite`` is false.
     """
     if not overwrite:
         require_no_training(run_dir)
@@ -92,15 +91,15 @@ def require_free(run_dir: Path, overwrite: bool) -> None:
 def _clear(run_dir: Path) -> None:
     for path in [*(run_dir / name for name in _FILES), *(run_dir / TENSORBOARD_NAME).glob("events.*")]:
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # missing, or holds files of someone else
+    with suppress(OSError):  # missing, or contains other files
         (run_dir / TENSORBOARD_NAME).rmdir()
     _clear_unfinished(run_dir)
 
 
 def _clear_unfinished(run_dir: Path) -> None:
-    """Remove what a killed training was writing, as large as a checkpoint; no other process trains here now.
+    """Delete the partial checkpoint of a killed run; no other process trains here now.
 
-    What others may be writing at this moment, such as scores, stays.
+    Files that others may be writing at this moment, such as scores, stay.
     """
     for name in _WRITTEN_BY_TRAINING:
         for path in run_dir.glob(f".{name}.*partial"):
@@ -110,7 +109,7 @@ def _clear_unfinished(run_dir: Path) -> None:
 
 
 def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: TrainConfig, ranks: Ranks) -> None:
-    """Write ``config.toml`` and ``run.json``: all it takes to run the training again."""
+    """Write ``config.toml`` and ``run.json``, which suffice to repeat the run."""
     write_atomically(run_dir / CONFIG_NAME, config.to_toml().encode())
     again = ["train", str(manifest.path), "--config", str(run_dir / CONFIG_NAME), "--out", f"{run_dir}-again"]
     on_cuda = ranks.device.type == "cuda"

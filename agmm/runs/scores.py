@@ -1,4 +1,4 @@
-"""Scores on disk, in a run's folder, and as a table to read."""
+"""Scores in a run folder, and as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from data_manifests.files.text import read_json
 JSON_NAME = "evaluation.json"
 CSV_NAME = "evaluation.csv"
 CONFUSION_NAME = "confusion.csv"
-#: How the scores of the Gaussians alone are named.
+#: Protocol name of the scores of the mixture.
 MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
 
 #: What makes two records scores of the same thing, of which the newer one stays, beside the checksum of the images'
@@ -29,21 +29,21 @@ _KEY = ("dataset", "split", "protocol", "num_images")
 
 
 def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
-    """Add scores to those already in a folder; equal dataset, split, protocol and images replace the old.
+    """Add scores to a folder; those of the same dataset, split, protocol and images are replaced.
 
-    ``evaluation.json`` holds all records under ``results``, newest last; ``evaluation.csv`` one line for each record
-    and class, ``confusion.csv`` one for each record and true class, with a column for each predicted class. Processes
-    that do so at the same time wait for each other.
+    ``evaluation.json`` holds all records under ``results``, newest last; ``evaluation.csv`` has one line per record and
+    class, ``confusion.csv`` one line per record and true class, with a column for each predicted class. Concurrent
+    processes wait for each other.
 
     Args:
-        folder: Usually the run's.
-        records: As ``EvalResult.to_dict`` gives them, with ``dataset`` and ``split``.
+        folder: Usually the run folder.
+        records: From ``EvalResult.to_dict``, with ``dataset`` and ``split``.
 
     Returns:
         The three files.
 
     Raises:
-        TrainingError: If the ``evaluation.json`` that is there cannot be read.
+        TrainingError: If an existing ``evaluation.json`` cannot be read.
     """
     new = {_identity(record) for record in records}
     with _alone(folder):
@@ -62,7 +62,7 @@ def save_records(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Scores that ``save_records`` left in a folder, oldest first; none if there is no file.
+    """Read the scores that ``save_records`` wrote to a folder, oldest first; empty if there is no file.
 
     Raises:
         TrainingError: If the file is damaged.
@@ -80,7 +80,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def format_table(record: dict[str, Any]) -> str:
-    """Scores of one record in per cent, as a table of its classes with the protocol on top.
+    """Format the scores of one record in percent, as a table of its classes under the protocol.
 
     Args:
         record: As for ``save_records``.
@@ -104,9 +104,9 @@ def format_table(record: dict[str, Any]) -> str:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from the scores of a folder, so that none is lost between reading and writing them.
+    """Lock the scores of a folder, so that concurrent processes lose none between reading and writing.
 
-    The lock is on a folder of its own, which is there only meanwhile: a training holds that of the run until it ends.
+    The lock uses a temporary folder of its own, because a run holds the lock of its folder until it ends.
     """
     lock = FolderLock(own := folder / ".evaluation")
     while not lock.try_acquire():
@@ -114,18 +114,18 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # before it is free: who waits for it then makes a new one
+        with suppress(OSError):  # before the lock is released; a waiting process creates a new folder
             own.rmdir()
         lock.release()
 
 
 def _check(record: dict[str, Any]) -> None:
-    """Check what tables and pages rely on.
+    """Check the fields that tables and pages use.
 
     Raises:
-        KeyError: If something is missing.
-        TypeError: Or something holds something else.
-        ValueError: Or a value is of another kind than ``save_records`` has written.
+        KeyError: If a field is missing.
+        TypeError: If a field has the wrong type.
+        ValueError: If a value is not one that ``save_records`` writes.
     """
     classes, confusion = record["classes"], record["confusion"]
     scores = [record["miou"], record["boundary_miou"], *(record.get(name) for name in METRICS)]

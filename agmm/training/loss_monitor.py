@@ -1,4 +1,4 @@
-"""Mean of every loss term over an epoch, and the first one that stops being a number."""
+"""Mean of every loss term over an epoch, and the first term that is not finite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TermMonitor:
     """Collects loss terms on the device, so that no step waits for it.
 
     Args:
-        ranks: All processes; the means are over all of them.
+        ranks: The processes over which means are taken.
     """
 
     def __init__(self, ranks: Ranks) -> None:
@@ -28,7 +28,7 @@ class TermMonitor:
         self._count = 0
 
     def add(self, step: int, total: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Note the loss and its terms at a step of the training."""
+        """Record the loss and its terms at a step."""
         values = torch.stack([total.detach().float(), *(term.detach().float() for term in terms.values())])
         if not self._names:
             self._names = ("loss", *terms)
@@ -39,17 +39,17 @@ class TermMonitor:
         self._count += 1
 
     def means(self) -> dict[str, float]:
-        """Mean of the loss and of each term since the last call of ``clear``; every rank must call it.
+        """Return the mean of the loss and of each term since the last ``clear``; every rank must call it.
 
         Raises:
-            TrainingError: If one was not finite, naming the step and the terms that were the first.
+            TrainingError: If one was not finite; names the step and the terms where this happened first.
         """
         sums, first_bad = self._sums.clone(), self._first_bad.clone()
         if self._ranks.num_ranks > 1:
             distributed.all_reduce(sums)
             distributed.all_reduce(first_bad, distributed.ReduceOp.MIN)
         if (step := int(first_bad.min())) != _NEVER:
-            # The terms come before their sum: NaN in a term makes the loss NaN as well.
+            # List terms before their sum: NaN in a term also makes the loss NaN.
             named = [name for name, at in zip(self._names, first_bad.tolist(), strict=True) if at == step]
             raise TrainingError(
                 f"Not a finite number at step {step}: {', '.join(named[1:] or named)}. Training stopped; the "
@@ -59,6 +59,6 @@ class TermMonitor:
         return dict(zip(self._names, (sums / (self._count * self._ranks.num_ranks)).tolist(), strict=True))
 
     def clear(self) -> None:
-        """Begin a new epoch."""
+        """Start a new epoch."""
         self._sums.zero_()
         self._count = 0

@@ -1,4 +1,4 @@
-"""A few predicted images for TensorBoard, to see during a training what the scores mean."""
+"""Previews of predictions for TensorBoard during training."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def draw_predictions(
     device: torch.device,
     amp: bool = False,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Image, prediction and truth side by side, in class colours.
+    """Draw image, prediction and ground truth side by side, in class colours.
 
     Args:
-        model: The network; it leaves in the mode it came in.
-        manifest: Where the rows come from.
+        model: The network; its mode is preserved.
+        manifest: Manifest of the rows.
         rows: Images with full masks; the first ``NUM_SHOWN`` are drawn.
-        protocol: How to segment.
-        device: Where to compute.
+        protocol: How to segment images.
+        device: Device to compute on.
         amp: Compute the network in bfloat16.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pseudo-labels: what a trained network says of its training images, as an annotation to train the next one on."""
+"""Pseudo-labels: predictions of a network for its training images, as an annotation for the next network."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from data_manifests.manifest.schema import PSEUDO_LABELS
 def candidate_classes(
     sparse: LabelMap, unlabelled_value: int, num_classes: int, pseudo_classes: PseudoClasses = "labelled"
 ) -> NDArray[np.int64]:
-    """Classes that the pseudo-labels of an image may hold, ascending.
+    """Return the classes that the pseudo-labels of an image may contain, ascending.
 
     Args:
         sparse: The true labels, shape (H, W).
-        unlabelled_value: Marks pixels without a label.
+        unlabelled_value: Value of unlabelled pixels.
         num_classes: Number of classes.
-        pseudo_classes: ``labelled``, those that occur in ``sparse``; right where annotators marked every class of the
-            image. ``all``, every class; for labels that miss classes, as few random clicks do.
+        pseudo_classes: ``labelled``: the classes in ``sparse``, correct if every class of the image is annotated.
+            ``all``: every class, for annotations that miss some, such as a few random clicks.
     """
     if pseudo_classes == "all":
         return np.arange(num_classes)
@@ -55,18 +55,17 @@ def label_by_network(
     threshold: float = 0.0,
     candidates: NDArray[np.int64] | None = None,
 ) -> LabelMap:
-    """The network's best guess at every pixel among the classes that the image may hold.
+    """Label every pixel with its most likely candidate class.
 
     Args:
         probs: Probabilities of all classes, shape (C, H, W).
-        sparse: The true labels, shape (H, W); they stay as they are.
-        unlabelled_value: Marks pixels without a label.
-        threshold: Leave a pixel unlabelled where the best class has less than this share of the probability of all
-            classes that are guessed.
-        candidates: Classes that are guessed; those of the true labels if not given.
+        sparse: The true labels, shape (H, W); they are kept.
+        unlabelled_value: Value of unlabelled pixels.
+        threshold: Leave a pixel unlabelled if its best class has less than this share of the candidates' probability.
+        candidates: Classes to choose from; by default those of the true labels.
 
     Returns:
-        Train ids, shape (H, W); without any candidate all pixels stay unlabelled.
+        Train ids, shape (H, W); without candidates, all pixels stay unlabelled.
     """
     if candidates is None:
         candidates = candidate_classes(sparse, unlabelled_value, len(probs))
@@ -80,15 +79,15 @@ def label_by_network(
 
 
 def refine_among(image: Tensor, probs: Tensor, candidates: NDArray[np.int64]) -> Tensor:
-    """Refine the probabilities of the classes that an image may hold by a dense CRF over these alone.
+    """Refine the probabilities of the candidate classes with a dense CRF over these classes alone.
 
     Args:
         image: RGB in 0..1, float32, shape (3, H, W).
         probs: Probabilities of all classes, shape (C, H, W).
-        candidates: The classes.
+        candidates: The candidate classes.
 
     Returns:
-        Probabilities of all classes, 0 for the others, shape (C, H, W).
+        Probabilities of all classes, shape (C, H, W); 0 for classes that are not candidates.
     """
     classes = torch.from_numpy(candidates).to(probs.device)
     known = probs[classes]
@@ -113,29 +112,29 @@ def write_pseudo_labels(
     overwrite: bool = False,
     on_image: Callable[[], None] = lambda: None,
 ) -> Manifest:
-    """Label the training images of a run by its own network, and write them as an ordinary annotation.
+    """Label the training images of a run with its own network, and write them as an ordinary annotation.
 
-    The folder appears when it is whole; an interrupted one is gone on with. Under torchrun each process takes its share
-    of the images.
+    The folder appears only when it is complete; interrupted calls resume. Under torchrun, each process takes a share of
+    the images.
 
     Args:
-        run: Folder of a training.
-        manifest: What it was trained on: its labels stay.
-        out_dir: Receives ``manifest.csv``, ``manifest.json`` and ``annotations/``. ``manifest.json`` names the
+        run: Run folder.
+        manifest: The manifest it was trained on, whose labels are kept.
+        out_dir: Folder for ``manifest.csv``, ``manifest.json`` and ``annotations/``. ``manifest.json`` records the
             checkpoint.
-        protocol: How images are segmented. A dense CRF sees the classes that the image may hold alone.
+        protocol: How to segment images. A dense CRF uses only the candidate classes.
         threshold: See :func:`label_by_network`.
-        soft: Write the network's probabilities beside each annotation (see ``agmm.data.soft_labels``), as the target
-            of runs on this manifest.
+        soft: Also write the network's probabilities (see ``agmm.data.soft_labels``), as the target of runs on this
+            manifest.
         pseudo_classes: See :func:`candidate_classes`.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
-        overwrite: Replace pseudo-labels of another network or other settings that are already there.
+        overwrite: Replace existing pseudo-labels of another network or other settings.
         on_image: Called after each image of this process.
 
     Raises:
         DataError: If the run cannot be loaded, its classes differ, a file cannot be read, the folder holds something
-            else, or another process is making these pseudo-labels.
+            else, or another process is writing these pseudo-labels.
         ValueError: If the threshold is out of range, or ``pseudo_classes`` unknown.
     """
     if pseudo_classes not in get_args(PseudoClasses):
@@ -147,7 +146,7 @@ def write_pseudo_labels(
     loaded.info.require_classes(manifest.label_space, manifest.path)
     split = loaded.info.config.train_split
     settings = _provenance(loaded, manifest, out_dir, protocol, threshold)
-    # Without these, the settings are those of folders that older versions have written.
+    # Omitted, so that the settings equal those of folders that older versions wrote.
     if soft:
         settings[SOFT] = True
     if pseudo_classes != "labelled":
@@ -209,7 +208,7 @@ class _Labeller:
 def _provenance(
     loaded: LoadedRun, manifest: Manifest, out_dir: Path, protocol: Protocol, threshold: float
 ) -> dict[str, Any]:
-    """The network that labels and the annotation that it was trained on, for ``manifest.json``."""
+    """Describe the labelling network and the annotation it was trained on, for ``manifest.json``."""
     return {
         "checkpoint": name_from(out_dir, loaded.path),
         "checkpoint_sha256": hashlib.sha256(loaded.path.read_bytes()).hexdigest(),
@@ -225,7 +224,7 @@ def _provenance(
 
 
 def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Manifest | None:
-    """The same pseudo-labels, if they are there already."""
+    """Return the same pseudo-labels if they exist already."""
     if not out_dir.exists():
         return None
     if not (out_dir / "manifest.csv").is_file():
@@ -245,10 +244,10 @@ def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Ma
 
 
 def _begin(partial: Path, settings: Mapping[str, Any]) -> None:
-    """Keep what an interrupted run with the same settings has written, and nothing else."""
+    """Keep the files of an interrupted call with the same settings, and delete all others."""
     note = partial / "settings.txt"
     if not (note.is_file() and note.read_text(encoding="utf-8") == repr(settings)):
-        for path in partial.iterdir():  # the folder itself stays: it is locked
+        for path in partial.iterdir():  # keep the folder itself, which is locked
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_atomically(note, repr(settings).encode())
 

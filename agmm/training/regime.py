@@ -1,4 +1,4 @@
-"""Which classes of an image its annotation reaches, and what that means for losses and pseudo-labels."""
+"""The regime of an annotation: whether it reaches every class of an image, which losses and pseudo-labels rely on."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _EVERY_CLASS = ("clicks_per_class", "clicks_per_instance")
 
 @dataclass(frozen=True)
 class Regime:
-    """What the annotations of a split say about the classes of their images.
+    """How the annotations of a split cover the classes of their images.
 
     Args:
-        classes_per_image: Classes labelled in an image, on average.
-        num_classes: Classes in all.
+        classes_per_image: Mean number of labelled classes per image.
+        num_classes: Number of classes.
         reaches_all: Whether every class of an image is known to be labelled in it.
     """
 
@@ -34,8 +34,8 @@ def regime_of(manifest: Manifest, split: str = "train") -> Regime:
     """The regime of the annotations of a split.
 
     Args:
-        manifest: Its rows say which classes are labelled, and its settings how the annotation was made.
-        split: Rows to count.
+        manifest: A manifest; its rows list the labelled classes, its settings how the annotation was made.
+        split: Split to count.
     """
     rows = [row for row in manifest.rows if row.split == split and row.classes_labelled]
     mean = sum(len(row.classes_labelled) for row in rows) / max(1, len(rows))
@@ -45,7 +45,7 @@ def regime_of(manifest: Manifest, split: str = "train") -> Regime:
 def reaches_all_classes(manifest: Manifest) -> bool:
     """Whether every class of an image is known to be labelled in it: clicks per class or instance, and scribbles.
 
-    Other clicks miss classes; annotations from elsewhere may, and are taken as if they did.
+    Other clicks miss classes. Annotations from other sources may, and count as if they did.
     """
     info = manifest.info
     if info.command == "points":
@@ -54,7 +54,7 @@ def reaches_all_classes(manifest: Manifest) -> bool:
 
 
 def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
-    """How many classes are labelled in an image, whether these are all, and which terms of the loss rely on that."""
+    """Yield how many classes are labelled per image, whether these are all, and which loss terms rely on that."""
     regime = regime_of(manifest, config.train_split)
     if config.supervision != "sparse" or not regime.classes_per_image:
         return
@@ -72,7 +72,7 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
 
 
 def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:
-    """Terms of the loss that take a class without a label in an image as absent from it."""
+    """Terms of the loss that treat a class without a label in an image as absent from it."""
     if config.loss_kind == "agmm":
         return ["absence"] if resolve_options(config.preset, **config.loss).absence_weight else []
     if config.loss_kind == "combined":
@@ -87,12 +87,12 @@ def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:
 
 
 def pseudo_classes_for(manifest: Manifest, wanted: PseudoClasses | None) -> PseudoClasses:
-    """Classes that pseudo-labels may hold: as wanted, or else the labelled ones only where they are known to be all."""
+    """Classes of pseudo-labels: as requested, or else the labelled ones if they are known to be all classes."""
     return wanted or ("labelled" if reaches_all_classes(manifest) else "all")
 
 
 def pseudo_classes_notice(manifest: Manifest, wanted: PseudoClasses | None) -> str:
-    """What a user may want to know of the classes of pseudo-labels before stages are trained."""
+    """Describe the classes of pseudo-labels, for a message before stages are trained."""
     if reaches_all_classes(manifest):
         return f"Pseudo-labels hold {'every class' if wanted == 'all' else 'the classes labelled in the image alone'}."
     if wanted == "labelled":

@@ -25,14 +25,14 @@ from data_manifests.files.images import write_atomically
 
 
 class RunLog:
-    """The log of a training: ``log.csv``, TensorBoard, and progress on stderr; silent on all ranks but the first.
+    """The log of a run: ``log.csv``, TensorBoard, and progress on stderr; only the first rank writes.
 
     Args:
-        run_dir: The run's folder.
+        run_dir: The run folder.
         ranks: This process.
-        epochs: Epochs of the whole training.
-        steps_per_epoch: Steps of the optimizer in each.
-        first_epoch: Epochs already done; later lines of an interrupted epoch are dropped.
+        epochs: Epochs of the whole run.
+        steps_per_epoch: Optimizer steps per epoch.
+        first_epoch: Number of finished epochs; later lines of an interrupted epoch are dropped.
         quiet: Show no progress.
         term_names: Terms of the loss; progress leaves out those that are 0, which are switched off.
     """
@@ -76,11 +76,11 @@ class RunLog:
             self._board.close()
 
     def step(self) -> None:
-        """Note that a step is done."""
+        """Record a finished step."""
         self._bar.update()
 
     def say(self, text: str) -> None:
-        """Show a line of progress on stderr."""
+        """Print a line of progress on stderr."""
         if not self._quiet:
             tqdm.write(text, file=sys.stderr)
 
@@ -91,7 +91,7 @@ class RunLog:
             write_atomically(self._path.with_name(VALIDATION_NAME), (text + "\n").encode())
 
     def show_on_board(self, epoch: int, result: EvalResult, images: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Show the IoU of each class, and predicted images (RGB, shape (H, W, 3)) by name, on TensorBoard."""
+        """Write the IoU of each class, and previews (RGB, shape (H, W, 3)) by name, to TensorBoard."""
         if self._board is None:
             return
         for name, iou in result.iou.items():
@@ -104,8 +104,8 @@ class RunLog:
         """Write the line of an epoch.
 
         Args:
-            epoch: Epochs done, this one included.
-            values: By column; None and NaN are left empty.
+            epoch: Finished epochs, including this one.
+            values: Values by column; None and NaN give empty cells.
         """
         now = time.monotonic()
         seconds, self._epoch_started = now - self._epoch_started, now

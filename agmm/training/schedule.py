@@ -1,4 +1,4 @@
-"""The learning rate over a run: a pure function of the step, so that a resumed run needs nothing else."""
+"""The learning rate schedule: a pure function of the step, so that resuming needs no other state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-#: From the name of a schedule to its share of the full learning rate, as a function of the training's progress 0..1.
+#: Schedules by name: share of the full learning rate as a function of the progress 0..1.
 SCHEDULES: dict[str, Callable[[float], float]] = {"poly": poly, "cosine": cosine}
 
 
@@ -25,9 +25,9 @@ def learning_rate_factor(schedule: str, step: int, num_steps: int, warmup_steps:
 
     Args:
         schedule: A name of ``SCHEDULES``.
-        step: Number of the step, from 0.
-        num_steps: Steps of the whole training.
-        warmup_steps: The first steps, over which the rate rises in a line from nearly 0 to the schedule.
+        step: Index of the step, from 0.
+        num_steps: Steps of the whole run.
+        warmup_steps: Number of first steps, over which the rate rises linearly from nearly 0 to the schedule.
 
     Example:
         >>> [round(learning_rate_factor("poly", step, 4, warmup_steps=2), 3) for step in range(4)]

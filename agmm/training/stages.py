@@ -1,4 +1,4 @@
-"""Multi-stage training: train on sparse labels, label all pixels by the result, train a new network on these."""
+"""Multi-stage training: train on sparse labels, label all pixels with the network, train a new network on these."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from data_manifests.files.text import read_json
 
 Start = Literal["fresh", "warm"]
 
-#: Options of the loss that leave nothing but the cross-entropy of labelled pixels.
+#: Options of the loss that disable every term except the cross-entropy of labelled pixels.
 SEG_ONLY = {"use_self": False, "use_spar": False, "use_con": False, "absence_weight": 0.0}
 
 SUMMARY_NAME = "stages.json"
 
-# Settings that decide where a training runs, and nothing of what comes out of it.
+# Settings that decide where a run trains and do not affect its result.
 _MAY_CHANGE = ("device", "workers", "compile")
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """What one stage came to.
+    """Result of one stage.
 
     Args:
-        run_dir: Folder of its training.
-        manifest_path: What it was trained on.
-        info: What its last checkpoint says.
+        run_dir: Its run folder.
+        manifest_path: The manifest it was trained on.
+        info: Header of its last checkpoint.
     """
 
     run_dir: Path
@@ -70,24 +70,24 @@ def run_stages(
 ) -> list[StageResult]:
     """Train in stages.
 
-    Stage 1 trains as ``agmm train`` does. Each later stage labels the training images by the network before it (see
-    ``agmm.training.pseudo_labels``; the true labels stay) and trains on these with cross-entropy alone. Finished
-    stages are kept: an interrupted call resumes when it is repeated.
+    Stage 1 trains as ``agmm train`` does. Each later stage labels the training images with the previous network (see
+    ``agmm.training.pseudo_labels``; true labels are kept) and trains on them with cross-entropy alone. Finished
+    stages are kept, so repeating an interrupted call resumes it.
 
     Args:
         manifest: The sparse annotation.
         config: Settings of all stages; those of the loss apply to stage 1.
-        out_dir: Receives ``stage-1/``, ``pseudo-labels-1/``, ``stage-2/`` ... and ``stages.json``.
-        stages: Number of trainings.
-        start: Later stages begin ``fresh``, as stage 1 did, or ``warm``, from the network before.
-        protocol: How images are segmented for their pseudo-labels; by default over seven scales and flips. With
-            ``crf`` a dense CRF refines them.
+        out_dir: Folder for ``stage-1/``, ``pseudo-labels-1/``, ``stage-2/`` ... and ``stages.json``.
+        stages: Number of stages.
+        start: Later stages start ``fresh``, like stage 1, or ``warm``, from the previous network.
+        protocol: How to segment images for pseudo-labels; by default at seven scales with flips. With ``crf``, a dense
+            CRF refines the probabilities.
         threshold: Leave less certain pixels unlabelled; see ``agmm.training.pseudo_labels.label_by_network``.
-        soft: Let later stages learn the probabilities of the network before (see
-            ``agmm.data.soft_labels``), not its best guess alone.
+        soft: Later stages learn the probabilities of the previous network (see ``agmm.data.soft_labels``) instead of
+            its best class.
         pseudo_classes: Classes that the labels of an image may hold: those of its true labels (``labelled``), or
             ``all``. If not given, ``labelled`` where the manifest says that these are all classes of the image.
-        overwrite: Begin again, replacing what is in ``out_dir``.
+        overwrite: Start again and replace the contents of ``out_dir``.
         quiet: Show no progress on stderr.
 
     Returns:
@@ -96,7 +96,7 @@ def run_stages(
     Raises:
         TrainingError: As ``agmm.train_network``, if ``out_dir`` holds a run on other data, or if the CRF's package is
             missing.
-        ValueError: If a value is out of range, or the settings differ from those of a stage already begun.
+        ValueError: If a value is out of range, or the settings differ from those of an existing stage.
     """
     out_dir = as_path(out_dir)
     if stages < 1:
@@ -164,11 +164,11 @@ def _train_stage(
     quiet: bool,
     say: Callable[[str], None],
 ) -> CheckpointInfo:
-    """Train one stage, go on with it, or find it finished; ``before`` is the run whose network it starts from."""
+    """Train or resume one stage, unless it is finished; ``before`` is the run whose network it starts from."""
     state = run_dir / STATE_NAME
     ranks = join_ranks(config.device)
     begun = state.is_file() and not overwrite
-    ranks.wait()  # all look before the first one writes
+    ranks.wait()  # all check before the first one writes
     if begun:
         _require_same_length(run_dir, config)
         _require_not_edited(run_dir, config, say)
@@ -193,7 +193,7 @@ def _train_stage(
 
 
 def _require_same_length(run_dir: Path, config: TrainConfig) -> None:
-    """A training can be made longer by ``agmm train --resume``, but then it is no other's equal any more."""
+    """Check the number of epochs: a run extended by ``agmm train --resume`` no longer equals one of that length."""
     begun = read_checkpoint_info(run_dir / STATE_NAME).config
     for name in ("epochs", "val_every"):
         if (was := getattr(begun, name)) != (asked := getattr(config, name)):
@@ -204,9 +204,9 @@ def _require_same_length(run_dir: Path, config: TrainConfig) -> None:
 
 
 def _require_not_edited(run_dir: Path, config: TrainConfig, say: Callable[[str], None]) -> None:
-    """All stages go by the settings of the call, so that an edit of the ``config.toml`` of one would come to nothing.
+    """Reject edits in the ``config.toml`` of a stage, because the call sets the settings of all stages.
 
-    Settings that only decide where it runs are told to ``say``: a training that was killed may have left them too.
+    Settings that do not affect the result only cause a warning, because a killed run may have left them.
     """
     trained, path = read_checkpoint_info(run_dir / STATE_NAME).config, run_dir / CONFIG_NAME
     written = written_config(run_dir, trained)
@@ -240,7 +240,7 @@ def _require_same_start(out_dir: Path, start: Start) -> None:
 
 
 def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, num_ranks: int, state: Path) -> None:
-    """Write the state of a training that has yet to do its first step, with the network of another run."""
+    """Write the state of a run before its first step, with the network of another run."""
     weights, info = load_checkpoint(weights_path(before))
     tensors = with_prefix("model", weights)
     if config.ema_decay:

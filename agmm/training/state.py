@@ -1,4 +1,4 @@
-"""Everything that takes part in a training: built from the settings, saved, and put back."""
+"""The training state: build it from the settings, save it, and restore it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from data_manifests import Manifest
 
 @dataclass
 class TrainingState:
-    """Everything that takes part in a training.
+    """Network, data, loss and optimizer of a run.
 
     Args:
         config: All settings.
@@ -45,7 +45,7 @@ class TrainingState:
         sampler: Order of the samples.
         loader: Batches of samples.
         model: The network itself.
-        net: The network as it is called: compiled, or spread over processes.
+        net: The network as the loop calls it: compiled, or wrapped for several processes.
         ema: Moving average of the network's weights.
         criterion: The loss.
         optimizer: Two groups of parameters, each with its ``factor`` on the learning rate.
@@ -65,7 +65,7 @@ class TrainingState:
 
     @property
     def judged(self) -> nn.Module:
-        """The network that is validated and kept: the moving average, where there is one."""
+        """The network that is validated and saved: the moving average, if there is one."""
         return self.model if self.ema is None else self.ema.module
 
     @property
@@ -74,36 +74,36 @@ class TrainingState:
         return self.ranks.uses_bfloat16(self.config.amp)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Where the forward pass runs."""
+        """Precision context of the forward pass."""
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.uses_amp)
 
     def evaluation(self) -> dict[str, Any]:
-        """How this training calls ``evaluate_rows``."""
+        """Arguments of ``evaluate_rows`` for this run."""
         return {
             "device": self.ranks.device, "distributed": self.ranks.num_ranks > 1, "amp": self.uses_amp,
             "workers": max(1, self.config.workers),
         }  # fmt: skip
 
     def share_buffers(self) -> None:
-        """Give all ranks the first one's running statistics, which differ without SyncBN, before they validate."""
+        """Copy the first rank's running statistics, which differ without SyncBN, to all ranks before validation."""
         if self.ranks.num_ranks > 1:
             for buffer in self.judged.buffers():
                 distributed.broadcast(buffer, src=0)
 
     def synced(self, is_last: bool) -> AbstractContextManager[object]:
-        """Exchange gradients between processes only at the last of the passes that make up a step."""
+        """Exchange gradients between processes only in the last pass of a step."""
         return self.net.no_sync() if isinstance(self.net, DistributedDataParallel) and not is_last else nullcontext()
 
     def read_a_sample(self) -> None:
-        """Read the files of one sample of the training.
+        """Read the files of one training sample, to detect unusable ones early.
 
         Raises:
-            DataError: If one is missing, damaged, or not what the manifest says.
+            DataError: If a file is missing, damaged, or differs from the manifest.
         """
         self.loader.dataset[next(iter(self.sampler))[0]]
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that changes in training; the rest follows from settings, seed and epoch."""
+        """Tensors that change during training; everything else follows from settings, seed and epoch."""
         tensors = with_prefix("model", self.model.state_dict())
         tensors |= with_prefix("optimizer", optimizer_tensors(self.optimizer))
         return tensors | (with_prefix("ema", self.ema.state_dict()) if self.ema is not None else {})
@@ -112,16 +112,16 @@ class TrainingState:
 def prepare(
     manifest: Manifest, config: TrainConfig, ranks: Ranks, *, load_encoder_weights: bool = True
 ) -> TrainingState:
-    """Build everything that takes part in a training.
+    """Build the training state.
 
     Args:
-        manifest: What to train on.
+        manifest: Manifest to train on.
         config: All settings.
         ranks: This process among those that train together.
-        load_encoder_weights: False leaves the encoder at random, for :func:`restore`, which needs no such file.
+        load_encoder_weights: False skips the encoder's weights, because :func:`restore` replaces them.
 
     Raises:
-        TrainingError: If the split has no rows or lacks files, the encoder or its weights cannot be had, or batch
+        TrainingError: If the split has no rows or lacks files, the encoder or its weights are unavailable, or batch
             normalisation would see a single image.
         ValueError: If an option of the loss is unknown or has a wrong value.
     """
@@ -129,7 +129,7 @@ def prepare(
     synced_images = config.batch_size * (ranks.num_ranks if on_cuda else 1)
     if synced_images < 2:
         raise TrainingError(
-            "A batch of one image leaves batch normalisation nothing to average over. Use --batch-size 2 or more; "
+            "Batch normalisation needs more than one image per batch. Use --batch-size 2 or more; "
             "smaller crops (--crop-size) save the memory."
         )
     dataset = ManifestDataset(
@@ -157,18 +157,18 @@ def prepare(
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """A moving average of a network's weights that warms up, as timm's and TensorFlow's do.
+    """Make a moving average of a network's weights with warm-up, like timm's and TensorFlow's.
 
-    The decay of update n, from 0, is min(decay, (1 + n) / (10 + n)): a constant one would keep the weights of the
-    start for some 1 / (1 - decay) steps, which can be longer than the training.
+    The decay of update n, from 0, is min(decay, (1 + n) / (10 + n)). A constant decay would keep the initial weights
+    for about 1 / (1 - decay) steps, which can exceed the whole run.
 
     Args:
         model: The network.
-        decay: Share of the average that a step keeps once it is warm, 0..1.
+        decay: Decay after warm-up, 0..1.
     """
 
     def update(kept: Any, current: Any, on_device: Any) -> None:
-        num = int(ema.n_averaged)  # on the CPU; to read the copy on a GPU would wait for it
+        num = int(ema.n_averaged)  # on the CPU; reading the copy on a GPU would wait for it
         get_ema_multi_avg_fn(min(decay, (1 + num) / (10 + num)))(kept, current, on_device)  # type: ignore[no-untyped-call]
 
     ema = AveragedModel(model, multi_avg_fn=update)
@@ -176,7 +176,7 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
 
 
 def make_optimizer(model: SegmentationModel, config: TrainConfig) -> Optimizer:
-    """The optimizer, with the new layers in a group of their own that learns ``new_layers_factor`` as fast."""
+    """Make the optimizer; the new layers form a group with ``new_layers_factor`` times the learning rate."""
     old, new = model.split_parameters()
     groups = [{"params": old, "factor": 1.0}, {"params": new, "factor": config.new_layers_factor}]
     if config.optimizer == "adamw":
@@ -185,15 +185,15 @@ def make_optimizer(model: SegmentationModel, config: TrainConfig) -> Optimizer:
 
 
 def restore(state: TrainingState, fresh: CheckpointInfo, path: Path) -> CheckpointInfo:
-    """Put the state of an interrupted training back.
+    """Restore the state of an interrupted run.
 
     Args:
-        state: As it was built for the same settings.
-        fresh: What a new training would say about itself.
+        state: Built for the same settings.
+        fresh: Checkpoint header of a new run with these settings.
         path: The state file.
 
     Returns:
-        What the state says about itself, with the settings of ``fresh``.
+        The header of the state file, with the settings of ``fresh``.
 
     Raises:
         TrainingError: If the state cannot be read, or belongs to another manifest or another number of ranks.
@@ -206,8 +206,8 @@ def restore(state: TrainingState, fresh: CheckpointInfo, path: Path) -> Checkpoi
         )
     if info.num_ranks != fresh.num_ranks:
         raise TrainingError(
-            f"{path}: was trained by {info.num_ranks} processes together, and now there are {fresh.num_ranks}: "
-            f"batches and learning rates would be others. Go on with as many: {launch_command(info.num_ranks)} train "
+            f"{path}: was trained by {info.num_ranks} processes, but now there are {fresh.num_ranks}, which would "
+            f"change batches and learning rates. Resume with {info.num_ranks}: {launch_command(info.num_ranks)} train "
             f"MANIFEST --resume {path.parent}"
         )
     load_tensors(state.model, without_prefix("model", tensors), path)

@@ -1,4 +1,4 @@
-"""The training loop, to be read from top to bottom."""
+"""The training loop, readable from top to bottom."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted, list_some
 from data_manifests.files.paths import as_path
 
-# How many steps may pass before a loss that is no longer a number is noticed; each look waits for the device.
+# Steps between two checks that the loss is finite; each check waits for the device.
 _CHECK_EVERY = 20
-# Settings that a resumed training may change: they decide how long and where it runs.
+# Settings that may change on resume: they decide how long and where a run trains.
 _RESUMABLE = ("epochs", "device", "workers", "val_every", "compile")
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training came to.
+    """Result of a run.
 
     Args:
-        run_dir: Its folder.
-        info: What its last checkpoint says: epochs done, best epoch and its mIoU.
+        run_dir: The run folder.
+        info: Header of the last checkpoint: finished epochs, best epoch and its mIoU.
     """
 
     run_dir: Path
@@ -61,22 +61,22 @@ def train_network(
 ) -> TrainResult:
     """Train a network on a manifest.
 
-    Started by torchrun, all processes train one network together. Equal manifest, settings and number of processes give
-    equal weights, bit by bit on a CPU, whether or not the training was interrupted and resumed. A new training that
-    ends before its first epoch is finished leaves nothing behind.
+    Under torchrun, all processes train one network together. Equal manifest, settings and number of processes give
+    equal weights, bit by bit on a CPU, even if the run was interrupted and resumed. A new run that ends before its
+    first epoch is complete leaves nothing behind.
 
     Args:
-        manifest: What to train on.
+        manifest: Manifest to train on.
         config: All settings.
-        run_dir: Receives weights, state, settings and log.
-        resume: Go on after the last finished epoch in ``run_dir``.
-        overwrite: Replace a training that is already in ``run_dir``.
+        run_dir: The run folder for weights, state, settings and log.
+        resume: Continue after the last complete epoch in ``run_dir``.
+        overwrite: Replace an existing run in ``run_dir``.
         quiet: Show no progress on stderr.
 
     Raises:
-        TrainingError: If the manifest cannot be trained on, differs from that of the resumed run or between ranks, the
+        TrainingError: If the manifest cannot be used, differs from that of the resumed run or between ranks, the
             resumed run had another number of ranks, a loss is not finite, or a checkpoint cannot be written.
-        ValueError: If settings do not fit together.
+        ValueError: If settings are incompatible.
     """
     run_dir = as_path(run_dir)
     ranks = join_ranks(config.device)
@@ -96,7 +96,7 @@ def train_network(
     if resume:
         info = restore(state, info, run_dir / STATE_NAME)
     elif ranks.is_first:
-        state.read_a_sample()  # files that cannot be read are told before an earlier training is replaced
+        state.read_a_sample()  # unreadable files fail before an earlier run is replaced
     steps_per_epoch = state.sampler.steps_per_epoch
     with ExitStack() as stack:
         if ranks.is_first:
@@ -135,12 +135,12 @@ def train_network(
 
 
 def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per_epoch: int) -> Iterator[str]:
-    """What a user may want to know before a training, and often did not mean: one line for each."""
+    """Yield one line for each probable mistake in the settings, before training starts."""
     if epochs_done >= config.epochs:
         yield f"All {config.epochs} epochs are trained already; a larger --epochs trains longer."
     elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
         yield (
-            f"Warning: warmup_steps is {config.warmup_steps}, but the training has {counted(num_steps, 'step')}: the "
+            f"Warning: warmup_steps is {config.warmup_steps}, but the run has only {counted(num_steps, 'step')}: the "
             "learning rate never reaches its value. Lower --warmup-steps, or train for more --epochs."
         )
     if manifest.label_space.num_classes == 1:
@@ -169,15 +169,15 @@ def train_epoch(state: TrainingState, epoch: int, log: RunLog) -> dict[str, floa
     """Train for one epoch.
 
     Args:
-        state: What to train.
-        epoch: Its number, from 1.
-        log: Hears of every step.
+        state: The training state.
+        epoch: Number of the epoch, from 1.
+        log: The log of the run.
 
     Returns:
         Learning rate of the last step, and the means of the loss and its terms over the epoch.
     """
     config, steps = state.config, state.sampler.steps_per_epoch
-    # Every epoch begins from its own seed, so that a resumed training needs no generator's state.
+    # Every epoch has its own seed, so that resuming needs no generator state.
     torch.manual_seed(epoch_seed(config.seed, epoch, state.ranks.rank))
     state.sampler.epoch = epoch
     state.net.train()
@@ -209,7 +209,7 @@ def train_epoch(state: TrainingState, epoch: int, log: RunLog) -> dict[str, floa
 
 
 def score_training_images(state: TrainingState, manifest: Manifest) -> dict[str, float | None]:
-    """Training-set mIoU of the segmentation and of the mixture's own prediction (supplement, figure 2)."""
+    """Training-set mIoU of the segmentation and of the mixture (supplement, figure 2)."""
     if not (rows := scored_training_rows(manifest, state.config)):
         return {}
     segmentation = evaluate_rows(state.judged, manifest, rows, **state.evaluation())
@@ -218,18 +218,18 @@ def score_training_images(state: TrainingState, manifest: Manifest) -> dict[str,
 
 
 def scored_training_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
-    """Rows of the training split that ``score_training_images`` takes: the first with full mask and annotation."""
+    """Rows for ``score_training_images``: the first of the training split with full mask and annotation."""
     rows = manifest.rows_of(config.train_split)
     return [row for row in rows if row.full_mask and row.annotation][: config.gmm_images]
 
 
 def validation_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:
-    """Rows of the validation split that have a full mask to compare with; none is allowed."""
+    """Rows of the validation split with a full mask; may be empty."""
     return [row for row in manifest.rows if row.split == config.val_split and row.full_mask]
 
 
 def classes_without_a_label(manifest: Manifest, config: TrainConfig) -> list[str]:
-    """Names of the classes that no annotation of the training split holds; full masks are not looked into."""
+    """Names of the classes that no annotation of the training split contains; does not read full masks."""
     if config.supervision != "sparse":
         return []
     labelled = {class_id for row in manifest.rows_of(config.train_split) for class_id in row.classes_labelled}
@@ -237,29 +237,29 @@ def classes_without_a_label(manifest: Manifest, config: TrainConfig) -> list[str
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
-    """Seed of dropout and the like in one epoch of one process."""
+    """Seed of dropout and other random layers in one epoch of one process."""
     return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def written_config(run_dir: Path, trained: TrainConfig) -> TrainConfig:
-    """The settings that a run's ``config.toml`` has now; those it was trained with where it says nothing."""
+    """Read the settings in a run's ``config.toml``; missing ones keep the values of the run."""
     path = run_dir / CONFIG_NAME
     return TrainConfig.from_dict({**trained.to_dict(), **read_toml(path)}, path) if path.is_file() else trained
 
 
 def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
-    """Settings of an interrupted training, with those changed that may change.
+    """Return the settings of an interrupted run with allowed changes.
 
-    Those may also be changed in its ``config.toml``, where an earlier call has left them too.
+    Changes may come from the call or from the run's ``config.toml``.
 
     Args:
-        run_dir: Its folder.
+        run_dir: The run folder.
         overrides: New values by name.
 
     Raises:
-        TrainingError: If the folder holds no training that can go on.
-        ValueError: If another setting than epochs, device, workers, val_every or compile would change, or if more
-            epochs are trained already than there should be.
+        TrainingError: If the folder does not hold a run that can be resumed.
+        ValueError: If a setting other than epochs, device, workers, val_every or compile changes, or the new number of
+            epochs is below those already trained.
     """
     info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
     config, written = info.config, written_config(run_dir, info.config)
@@ -268,12 +268,12 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     if differ := [name for name in fixed if getattr(config, name) != getattr(changed, name)]:
         by = f" (by {path}, edited since)" if any(getattr(config, n) != getattr(written, n) for n in differ) else ""
         raise ValueError(
-            f"A resumed training keeps its settings, but {', '.join(differ)} would change{by}. Start a new run for "
+            f"A resumed run keeps its settings, but {', '.join(differ)} would change{by}. Start a new run for "
             f"that; only {', '.join(_RESUMABLE)} may change."
         )
     if changed.epochs < info.epoch:
         raise ValueError(
-            f"{run_dir}: {info.epoch} epochs are trained already, more than the {changed.epochs} asked for. A larger "
-            "--epochs trains longer; for a shorter training start a new run."
+            f"{run_dir}: {info.epoch} epochs are trained already, more than the {changed.epochs} requested. A larger "
+            "--epochs trains longer; for a shorter schedule, start a new run."
         )
     return changed

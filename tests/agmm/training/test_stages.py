@@ -141,7 +141,7 @@ def test_a_warm_start_is_gone_on_with_by_the_processes_that_made_it(
 ) -> None:
     state = tmp_path / "state.safetensors"
     agmm.training.stages._begin_from(done[0] / "stage-1", manifest, fast_config(), 2, state)
-    with pytest.raises(TrainingError, match="was trained by 2 processes together, and now there are 1"):
+    with pytest.raises(TrainingError, match="was trained by 2 processes, but now there are 1"):
         agmm.training.train.train_network(manifest, fast_config(), tmp_path, resume=True, quiet=True)
 
 
