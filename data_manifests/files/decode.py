@@ -15,8 +15,8 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from data_manifests.errors import DataError
 from data_manifests.files.paths import as_path, is_remote, open_start
-from data_manifests.files.samples import Header, Samples, as_shown, max_pixels, turn
-from data_manifests.files.tiff import is_tiff, tiff_header, tiff_kind, tiff_samples
+from data_manifests.files.samples import MAX_PIXELS_VARIABLE, Header, Samples, as_shown, max_pixels, turn
+from data_manifests.files.tiff import is_tiff, tiff_bands, tiff_header, tiff_kind, tiff_samples
 
 
 def read_header(path: Path) -> Header:
@@ -158,15 +158,17 @@ def _deep(file: IO[bytes]) -> NDArray[Any]:
 
 def _tiff_by_pillow(path: Path, file: IO[bytes], reason: Exception) -> NDArray[Any]:
     """Samples of a TIFF whose compression tifffile does not know: as stored, turned as shown."""
-    needs = DataError(f"{path}: cannot be decoded ({reason}). Install what it needs: pip install imagecodecs")
+    orientation = tiff_header(path, file).orientation
     try:
         decoded = _parse(file)
-    except UnidentifiedImageError as error:
-        raise needs from error
-    if _is_deep(decoded):
-        raise needs
+    except UnidentifiedImageError:
+        return turn(_by_gdal(path, file, reason), orientation)
+    if tiff_bands(path, file) > len(decoded.getbands()):  # of planes Pillow reads the first
+        return turn(_by_gdal(path, file, reason), orientation)
+    if _is_deep(decoded):  # OpenCV turns them by rules of its own
+        return _deep(file) if orientation == 1 else turn(_by_gdal(path, file, reason), orientation)
     raw_modes, mode = _raw_modes(decoded), decoded.mode
-    if decoded.tile[0][0] == "raw" and tiff_header(path, file).orientation >= 5:  # Pillow maps rows of a wrong length
+    if decoded.tile[0][0] == "raw" and orientation >= 5:  # Pillow maps rows of a wrong length
         raise DataError(f"{path}: a {mode} image that is stored turned cannot be decoded. Save it upright.")
     decoded.load()
     values = _stored(decoded)
@@ -178,6 +180,22 @@ def _tiff_by_pillow(path: Path, file: IO[bytes], reason: Exception) -> NDArray[A
     return values
 
 
+def _by_gdal(path: Path, file: IO[bytes], reason: Exception) -> NDArray[Any]:
+    """Samples as stored, by rasterio, which knows every compression and number of bands."""
+    try:
+        from rasterio.io import MemoryFile
+    except ImportError as error:
+        raise DataError(
+            f"{path}: needs a package that is not installed ({reason}): pip install 'sparsekit-agmm[geo]'"
+        ) from error
+    file.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as of an image without coordinates
+        with MemoryFile(file.read()) as memory, memory.open() as dataset:
+            values: NDArray[Any] = dataset.read()
+    return values[0] if len(values) == 1 else np.moveaxis(values, 0, 2)
+
+
 def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, DataError):
         return error
@@ -186,6 +204,9 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, OSError) and error.strerror:  # of the system; Pillow's own have none
         return DataError(f"{path}: cannot be opened ({error.strerror}).")
     if isinstance(error, Image.DecompressionBombError):
-        return DataError(f"{path}: has more pixels than are read ({error}).")
+        return DataError(
+            f"{path}: has more pixels than the {max_pixels():,} that are read ({error}). If it is meant to be so "
+            f"large, set {MAX_PIXELS_VARIABLE} to that number; else cut it into tiles."
+        )
     reason = "not an image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
     return DataError(f"{path}: the image is damaged or incomplete ({reason}). Copy or download it again.")

@@ -58,6 +58,12 @@ def tiff_samples(path: Path, file: IO[bytes]) -> Samples:
         return _samples(page, turn(_bands_last(page, values), header.orientation))
 
 
+def tiff_bands(path: Path, file: IO[bytes]) -> int:
+    """Number of bands."""
+    with _open(file) as tiff:
+        return int(_only_page(path, tiff).samplesperpixel)
+
+
 def tiff_kind(path: Path, file: IO[bytes], values: NDArray[Any]) -> Samples:
     """Samples that another reader has decoded, described by the file's own tags."""
     with _open(file) as tiff:

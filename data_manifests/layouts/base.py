@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,7 +164,11 @@ def images_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder.")
     if not (found := list_images(folder)):
-        raise DataError(f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).")
+        others = Counter(path.suffix.lower() for path in list_images(folder, ("",)) if path.suffix)
+        there = "".join(f" It holds {counted(n, f'{end} file')}; save them as PNG." for end, n in others.most_common(1))
+        raise DataError(
+            f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).{there}"
+        )
     return found
 
 

@@ -182,6 +182,26 @@ class TestReadMask:
         image.save(tmp_path / "m.tif", compression=compression)
         np.testing.assert_array_equal(read_mask(tmp_path / "m.tif"), ids)
 
+    @pytest.mark.parametrize("bands", [3, 4])
+    def test_sixteen_bits_as_opencv_compresses_them(self, tmp_path, bands):
+        ids = (np.arange(20 * 30).reshape(20, 30) * 7).astype(np.uint16)
+        channels = [ids, ids + 1, ids + 2, np.full_like(ids, 65535)][:bands]
+        cv2.imwrite(str(tmp_path / "m.tif"), np.dstack(channels))  # LZW
+        for name, expected in {"blue": ids, "green": ids + 1, "red": ids + 2}.items():
+            np.testing.assert_array_equal(read_mask(tmp_path / "m.tif", name), expected)
+
+    @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+    @pytest.mark.parametrize("options", [{"interleave": "band"}, {"interleave": "pixel", "tiled": True}], ids=str)
+    def test_many_bands_as_gdal_compresses_them(self, tmp_path, dtype, options):
+        rasterio = pytest.importorskip("rasterio")
+        values = np.random.default_rng(0).integers(0, 250, (8, 48, 64)).astype(dtype)
+        profile = {"width": 64, "height": 48, "count": 8, "dtype": dtype, "crs": "EPSG:32633", "compress": "lzw"}
+        profile |= {"transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5.4e6), "blockxsize": 16, "blockysize": 16}
+        with rasterio.open(tmp_path / "m.tif", "w", driver="GTiff", **profile, **options) as file:
+            file.write(values)
+        shown = read_image(tmp_path / "m.tif", bands=(4, 3, 2), value_range=(0, 255))
+        np.testing.assert_array_equal(shown, np.moveaxis(values[[3, 2, 1]], 0, 2))
+
     def test_no_data_of_a_file_is_void(self, tmp_path):
         for dtype, nodata in (("i1", -1), ("i2", -9999), ("f4", -3.4028235e38), ("f4", np.nan), ("u4", 4294967295)):
             values = np.array([[0, 1, nodata]]).astype(dtype)
@@ -327,8 +347,10 @@ class TestBrokenFiles:
             read(tmp_path / "bomb.png")
         (tmp_path / "scene.png").write_bytes(grey_png(8, b"", 10980, 10980))  # a tile of Sentinel-2
         assert read_image_size(tmp_path / "scene.png") == (10980, 10980)
-        monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "900000000")  # more than Pillow would read
         (tmp_path / "huge.png").write_bytes(grey_png(8, b"", 20000, 20000))
+        with pytest.raises(DataError, match="400000000 pixels.*set SPARSEKIT_MAX_PIXELS"):
+            read(tmp_path / "huge.png")
+        monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "900000000")  # more than Pillow would read
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
         assert read_image_size(tmp_path / "huge.png") == (20000, 20000)
 
