@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import LAYOUTS, PathType
+from cli.reporting import warn
 
 if TYPE_CHECKING:
     from data_manifests import Dataset
@@ -39,8 +40,12 @@ class DatasetOptions:
         """Whether any of them was given."""
         return any(getattr(self, field.name) is not None for field in fields(self))
 
-    def open(self, dataset_dir: Path | None) -> Dataset:
+    def open(self, dataset_dir: Path | None, out_dir: Path | None = None) -> Dataset:
         """Read the dataset of a folder, or of the folders that the options name.
+
+        Args:
+            dataset_dir: The folder; it may hold shapes drawn with another tool instead of masks.
+            out_dir: Where the full masks of such shapes go; without it they are refused.
 
         Raises:
             DataError: If it cannot be read.
@@ -64,7 +69,42 @@ class DatasetOptions:
         how: Any = (label_space, class_map, self.mask_channel or (self.mask_values or "").replace("-", "_") or None)
         if self.masks_dir is not None:
             return data_manifests.open_folders(self.masks_dir, self.images_dir, self.mask_suffix, *how)
-        return data_manifests.open_dataset(dataset_dir or Path(), self.layout, *how)
+        folder = dataset_dir or Path()
+        try:
+            return data_manifests.open_dataset(folder, self.layout, *how)
+        except data_manifests.DataError as error:
+            drawn = None if self.layout or self.mask_values or self.mask_channel else _dataset_drawn(folder, out_dir)
+            if drawn is None:
+                raise
+            if isinstance(drawn, str):
+                raise data_manifests.DataError(drawn) from error
+            space = data_manifests.read_label_space(self.classes_path) if self.classes_path else None
+            made = data_manifests.open_dataset(drawn, "generic", space, class_map)
+            return replace(made, root=folder)
+
+
+def _dataset_drawn(folder: Path, out_dir: Path | None) -> Path | str | None:
+    """Full masks of the shapes in a folder; a message where they have no place; None where there are no shapes."""
+    from data_manifests.files.paths import absolute, is_remote
+    from sparsekit.formats.full_masks import are_up_to_date, find_drawn_format, write_full_masks
+
+    if is_remote(folder) or (format_ := find_drawn_format(folder)) is None:
+        return None
+    if out_dir is None or is_remote(out_dir):
+        return (
+            f"{folder}: holds annotations of {format_} instead of masks. Make a dataset of them with `sparsekit "
+            f"full-masks {folder} --out NEW`."
+        )
+    masks_dir = out_dir / f"{absolute(folder).name}-full-masks"
+    if not are_up_to_date(masks_dir, folder):
+        made = write_full_masks(folder, format_, masks_dir, overwrite=True)
+        for note in made.notes:
+            warn(note)
+    warn(
+        f"{folder}: holds annotations of {format_}. {masks_dir} has their full masks: pixels of no shape are "
+        "background, and of two shapes the one drawn last lies on top; see `sparsekit full-masks`."
+    )
+    return masks_dir
 
 
 _MAP = click.option(

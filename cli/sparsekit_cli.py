@@ -10,6 +10,7 @@ from cli.sparsekit_commands.cost import cost
 from cli.sparsekit_commands.demo_data import demo_data
 from cli.sparsekit_commands.diff import diff
 from cli.sparsekit_commands.export import export
+from cli.sparsekit_commands.full_masks import full_masks
 from cli.sparsekit_commands.gallery import gallery
 from cli.sparsekit_commands.grow import grow
 from cli.sparsekit_commands.import_ import import_
@@ -41,6 +42,7 @@ COMMANDS: tuple[click.Command, ...] = (
     gallery,
     export,
     import_,
+    full_masks,
     validate,
     verify,
     info,

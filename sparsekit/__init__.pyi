@@ -14,7 +14,13 @@ from .clicks.uniform import sample_clicks as sample_clicks
 from .errors import AnnotationError as AnnotationError
 from .figures.overlay import draw_marks as draw_marks
 from .formats.export import export_manifest as export_manifest
-from .formats.import_ import import_annotations as import_annotations
+from .formats.full_masks import write_full_masks as write_full_masks
+from .formats.import_ import (
+    ImportOptions as ImportOptions,
+)
+from .formats.import_ import (
+    import_annotations as import_annotations,
+)
 from .geometry.rasterize import rasterize as rasterize
 from .randomness import ImageStream as ImageStream
 from .scribbles.trace import (

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from cli import options
+from cli.annotation_options import annotation_options, read_maps
 from cli.command import command
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
@@ -29,17 +30,7 @@ from sparsekit.formats import IMPORTED
     help="Width of strokes whose file says none, in pixels.",
 )
 @partial(dataset_options, with_map=False)
-@click.option(
-    "--map",
-    "maps",
-    multiple=True,
-    metavar="NAME=CLASS|FILE",
-    help="Class of the dataset for a name in the annotations; or a file of classes to put together, as in `points`. "
-    "May be repeated.",
-)
-@click.option("--ignore-class", "ignored", multiple=True, metavar="NAME", help="Leave out a class. May be repeated.")
-@click.option("--skip-unsupported", is_flag=True, help="Leave out, and count, shapes that cannot be read.")
-@click.option("--image-key", help="Label Studio: key of the image in the tasks' data.  [default: found by looking]")
+@annotation_options
 @click.option(
     "--unlabelled", type=click.IntRange(0, 65535), help="Label maps: value of no label.  [default: the format's]"
 )
@@ -67,11 +58,10 @@ def import_(
     from data_manifests.layouts.mask_values import orientation_notes
     from sparsekit.formats.import_ import ImportOptions, import_annotations
 
-    map_path, class_names = _read_maps(maps)
+    map_path, class_names = read_maps(maps, ignored)
     dataset = replace(dataset_options, map_path=map_path).open(dataset_dir)
     for note in orientation_notes(dataset.items):
         click.echo(f"Note: {note}", err=True)
-    class_names |= dict.fromkeys(ignored, "")
     how = ImportOptions(stroke_width, class_names, skip_unsupported, image_key, unlabelled)
     with progress(len(dataset.items)) as advance:
         summary = import_annotations(
@@ -87,23 +77,3 @@ def import_(
     click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")
     marks = "label maps without marks" if summary.num_marks is None else counted(summary.num_marks, "mark")
     click.echo(f"  {marks}, {counted(summary.num_labelled, 'labelled pixel')}")
-
-
-def _read_maps(maps: tuple[str, ...]) -> tuple[Path | None, dict[str, str]]:
-    """The file of classes to put together, and the class of each name in the annotations.
-
-    What the file puts together or leaves out goes by its old names in the annotations.
-    """
-    from data_manifests import read_class_map
-
-    files = [Path(value) for value in maps if "=" not in value or Path(value).is_file()]
-    if len(files) > 1:
-        raise click.UsageError(f"--map takes one file, got {', '.join(map(str, files))}.")
-    class_names: dict[str, str] = {}
-    for new, olds in read_class_map(files[0]).items() if files else ():
-        class_names |= dict.fromkeys(olds, "" if new == "void" else new)
-    for value in maps:
-        if Path(value) not in files:
-            name, _, class_name = value.rpartition("=")
-            class_names[name] = class_name
-    return files[0] if files else None, class_names

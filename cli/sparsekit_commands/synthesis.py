@@ -73,7 +73,7 @@ def run_synthesis(
     from sparsekit.synthesis.synthesize import choose_splits, synthesize
 
     started = time.perf_counter()
-    dataset = dataset_options.open(dataset_dir)
+    dataset = dataset_options.open(dataset_dir, None if dry_run else out_dir)
     with usage_errors():
         annotated_splits = choose_splits(dataset, splits)
     for note in (*dataset.notes, *orientation_notes(dataset.items)):

@@ -60,7 +60,10 @@ def _box(pixels: Ints, image_width: int) -> list[int]:
 
 def read(source: ImportSource) -> Iterator[Imported]:
     """Annotations of the images that have one."""
-    path = only_file(source.folder, ("annotations.json",), "*.json")
+    folder = source.folder
+    if not any(folder.glob("*.json")) and (folder / "annotations").is_dir():  # as COCO itself has it
+        folder = folder / "annotations"
+    path = only_file(folder, ("annotations.json",), "*.json")
     data = read_json(path)
     by_image: dict[Any, list[dict[str, Any]]] = {}
     with damage_of(path, "annotations of COCO"):
@@ -88,7 +91,7 @@ def _read_image(
     """What was drawn, the uppermost first: our own marks as we wrote them, of others later ones over earlier ones."""
     ours: list[Drawn] = []
     others: list[Drawn] = []
-    for annotation in annotations:
+    for annotation in sorted(annotations, key=lambda annotation: not annotation.get("iscrowd")):  # crowds lie below
         if (class_id := source.class_id(names[annotation["category_id"]])) is None:
             continue
         attributes, segmentation = annotation.get("attributes"), annotation.get("segmentation")
@@ -106,12 +109,13 @@ def _shape(source: ImportSource, annotation: dict[str, Any], class_id: int, shap
         return Drawn(class_id, pixels=_mask_pixels(segmentation, shape))
     if segmentation:
         rings = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in segmentation]
-        marks = [m for ring in rings for m in source.drawn("polygon", class_id, _floats(ring), "", shape).marks]
-        return Drawn(class_id, tuple(marks))
+        parts = [source.drawn("polygon", class_id, _floats(ring), "", shape) for ring in rings]
+        return Drawn(class_id, tuple(m for p in parts for m in p.marks), rings=tuple(r for p in parts for r in p.rings))
     left, top, width, height = annotation.get("bbox") or (0, 0, 0, 0)
     if not width * height:
         source.unsupported("an annotation without segmentation and bbox", ("polygons", "run lengths", "boxes"))
         return None
+    source.notes["annotations without segmentation, taken as boxes"] += 1
     return source.drawn("box", class_id, _floats([(left, top), (left + width, top + height)]), "", shape)
 
 

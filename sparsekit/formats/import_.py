@@ -104,7 +104,7 @@ def import_annotations(
     with whole_folder(out, lambda folder: (folder / "manifest.csv").is_file(), overwrite=overwrite) as folder:
         rows, marks = [], dict[str, tuple[Mark, ...] | None]()
         for one in once_each(read(source), source_dir):
-            label_map, marks[one.item.image_id] = _annotation(_as_shown(one, source), source.space)
+            label_map, marks[one.item.image_id] = _annotation(_as_shown(one), source.space)
             _check_mask_is_as_shown(one.item, label_map, dataset)
             row = _row(one.item, out, dataset)
             rows.append(write_annotation(row, label_map, folder, dataset.label_space))
@@ -130,13 +130,11 @@ def import_annotations(
     return ImportSummary(out, len(rows), num_labelled, num_marks, len(evaluated), tuple(source.unmatched), notes)
 
 
-def _as_shown(one: Imported, source: ImportSource) -> Imported:
+def _as_shown(one: Imported) -> Imported:
     """The annotation of the image as viewers show it, as images are read everywhere."""
-    orientation = exif_orientation(one.item.image_or_mask)
-    if orientation != 1:
-        source.notes["images with an EXIF orientation, taken as viewers show them; their masks must fit that"] += 1
     if one.shape == image_shape(one.item):
         return one
+    orientation = exif_orientation(one.item.image_or_mask)
     label_map = None if one.label_map is None else turn(one.label_map, orientation)
     drawn = tuple(turn_drawn(part, one.shape, orientation) for part in one.drawn)
     return Imported(one.item, image_shape(one.item), drawn, label_map)

@@ -93,6 +93,17 @@ def make_drawn() -> None:
     )
 
 
+def make_polygons() -> None:
+    """Each pixel of a class but the first as a square of labelme's."""
+    for name, ids in IDS.items():
+        mini.save_image(Path(f"polygons/{name}.jpg"), ids.shape)
+        shapes = [
+            {"label": ("", "tree", "car")[ids[r, c]], "points": [[c, r], [c + 1, r], [c + 1, r + 1], [c, r + 1]]}
+            for r, c in np.argwhere(ids > 0).tolist()
+        ]
+        Path(f"polygons/{name}.json").write_text(json.dumps({"shapes": shapes, "imagePath": f"{name}.jpg"}))
+
+
 def with_map() -> None:
     save("mydata")
     Path("map.toml").write_text('thing = ["tree", "car"]\n')
@@ -146,6 +157,7 @@ ROWS: dict[str, tuple[Callable[[], object], Callable[[np.ndarray], np.ndarray]]]
     "labelme2voc": (make_labelme2voc, lambda ids: ids),
     "geotiff": (geotiff, lambda ids: np.where(ids == 2, 255, ids)),
     "map.toml mydata": (with_map, lambda ids: np.where(ids == 0, 1, 0)),
+    "20 polygons": (make_polygons, np.array([0, 2, 1]).__getitem__),
     "--out mine": (make_drawn, lambda ids: ids),
 }  # fmt: skip
 
@@ -174,7 +186,11 @@ def test_row(tmp_path, monkeypatch, command):
             assert len(list(csv.DictReader(file))) == 3
         arguments = ["points", "--clicks", "20", "--classes", table, arguments[1]]
         sparsekit(*arguments)
-    manifest = read_manifest("mine") if arguments[0] == "import" else read_manifest(next(Path("sparse").iterdir()))
+    manifest = (
+        read_manifest("mine")
+        if arguments[0] == "import"
+        else read_manifest(next(Path("sparse").glob("*/manifest.csv")))
+    )
     assert manifest.rows
     for row in manifest.rows:
         ids = IDS.get(row.image_id.split("/")[-1][-1:], IDS["7"])

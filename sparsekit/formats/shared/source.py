@@ -59,11 +59,13 @@ class Drawn:
         class_id: Train id.
         marks: It as marks; none where only its pixels are known.
         pixels: Its pixels, as row * width + column, sorted, where the file gives them; they count more than the marks.
+        rings: Outlines of its area, where they are finer than the whole pixels of the marks.
     """
 
     class_id: int
     marks: tuple[Mark, ...] = ()
     pixels: Ints | None = None
+    rings: tuple[tuple[XY, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ class ImportSource:
     def drawn(self, kind: str, class_id: int, points: Sequence[XY], text: str, shape: tuple[int, int]) -> Drawn:
         """A shape of a tool as one mark; see ``mark_from_xy`` and ``inside``."""
         points = self.inside(points, shape)
-        return Drawn(class_id, (mark_from_xy(kind, class_id, points, text, shape, self.options.stroke_width),))
+        mark = mark_from_xy(kind, class_id, points, text, shape, self.options.stroke_width)
+        return Drawn(class_id, (mark,), rings=_rings(mark.kind, points))
 
 
 @lru_cache(maxsize=4)
@@ -222,3 +225,11 @@ def once_each(found: Iterable[Imported], where: Path) -> Iterator[Imported]:
             raise AnnotationError(f"{where}: holds two annotations of image '{one.item.image_id}'; remove one.")
         seen.add(one.item.image_id)
         yield one
+
+
+def _rings(kind: str, points: Sequence[XY]) -> tuple[tuple[XY, ...], ...]:
+    """The outline of a polygon or box; of blocks none, which are ours and made of whole pixels."""
+    if kind == "box":
+        (x0, y0), (x1, y1) = points
+        return (((x0, y0), (x1, y0), (x1, y1), (x0, y1)),)
+    return (tuple(points),) if kind == "polygon" else ()

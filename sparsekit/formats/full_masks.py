@@ -1,0 +1,302 @@
+"""Polygons, boxes and masks that people drew with another tool, as full masks: a dataset to annotate sparsely."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from data_manifests import Dataset, DatasetItem, LabelClass, LabelMap, LabelSpace
+from data_manifests.errors import list_some
+from data_manifests.files.csv import write_table
+from data_manifests.files.images import encode_label_map, exif_orientation, list_images, write_atomically
+from data_manifests.files.paths import absolute, as_path, inside
+from data_manifests.layouts.base import relative_stem
+from sparsekit.errors import AnnotationError
+from sparsekit.formats import load_format
+from sparsekit.formats.shared.areas import polygon_pixels
+from sparsekit.formats.shared.files import RefusedError, is_hidden
+from sparsekit.formats.shared.masks import shown_pixels, turn_drawn
+from sparsekit.formats.shared.source import Drawn, Imported, ImportOptions, ImportSource, image_shape, once_each
+from sparsekit.formats.shared.whole_folder import whole_folder
+from sparsekit.geometry.mark_pixels import AREA_KINDS
+from sparsekit.geometry.polylines import Ints
+
+__all__ = ["DRAWN_FORMATS", "FullMasks", "Overlaps", "are_up_to_date", "find_drawn_format", "write_full_masks"]
+
+#: Formats whose shapes can fill a mask.
+DRAWN_FORMATS = ("labelme", "cvat", "label-studio", "coco")
+#: Which shape lies on top: the one that the tool draws last, or the smaller one.
+Overlaps = Literal["order", "area"]
+
+_NOTE = "README.txt"
+_FIRST_LINE = "sparsekit full-masks: "
+_BACKGROUND = ("background", "_background_")
+#: labelme's word for regions that are of no class.
+_IGNORED = "__ignore__"
+
+
+@dataclass(frozen=True)
+class FullMasks:
+    """What came of it.
+
+    Args:
+        folder: A dataset of the generic layout: ``images/``, ``masks/``, ``classes.csv``.
+        class_names: Its classes, in the order of their ids.
+        num_images: Images with a mask.
+        notes: What was left out or changed, a sentence each.
+    """
+
+    folder: Path
+    class_names: tuple[str, ...]
+    num_images: int
+    notes: tuple[str, ...]
+
+
+def find_drawn_format(folder: Path) -> str | None:
+    """The format of a folder of annotations, as its files' names and first letters tell; None for any other folder."""
+    if not folder.is_dir():
+        return None
+    if any(_starts_with(path, b"<annotations") for path in folder.glob("*.xml")):
+        return "cvat"
+    for path in sorted(path for path in folder.rglob("*.json") if not is_hidden(path, folder)):
+        start = _start(path)
+        if b'"shapes"' in start or b'"imagePath"' in start:
+            return "labelme"
+        if path.parent == folder and start.startswith(b"["):
+            return "label-studio"
+        if start.startswith(b"{") and any(word in start for word in (b'"images"', b'"annotations"', b'"categories"')):
+            return "coco"
+    return None
+
+
+def write_full_masks(
+    source_dir: str | Path,
+    format_: str,
+    out: str | Path,
+    *,
+    label_space: LabelSpace | None = None,
+    background: str | None = "background",
+    overlaps: Overlaps = "order",
+    options: ImportOptions | None = None,
+    overwrite: bool = False,
+    on_start: Callable[[int], None] = lambda total: None,
+    on_image: Callable[[], None] = lambda: None,
+) -> FullMasks:
+    """Fill the shapes of another tool's annotations; the dataset is there whole or not at all.
+
+    A pixel belongs to a shape if its centre lies inside. What was drawn as labelme's ``__ignore__`` is void.
+
+    Args:
+        source_dir: The annotations, with the images in the same folder at any depth.
+        format_: A name of ``DRAWN_FORMATS``.
+        out: The folder to make: ``images/`` (links), ``masks/`` and ``classes.csv``.
+        label_space: The classes; those that were drawn, by name, when not given.
+        background: Class of pixels that no shape covers; None for void.
+        overlaps: ``order`` puts on top what the tool draws on top, ``area`` the smaller shape.
+        options: What the user says about the annotations.
+        overwrite: Replace such a dataset that is there.
+        on_start: Called with the number of images in the folder.
+        on_image: Called after each image.
+
+    Raises:
+        AnnotationError: If the annotations are damaged or hold what fills nothing, such as clicks, or the folder is
+            in the way.
+        DataError: If an image cannot be used.
+        ValueError: If there is no such format.
+    """
+    source_dir, out = as_path(source_dir), as_path(out)
+    if format_ not in DRAWN_FORMATS:
+        raise ValueError(f"Format '{format_}' has no shapes to fill. Choose from: {', '.join(DRAWN_FORMATS)}.")
+    options = options or ImportOptions()
+    items = _images(source_dir)
+    space = label_space or _classes_drawn(source_dir, format_, items, options, background)
+    source = _FillSource(source_dir, _dataset(source_dir, format_, space, items), options)
+    empty = source.background_value(background)
+    count = 0
+    on_start(len(items))
+    with whole_folder(out, _is_ours, overwrite=overwrite) as folder:
+        for one in once_each(_read(source, format_), source_dir):
+            item, drawn = one.item, [_as_shown(part, one) for part in one.drawn]
+            mask = fill(drawn, image_shape(item), space, empty, overlaps)
+            write_atomically(inside(folder, f"masks/{item.image_id}.png"), encode_label_map(mask, space))
+            link = inside(folder, f"images/{item.image_id}{item.image_or_mask.suffix}")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(absolute(item.image_or_mask))
+            count += 1
+            on_image()
+        if not count:
+            raise AnnotationError(f"{source_dir}: holds no annotation of an image in it.")
+        rows = ((i, c.name, *c.color, i) for i, c in enumerate(space.classes))
+        write_table(folder / "classes.csv", ("id", "name", "r", "g", "b", "train_id"), rows)
+        uncovered = "void" if empty == space.unlabelled_value else space.class_names[empty]
+        lines = [f"{_FIRST_LINE}{format_}", f"source: {_digest(source_dir)}"]
+        lines += [f"pixels of no shape: {uncovered}", f"on top of each other: by {overlaps}"]
+        write_atomically(folder / _NOTE, ("\n".join(lines) + "\n").encode())
+    notes = [f"{what} ({number:,})" for what, number in sorted(source.notes.items())]
+    if left_out := len(items) - count:
+        notes.append(f"images without an annotation, left out ({left_out:,})")
+    if source.unmatched:
+        notes.append(f"annotations of no image in the folder: {list_some(source.unmatched)}")
+    return FullMasks(out, space.class_names, count, tuple(notes))
+
+
+def fill(
+    drawn: Sequence[Drawn], shape: tuple[int, int], space: LabelSpace, empty: int, overlaps: Overlaps = "order"
+) -> LabelMap:
+    """The full mask of an image.
+
+    Args:
+        drawn: What was drawn, the uppermost first.
+        shape: Height and width of the image.
+        space: The classes.
+        empty: Value of pixels that no shape covers.
+        overlaps: See ``write_full_masks``.
+
+    Returns:
+        Train ids, shape (H, W).
+    """
+    areas = [(_area(one, shape), one.class_id) for one in drawn]
+    if overlaps == "area":
+        areas.sort(key=lambda area: len(area[0]))
+    mask: LabelMap = np.full(shape, empty, space.dtype)
+    for pixels, class_id in reversed(areas):
+        mask.flat[pixels] = class_id
+    return mask
+
+
+def _area(one: Drawn, shape: tuple[int, int]) -> Ints:
+    if one.pixels is not None:
+        return one.pixels
+    if one.rings:
+        return np.unique(np.concatenate([polygon_pixels(ring, shape) for ring in one.rings]))
+    return np.concatenate([*shown_pixels(one.marks, shape)])
+
+
+def _as_shown(one: Drawn, imported: Imported) -> Drawn:
+    if imported.shape == image_shape(imported.item):
+        return one
+    filled = Drawn(one.class_id, pixels=_area(one, imported.shape))
+    return turn_drawn(filled, imported.shape, exif_orientation(imported.item.image_or_mask))
+
+
+class _FillSource(ImportSource):
+    """Annotations whose shapes are filled: clicks and strokes fill nothing."""
+
+    def class_id(self, name: str) -> int | None:
+        if name == _IGNORED and name not in self.options.class_names:
+            return self.space.unlabelled_value
+        return super().class_id(name)
+
+    def drawn(
+        self, kind: str, class_id: int, points: Sequence[tuple[float, float]], text: str, shape: tuple[int, int]
+    ) -> Drawn:
+        if kind not in AREA_KINDS:
+            raise RefusedError(
+                f"holds a {kind}, which fills no area: full masks need polygons, boxes or masks. To keep clicks and "
+                "strokes as they are, use `sparsekit import`."
+            )
+        return super().drawn(kind, class_id, points, text, shape)
+
+    def background_value(self, background: str | None) -> int:
+        """Value of pixels that nothing covers."""
+        if background is None:
+            return self.space.unlabelled_value
+        names = self.space.class_names
+        found = next((names.index(name) for name in (background, *_BACKGROUND) if name in names), None)
+        return self.space.unlabelled_value if found is None else found
+
+
+class _NamesSource(_FillSource):
+    """Annotations of which only the names of classes count."""
+
+    def __init__(self, folder: Path, dataset: Dataset, options: ImportOptions) -> None:
+        super().__init__(folder, dataset, options)
+        self.names: set[str] = set()
+
+    def class_id(self, name: str) -> int | None:
+        chosen = self.options.class_names.get(name, name)
+        if chosen and chosen != _IGNORED:
+            self.names.add(chosen)
+        return 0 if chosen else None
+
+
+def _classes_drawn(
+    folder: Path, format_: str, items: tuple[DatasetItem, ...], options: ImportOptions, background: str | None
+) -> LabelSpace:
+    """The classes that were drawn, sorted by name behind the background."""
+    placeholder = LabelSpace("custom", (LabelClass("background", (0, 0, 0), (0,)),))
+    source = _NamesSource(folder, _dataset(folder, format_, placeholder, items), options)
+    for _ in _read(source, format_):
+        pass
+    names = sorted(source.names - {*_BACKGROUND})
+    if background is not None or source.names & {*_BACKGROUND}:
+        own = next((name for name in _BACKGROUND if name in source.names), background or _BACKGROUND[0])
+        names = [own, *(name for name in names if name != own)]
+    if not names:
+        raise AnnotationError(f"{folder}: holds no shape of a class.")
+    colors = [_color(i) for i in range(len(names))]
+    classes = tuple(LabelClass(n, c, (i,)) for i, (n, c) in enumerate(zip(names, colors, strict=True)))
+    return LabelSpace("custom", classes)
+
+
+def _color(number: int) -> tuple[int, int, int]:
+    """The colour of PASCAL VOC for a number: black, dark red, dark green, ...; different for all below 256."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (number >> channel & 1) << (7 - bit)
+        number >>= 3
+    return channels[0], channels[1], channels[2]
+
+
+def _read(source: ImportSource, format_: str) -> Iterator[Imported]:
+    read = load_format(format_, "import").read
+    assert read is not None  # of all DRAWN_FORMATS
+    return read(source)
+
+
+def _images(folder: Path) -> tuple[DatasetItem, ...]:
+    if not folder.is_dir():
+        raise AnnotationError(f"{folder}: no such folder; expected the folder of annotations and images.")
+    paths = list_images(folder)
+    if not paths:
+        raise AnnotationError(f"{folder}: holds no images. Put the images beside their annotations.")
+    return tuple(DatasetItem(relative_stem(path, folder), "train", path, path) for path in paths)
+
+
+def _dataset(folder: Path, format_: str, space: LabelSpace, items: tuple[DatasetItem, ...]) -> Dataset:
+    return Dataset(folder, format_, space, "train_ids", items)
+
+
+def _is_ours(folder: Path) -> bool:
+    note = folder / _NOTE
+    return note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
+
+
+def are_up_to_date(folder: Path, source_dir: Path) -> bool:
+    """Whether full masks were made of the annotations as they are now."""
+    return _is_ours(folder) and f"source: {_digest(source_dir)}\n" in (folder / _NOTE).read_text(encoding="utf-8")
+
+
+def _digest(folder: Path) -> str:
+    """A hash of all files of annotations in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".json", ".xml")):
+        if path.is_file() and not is_hidden(path, folder):
+            digest.update(f"{path.relative_to(folder).as_posix()}\n".encode(errors="surrogateescape"))
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
+
+
+def _starts_with(path: Path, word: bytes) -> bool:
+    return word in _start(path)[:1000]
