@@ -19,7 +19,7 @@ RESULT_FOLDERS = ("label_maps", "overlays", "probabilities", "mixture")
 
 
 def find_images(
-    sources: Sequence[str | Path], out_dir: str | Path, on_passed_over: Callable[[str], None] = lambda _: None
+    sources: Sequence[str | Path], out_dir: str | Path, on_skipped: Callable[[str], None] = lambda _: None
 ) -> dict[Path, Path]:
     """Find the images to segment, by the name of their results without extension.
 
@@ -27,7 +27,7 @@ def find_images(
         sources: Images with any extension, and folders, which are searched at any depth for ``IMAGE_SUFFIXES``; names
             keep the relative path in the folder.
         out_dir: Output folder; earlier predictions in it are skipped.
-        on_passed_over: Called with a message about the other files of each folder, except hidden ones.
+        on_skipped: Called with a message about the other files of each folder, except hidden ones.
 
     Raises:
         TrainingError: If there are no images, a source does not exist, or two results would have the same name.
@@ -56,7 +56,7 @@ def find_images(
         more = f" {others[0]}" if others else ""
         raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no images.{more}")
     for text in others:
-        on_passed_over(text)
+        on_skipped(text)
     return found
 
 

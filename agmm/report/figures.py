@@ -14,7 +14,7 @@ from agmm.errors import TrainingError
 from agmm.inference.protocols import require_annotations
 from agmm.report.images import RowImages, draw_marks, lay_over
 from agmm.report.predictions import PredictedRow, Prediction, predict_rows
-from agmm.report.problems import OnProblem, each_that_can
+from agmm.report.problems import OnProblem, valid_results
 from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
@@ -52,7 +52,7 @@ def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path], on_problem:
         ValueError: If a path has another ending.
     """
     check_figure(paths)
-    shown = each_that_can(runs, require_curves, on_problem)
+    shown = valid_results(runs, require_curves, on_problem)
     with styled():
         figure = new_figure(COLUMN_WIDTH, 3.5)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2.4, 1))

@@ -20,7 +20,7 @@ from agmm.losses.labelled_pixels import find_labelled
 from agmm.losses.mixture import fit_mixture
 from agmm.models.network import SegmentationModel, SegmentationOutput
 from agmm.report.images import RowImages, read_images
-from agmm.report.problems import OnProblem, each_that_can
+from agmm.report.problems import OnProblem, valid_results
 from agmm.report.run import Run
 from agmm.runs.checkpoint import load_run
 from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow
@@ -101,7 +101,7 @@ def predict_rows(
     Raises:
         TrainingError: If a run cannot be loaded or its classes differ from the manifest's.
     """
-    models = each_that_can(runs, lambda run: _load(run, manifest, device), on_problem)
+    models = valid_results(runs, lambda run: _load(run, manifest, device), on_problem)
     for row in rows:
         images = read_images(manifest, row)
         at = (pixels or {}).get(row.image_id)

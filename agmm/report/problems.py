@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def each_that_can(things: Sequence[_T], make: Callable[[_T], _R], on_problem: OnProblem) -> dict[int, _R]:
+def valid_results(things: Sequence[_T], make: Callable[[_T], _R], on_problem: OnProblem) -> dict[int, _R]:
     """Call ``make`` on each thing and return the results by index, without those for which it raises.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 
 from agmm.config.protocol import PROTOCOLS
 from agmm.errors import TrainingError
-from agmm.report.problems import OnProblem, each_that_can
+from agmm.report.problems import OnProblem, valid_results
 from agmm.report.run import Run, read_run
 from agmm.report.run_names import default_names, folder_names
 from agmm.runs.files import require_checkpoint
@@ -52,7 +52,7 @@ def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem
 
     reporter = None if on_problem is None else report
     named = list(zip(given, folder_names([path if path.is_dir() else path.parent for path in given]), strict=True))
-    found = each_that_can(named, lambda path_and_name: read_run(*path_and_name, reporter), reporter)
+    found = valid_results(named, lambda path_and_name: read_run(*path_and_name, reporter), reporter)
     runs = list(found.values())
     for run in runs[1:]:
         run.info.require_classes(runs[0].label_space, runs[0].folder)

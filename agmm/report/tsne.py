@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
 from agmm.report.predictions import read_features
-from agmm.report.problems import OnProblem, each_that_can
+from agmm.report.problems import OnProblem, valid_results
 from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
@@ -102,7 +102,7 @@ def draw_tsne(
         raise ValueError(f"The t-SNE figure shows one to {MAX_RUNS} runs, got {len(runs)}.")
     check_figure(paths)
     pixels, classes = sample_pixels(manifest, rows, pixels_per_class, seed)
-    features = each_that_can(runs, lambda run: read_features(run, manifest, pixels, device, on_image), on_problem)
+    features = valid_results(runs, lambda run: read_features(run, manifest, pixels, device, on_image), on_problem)
     shown = [runs[number] for number in features]
     plot_tsne(shown, list(features.values()), classes, manifest.label_space, paths, seed)
 

@@ -90,7 +90,7 @@ class RunLog:
             text = json.dumps({"epoch": epoch, **result.to_dict()}, indent=2, ensure_ascii=False)
             write_atomically(self._path.with_name(VALIDATION_NAME), (text + "\n").encode())
 
-    def show_on_board(self, epoch: int, result: EvalResult, images: Mapping[str, NDArray[np.uint8]]) -> None:
+    def write_previews(self, epoch: int, result: EvalResult, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Write the IoU of each class, and previews (RGB, shape (H, W, 3)) by name, to TensorBoard."""
         if self._board is None:
             return

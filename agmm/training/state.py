@@ -64,7 +64,7 @@ class TrainingState:
     monitor: TermMonitor
 
     @property
-    def judged(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The network that is validated and saved: the moving average, if there is one."""
         return self.model if self.ema is None else self.ema.module
 
@@ -87,7 +87,7 @@ class TrainingState:
     def share_buffers(self) -> None:
         """Copy the first rank's running statistics, which differ without SyncBN, to all ranks before validation."""
         if self.ranks.num_ranks > 1:
-            for buffer in self.judged.buffers():
+            for buffer in self.eval_model.buffers():
                 distributed.broadcast(buffer, src=0)
 
     def synced(self, is_last: bool) -> AbstractContextManager[object]:

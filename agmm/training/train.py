@@ -114,12 +114,14 @@ def train_network(
                 info = replace(info, best_epoch=epoch)
             elif epoch % config.val_every == 0 or epoch == config.epochs:
                 state.share_buffers()
-                result = evaluate_rows(state.judged, manifest, val_rows, protocol=protocol, **state.evaluation())
+                result = evaluate_rows(state.eval_model, manifest, val_rows, protocol=protocol, **state.evaluation())
                 scores |= {f"val_{name}": score for name, score in result.scores.items()}
                 scores |= score_training_images(state, manifest)
                 if ranks.is_first:
-                    drawn = draw_predictions(state.judged, manifest, val_rows, protocol, ranks.device, state.uses_amp)
-                    log.show_on_board(epoch, result, drawn)
+                    drawn = draw_predictions(
+                        state.eval_model, manifest, val_rows, protocol, ranks.device, state.uses_amp
+                    )
+                    log.write_previews(epoch, result, drawn)
                 if math.isnan(result.miou):
                     log.say(f"No pixel of split '{config.val_split}' has a class: the last epoch is kept.")
                     val_rows, info = [], replace(info, best_epoch=epoch)
@@ -129,7 +131,7 @@ def train_network(
             log.epoch(epoch, scores)
             if ranks.is_first:
                 if info.best_epoch == epoch:
-                    save_checkpoint(run_dir / WEIGHTS_NAME, state.judged.state_dict(), info)
+                    save_checkpoint(run_dir / WEIGHTS_NAME, state.eval_model.state_dict(), info)
                 save_checkpoint(run_dir / STATE_NAME, state.tensors(), info)
     return TrainResult(run_dir, info)
 
@@ -212,8 +214,8 @@ def score_training_images(state: TrainingState, manifest: Manifest) -> dict[str,
     """Training-set mIoU of the segmentation and of the mixture (supplement, figure 2)."""
     if not (rows := scored_training_rows(manifest, state.config)):
         return {}
-    segmentation = evaluate_rows(state.judged, manifest, rows, **state.evaluation())
-    mixture = evaluate_mixture(state.judged, manifest, rows, options=state.config.mixture(), **state.evaluation())
+    segmentation = evaluate_rows(state.eval_model, manifest, rows, **state.evaluation())
+    mixture = evaluate_mixture(state.eval_model, manifest, rows, options=state.config.mixture(), **state.evaluation())
     return {"train_miou": segmentation.miou, "gmm_miou": mixture.miou}
 
 

@@ -123,9 +123,9 @@ def test_a_fresh_network_begins_as_stage_1_and_a_warm_one_from_it(
     train_epoch = agmm.training.train.train_epoch
     for start, seen in starts.items():
 
-        def spy(task: Any, epoch: int, log: Any, seen: list[dict[str, torch.Tensor]] = seen) -> Any:
-            seen.append({name: tensor.clone() for name, tensor in task.judged.state_dict().items()})
-            return train_epoch(task, epoch, log)
+        def spy(state: Any, epoch: int, log: Any, seen: list[dict[str, torch.Tensor]] = seen) -> Any:
+            seen.append({name: tensor.clone() for name, tensor in state.eval_model.state_dict().items()})
+            return train_epoch(state, epoch, log)
 
         monkeypatch.setattr(agmm.training.train, "train_epoch", spy)
         stages(manifest, tmp_path / start, fast_config(ema_decay=0.5), start=start)

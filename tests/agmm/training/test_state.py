@@ -38,16 +38,16 @@ def test_statistics_over_several_gpus_leave_the_network_as_it_is(
 def test_the_moving_average_warms_up_to_the_decay_of_the_settings(tmp_path: Path, decay: float) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path))
     config = TrainConfig(encoder="mobilenetv3_small_050.lamb_in1k", workers=0, ema_decay=decay)
-    task = prepare(manifest, config, Ranks(0, 1, torch.device("cpu")))
-    assert task.ema is not None
+    state = prepare(manifest, config, Ranks(0, 1, torch.device("cpu")))
+    assert state.ema is not None
     kept, values = 0.0, np.random.default_rng(0).normal(size=200)
     for num, value in enumerate(values):
         share = 0.0 if num == 0 else min(decay, (1 + num) / (10 + num))  # the first update takes the weights over
         kept = share * kept + (1 - share) * value
         with torch.no_grad():
-            for parameter in task.model.parameters():
+            for parameter in state.model.parameters():
                 parameter.fill_(value)
-        task.ema.update_parameters(task.model)
-        for parameter in task.ema.module.parameters():
+        state.ema.update_parameters(state.model)
+        for parameter in state.ema.module.parameters():
             assert parameter.flatten()[0].item() == pytest.approx(kept, abs=1e-5)
-    assert task.tensors()["ema.n_averaged"] == len(values)
+    assert state.tensors()["ema.n_averaged"] == len(values)
