@@ -19,10 +19,10 @@ def choose_device(name: str) -> torch.device:
     """Return the requested device.
 
     Args:
-        name: ``auto`` (a CUDA device if there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+        name: ``auto`` (a CUDA device if there is one), ``cpu``, ``mps`` (Apple), ``cuda`` or ``cuda:1``.
 
     Raises:
-        TrainingError: If CUDA is requested but not available.
+        TrainingError: If CUDA or MPS is requested but not available.
         ValueError: If there is no such kind of device.
     """
     if name == "auto":
@@ -30,7 +30,11 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"Unknown device '{name}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...") from error
+        raise ValueError(f"Unknown device '{name}'. Choose from: auto, cpu, mps, cuda, cuda:0, cuda:1, ...") from error
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise TrainingError(
+            f"Device 'mps' was requested, but torch {torch.__version__} finds no Apple GPU. Use --device cpu."
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise TrainingError(
             f"Device '{name}' was requested, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA "

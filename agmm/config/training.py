@@ -151,7 +151,7 @@ class TrainConfig:
         if not 0 <= self.lambda_ramp <= 1:
             raise ValueError(f"lambda_ramp must lie in [0, 1], got {self.lambda_ramp}.")
         if not _DEVICE.fullmatch(self.device):
-            raise ValueError(f"Unknown device '{self.device}'. Choose from: auto, cpu, cuda, cuda:0, cuda:1, ...")
+            raise ValueError(f"Unknown device '{self.device}'. Choose from: auto, cpu, mps, cuda, cuda:0, cuda:1, ...")
         if len(self.crop_size) != 2 or min(self.crop_size) < 1:
             raise ValueError(f"crop_size must be a height and a width of at least 1, got {list(self.crop_size)}.")
         if len(self.scale) != 2 or not _SMALLEST_SCALE <= self.scale[0] <= self.scale[1]:
@@ -216,7 +216,7 @@ class TrainConfig:
         return "\n".join(lines) + "\n"
 
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d\d?)?")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d\d?)?")
 _CHOICES: dict[str, Collection[str]] = {
     "loss_kind": LOSSES, "preset": PRESETS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS,
     "schedule": SCHEDULE_NAMES, "val_protocol": PROTOCOLS,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agmm.config.protocol import ProtocolName
+from agmm.config.protocol import PREDICTED_IDS, PredictedIds, ProtocolName
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.distributed import choose_device
 from agmm.errors import TrainingError
@@ -51,6 +51,7 @@ def predict_images(
     crf: bool = False,
     overlays: bool = False,
     probabilities: bool = False,
+    ids: PredictedIds = "train",
     gmm_manifest: Manifest | None = None,
     device: str = "auto",
     amp: bool = False,
@@ -70,6 +71,8 @@ def predict_images(
         crf: Refine with a dense CRF.
         overlays: Draw the classes over the images.
         probabilities: Save the probabilities, float16, shape (C, H, W).
+        ids: Values of the label maps: ``train`` ids in the class colours, or the dataset's own ids (``class``) as grey
+            PNG, as the Cityscapes server expects them.
         gmm_manifest: Draw the class of the highest Gaussian for images annotated in this manifest.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
@@ -80,8 +83,10 @@ def predict_images(
     Raises:
         DataError: If the run cannot be loaded, an image cannot be read, or none of the images is annotated in the
             manifest.
-        ValueError: If the protocol's values are out of range.
+        ValueError: If the protocol's values are out of range, or ``ids`` is unknown.
     """
+    if ids not in PREDICTED_IDS:
+        raise ValueError(f"Unknown ids '{ids}'. Choose from: {', '.join(PREDICTED_IDS)}.")
     out_dir = as_path(out_dir)
     where = choose_device(device)
     loaded = load_run(run, where)
@@ -105,7 +110,10 @@ def predict_images(
             num_images += 1
             probs = settings.predict(loaded.model, to_network(image_tensor(image), where))
             label_map = _label_map(probs, space)
-            _write(out_dir / "label_maps", name, ".png", encode_label_map(label_map, space))
+            encoded = (
+                encode_label_map(label_map, space) if ids == "train" else encode_image(space.to_class_ids(label_map))
+            )
+            _write(out_dir / "label_maps", name, ".png", encoded)
             if overlays:
                 _write(out_dir / "overlays", name, ".jpg", encode_image(_overlay(image, label_map, space), "JPEG"))
             if probabilities:

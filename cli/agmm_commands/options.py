@@ -58,7 +58,7 @@ _OPTIONS: Sequence[Callable[[_F], _F]] = (
     click.option("--clip-norm", type=_not_negative, help="Largest norm of the gradient; 0 for no limit."),
     click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), help="Average the weights; 0 for not."),
     click.option("--seed", type=click.IntRange(min=0), help="Equal seeds give equal networks."),
-    click.option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute."),
+    click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute."),
     click.option("--amp/--no-amp", default=None, help="Compute in bfloat16 on CUDA."),
     click.option("--compile/--no-compile", default=None, help="Compile the network with torch.compile."),
     click.option("--workers", type=click.IntRange(min=0), help="Processes that load data; the result is the same."),
@@ -162,7 +162,7 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 
 
 device_option = click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="Where to compute."
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute."
 )
 
 

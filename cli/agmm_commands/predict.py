@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from agmm.config.protocol import PREDICTED_IDS
 from cli.agmm_commands.options import prediction_options, run_argument
 from cli.command import command
 from cli.options import out_option
@@ -23,6 +24,13 @@ from data_manifests.errors import counted
 @click.option("--overlays", is_flag=True, help="Draw the classes over the images, too.")
 @click.option("--probabilities", is_flag=True, help="Save the probabilities (float16, .npy, classes first), too.")
 @click.option(
+    "--ids",
+    type=click.Choice(PREDICTED_IDS),
+    default="train",
+    show_default=True,
+    help="Values of the label maps: train ids, or the dataset's own ids (labelIds of Cityscapes) as grey PNG.",
+)
+@click.option(
     "--gmm",
     "gmm_manifest",
     metavar="MANIFEST",
@@ -33,8 +41,8 @@ from data_manifests.errors import counted
 def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, **settings: Any) -> None:
     """Segment IMAGES (files or folders) with the network of RUN.
 
-    Writes label maps of train ids as PNG in the class colours. An image that cannot be read keeps no other from being
-    segmented, but the exit code is 1.
+    Writes label maps as PNG: train ids in the class colours, or the dataset's own ids (--ids class). Images that cannot
+    be read are skipped and named, and the exit code is then 1.
     """
     from agmm.inference.sources import find_images
     from agmm.requirements import require_training_packages

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from agmm.errors import TrainingError
 from agmm.inference.predict import predict_images
 from agmm.inference.protocols import Protocol, predict_mixture
 from agmm.inference.sources import find_images
-from agmm.runs.checkpoint import load_run
+from agmm.runs.checkpoint import load_run, save_checkpoint
 from cli.agmm_cli import main
-from data_manifests import DataError, Manifest, read_manifest
+from data_manifests import DataError, LabelSpace, Manifest, read_manifest
 from data_manifests.files.images import read_image, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.tiny_run import tiny_run
@@ -167,7 +168,7 @@ def test_files_in_a_folder_that_are_not_taken_for_images_are_told(run: Path, tmp
     folder, out = tmp_path / "mixed", tmp_path / "mixed/out"
     folder.mkdir()
     shown = Image.open(tmp_path / "data/images/a00.png")
-    for name in ("a.PNG", "b.gif", "c.GIF", "d.jp2"):
+    for name in ("a.PNG", "b.ppm", "c.PPM", "d.jp2"):
         shown.save(folder / name)
     for name in ("notes", ".hidden.txt", "out/probabilities/a.npy"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -175,13 +176,13 @@ def test_files_in_a_folder_that_are_not_taken_for_images_are_told(run: Path, tmp
     arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    told = f"{folder}: passed over 4 files (2 .gif, 1 .jp2, 1 no ending). In folders, images are files that end in"
+    told = f"{folder}: passed over 4 files (2 .ppm, 1 .jp2, 1 no ending). In folders, images are files that end in"
     assert result.stderr.startswith(f"Warning: {told}") and len(result.stderr.splitlines()) == 1
     assert result.stdout.startswith("Segmented 1 image:")
     (folder / "a.PNG").unlink()
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1 and f"there are no images. {told}" in result.stderr
-    result = CliRunner().invoke(main, [*arguments, str(folder / "b.gif")])  # one that is named is read
+    result = CliRunner().invoke(main, [*arguments, str(folder / "b.ppm")])  # one that is named is read
     assert result.exit_code == 0 and (out / "label_maps/b.png").is_file()
 
 
@@ -195,3 +196,24 @@ def test_nothing_is_written_outside_of_the_folder(run: Path, tmp_path: Path) -> 
     with pytest.raises(DataError, match="outside of the folder"):
         predict_images(run, {Path("link/evil"): image}, out, device="cpu")
     assert not list(tmp_path.rglob("*evil*"))
+
+
+def test_predicts_in_the_ids_of_the_dataset(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    """Through a network whose label space numbers its classes otherwise, as Cityscapes' labelIds do."""
+    loaded = load_run(run)
+    own = (7, 8, 11, 12)
+    classes = tuple(replace(c, class_ids=(i,)) for c, i in zip(loaded.label_space.classes, own, strict=True))
+    info = replace(loaded.info, label_space=LabelSpace("own", classes))
+    save_checkpoint(tmp_path / "own.safetensors", loaded.model.state_dict(), info)
+    image = tmp_path / "data/images/a00.png"
+    label_maps = []
+    for ids in ("train", "class"):
+        words = ["predict", tmp_path / "own.safetensors", image, "--out", tmp_path / ids, "--ids", ids]
+        result = CliRunner().invoke(main, list(map(str, words)))
+        assert result.exit_code == 0, result.output
+        with Image.open(tmp_path / ids / "label_maps/a00.png") as written:
+            assert written.mode == ("P" if ids == "train" else "L")
+            label_maps.append(np.asarray(written))
+    np.testing.assert_array_equal(np.array(own)[label_maps[0]], label_maps[1])
+    with pytest.raises(ValueError, match="train, class"):
+        predict_images(run, {Path("a"): image}, tmp_path / "x", ids="colour")  # type: ignore[arg-type]
