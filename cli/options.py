@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from data_manifests.files.paths import as_path, is_remote
+
+if TYPE_CHECKING:
+    from data_manifests import Manifest
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_DATA_ROOT = "cli.data_root"
 
 Decorator = Callable[[Any], Any]
 
@@ -74,8 +82,51 @@ class LocalPathType(PathType):
 
 # Existence is checked by the library, whose errors say what to do; click would only say that a path does not exist.
 dataset_argument = click.argument("dataset", type=PathType(), required=False)
-manifest_argument = click.argument("manifest", type=PathType())
-manifests_argument = click.argument("manifests", type=PathType(), nargs=-1, required=True)
+
+
+def _remember_data_root(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    ctx.meta[_DATA_ROOT] = value
+
+
+#: ``--data-root`` of every command that reads manifests; ``read_manifest`` of this module heeds it.
+data_root_option = click.option(
+    "--data-root", type=PathType(), metavar="DIR", expose_value=False, callback=_remember_data_root,
+    help="Folder of the dataset, if it is no longer where the manifest says.",
+)  # fmt: skip
+
+
+def manifest_argument(command: _F) -> _F:
+    """MANIFEST, with ``--data-root``."""
+    return click.argument("manifest", type=PathType())(data_root_option(command))
+
+
+def manifests_argument(command: _F) -> _F:
+    """One or several MANIFESTS, with ``--data-root``."""
+    return click.argument("manifests", type=PathType(), nargs=-1, required=True)(data_root_option(command))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest that a command was given, its dataset where ``--data-root`` says."""
+    import data_manifests
+
+    manifest = data_manifests.read_manifest(path)
+    return at_data_root(manifest)
+
+
+def data_root() -> Path | None:
+    """What ``--data-root`` of the running command says."""
+    path: Path | None = click.get_current_context().meta.get(_DATA_ROOT)
+    return path
+
+
+def at_data_root(manifest: Manifest) -> Manifest:
+    """The manifest with its dataset where ``--data-root`` says, if that is given."""
+    if (root := data_root()) is None:
+        return manifest
+    from data_manifests.manifest.relocate import with_data_root
+
+    return with_data_root(manifest, root)
+
 
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Equal seeds give equal results."
@@ -89,6 +140,7 @@ dot_size_option = click.option(
     type=click.IntRange(1, WIDEST_MARK),
     help="Diameter of a click, in pixels of the full image.  [default: 2 % of the image's longer side]",
 )
+common_option = click.option("--common", is_flag=True, help="Only the images that all of them annotate.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace results that are already there.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 

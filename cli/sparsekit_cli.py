@@ -18,6 +18,7 @@ from cli.sparsekit_commands.info import info
 from cli.sparsekit_commands.marks import marks
 from cli.sparsekit_commands.merge import merge
 from cli.sparsekit_commands.points import points
+from cli.sparsekit_commands.relocate import relocate
 from cli.sparsekit_commands.render import render
 from cli.sparsekit_commands.score import score
 from cli.sparsekit_commands.scribbles import scribbles
@@ -49,6 +50,7 @@ COMMANDS: tuple[click.Command, ...] = (
     split,
     merge,
     subset,
+    relocate,
     diff,
 )
 

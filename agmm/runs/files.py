@@ -10,8 +10,8 @@ from pathlib import Path
 
 from agmm.errors import TrainingError
 from data_manifests.files.csv import read_whole_table
-from data_manifests.files.paths import as_path
-from data_manifests.files.text import read_toml
+from data_manifests.files.paths import as_path, named_by
+from data_manifests.files.text import read_json, read_toml
 
 WEIGHTS_NAME = "weights.safetensors"
 STATE_NAME = "state.safetensors"
@@ -28,6 +28,29 @@ def require_checkpoint(path: Path) -> Path:
     """
     if not path.is_file():
         raise TrainingError(f"{path}: no such checkpoint; `agmm train` writes one into its run folder.")
+    return path
+
+
+def manifest_of(run: str | Path) -> Path:
+    """The manifest that a run was trained on, as its ``run.json`` names it.
+
+    Args:
+        run: Folder of the run, or a weights file in it.
+
+    Raises:
+        TrainingError: If the run does not say, or the manifest is not there.
+    """
+    run = as_path(run)
+    folder = run if run.is_dir() else run.parent
+    try:
+        named = read_json(folder / RUN_NAME)["manifest"]
+        path = Path(os.path.normpath(named_by(folder, named)))
+    except FileNotFoundError as error:
+        raise TrainingError(f"{run}: has no {RUN_NAME}, which names its manifest. Give the manifest.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TrainingError(f"{folder / RUN_NAME}: damaged ({error!r}). Give the manifest.") from error
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such manifest, but {folder / RUN_NAME} names it. Give it if it has moved.")
     return path
 
 

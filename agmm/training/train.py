@@ -16,6 +16,7 @@ from torch import nn
 from agmm.config.recipes import read_toml
 from agmm.config.training import TrainConfig
 from agmm.data.dataset import batches, to_network_input
+from agmm.data.soft_labels import has_soft_labels, soft_labels_path
 from agmm.distributed import join_ranks
 from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
 from agmm.inference.protocols import Protocol
@@ -30,6 +31,7 @@ from agmm.training.state import TrainingState, prepare, restore
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted, list_some
 from data_manifests.files.paths import as_path
+from data_manifests.manifest.rows import require_files
 
 # Steps between two checks that the loss is finite; each check waits for the device.
 _CHECK_EVERY = 20
@@ -84,6 +86,7 @@ def train_network(
     ranks.require_equal(checksum, "manifest")
     ranks.require_equal(config.to_toml(), "settings")
     val_rows = validation_rows(manifest, config)
+    require_files(manifest, needed_files(manifest, config))
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
     if resume:
@@ -134,6 +137,18 @@ def train_network(
                     save_checkpoint(run_dir / WEIGHTS_NAME, state.eval_model.state_dict(), info)
                 save_checkpoint(run_dir / STATE_NAME, state.tensors(), info)
     return TrainResult(run_dir, info)
+
+
+def needed_files(manifest: Manifest, config: TrainConfig) -> list[Path]:
+    """The files that a training reads: images, and what it learns from and is validated on."""
+    column = "annotation" if config.supervision == "sparse" else "full_mask"
+    rows = [row for row in manifest.rows if row.split == config.train_split]
+    named = [(row.image, getattr(row, column)) for row in rows]
+    named += [(row.image, row.full_mask) for row in validation_rows(manifest, config)]
+    paths = [manifest.resolve(cell) for cells in named if all(cells) for cell in cells]
+    if config.supervision == "sparse" and has_soft_labels(manifest):
+        paths += [soft_labels_path(manifest.resolve(row.annotation)) for row in rows if row.annotation]
+    return paths
 
 
 def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per_epoch: int) -> Iterator[str]:

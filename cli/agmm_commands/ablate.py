@@ -10,7 +10,7 @@ import click
 
 from cli.agmm_commands.options import read_settings, refine_option, threshold_option, training_options
 from cli.command import command
-from cli.options import out_option, overwrite_option
+from cli.options import data_root_option, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
 from cli.reporting import echo_next, usage_errors
 
@@ -69,6 +69,7 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
 @threshold_option
 @refine_option
 @overwrite_option
+@data_root_option
 @training_options
 def ablate(
     sources: tuple[Path, ...],
@@ -92,7 +93,6 @@ def ablate(
     from agmm.requirements import require_training_packages
     from agmm.studies.paper_tables import TABLES
     from agmm.studies.study import read_study
-    from data_manifests import read_manifest
 
     files = [path for path in sources if path.suffix == ".toml"]
     if len(files) + (table is not None) != 1:

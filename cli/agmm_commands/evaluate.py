@@ -9,7 +9,7 @@ import click
 
 from cli.agmm_commands.options import prediction_options, run_argument
 from cli.command import command
-from cli.options import json_option, manifest_argument, out_option
+from cli.options import PathType, data_root_option, json_option, out_option, read_manifest
 from cli.processes import is_first_process
 from cli.progress import progress
 from cli.reporting import echo_json, echo_next, usage_errors
@@ -17,7 +17,8 @@ from cli.reporting import echo_json, echo_next, usage_errors
 
 @command(short_help="Score a network on full masks.")
 @run_argument
-@manifest_argument
+@click.argument("manifest", type=PathType(), required=False)
+@data_root_option
 @click.option("--split", default="val", show_default=True, help="Split to evaluate.")
 @prediction_options
 @click.option("--boundary", is_flag=True, help="Score the pixels near class borders as well (boundary IoU).")
@@ -30,17 +31,17 @@ from cli.reporting import echo_json, echo_next, usage_errors
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads that read files.")
 @out_option("Folder for the scores.  [default: that of the run]")
 @json_option
-def evaluate(run: Path, manifest: Path, as_json: bool, **settings: Any) -> None:
-    """Score the network of RUN on the full masks of MANIFEST.
+def evaluate(run: Path, manifest: Path | None, as_json: bool, **settings: Any) -> None:
+    """Score the network of RUN on the full masks of MANIFEST, or of the manifest that it was trained on.
 
     Prints IoU of each class and their mean, and writes evaluation.json, evaluation.csv and confusion.csv, in which the
     scores of several splits and protocols stand side by side.
     """
     from agmm.requirements import require_training_packages
-    from agmm.runs.files import weights_path
-    from data_manifests import read_manifest
+    from agmm.runs.files import manifest_of, weights_path
 
     weights_path(run)
+    manifest = manifest or manifest_of(run)
     source = read_manifest(manifest)
     num_images = len(source.rows_of(settings["split"])[: settings["limit"]])
     require_training_packages(crf=settings["crf"])

@@ -8,7 +8,7 @@ import click
 
 from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
 from cli.command import command
-from cli.options import out_option
+from cli.options import out_option, read_manifest
 from cli.progress import progress
 from cli.reporting import usage_errors, warn
 
@@ -21,7 +21,7 @@ _LIMITS = {"gmm-predictions": 4, "tsne": 30, "qualitative": 4}
 @click.argument("kind", type=click.Choice(["gmm-predictions", "training-curves", "tsne", "qualitative"]))
 @runs_argument
 @names_option
-@manifest_option(required=False)
+@manifest_option
 @out_option("File to write, .png or .pdf.", "out_path", required=True)
 @click.option("--split", help="Split of the images.  [default: train for gmm-predictions, else val]")
 @click.option(
@@ -49,13 +49,13 @@ def figure(
 
     gmm-predictions: image, segmentation, class of the highest Gaussian, truth. training-curves: training-set mIoU by
     epoch, recorded by `agmm train --gmm-images`. tsne: features of the same pixels in one to three runs. qualitative:
-    image, each run's segmentation, truth. All but training-curves need --manifest. It needs the extra 'figures'.
+    image, each run's segmentation, truth. It needs the extra 'figures'.
     """
     from agmm.report.runs import read_runs
     from agmm.requirements import require_training_packages
-    from data_manifests import read_manifest
+    from agmm.runs.files import manifest_of
 
-    manifest = None if manifest_path is None else read_manifest(manifest_path)
+    manifest = None if kind == "training-curves" else read_manifest(manifest_path or manifest_of(runs[0]))
     with usage_errors():
         found = read_runs(runs, names, warn)
     require_training_packages()
@@ -67,10 +67,8 @@ def figure(
 
     with usage_errors():
         check_figure([out_path])
-        if kind == "training-curves":
+        if manifest is None:
             draw_training_curves(found, [out_path], warn)
-        elif manifest is None:
-            raise click.UsageError(f"{kind} needs --manifest: the manifest of the images to show.")
         else:
             rows = choose_rows(manifest, [split or _SPLITS[kind]], limit or _LIMITS[kind], image_ids)
             with progress(len(found) * len(rows)) as advance:

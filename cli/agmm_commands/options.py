@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from agmm.config.loss import LOSSES, PRESETS
+from cli.options import data_root_option
 from cli.reporting import echo_next, usage_errors
 
 if TYPE_CHECKING:
@@ -203,12 +204,12 @@ names_option = click.option(
 )  # fmt: skip
 
 
-def manifest_option(required: bool) -> Callable[[_F], _F]:
-    """``--manifest``: where the images come from."""
+def manifest_option(command: _F) -> _F:
+    """``--manifest``: where the images come from, with ``--data-root``."""
     return click.option(
-        "--manifest", "manifest_path", type=click.Path(path_type=Path), required=required,
-        help="Manifest of the images to show; its classes must be those of the runs.",
-    )  # fmt: skip
+        "--manifest", "manifest_path", type=click.Path(path_type=Path),
+        help="Manifest of the images to show, of the classes of the runs.  [default: that of the first run's training]",
+    )(data_root_option(command))  # fmt: skip
 
 
 def image_option(command: _F) -> _F:

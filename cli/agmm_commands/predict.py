@@ -10,7 +10,7 @@ import click
 from agmm.config.protocol import PREDICTED_IDS
 from cli.agmm_commands.options import prediction_options, run_argument
 from cli.command import command
-from cli.options import out_option
+from cli.options import data_root_option, out_option, read_manifest
 from cli.processes import require_one_process
 from cli.progress import progress
 from cli.reporting import usage_errors, warn, warn_of_some
@@ -37,6 +37,7 @@ from data_manifests.errors import counted
     type=click.Path(path_type=Path),
     help="Draw what the Gaussian mixture alone says of the images annotated in this manifest, too.",
 )
+@data_root_option
 @prediction_options
 def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, **settings: Any) -> None:
     """Segment IMAGES (files or folders) with the network of RUN.
@@ -47,7 +48,6 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     from agmm.inference.sources import find_images
     from agmm.requirements import require_training_packages
     from agmm.runs.files import weights_path
-    from data_manifests import read_manifest
 
     require_one_process("Prediction")
     weights_path(run)

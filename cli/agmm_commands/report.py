@@ -8,7 +8,7 @@ import click
 
 from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
 from cli.command import command
-from cli.options import out_option, overwrite_option
+from cli.options import out_option, overwrite_option, read_manifest
 from cli.progress import progress
 from cli.reporting import usage_errors, warn, warn_of_some
 from data_manifests.errors import counted
@@ -17,7 +17,7 @@ from data_manifests.errors import counted
 @command(short_help="Make an HTML report of one or several runs.")
 @runs_argument
 @names_option
-@manifest_option(required=True)
+@manifest_option
 @out_option("Folder for the page and its figures.", default=Path("report"))
 @click.option(
     "--split", help="Whose scores to show, and whose images.  [default: the split that most runs have scores of]"
@@ -40,7 +40,7 @@ from data_manifests.errors import counted
 def report(
     runs: tuple[Path, ...],
     names: tuple[str, ...],
-    manifest_path: Path,
+    manifest_path: Path | None,
     out_dir: Path,
     split: str | None,
     protocol: str | None,
@@ -58,9 +58,10 @@ def report(
     from agmm.report import PAGE_NAME
     from agmm.report.runs import read_runs, scored_split
     from agmm.requirements import require_training_packages
-    from data_manifests import DataError, read_manifest
+    from agmm.runs.files import manifest_of
+    from data_manifests import DataError
 
-    manifest = read_manifest(manifest_path)
+    manifest = read_manifest(manifest_path or manifest_of(runs[0]))
     if (out_dir / PAGE_NAME).exists() and not overwrite:
         raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
     with usage_errors():

@@ -10,7 +10,7 @@ import click
 
 from cli.agmm_commands.options import echo_next_score, read_settings, refine_option, threshold_option, training_options
 from cli.command import command
-from cli.options import manifest_argument, out_option, overwrite_option
+from cli.options import manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
 from cli.reporting import usage_errors
 
@@ -80,7 +80,6 @@ def stages(
     network on that. Repeat an interrupted command to go on.
     """
     from agmm.requirements import require_training_packages
-    from data_manifests import read_manifest
 
     source = read_manifest(manifest)
     config = read_settings(flags)

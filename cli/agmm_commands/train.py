@@ -12,7 +12,7 @@ import click
 from cli.agmm_commands.options import echo_next_score, read_overrides, read_settings, training_options
 from cli.command import command
 from cli.interrupts import say_when_interrupted
-from cli.options import manifest_argument, out_option, overwrite_option
+from cli.options import manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
 from cli.reporting import usage_errors
 from data_manifests.errors import counted
@@ -34,7 +34,6 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
     """
     from agmm.requirements import require_training_packages
     from agmm.runs.files import STATE_NAME, require_checkpoint, require_no_training, require_utf8
-    from data_manifests import read_manifest
 
     if resume is not None and (out or overwrite or flags["recipe"] or flags["config_path"]):
         raise click.UsageError(

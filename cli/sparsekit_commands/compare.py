@@ -10,6 +10,7 @@ from cli import options
 from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, usage_errors
+from data_manifests.errors import DataError
 from data_manifests.files.paths import absolute
 
 
@@ -29,20 +30,34 @@ from data_manifests.files.paths import absolute
     type=options.LocalPathType(),
     help="Folder of full masks for HUMAN, if that is a folder of label maps, of the same file names; 255 is void.",
 )
+@options.common_option
+@options.data_root_option
 @options.workers_option
 @options.json_option
-def compare(ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, workers: int, as_json: bool) -> None:
+def compare(
+    ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, common: bool, workers: int, as_json: bool
+) -> None:
     """Put synthetic annotations beside those that people drew: coverage, strokes, errors.
 
     OURS and HUMAN are each a manifest.csv, a folder that holds one, or a folder of sparse label maps as PNG files. All
     is measured on the pixels, alike for both; a stroke is a connected region of one label. The two may be of different
     images; how many are in both is said.
     """
-    from sparsekit.audit.compare import Comparison, format_comparison, measure_maps, sparse_maps
+    from sparsekit.audit.compare import Comparison, format_comparison, images_in_both, measure_maps, sparse_maps
 
     with usage_errors():
-        ids_ours, maps_ours = sparse_maps(ours, unlabelled)
-        ids_human, maps_human = sparse_maps(human, unlabelled, masks_dir)
+        ids_ours, maps_ours = sparse_maps(ours, unlabelled, data_root=options.data_root())
+        ids_human, maps_human = sparse_maps(human, unlabelled, masks_dir, options.data_root())
+    if common:
+        both = images_in_both(ids_ours, ids_human)
+        if not both[0]:
+            raise DataError(f"{ours} and {human}: no image is in both.")
+        maps_ours = (of_image for image_id, of_image in zip(ids_ours, maps_ours, strict=True) if image_id in both[0])
+        maps_human = (of_image for image_id, of_image in zip(ids_human, maps_human, strict=True) if image_id in both[1])
+        ids_ours, ids_human = (
+            [image_id for image_id in ids if image_id in kept]
+            for ids, kept in zip((ids_ours, ids_human), both, strict=True)
+        )
     with progress(len(ids_ours) + len(ids_human)) as advance:
         values_ours = measure_maps(maps_ours, workers=workers, on_image=advance)
         values_human = measure_maps(maps_human, workers=workers, on_image=advance)

@@ -46,13 +46,12 @@ def cost(
     """
     from dataclasses import replace
 
-    from data_manifests import read_manifest
     from sparsekit.audit.cost import annotation_cost, format_costs
 
     model = read_cost_model(model_path) if model_path else CostModel()
     with usage_errors():
         model = replace(model, **{name: value for name, value in seconds.items() if value is not None})
-    costs = [annotation_cost(read_manifest(path), model, split=split) for path in manifests]
+    costs = [annotation_cost(options.read_manifest(path), model, split=split) for path in manifests]
     if as_json:
         echo_json([one.to_dict() for one in costs])
         return

@@ -15,6 +15,7 @@ from cli.reporting import echo_json
 @command(short_help="List the differences between two annotations.")
 @click.argument("first", type=options.PathType())
 @click.argument("second", type=options.PathType())
+@options.data_root_option
 @click.option(
     "--max-move",
     type=options.FloatRange(min=0),
@@ -28,10 +29,9 @@ def diff(first: Path, second: Path, max_move: float, as_json: bool) -> None:
 
     FIRST and SECOND are manifest.csv files or the folders that hold them. --json lists every image.
     """
-    from data_manifests import read_manifest
     from data_manifests.manifest.diff import diff_manifests
 
-    compared = diff_manifests(read_manifest(first), read_manifest(second), max_move=max_move)
+    compared = diff_manifests(options.read_manifest(first), options.read_manifest(second), max_move=max_move)
     if as_json:
         echo_json(
             {

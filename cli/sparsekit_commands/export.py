@@ -31,11 +31,10 @@ def export(
     where the format has a place for them. Of the format croissant, the one file croissant.json is written beside the
     manifest.
     """
-    from data_manifests import read_manifest
     from sparsekit.formats.croissant import write_croissant
     from sparsekit.formats.export import export_manifest
 
-    read = read_manifest(manifest)
+    read = options.read_manifest(manifest)
     if target == "croissant":
         if out_dir or split or lossy or link:
             raise click.UsageError("The format croissant is a file beside the manifest: it takes no --out or --split.")

@@ -47,10 +47,9 @@ def gallery(
     The page holds everything it needs and opens from disk. Two MANIFESTs of the same images can be compared with a
     slider. It needs the extra 'figures'.
     """
-    from data_manifests import read_manifest
     from sparsekit.figures.gallery import choose_images, is_gallery_there, write_gallery
 
-    choice = choose_images([read_manifest(path) for path in manifests], split=split, limit=limit or None)
+    choice = choose_images([options.read_manifest(path) for path in manifests], split=split, limit=limit or None)
     if not overwrite and is_gallery_there(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size):
         click.echo(f"{out_path}")
         click.echo("  was there already, of the same annotations; --overwrite makes it again")

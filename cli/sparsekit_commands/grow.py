@@ -70,12 +70,11 @@ def grow(
     that were there stay as they are, and what no label reaches safely stays unlabelled. Full masks are not used. Repeat
     an interrupted command to go on.
     """
-    from data_manifests import read_manifest
     from data_manifests.errors import counted
     from sparsekit.grow.manifest import grow_manifest
     from sparsekit.grow.methods import GrowSettings
 
-    source = read_manifest(manifest)
+    source = options.read_manifest(manifest)
     with usage_errors(), counting() as counter:
         summary = grow_manifest(
             source, GrowSettings(method, max_distance, confidence, max_size), out_dir, workers=workers, shard=shard,

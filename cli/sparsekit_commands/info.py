@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @command(short_help="Describe a dataset or a manifest.")
 @click.argument("path", metavar="DATASET|MANIFEST", type=options.PathType(), required=False)
+@options.data_root_option
 @dataset_options
 @click.option(
     "--write-classes",
@@ -36,13 +37,12 @@ def info(
 
     Of a dataset every mask is read; of a manifest its rows only (`sparsekit validate` reads its files).
     """
-    from data_manifests import read_manifest
     from data_manifests.manifest.info import describe_dataset, describe_manifest
 
     if path is not None and (path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file()):
         if dataset_options.given or write_classes:
             raise click.UsageError(f"The options that describe a dataset are not for {path}, which is a manifest.")
-        described = describe_manifest(read_manifest(path))
+        described = describe_manifest(options.read_manifest(path))
     else:
         dataset = dataset_options.open(path)
         if write_classes:

@@ -21,10 +21,9 @@ def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: b
     Their classes must be equal. Rows that are the same in several manifests are taken once. Images and annotations
     stay where they are. Where one of them has annotations without marks, none are written.
     """
-    from data_manifests import read_manifest
     from data_manifests.manifest.derive import merge_manifests
 
-    derived = merge_manifests([read_manifest(path) for path in manifests], out_dir, prefix=prefix)
+    derived = merge_manifests([options.read_manifest(path) for path in manifests], out_dir, prefix=prefix)
     derived.write(overwrite=overwrite)
     click.echo(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")
     if derived.without_marks and any(source.marks_path.is_file() for source, _ in derived.sources):

@@ -85,13 +85,12 @@ def render(
     asks for them.
     """
     from cli.reporting import echo_json, usage_errors
-    from data_manifests import read_manifest
     from sparsekit.figures.write import FigureSettings, draw_figures, plan_figures
 
     with usage_errors():
         settings = FigureSettings(captions=captions, **look)  # type: ignore[arg-type]
         plan = plan_figures(
-            [read_manifest(path) for path in manifests], out_dir, settings,
+            [options.read_manifest(path) for path in manifests], out_dir, settings,
             split=split, image_ids=image_ids, limit=limit, overwrite=overwrite,
         )  # fmt: skip
     with progress(len(plan.figures)) as advance:

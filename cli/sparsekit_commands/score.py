@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,7 +10,8 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json
+from cli.reporting import echo_json, warn
+from data_manifests.errors import DataError, counted
 
 
 @command(short_help="Rate annotations without training.")
@@ -24,6 +26,7 @@ from cli.reporting import echo_json
     help="How labels spread over the image; may be given several times.",
 )
 @options.split_option
+@options.common_option
 @click.option(
     "--max-size",
     type=click.IntRange(min=1),
@@ -37,6 +40,7 @@ def score(
     manifests: tuple[Path, ...],
     methods: tuple[str, ...],
     split: str | None,
+    common: bool,
     max_size: int,
     workers: int,
     as_json: bool,
@@ -47,12 +51,23 @@ def score(
     split, not averaged over images. Labels spread to the nearest pixels (nearest), along paths that avoid edges of the
     image (geodesic), or over superpixels of like colour (superpixels).
     """
-    from data_manifests import read_manifest
     from sparsekit.annotated_images import count_annotated
-    from sparsekit.audit.score import annotation_score, format_scores
+    from sparsekit.audit.score import annotated_in_all, annotation_score, format_scores
 
-    read = [read_manifest(path) for path in manifests]
-    with progress(len(methods) * sum(count_annotated(manifest, split) for manifest in read)) as advance:
+    read = [options.read_manifest(path) for path in manifests]
+    counts = [count_annotated(manifest, split) for manifest in read]
+    in_all = annotated_in_all(read, split)
+    if common:
+        if not in_all:
+            raise DataError(f"{', '.join(map(str, manifests))}: no image is annotated in all.")
+        read = [replace(m, rows=tuple(row for row in m.rows if row.image_id in in_all)) for m in read]
+        counts = [len(in_all)] * len(read)
+    elif max(counts) > len(in_all):
+        warn(
+            f"the manifests annotate different images ({counted(len(in_all), 'image is', 'images are')} in all), so "
+            "their scores cannot be compared. --common scores those in all alone."
+        )
+    with progress(len(methods) * sum(counts)) as advance:
         scores = [
             annotation_score(manifest, method, split=split, max_size=max_size, workers=workers, on_image=advance)
             for manifest in read

@@ -50,14 +50,13 @@ def split(
     Images and annotations stay where they are. Equal seeds give equal splits on every machine. Images without an
     annotation, as those listed for evaluation, are shared out as well, unless --split leaves them where they are.
     """
-    from data_manifests import read_manifest
     from data_manifests.errors import counted
     from data_manifests.manifest.split import split_manifest
 
     shares = {name: share for name, share in {"val": val, "test": test}.items() if share > 0}
     with usage_errors():
         derived = split_manifest(
-            read_manifest(manifest), out_dir, shares,
+            options.read_manifest(manifest), out_dir, shares,
             by=by, group_pattern=group_pattern, split=split, seed=seed, workers=workers,  # type: ignore[arg-type]
         )  # fmt: skip
     derived.write(overwrite=overwrite)

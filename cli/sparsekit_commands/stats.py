@@ -42,7 +42,6 @@ def stats(
     MANIFESTS are manifest.csv files, or the folders that hold them. Regions are connected over sides and corners
     (8-connectivity).
     """
-    from data_manifests import read_manifest
     from sparsekit.annotated_images import count_annotated
     from sparsekit.audit.stats import annotation_stats
     from sparsekit.audit.stats_report import check_csv_path, check_figure_path, draw_stats, format_stats
@@ -53,7 +52,7 @@ def stats(
     if figure_path:
         with usage_errors():
             check_figure_path(figure_path)
-    read = [read_manifest(path) for path in manifests]
+    read = [options.read_manifest(path) for path in manifests]
     with progress(sum(count_annotated(manifest, split) for manifest in read)) as advance:
         measured = [
             annotation_stats(manifest, split=split, min_area=min_area, workers=workers, on_image=advance)

@@ -35,7 +35,7 @@ def subset(
     Images and annotations stay where they are. Without a seed of their own, counts nest: the 100 images are among the
     200.
     """
-    from data_manifests import DataError, read_manifest
+    from data_manifests import DataError
     from data_manifests.files.text import read_text
     from data_manifests.manifest.derive import subset_manifest
 
@@ -49,7 +49,13 @@ def subset(
             ) from error
         image_ids = [line.strip() for line in lines if line.strip()]
     derived = subset_manifest(
-        read_manifest(manifest), out_dir, image_ids=image_ids, classes=classes, split=split, count=count, seed=seed
+        options.read_manifest(manifest),
+        out_dir,
+        image_ids=image_ids,
+        classes=classes,
+        split=split,
+        count=count,
+        seed=seed,
     )
     derived.write(overwrite=overwrite)
     echo_summary(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")

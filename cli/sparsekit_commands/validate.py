@@ -39,6 +39,7 @@ def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_j
     from sparsekit.geometry.rasterize import rasterize
 
     read, unreadable = load_manifest(manifest)
+    read = options.at_data_root(read)
     with progress(len(read.rows)) as advance:
         problems = check_manifest(
             read, unreadable=unreadable, pixels=not quick, draw=rasterize, workers=workers, on_image=advance
@@ -68,4 +69,8 @@ def _format(path: Path, num_rows: int, problems: Sequence[Problem]) -> str:
             lines.append(f"  {problem.image_id + ': ' if problem.image_id else ''}{problem.message}")
         if count > _SHOWN_OF_A_KIND:
             lines.append(f"  and {count - _SHOWN_OF_A_KIND} more; --json lists all")
+    if any(problem.kind == "missing" for problem in problems):
+        from data_manifests.manifest.rows import MOVED_ADVICE
+
+        lines.append(f"\n{MOVED_ADVICE}")
     return "\n".join(lines)

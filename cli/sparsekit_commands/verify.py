@@ -32,10 +32,9 @@ def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers
 
     MANIFEST is a manifest.csv or the folder that holds it. Nothing is written. The exit code is 1 if anything differs.
     """
-    from data_manifests import read_manifest
     from sparsekit.synthesis.verify import verify_manifest
 
-    read = read_manifest(manifest)
+    read = options.read_manifest(manifest)
     total = sum(bool(row.annotation) for row in read.rows)
     with progress(total) as advance:
         problems = verify_manifest(read, dataset_dir, workers=workers, on_image=advance)

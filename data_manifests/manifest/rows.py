@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.errors import ManifestError
+from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.files.images import pixel_sha256, read_image, read_mask
+from data_manifests.files.paths import is_remote
 from data_manifests.label_space import Encoding, LabelMap, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
+
+#: What to do about files that are not where a manifest says.
+MOVED_ADVICE = (
+    "If the dataset or the manifest has moved, give the dataset's folder with --data-root, or write it down with "
+    "`sparsekit relocate`."
+)
 
 
 def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
@@ -24,7 +33,7 @@ def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
             f"{manifest.path}: image '{row.image_id}' has no file; the annotation was made of masks alone, and figures "
             "and trainings need images. Make it again with --images DIR beside --masks."
         )
-    path = manifest.resolve(row.image)
+    path = row_file(manifest, row.image)
     image = read_image(path)
     check_size(manifest, row, path, image.shape)
     return image
@@ -52,12 +61,45 @@ def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding:
     name: str = getattr(row, column)
     if not name:
         raise ManifestError(f"{manifest.path}: image '{row.image_id}' of split '{row.split}' has no {column}.")
-    path = manifest.resolve(name)
+    path = row_file(manifest, name)
     values = read_mask(path, encoding)
     label_map = manifest.label_space.to_train_ids(values, encoding, path)
     check_size(manifest, row, path, label_map.shape)
     check_pixels(path, values, getattr(row, f"{column}_sha256"))
     return label_map
+
+
+def row_file(manifest: Manifest, cell: str) -> Path:
+    """The file that a row names.
+
+    Raises:
+        ManifestError: If it is missing, which most often means that something has moved.
+    """
+    path = manifest.resolve(cell)
+    if not is_remote(path) and not path.exists():
+        raise ManifestError(f"{path}: no such file, but {manifest.path} names it. {MOVED_ADVICE}")
+    return path
+
+
+def require_files(manifest: Manifest, paths: Iterable[Path]) -> None:
+    """Check that files are there, before any work is done.
+
+    Raises:
+        ManifestError: If some are missing; names them.
+    """
+    unique = list(dict.fromkeys(paths))
+    with ThreadPoolExecutor(16) as pool:
+        there = list(pool.map(_is_file, unique))
+    if missing := [str(path) for path, is_there in zip(unique, there, strict=True) if not is_there]:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ManifestError(
+            f"{manifest.path}: {counted(len(missing), 'file')} of {len(unique):,} {verb} missing: "
+            f"{list_some(missing, 10)}. {MOVED_ADVICE}"
+        )
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file()
 
 
 def check_pixels(path: Path, values: MaskValues, sha256: str) -> None:

@@ -19,6 +19,7 @@ from data_manifests import LabelMap, read_manifest
 from data_manifests.errors import counted, list_some
 from data_manifests.files.images import list_images, read_mask
 from data_manifests.files.paths import as_path
+from data_manifests.manifest.relocate import with_data_root
 from sparsekit.annotated_images import AnnotatedImage, annotated_images, count_annotated
 from sparsekit.audit.tables import format_table, number, share
 from sparsekit.errors import AnnotationError
@@ -84,7 +85,10 @@ class SparseMap:
 
 
 def sparse_maps(
-    path: str | Path, unlabelled: int = 255, masks_dir: str | Path | None = None
+    path: str | Path,
+    unlabelled: int = 255,
+    masks_dir: str | Path | None = None,
+    data_root: str | Path | None = None,
 ) -> tuple[list[str], Iterator[SparseMap]]:
     """Find the sparse label maps of a manifest or of a folder of PNG files.
 
@@ -92,6 +96,7 @@ def sparse_maps(
         path: A manifest.csv, a folder that holds one, or a folder of label maps at any depth.
         unlabelled: The value of unlabelled pixels in a folder of label maps; a manifest defines its own.
         masks_dir: Full masks with the same stems, for a folder of label maps.
+        data_root: Where the dataset of a manifest lies now, if it has moved.
 
     Returns:
         Image ids (for files, their stems), and the maps in the same order.
@@ -105,6 +110,8 @@ def sparse_maps(
         if masks_dir:
             raise ValueError(f"{path} is a manifest, with full masks of its own; --masks is for folders of label maps.")
         manifest = read_manifest(path)
+        if data_root is not None:
+            manifest = with_data_root(manifest, data_root)
         count_annotated(manifest)  # raises if there is no annotation
         image_ids = [row.image_id for row in manifest.rows if row.annotation]
         images = annotated_images(manifest, with_marks=False)
@@ -124,6 +131,20 @@ def sparse_maps(
     if masks_dir and (lonely := [p.stem for p in files if p.stem not in masks]):
         raise AnnotationError(f"{masks_dir}: no full mask for {list_some(lonely)}.")
     return [p.stem for p in files], (SparseMap(p, masks.get(p.stem), unlabelled) for p in files)
+
+
+def images_in_both(ours: Sequence[str], theirs: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Of two sets of images those that the other has too; a file ``a`` of a folder matches the image ``train/a``."""
+    best: tuple[set[str], set[str]] = set(), set()
+    for whole_ours, whole_theirs in ((True, True), (False, True), (True, False)):
+        keys = [
+            {image_id: image_id if whole else image_id.rpartition("/")[2] for image_id in ids}
+            for ids, whole in ((ours, whole_ours), (theirs, whole_theirs))
+        ]
+        common = {*keys[0].values()} & {*keys[1].values()}
+        if common and len(common) > len({keys[1][image_id] for image_id in best[1]}):
+            best = tuple({image_id for image_id, key in of.items() if key in common} for of in keys)  # type: ignore[assignment]
+    return best
 
 
 def measure_maps(maps: Iterable[SparseMap], *, workers: int = 1, on_image: Callable[[], None] = lambda: None) -> Values:
@@ -253,10 +274,8 @@ class Comparison:
 
     @property
     def num_common(self) -> int:
-        """Number of images in both sets; a file ``a`` of a folder matches the image ``train/a``."""
-        ours, theirs = map(set, self.image_ids)
-        ours_last, theirs_last = ({image_id.rpartition("/")[2] for image_id in ids} for ids in (ours, theirs))
-        return max(len(ours & theirs), len(ours_last & theirs), len(ours & theirs_last))
+        """Number of images in both sets; see ``images_in_both``."""
+        return min(map(len, images_in_both(*self.image_ids)))
 
     def rows(self) -> list[dict[str, Any]]:
         """For each measure, the 10th, 50th and 90th percentile of both sets and the ratio of the medians."""
@@ -302,7 +321,7 @@ def _images_in_words(ours: int, theirs: int, common: int) -> str:
         return "Both contain the same images."
     images = counted(common, "image is", "images are") if common else "No image is"
     names = "its name" if common < 2 else "their names"
-    return f"{images} in both, by {names}; each side is measured on all of its own images."
+    return f"{images} in both, by {names}; each side is measured on all of its own images (--common: on these alone)."
 
 
 def _spread(percentiles: list[float] | None, measure: str) -> str:

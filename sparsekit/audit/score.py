@@ -163,6 +163,13 @@ class AnnotationScore:
         }
 
 
+def annotated_in_all(manifests: Sequence[Manifest], split: str | None = None) -> set[str]:
+    """Ids of the images that every manifest annotates."""
+    return set.intersection(
+        *({row.image_id for row in m.rows if row.annotation and split in (None, row.split)} for m in manifests)
+    )
+
+
 def annotation_score(
     manifest: Manifest,
     method: str = "nearest",

@@ -29,7 +29,7 @@ from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.figures.join import JoinedRow, check_marks, join_manifests, manifest_captions
 from sparsekit.figures.overlay import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
-from sparsekit.figures.provenance import digest_of, has_note, note_of, refuse_others
+from sparsekit.figures.provenance import digest_of, digest_of_image, has_note, note_of, refuse_others
 from sparsekit.figures.sheets import fitting_size, shrink
 
 _LAYERS = (Layer("image"), Layer("full mask", veil=True, shown=False), Layer("marks"))
@@ -130,16 +130,20 @@ def is_gallery_there(
     path = as_path(path)
     if not path.exists():
         return False
+    if has_note(path, _note(choice, thumbnail_size, dot_size, unfinished=True)):
+        return False  # it lacks images that could not be read: now they may be
     if not has_note(path, _note(choice, thumbnail_size, dot_size)):
         refuse_others([path])
     return True
 
 
-def _note(choice: GalleryChoice, thumbnail_size: int, dot_size: int | None) -> str:
+def _note(choice: GalleryChoice, thumbnail_size: int, dot_size: int | None, *, unfinished: bool = False) -> str:
+    first = choice.manifests[0]
     settings = {
         "captions": manifest_captions(choice.manifests),
         "available": [rows[0].image_id for rows in choice.available],
         "shown": [rows[0].image_id for rows in choice.shown],
+        "image_files": None if unfinished else [digest_of_image(first, rows[0]) for rows in choice.shown],
         "thumbnail_size": thumbnail_size,
         "dot_size": dot_size or DOT_SHARE,
     }
@@ -190,8 +194,7 @@ def write_gallery(
         title=f"Annotations of {first.info.dataset or first.name}",
         subtitle=part if len(images) < len(choice.available) else available,
         template=_TEMPLATE,
-        # A page that lacks images must be rewritten once they exist.
-        note="" if problems else _note(choice, thumbnail_size, dot_size),
+        note=_note(choice, thumbnail_size, dot_size, unfinished=bool(problems)),
         totals=totals,
         classes=first.label_space.classes,
     )

@@ -7,11 +7,10 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from data_manifests import Manifest
+from data_manifests import Manifest, ManifestRow
 from data_manifests.manifest.io import info_to_json
 from sparsekit.errors import AnnotationError
 
@@ -20,13 +19,26 @@ _PNG_START = 8 + 25  # signature and header, which come first in every PNG
 
 
 def digest_of(manifests: Sequence[Manifest]) -> str:
-    """Hash the rows (with paths as written), settings, classes and marks of manifests."""
+    """Hash the rows, settings, classes and marks of manifests; paths of files whose hash is known do not count."""
     digest = hashlib.sha256()
     for manifest in manifests:
         digest.update(info_to_json(manifest.info).encode())
-        digest.update(json.dumps([asdict(row) for row in manifest.rows]).encode())
+        digest.update(json.dumps([_identity(row) for row in manifest.rows]).encode())
         digest.update(manifest.marks_path.read_bytes() if manifest.marks_path.is_file() else b"no marks")
     return digest.hexdigest()
+
+
+def _identity(row: ManifestRow) -> list[Any]:
+    paths = [row.full_mask_sha256 or row.full_mask, row.annotation_sha256 or row.annotation]
+    return [row.image_id, row.split, *paths, row.height, row.width, row.num_labelled, row.classes_labelled]
+
+
+def digest_of_image(manifest: Manifest, row: ManifestRow) -> str:
+    """Hash the file of an image, of which a manifest holds no hash; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(manifest.resolve(row.image).read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def note_of(digest: str, settings: dict[str, Any]) -> str:
@@ -57,8 +69,8 @@ def refuse_others(paths: Sequence[Path]) -> None:
     if paths:
         more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
         raise AnnotationError(
-            f"{paths[0]}{more}: already exists, but was not made from these annotations with these settings. Give "
-            "--overwrite to replace it, or another --out."
+            f"{paths[0]}{more}: already exists, but was not made from these images and annotations with these "
+            "settings. Give --overwrite to replace it, or another --out."
         )
 
 

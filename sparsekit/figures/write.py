@@ -21,7 +21,7 @@ from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
 from sparsekit.errors import AnnotationError
 from sparsekit.figures.join import JoinedRow, join_manifests, manifest_captions, marks_by_image
 from sparsekit.figures.overlay import default_dot_size, draw_marks, marks_from_annotation
-from sparsekit.figures.provenance import add_note_to_png, digest_of, has_note, note_of, refuse_others
+from sparsekit.figures.provenance import add_note_to_png, digest_of, digest_of_image, has_note, note_of, refuse_others
 from sparsekit.figures.sheets import Grid, Sheet, lay_out, shrink
 
 #: File formats of figures.
@@ -155,6 +155,7 @@ def _look(images: Sequence[JoinedRow], manifests: Sequence[Manifest], settings: 
         **asdict(settings),
         "captions": _panel_captions(manifests, settings),
         "images": [rows[0].image_id for rows in images],
+        "image_files": [digest_of_image(manifests[0], rows[0]) for rows in images],
         "dot_size": settings.dot_size or [default_dot_size(rows[0].height, rows[0].width) for rows in images],
     }
 

@@ -126,8 +126,10 @@ def test_figure(kind: str, town: Path, tmp_path: Path) -> None:
 
 
 def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
+    (town / "agmm/run.json").rename(tmp_path / "run.json")
     code, _, err = run("figure", "tsne", town / "agmm", "--out", tmp_path / "f.png")
-    assert code == 2 and "tsne needs --manifest" in err
+    (tmp_path / "run.json").rename(town / "agmm/run.json")
+    assert code == 1 and "has no run.json, which names its manifest. Give the manifest" in err
     code, _, err = run("figure", "training-curves", town / "agmm", "--out", tmp_path / "f.svg")
     assert code == 2 and "must end in .png or .pdf" in err
     code, _, err = run("figure", "training-curves", town / "none", "--out", tmp_path / "f.png")

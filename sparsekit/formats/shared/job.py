@@ -15,7 +15,7 @@ from data_manifests.files.decode import read_samples
 from data_manifests.files.images import encode_image, exif_orientation, read_image, read_image_size, write_atomically
 from data_manifests.files.paths import absolute, inside, is_remote
 from data_manifests.manifest.marks import read_marks_of
-from data_manifests.manifest.rows import check_size
+from data_manifests.manifest.rows import check_size, row_file
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
@@ -213,7 +213,7 @@ class ExportJob:
         name = stem + (suffix or self.image_suffix)
         if not image.row.image:  # of masks alone: whoever reads the export brings the images
             return name
-        source = self.manifest.resolve(image.row.image)
+        source = row_file(self.manifest, image.row.image)
         check_size(self.manifest, image.row, source, read_image_size(source))
         target = inside(self.folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -274,3 +274,30 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_image(
     assert not seen
     evaluate_run(run, manifest, device="cpu", out_dir=tmp_path / "new/scores")
     assert read_records(tmp_path / "new/scores")
+
+
+def test_the_manifest_that_a_run_was_trained_on_is_found(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    """`run.json` names it; what it names may have moved, and a run may not say."""
+    words = ["evaluate", str(run), "--device", "cpu", "--json"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1 and "has no run.json, which names its manifest" in result.stderr
+    (run / "run.json").write_text(json.dumps({"manifest": "../data/manifest.csv"}))
+    for of_run in (run, run / "weights.safetensors"):
+        result = CliRunner().invoke(main, ["evaluate", str(of_run), *words[2:]])
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["results"][0]["manifest"] == "../data/manifest.csv"
+    (tmp_path / "data/images").rename(tmp_path / "data/moved")
+    (tmp_path / "disk").mkdir()
+    for name in ("moved", "masks"):
+        (tmp_path / "data" / name).rename(tmp_path / "disk" / name.replace("moved", "images"))
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1 and "--data-root" in result.stderr
+    result = CliRunner().invoke(main, [*words, "--data-root", str(tmp_path / "disk")])
+    assert result.exit_code == 0, result.output
+    manifest.path.unlink()
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1 and "manifest.csv: no such manifest, but" in result.stderr
+    for damaged in ("[]", "{}", '{"manifest": 3}', "[" * 100_000):
+        (run / "run.json").write_text(damaged)
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 1 and "run.json: damaged" in result.stderr

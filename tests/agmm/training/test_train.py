@@ -20,7 +20,7 @@ from agmm.evaluation.evaluate import evaluate_rows
 from agmm.losses.agmm import AGMM, AGMMLoss
 from agmm.runs.checkpoint import load_checkpoint, load_run
 from agmm.training.train import resumed_config, train_network
-from data_manifests import Manifest, ManifestInfo, read_manifest, write_manifest
+from data_manifests import Manifest, ManifestError, ManifestInfo, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.trainings import CONFIG, assert_same_state, log_of
 from tests.helpers.two_ranks import train_both
@@ -244,3 +244,17 @@ def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
     again = r"was trained by 2 processes .* now there are 1: .* torchrun --nproc-per-node 2 -m agmm train MANIFEST"
     with pytest.raises(TrainingError, match=again):
         train_network(opened, resumed_config(tmp_path / "two/normed", {}), tmp_path / "two/normed", resume=True)
+
+
+@pytest.mark.parametrize("supervision", ["sparse", "full"])
+def test_missing_files_are_all_named_before_the_first_step(tmp_path: Path, supervision: str) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path / "data", num_images=4, splits=("train", "train", "val", "test")))
+    names = ("images/a01", "masks/a02", "images/a03", "annotations/a00", "masks/a00")
+    gone = [tmp_path / f"data/{name}.png" for name in names]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    with pytest.raises(ManifestError, match="3 files of 6 are missing") as error:
+        train_network(manifest, replace(CONFIG, supervision=supervision), tmp_path / "run", quiet=True)
+    named = {path.stem for path in gone if str(path) in str(error.value)}
+    assert named == {"a00", "a01", "a02"} and "--data-root" in str(error.value)  # a03 is of no split that is read
+    assert not (tmp_path / "run").exists()

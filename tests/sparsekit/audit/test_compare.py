@@ -1,7 +1,10 @@
 import itertools
 import json
 import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +15,12 @@ from PIL import Image
 from cli.sparsekit_cli import main
 from data_manifests import write_manifest
 from data_manifests.errors import DataError
+from data_manifests.manifest.derive import subset_manifest
 from sparsekit.audit.compare import (
     MEASURES,
     Comparison,
     format_comparison,
+    images_in_both,
     measure_map,
     measure_maps,
     skeleton_length,
@@ -269,3 +274,26 @@ def test_strokes_crossing_count_as_one():
     cv2.line(sparse, (5, 5), (35, 35), 1, 3)
     cv2.line(sparse, (35, 5), (5, 35), 1, 3)
     assert measure_map(sparse, None, VOID)["strokes_per_class"] == [1]
+
+
+def test_common_images_alone(tmp_path: Path) -> None:
+    """`--common` measures what both sets hold, also where one is a folder of files named by the end of the ids."""
+    whole = tiny_manifest(tmp_path / "whole", [SCENE, SCENE.T, SCENE[::-1]])
+    derived = subset_manifest(whole, tmp_path / "part", image_ids=["image_1"])
+    derived.write()
+
+    def run(*words: object) -> dict[str, Any]:
+        result = CliRunner().invoke(main, ["compare", "--json", *map(str, words)])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    apart = run(tmp_path / "whole", tmp_path / "part")
+    assert (apart["ours"]["num_images"], apart["num_images_in_both"]) == (3, 1)
+    alike = run(tmp_path / "whole", tmp_path / "part", "--common")
+    assert [alike[side]["num_images"] for side in ("ours", "human")] == [1, 1]
+    assert alike["measures"] == run(tmp_path / "part", tmp_path / "part")["measures"]
+    (tmp_path / "folder").mkdir()
+    shutil.copy(tmp_path / "whole/sparse/image_2.png", tmp_path / "folder/image_2.png")
+    assert run(tmp_path / "whole", tmp_path / "folder", "--common")["ours"]["num_images"] == 1
+    assert images_in_both(["t/a", "t/b"], ["b", "c"]) == ({"t/b"}, {"b"})
+    assert images_in_both(["a"], ["b"]) == (set(), set())

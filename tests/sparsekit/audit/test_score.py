@@ -1,11 +1,12 @@
 import heapq
 import json
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -14,8 +15,9 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 from sklearn.metrics import jaccard_score
 
 from cli.sparsekit_cli import main
-from data_manifests import Mark, read_manifest
+from data_manifests import Manifest, Mark, read_manifest
 from data_manifests.files.images import encode_label_map
+from data_manifests.manifest.derive import subset_manifest
 from sparsekit.audit import score as module
 from sparsekit.audit.score import (
     METHODS,
@@ -237,3 +239,28 @@ class TestCommand:
         result = self.run(tmp_path)
         assert result.exit_code == 1
         assert "image_0.png: is 4x8" in result.stderr and "says 8x8" in result.stderr
+
+
+def test_manifests_of_different_images_are_compared_with_a_word(tmp_path: Path) -> None:
+    first = tiny_manifest(tmp_path / "a", [SCENE, SCENE.T, SCENE[::-1]])
+    second = written_subset(first, tmp_path / "b", ["image_1", "image_2"])
+    third = written_subset(first, tmp_path / "c", ["image_0"])
+
+    def run(*words: object) -> Result:
+        return CliRunner().invoke(main, ["score", "--json", *map(str, words)])
+
+    assert run(first.path, first.path).stderr == ""
+    both = run(first.path, second.path)
+    assert both.exit_code == 0 and "2 images are in all" in both.stderr and "--common" in both.stderr
+    assert [one["num_images"] for one in json.loads(both.stdout)] == [3, 2]
+    common = run(first.path, second.path, "--common")
+    assert common.stderr == ""
+    of_first, of_second = json.loads(common.stdout)
+    assert of_first | {"annotation": "b"} == of_second == json.loads(run(second.path).stdout)[0]
+    assert run(second.path, third.path, "--common").exit_code == 1
+
+
+def written_subset(manifest: Manifest, folder: Path, image_ids: list[str]) -> Manifest:
+    derived = subset_manifest(manifest, folder, image_ids=image_ids)
+    derived.write()
+    return derived.manifest

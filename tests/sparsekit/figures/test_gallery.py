@@ -106,11 +106,28 @@ def test_missing_files_leave_a_note_and_the_rest(tmp_path: Path) -> None:
     manifest.resolve(manifest.rows[0].image).unlink()
     manifest.resolve(manifest.rows[1].full_mask).write_bytes(b"damaged")
     summary = write_gallery(choose_images([manifest]), tmp_path / "g.html")
-    assert len(summary.problems) == 2 and summary.problems[0].endswith("image_0.png: no such file.")
+    assert len(summary.problems) == 2 and "image_0.png: no such file" in summary.problems[0]
     first, second = page_data(tmp_path / "g.html")["images"]
-    assert first["note"].endswith("no such file.") and set(first["shared"]) == {"full mask"}
+    assert "no such file" in first["note"] and set(first["shared"]) == {"full mask"}
     assert "damaged" in second["note"] and set(second["shared"]) == {"image"}
-    with pytest.raises(AnnotationError, match="Give --overwrite"):  # nor is the page ever taken for a whole one
+    assert not is_gallery_there(choose_images([manifest]), tmp_path / "g.html")  # nor is the page taken for a whole one
+    other = tiny_manifest(tmp_path / "other", [SCENE.T] * 2)
+    with pytest.raises(AnnotationError, match="Give --overwrite"):  # but a page of other annotations stays
+        is_gallery_there(choose_images([other]), tmp_path / "g.html")
+
+
+def test_a_mended_folder_is_shown_and_a_swapped_image_is_not_kept(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m", [SCENE] * 2)
+    path = manifest.resolve(manifest.rows[0].image)
+    image = path.read_bytes()
+    path.unlink()
+    write_gallery(choose_images([manifest]), tmp_path / "g.html")
+    path.write_bytes(image)
+    assert not is_gallery_there(choose_images([manifest]), tmp_path / "g.html")
+    assert not write_gallery(choose_images([manifest]), tmp_path / "g.html").problems
+    assert is_gallery_there(choose_images([manifest]), tmp_path / "g.html")
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(path)
+    with pytest.raises(AnnotationError, match="not made from these images"):
         is_gallery_there(choose_images([manifest]), tmp_path / "g.html")
 
 
@@ -192,7 +209,7 @@ def test_page_opens_with_everything_escaped(opened: Page) -> None:
     assert f"image_0{EVIL}" in names(opened) and len(names(opened)) == 6
     assert opened.run("document.querySelectorAll('img[src=x]').length") == 0
     assert opened.run("[...document.images].every((i) => i.complete && i.naturalWidth === 8)")
-    assert "image_1.png: no such file." in opened.run("document.querySelector('.missing').textContent")
+    assert "image_1.png: no such file" in opened.run("document.querySelector('.missing').textContent")
 
 
 def test_layers_switch_by_mouse_and_key(opened: Page) -> None:

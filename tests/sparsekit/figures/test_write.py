@@ -23,6 +23,7 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.files.images import encode_image, read_image, write_atomically
+from data_manifests.manifest.relocate import with_data_root
 from sparsekit.errors import AnnotationError
 from sparsekit.figures import write as figures
 from sparsekit.figures.join import join_manifests, manifest_captions
@@ -178,7 +179,9 @@ def test_figures_of_something_else_are_neither_kept_nor_replaced(
     (path,) = draw([made["a"]], tmp_path / "f", look)
     before = path.read_bytes()
     asked = [made[name] for name in others]
-    with pytest.raises(AnnotationError, match="image_0.p.*was not made from these annotations .* Give --overwrite"):
+    with pytest.raises(
+        AnnotationError, match="image_0.p.*was not made from these images and annotations .* Give --overwrite"
+    ):
         plan_figures(asked, tmp_path / "f", replace(look, **changes))
     assert path.read_bytes() == before
     draw(asked, tmp_path / "f", replace(look, **changes), overwrite=True)
@@ -190,8 +193,26 @@ def test_figures_of_marks_that_were_edited_are_not_kept(tmp_path: Path) -> None:
     manifest = tiny_manifest(tmp_path / "m", [SCENE])
     draw([manifest], tmp_path / "f")
     write_marks(manifest.marks_path, [("image_0", [Mark("click", 1, 7, 7)])])
-    with pytest.raises(AnnotationError, match="was not made from these annotations"):
+    with pytest.raises(AnnotationError, match="was not made from these images and annotations"):
         plan_figures([manifest], tmp_path / "f", DOTS)
+
+
+def test_figures_of_an_image_that_was_swapped_are_not_kept(tmp_path: Path) -> None:
+    """A manifest holds no hash of images: another file under the same name must not pass for the one that was drawn."""
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    (path,) = draw([manifest], tmp_path / "f")
+    assert plan_figures([manifest], tmp_path / "f", DOTS).skipped == (path,)
+    Image.new("RGB", SCENE.shape[::-1], (1, 2, 3)).save(manifest.resolve(manifest.rows[0].image))
+    with pytest.raises(AnnotationError, match="was not made from these images and annotations"):
+        plan_figures([manifest], tmp_path / "f", DOTS)
+
+
+def test_figures_of_a_dataset_that_moved_are_kept(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    (path,) = draw([manifest], tmp_path / "f")
+    (tmp_path / "m/data").rename(tmp_path / "elsewhere")
+    moved = with_data_root(manifest, tmp_path / "elsewhere")
+    assert plan_figures([moved], tmp_path / "f", DOTS).skipped == (path,)
 
 
 def test_sheets_of_other_images_and_files_of_the_user_are_not_taken_for_figures(tmp_path: Path) -> None:
