@@ -25,6 +25,22 @@ test: setup
 test-wheel: setup
 	$(BIN)/python tests/wheel.py
 
+# Each reader with 540 damaged files, 21,000 in all, and each command killed at many moments.
+fuzz: setup
+	FUZZ_CASES=540 $(BIN)/python -m pytest -n $(JOBS) tests/faults/test_fuzz.py
+	FAULTS=all $(BIN)/python -m pytest -n $(JOBS) tests/faults/test_kills.py
+
+# Which of twenty wrong lines no test notices; docs/testing.md lists them.
+mutants: setup
+	$(BIN)/python tests/faults/mutants.py
+
+# The whole suite with the lowest versions that pyproject.toml allows.
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct -e '.[all,test]'
+	.venv-lowest/bin/python -m pytest -n $(JOBS)
+
 docs: setup
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 
@@ -34,4 +50,4 @@ lint: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv demo build dist docs/_build
+	rm -rf .venv .venv-lowest demo build dist docs/_build

@@ -1,0 +1,173 @@
+"""Every reader of files that strangers may have written, with a whole file of each for the fuzzer to damage."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data_manifests import open_dataset, read_manifest
+from data_manifests.files.images import read_image, read_mask
+from data_manifests.layouts.class_tables import read_class_map, read_label_space
+from data_manifests.manifest.io import load_manifest
+from data_manifests.manifest.validate import check_manifest
+from sparsekit.audit.cost_model import read_cost_model
+from sparsekit.formats import IMPORTED
+from sparsekit.formats.export import export_manifest
+from sparsekit.formats.import_ import import_annotations
+from tests.sparsekit.formats.test_export_marks import MARKS, manifest_of
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader and what it reads.
+
+    Args:
+        folder: A folder that is whole.
+        file: The file in it to damage.
+        read: Reads the folder, or a copy of it.
+    """
+
+    folder: Path
+    file: str
+    read: Callable[[Path], object]
+
+
+def write_readers(root: Path) -> dict[str, Reader]:
+    """Write a whole file for each reader, and return them by name."""
+    return _core_readers(root) | _import_readers(root) | _image_readers(root)
+
+
+def _text(root: Path, name: str, text: str, read: Callable[[Path], object]) -> Reader:
+    folder = root / name.replace(".", "-")
+    folder.mkdir(parents=True)
+    (folder / name).write_text(text)
+    return Reader(folder, name, lambda copy: read(copy / name))
+
+
+def _core_readers(root: Path) -> dict[str, Reader]:
+    manifest_of(root / "m", MARKS)
+    space = '[[classes]]\nname = "road"\ntrain_id = 0\nclass_ids = [7, 8]\ncolor = [128, 64, 128]\n'
+    table = '{"name": "t", "classes": [{"name": "a", "train_id": 0, "class_ids": [1]}], "void_ids": [0, -1]}'
+    readers = {
+        "classes.csv": _text(
+            root, "classes.csv", "name,id,r,g,b,train_id\nroad,7,1,2,3,0\nx,8,,,,\n", read_label_space
+        ),
+        "classes.json": _text(root, "classes.json", table, read_label_space),
+        "classes.toml": _text(root, "classes.toml", space + "void_ids = [0]\n", read_label_space),
+        "map.toml": _text(root, "map.toml", 'vehicle = ["car", "bus"]\nvoid = []\n', read_class_map),
+        "cost.toml": _text(root, "cost.toml", "seconds_per_click = 3.0\nseconds_per_image = 1\n", read_cost_model),
+    }
+    for name in ("manifest.csv", "manifest.json", "marks.csv"):
+        readers[name] = Reader(root / "m", name, _check)
+    for name in ("agmm", "coco", "labelme"):
+        write = partial(_export, name)
+        readers[f"manifest.csv to {name}"] = Reader(root / "m", "manifest.csv", write)
+    return readers
+
+
+def _check(folder: Path) -> object:
+    manifest, unreadable = load_manifest(folder / "manifest.csv")
+    return check_manifest(manifest, unreadable=unreadable), read_manifest(folder)
+
+
+def _export(format_: str, folder: Path) -> object:
+    return export_manifest(read_manifest(folder), format_, folder / "exported", lossy=True)
+
+
+def _import_readers(root: Path) -> dict[str, Reader]:
+    (root / "m/data/classes.csv").write_text("name,id\n" + "".join(f"class_{i},{i}\n" for i in range(3)))
+    readers = {}
+    for name in sorted(IMPORTED):
+        folder = root / f"in-{name}"
+        try:
+            exported = export_manifest(read_manifest(root / "m"), name, folder / "in", lossy=True).folder
+        except Exception:  # a format that is read alone
+            continue
+        shutil.copytree(root / "m/data", folder / "data")
+        files = sorted(path for path in exported.rglob("*") if path.suffix in (".json", ".xml", ".png", ".zip"))
+        for file in {path.suffix: path for path in files}.values():
+            relative = str(file.relative_to(folder))
+            readers[f"{name} {file.suffix}"] = Reader(folder, relative, partial(_import, name))
+    return readers
+
+
+def _import(format_: str, folder: Path) -> object:
+    return import_annotations(folder / "in", format_, open_dataset(folder / "data"), folder / "back")
+
+
+def _image_readers(root: Path) -> dict[str, Reader]:
+    folder = root / "images"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 4, (12, 16)).astype(np.uint8)
+    grey, rgb = Image.fromarray(pixels), Image.fromarray(np.dstack([pixels] * 3))
+    grey.save(folder / "a.png")
+    rgb.save(folder / "b.png")
+    rgb.save(folder / "c.jpg")
+    grey.save(folder / "d.tif", compression="tiff_lzw")
+    rgb.save(folder / "e.webp", lossless=True)
+    rgb.save(folder / "f.gif")
+    rgb.save(folder / "g.bmp")
+    return {
+        f"image {path.suffix} {path.stem}": Reader(folder, path.name, partial(_look, path.name))
+        for path in folder.iterdir()
+    }
+
+
+def _look(name: str, folder: Path) -> object:
+    try:
+        read_mask(folder / name)
+    finally:
+        read_image(folder / name)
+    return None
+
+
+def write_run_readers(root: Path) -> dict[str, Reader]:
+    """Files of runs and studies; these need torch."""
+    from agmm.config.recipes import load_config, read_toml
+    from agmm.config.training import TrainConfig
+    from agmm.data.soft_labels import SoftLabels, read_row_soft_labels, soft_labels_path, write_soft_labels
+    from agmm.report.run import read_run
+    from agmm.runs.checkpoint import load_run
+    from agmm.runs.scores import read_records
+    from agmm.studies.study import read_study
+    from tests.agmm.conftest import tiny_manifest
+    from tests.agmm.report.written_runs import write_run
+
+    manifest = read_manifest(tiny_manifest(root / "tiny", 2, (16, 16), splits=("train",)))
+    run = write_run(root / "run", manifest, decoder_channels=16, aspp_rates=(1,))
+    (run / "config.toml").write_text(TrainConfig().to_toml())
+
+    def report(folder: Path) -> object:
+        return read_run(folder, "run"), read_records(folder)
+
+    def settings(folder: Path) -> object:
+        return load_config(config_path=folder / "config.toml"), read_toml(folder / "config.toml")
+
+    readers: dict[str, Reader] = {
+        "run.json": Reader(run, "run.json", report),
+        "log.csv": Reader(run, "log.csv", report),
+        "evaluation.json": Reader(run, "evaluation.json", report),
+        "config.toml": Reader(run, "config.toml", settings),
+        "weights": Reader(run, "weights.safetensors", load_run),
+        "weights to report": Reader(run, "weights.safetensors", report),
+    }
+    study = 'seeds = [0, 1]\nmanifests = ["m"]\n[[setting]]\nname = "a"\nloss = { use_con = false }\n'
+    readers["study.toml"] = _text(root, "study.toml", study, read_study)
+    row = manifest.rows[0]
+    shares = np.zeros((3, 16, 16), np.uint8)
+    shares[0] = 255
+    write_soft_labels(soft_labels_path(manifest.resolve(row.annotation)), SoftLabels(shares * 0, shares))
+
+    def soft(folder: Path) -> object:
+        there: Any = read_manifest(folder / "manifest.csv")
+        return read_row_soft_labels(there, there.rows[0])
+
+    readers["soft labels"] = Reader(root / "tiny", row.annotation.replace(".png", ".npz"), soft)
+    return readers

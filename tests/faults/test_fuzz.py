@@ -1,0 +1,190 @@
+"""Damaged and hostile files: a reader returns or raises an error of ours, writes nowhere else, and stays small.
+
+A few cases of each reader run with the suite; `make fuzz` runs 20,000.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from data_manifests.errors import DataError
+from tests.faults.readers import Reader, write_readers, write_run_readers
+
+#: Of each reader.
+CASES = int(os.environ.get("FUZZ_CASES", "6"))
+#: Bytes that a reader of these files of kilobytes may take at most.
+MEMORY = 2 << 30
+
+WORDS = (
+    b"", b"-1", b"0", b"1e999", b"NaN", b"inf", b"true", b"null", b"9" * 5000, b"2147483648", b"99999999999999999999",
+    b"../../../escaped", b"/tmp/escaped", b"[" * 3000, b"{" * 3000, b'"', b"'", b"\x00", b"\xff\xfe", b"\n", b"\r",
+    b",", b";", b"=HYPERLINK(1)", "\N{ZERO WIDTH SPACE}\u202e".encode(), b"<!DOCTYPE a [<!ENTITY b 'c'>]>",
+    b".a" * 3000, b"http://127.0.0.1:1/x", b"a" * 70_000, b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00", b"\x80",
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None, True, -1, 0, 1.5, 1e308, 2**31, 2**63, 10**30, float("nan"), float("inf"), "", "x", "../../../escaped", [],
+    {}, [[]], [1, 2], [[1, 2], [3]], "9" * 5000, ["a"] * 3,
+)  # fmt: skip
+
+edits = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 1 << 30), st.integers(0, 40), st.sampled_from(WORDS)),
+    min_size=1,
+    max_size=4,
+)
+replacements = st.lists(st.tuples(st.integers(0, 1 << 30), st.sampled_from(VALUES)), min_size=1, max_size=3)
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
+    return write_readers(tmp_path_factory.mktemp("readers"))
+
+
+@pytest.fixture(scope="module")
+def run_readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
+    pytest.importorskip("torch", reason="runs need torch")
+    return write_run_readers(tmp_path_factory.mktemp("runs"))
+
+
+NAMES = (
+    "classes.csv", "classes.json", "classes.toml", "map.toml", "cost.toml", "manifest.csv", "manifest.json",
+    "marks.csv", "manifest.csv to agmm", "manifest.csv to coco", "manifest.csv to labelme", "labelme .json",
+    "coco .json", "label-studio .json", "cvat .xml", "image .png a", "image .png b", "image .jpg c", "image .tif d",
+    "image .webp e",
+    "image .gif f", "image .bmp g",
+)  # fmt: skip
+RUN_NAMES = (
+    "run.json",
+    "log.csv",
+    "evaluation.json",
+    "config.toml",
+    "weights",
+    "weights to report",
+    "study.toml",
+    "soft labels",
+)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", NAMES)
+def test_bytes(readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
+    fuzz_bytes(readers[name], tmp_path)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", RUN_NAMES)
+def test_bytes_of_runs(run_readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
+    fuzz_bytes(run_readers[name], tmp_path)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", [name for name in NAMES if ".json" in name])
+def test_values(readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
+    fuzz_values(readers[name], tmp_path)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["run.json", "evaluation.json", "weights"])
+def test_values_of_runs(run_readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
+    fuzz_values(run_readers[name], tmp_path)
+
+
+def fuzz_bytes(reader: Reader, scratch: Path) -> None:
+    whole = (reader.folder / reader.file).read_bytes()
+
+    @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(edits)
+    def check(edits: list[tuple[int, int, int, bytes]]) -> None:
+        data = whole
+        for kind, at, length, word in edits:
+            # Headers are where readers go wrong: every other edit falls into the first kilobyte.
+            start = at // 2 % (min(len(data), 1024) + 1) if at % 2 else at // 2 % (len(data) + 1)
+            middle = (word, b"", word + data[start : start + length], data[start : start + length] * 2)[kind]
+            data = data[:start] + middle + data[start + length :]
+        survives(reader, data, scratch)
+
+    check()
+
+
+def fuzz_values(reader: Reader, scratch: Path) -> None:
+    whole = (reader.folder / reader.file).read_bytes()
+    prefix, text, rest = _parts(whole) if reader.file.endswith(".safetensors") else (b"", whole.decode(), b"")
+
+    @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(replacements)
+    def check(replacements: list[tuple[int, Any]]) -> None:
+        data = json.loads(text)
+        for at, value in replacements:
+            places = list(_places(data))
+            if places:
+                holder, key = places[at % len(places)]
+                holder[key] = value
+        written = json.dumps(data)
+        survives(reader, _joined(prefix, written, rest) if rest else written.encode(), scratch)
+
+    check()
+
+
+def survives(reader: Reader, data: bytes, scratch: Path) -> None:
+    """Read damaged data in a folder of its own, and check what the reader did."""
+    folder = scratch / "case" / "inner" / "folder"
+    if not folder.exists():
+        shutil.copytree(reader.folder, folder)
+    (folder / reader.file).write_bytes(data)
+    try:
+        with _bounded_memory():
+            reader.read(folder)
+    except (DataError, OSError):
+        pass
+    except ValueError as error:  # of settings, which the command line reports as wrong usage
+        if reader.file not in ("config.toml", "study.toml"):
+            raise AssertionError(f"{reader.file}: {error!r}") from error
+    finally:
+        for written in ("exported", "back"):
+            shutil.rmtree(folder / written, ignore_errors=True)
+    around = [*scratch.iterdir(), *(scratch / "case").iterdir(), *(scratch / "case/inner").iterdir()]
+    assert [path.name for path in around] == ["case", "inner", "folder"], "written outside"
+    assert not Path("/tmp/escaped").exists()
+
+
+class _bounded_memory:  # noqa: N801
+    """Let the process have no more than ``MEMORY`` beyond what it has."""
+
+    def __enter__(self) -> None:
+        self._before = resource.getrlimit(resource.RLIMIT_AS)
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, self._before[1]))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, self._before)
+
+
+def _places(data: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a JSON value, as what holds it and its key."""
+    for key in list(data) if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
+        yield data, key
+        yield from _places(data[key])
+
+
+def _parts(checkpoint: bytes) -> tuple[bytes, str, bytes]:
+    """What is before our own header in a checkpoint, the header, and the rest."""
+    length = int.from_bytes(checkpoint[:8], "little")
+    outer = json.loads(checkpoint[8 : 8 + length])
+    own = outer["__metadata__"]["agmm"]
+    return json.dumps(outer).encode(), own, checkpoint[8 + length :]
+
+
+def _joined(outer: bytes, own: str, rest: bytes) -> bytes:
+    header = json.loads(outer)
+    header["__metadata__"]["agmm"] = own
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + rest
