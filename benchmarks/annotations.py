@@ -29,12 +29,13 @@ from numpy.typing import NDArray
 
 from data_manifests import Dataset, DatasetItem, LabelMap, open_dataset
 from data_manifests.files.images import encode_label_map, read_mask
-from sparsekit.areas import RegionMarkSettings
-from sparsekit.clicks.draw import ClickSettings
+from sparsekit.areas.settings import RegionMarkSettings
+from sparsekit.clicks.settings import ClickSettings
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.geometry.regions import find_regions
 from sparsekit.randomness import ImageStream
-from sparsekit.scribbles.trace import ScribbleSettings, trace_scribbles
+from sparsekit.scribbles.settings import ScribbleSettings
+from sparsekit.scribbles.trace import trace_scribbles
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
 from sparsekit.synthesis.synthesize import synthesize
 

@@ -1,39 +1,30 @@
-"""The options of commands that read what people have drawn with other tools."""
+"""Options of the commands that read annotations of other tools."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-
-def annotation_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--map``, ``--ignore-class``, ``--skip-unsupported`` and ``--image-key``."""
-    for option in reversed(
-        [
-            click.option(
-                "--map", "maps", multiple=True, metavar="NAME=CLASS|FILE",
-                help="Class of the dataset for a name in the annotations; or a file of classes to put together, as in "
-                "`points`. May be repeated.",
-            ),
-            click.option(
-                "--ignore-class", "ignored", multiple=True, metavar="NAME", help="Leave out a class. May be repeated."
-            ),
-            click.option("--skip-unsupported", is_flag=True, help="Leave out, and count, shapes that cannot be read."),
-            click.option(
-                "--image-key", help="Label Studio: key of the image in the tasks' data.  [default: found by looking]"
-            ),
-        ]
-    ):  # fmt: skip
-        command = option(command)
-    return command
+#: ``--map``, ``--ignore-class``, ``--skip-unsupported`` and ``--image-key``, for an ``option_group``.
+ANNOTATION_OPTIONS = (
+    click.option(
+        "--map", "maps", multiple=True, metavar="NAME=CLASS|FILE",
+        help="Class of the dataset for a name in the annotations, or a file that merges classes, as for `points`; "
+        "repeat for several.",
+    ),
+    click.option("--ignore-class", "ignored", multiple=True, metavar="NAME", help="Skip a class; repeat for several."),
+    click.option("--skip-unsupported", is_flag=True, help="Skip and count shapes that cannot be read."),
+    click.option(
+        "--image-key", metavar="KEY", help="Label Studio: key of the image in the task data.  [default: detected]"
+    ),
+)  # fmt: skip
 
 
 def read_maps(maps: tuple[str, ...], ignored: tuple[str, ...]) -> tuple[Path | None, dict[str, str]]:
-    """The file of classes to put together, and the class of each name in the annotations ("" to leave it out).
+    """The file that merges classes, and the class for each name in the annotations ("" to skip it).
 
-    What the file puts together or leaves out goes by its old names in the annotations.
+    Classes that the file merges or ignores have their old names in the annotations.
     """
     from data_manifests import read_class_map
 

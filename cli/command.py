@@ -12,6 +12,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _VERBOSITY = "cli.verbosity"
 
+#: Options with longer names have their help on the next line; as in click.
+_WIDEST_NAME = 30
+
 
 class _Formatter(click.HelpFormatter):
     """Writes headings in bold, which ``click.echo`` leaves out where there is no terminal."""
@@ -56,6 +59,8 @@ class Command(click.Command):
             record = param.get_help_record(ctx)
             if record and isinstance(param, click.Option):
                 groups.setdefault(getattr(param, "heading", ""), []).append(record)
+        width = min(_WIDEST_NAME, max(len(name) for records in groups.values() for name, _ in records))
+        groups = {heading: [(f"{name:{width}}", text) for name, text in records] for heading, records in groups.items()}
         ungrouped = groups.pop("", [])
         for heading, records in groups.items():
             with formatter.section(heading):

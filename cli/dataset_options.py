@@ -1,4 +1,4 @@
-"""The options that say what a dataset is: its folders, its layout, its classes, and what its masks hold."""
+"""Options that describe a dataset: its folders, layout and classes, and the values of its masks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import LAYOUTS, PathType
+from cli.command import option_group
 from cli.reporting import warn
+from cli.types import PathType
+from data_manifests.layout_names import LAYOUT_NAMES
 
 if TYPE_CHECKING:
     from data_manifests import Dataset
@@ -24,7 +26,7 @@ MASK_CHANNELS = ("red", "green", "blue", "alpha")
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """What the options of ``dataset_options`` say."""
+    """The values of ``dataset_options``."""
 
     images_dir: Path | None
     masks_dir: Path | None
@@ -54,14 +56,11 @@ class DatasetOptions:
         import data_manifests
 
         if (dataset_dir is None) == (self.masks_dir is None):
-            raise click.UsageError(
-                "Give either the folder of a dataset, or its parts: --images DIR --masks DIR (--masks alone has no "
-                "images)."
-            )
+            raise click.UsageError("Give either DATASET, or --masks DIR with or without --images DIR.")
         if dataset_dir is not None and (self.images_dir or self.mask_suffix):
-            raise click.UsageError("--images and --mask-suffix go with --masks DIR, not with the folder of a dataset.")
+            raise click.UsageError("--images and --mask-suffix need --masks DIR; they do not apply to DATASET.")
         if self.masks_dir is not None and self.layout:
-            raise click.UsageError("--layout is for the folder of a dataset; --masks names its parts.")
+            raise click.UsageError("--layout applies to DATASET, not to --masks.")
         if self.mask_values and self.mask_channel:
             raise click.UsageError("Give either --mask-values or --mask-channel.")
         label_space = data_manifests.read_label_space(self.classes_path) if self.classes_path else None
@@ -111,36 +110,36 @@ _MAP = click.option(
     "--map",
     "map_path",
     type=PathType(),
-    help='TOML or JSON of classes to put together, such as vehicle = ["car", "bus"]; void = [...] leaves some out.',
+    help='TOML or JSON file that merges classes, such as vehicle = ["car", "bus"]; void = [...] ignores classes.',
 )
 _OPTIONS = (
     click.option("--images", "images_dir", type=PathType(), help="Folder of images, instead of DATASET."),
-    click.option("--masks", "masks_dir", type=PathType(), help="Folder of masks; without --images, masks alone."),
+    click.option("--masks", "masks_dir", type=PathType(), help="Folder of masks, instead of DATASET; may go alone."),
     click.option(
         "--mask-suffix",
-        help="What a mask's name has behind the image's, such as _mask.  [default: found by looking]",
+        metavar="TEXT",
+        help="Ending that masks add to the names of their images, such as _mask.  [default: detected]",
     ),
     click.option(
         "--layout",
-        type=click.Choice(LAYOUTS),
-        help="How the dataset's folder is arranged.  [default: found by looking]",
+        type=click.Choice(list(LAYOUT_NAMES)),
+        metavar="NAME",
+        help=f"Folder layout of the dataset: {', '.join(LAYOUT_NAMES)}.  [default: detected]",
     ),
     click.option(
         "--classes",
         "classes_path",
         type=PathType(),
-        help="Classes to use instead of the dataset's own: CSV (name, id, optional r, g, b, train_id, void), JSON or "
-        "TOML.",
+        help="Class table to use instead of the dataset's own: CSV (name, id; optionally r, g, b, train_id, void), "
+        "JSON or TOML.",
     ),
     click.option(
         "--mask-values",
         type=click.Choice(MASK_VALUES),
-        help="What masks hold: ids of the classes' table, 0, 1, 2, ... in its order, or the classes' colours, exactly "
-        "or nearly (JPEG).  [default: found by looking]",
+        help="Values of the masks: ids of the class table, 0, 1, 2, ... in its order, or class colors, exact or "
+        "nearest (JPEG).  [default: detected]",
     ),
-    click.option(
-        "--mask-channel", type=click.Choice(MASK_CHANNELS), help="The channel of the masks that holds the ids."
-    ),
+    click.option("--mask-channel", type=click.Choice(MASK_CHANNELS), help="Channel of the masks that holds the ids."),
 )
 
 
@@ -158,6 +157,4 @@ def dataset_options(command: Callable[..., None], *, with_map: bool = True) -> C
         command(*args, dataset_options=DatasetOptions(**given), **kwargs)
 
     wrapped: Callable[..., None] = with_one_argument
-    for option in reversed((*_OPTIONS, *([_MAP] if with_map else []))):
-        wrapped = option(wrapped)
-    return wrapped
+    return option_group("Dataset", *_OPTIONS, *([_MAP] if with_map else []))(wrapped)

@@ -1,14 +1,14 @@
-from .areas import (
-    RegionMarkSettings as RegionMarkSettings,
-)
-from .areas import (
+from .areas.draw import (
     mark_regions as mark_regions,
 )
-from .clicks.draw import (
-    ClickSettings as ClickSettings,
+from .areas.settings import (
+    RegionMarkSettings as RegionMarkSettings,
 )
 from .clicks.draw import (
     draw_clicks as draw_clicks,
+)
+from .clicks.settings import (
+    ClickSettings as ClickSettings,
 )
 from .clicks.uniform import sample_clicks as sample_clicks
 from .errors import AnnotationError as AnnotationError
@@ -23,7 +23,7 @@ from .formats.import_ import (
 )
 from .geometry.rasterize import rasterize as rasterize
 from .randomness import ImageStream as ImageStream
-from .scribbles.trace import (
+from .scribbles.settings import (
     ScribbleSettings as ScribbleSettings,
 )
 from .scribbles.trace import (

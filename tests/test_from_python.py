@@ -24,11 +24,11 @@ from sparsekit import (
     trace_scribbles,
     verify_manifest,
 )
-from sparsekit.areas import mark_regions
+from sparsekit.areas.draw import mark_regions
 from sparsekit.audit.compare import sparse_maps
 from sparsekit.audit.cost_model import CostModel, read_cost_model
 from sparsekit.clicks.draw import draw_clicks
-from sparsekit.clicks.strategies import STRATEGIES
+from sparsekit.clicks.settings import STRATEGIES
 from sparsekit.demo_data import DemoSettings, write_demo_data
 from sparsekit.figures.gallery import choose_images, is_gallery_there, write_gallery
 from sparsekit.figures.write import draw_figures, plan_figures

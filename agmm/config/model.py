@@ -8,6 +8,9 @@ from typing import Any
 
 from agmm.errors import TrainingError
 
+#: Input pixels per step of the deepest features.
+OUTPUT_STRIDES = (8, 16)
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -47,7 +50,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.num_classes < 1:
             raise ValueError(f"num_classes must be at least 1, got {self.num_classes}.")
-        if self.output_stride not in (8, 16):
+        if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError(f"output_stride must be 8 or 16, got {self.output_stride}.")
         if not self.aspp_rates or min(self.aspp_rates) < 1:
             raise ValueError(f"aspp_rates must be one or more whole numbers from 1, got {self.aspp_rates}.")

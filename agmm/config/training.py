@@ -18,6 +18,9 @@ from agmm.config.protocol import PROTOCOLS, ProtocolName
 #: Classes of the pseudo-labels between stages: those of the image's true labels, or all.
 PseudoClasses = Literal["labelled", "all"]
 
+#: How the later stages of a run begin: as stage 1 did, or from the network of the stage before.
+Start = Literal["fresh", "warm"]
+
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULE_NAMES = ("poly", "cosine")
 

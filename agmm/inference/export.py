@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agmm.config.outputs import ExportFormat
 from agmm.errors import TrainingError
 from agmm.models.network import SegmentationModel
 from agmm.runs.checkpoint import load_run
@@ -23,7 +24,6 @@ from agmm.runs.files import require_utf8, require_writable
 from data_manifests.files.images import atomic_path, write_atomically
 from data_manifests.files.paths import as_path
 
-ExportFormat = Literal["onnx", "torchscript"]
 SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "torchscript": ".pt"}
 
 _OPSET = 17

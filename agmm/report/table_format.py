@@ -1,16 +1,15 @@
-"""Write a table as Markdown, LaTeX or CSV."""
+"""Write a table as Markdown, LaTeX, CSV or JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
-TableFormat = Literal["markdown", "latex", "csv"]
-TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
+from agmm.config.outputs import TABLE_FORMATS, TableFormat
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,13 @@ def format_table(table: Table, format_: TableFormat) -> str:
 
     Args:
         table: The table.
-        format_: ``markdown``, ``latex`` (needs the package booktabs), or ``csv``, which has unrounded numbers and
-            differences, and columns for standard deviations.
+        format_: ``markdown``, ``latex`` (needs the package booktabs), ``csv`` or ``json``, which have unrounded
+            numbers and differences, and columns for standard deviations.
 
     Raises:
         ValueError: If the format is unknown.
     """
-    writers: dict[str, Callable[[Table], str]] = {"markdown": _markdown, "latex": _latex, "csv": _csv}
+    writers: dict[str, Callable[[Table], str]] = {"markdown": _markdown, "latex": _latex, "csv": _csv, "json": _json}
     if format_ not in writers:
         raise ValueError(f"Unknown format '{format_}'. Choose from: {', '.join(TABLE_FORMATS)}.")
     return writers[format_](table)
@@ -146,21 +145,32 @@ def _latex(table: Table) -> str:
 
 
 def _csv(table: Table) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(_values(table))
+    return buffer.getvalue()
+
+
+def _json(table: Table) -> str:
+    header, *rows = _values(table)
+    objects = [
+        {str(name): None if value == "" else value for name, value in zip(header, row, strict=True)} for row in rows
+    ]
+    return json.dumps(objects, indent=2, ensure_ascii=False) + "\n"
+
+
+def _values(table: Table) -> list[list[object]]:
+    """The header and the numbers of each row; columns of several runs are followed by their standard deviations."""
     rows = [*table.rows, *table.summary_rows]
     spread = [any(isinstance(row[i], Scores) and _deviation(row[i]) is not None for row in rows)
               for i in range(len(table.header))]  # fmt: skip
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
 
     def expand(values: Sequence[object], extra: Sequence[object]) -> list[object]:
         return [
             v for value, more, s in zip(values, extra, spread, strict=True) for v in ([value, more] if s else [value])
         ]
 
-    writer.writerow(expand(table.header, [f"{name}, standard deviation" for name in table.header]))
-    for row in rows:
-        writer.writerow(expand([_number(cell) for cell in row], [_deviation(cell) for cell in row]))
-    return buffer.getvalue()
+    header = expand(table.header, [f"{name}, standard deviation" for name in table.header])
+    return [header, *(expand([_number(cell) for cell in row], [_deviation(cell) for cell in row]) for row in rows)]
 
 
 def _text(cell: Cell) -> str:

@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from agmm.config.protocol import PROTOCOLS
 from agmm.config.recipes import read_toml
 from agmm.config.training import PseudoClasses, TrainConfig, merge_settings
 from agmm.errors import TrainingError
-from data_manifests import LabelSpace, Manifest
+
+if TYPE_CHECKING:  # so that the command line lists the paper's tables without NumPy
+    from data_manifests import LabelSpace, Manifest
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from tqdm import tqdm
 
-from agmm.config.training import PseudoClasses, TrainConfig
+from agmm.config.training import PseudoClasses, Start, TrainConfig
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.inference.protocols import Protocol
@@ -27,8 +27,6 @@ from data_manifests import Manifest
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, name_from
 from data_manifests.files.text import read_json
-
-Start = Literal["fresh", "warm"]
 
 #: Options of the loss that disable every term except the cross-entropy of labelled pixels.
 SEG_ONLY = {"use_self": False, "use_spar": False, "use_con": False, "absence_weight": 0.0}

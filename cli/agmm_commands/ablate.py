@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.agmm_commands.options import read_settings, refine_option, threshold_option, training_options
-from cli.command import command
-from cli.options import data_root_option, out_option, overwrite_option, read_manifest
+from agmm.studies.paper_tables import TABLES as PAPER_TABLES
+from cli.agmm_commands.options import (
+    protocol_option,
+    read_settings,
+    refine_option,
+    threshold_option,
+    training_options,
+)
+from cli.command import command, is_quiet, option_group
+from cli.options import data_root_option, json_option, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
-from cli.reporting import echo_next, usage_errors
+from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
+from cli.types import IntRange, PathType, list_option
 
 if TYPE_CHECKING:
     from agmm.studies.runner import Plan
@@ -21,20 +29,8 @@ if TYPE_CHECKING:
     Row = dict[str, str]  # of results.csv
 
 
-def _read_seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...]:
-    if text is None:
-        return ()
-    try:
-        seeds = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"expected whole numbers with commas between, such as 0,1,2, got '{text}'.") from None
-    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise click.BadParameter(f"expected different numbers from 0, got '{text}'.")
-    return seeds
-
-
 def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
-    """Two runs to compare, of equal seed and data: of the baseline or the first setting, and the best of the others."""
+    """Two runs of equal seed and data to compare: the baseline or first setting, and the best of the others."""
     rivals = [row for row in rows if row["setting"] != study.ceiling] or rows
     best = max(rivals, key=lambda row: float(row["miou"]))
     beside = [row for row in rows if (row["annotation"], row["seed"]) == (best["annotation"], best["seed"])]
@@ -44,33 +40,35 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
 
 
 @command(short_help="Train and compare several settings.")
-@click.argument("sources", type=click.Path(path_type=Path), nargs=-1, metavar="MANIFEST... | STUDY.toml")
-@click.option(
-    "--table", type=click.Choice(["1", "2"]), help="Settings of the supplement: 1 lambda, 2 the terms and MT."
-)
-@click.option(
-    "--seeds",
-    callback=_read_seeds,
-    metavar="N,N,...",
-    help="Train each setting once per seed.  [default: the study's, or 0]",
-)
-@out_option("Folder of the study.", default=Path("study"))
-@click.option("--split", help="Split to score.  [default: the study's, or val]")
-@click.option(
-    "--protocol",
-    type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="How images are segmented to be scored.  [default: the study's, or whole]",
-)
-@click.option(
-    "--pseudo-protocol",
-    type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="How training images are segmented between stages.  [default: the study's, or multi-scale]",
-)
-@threshold_option
-@refine_option
-@overwrite_option
 @data_root_option
+@click.argument("sources", type=PathType(), nargs=-1, metavar="MANIFEST... | STUDY.toml")
+@option_group(
+    "Study",
+    click.option(
+        "--table",
+        type=click.Choice([str(number) for number in PAPER_TABLES]),
+        help="Settings of a table of the paper's supplement: 1 lambda, 2 loss terms and multi-stage training.",
+    ),
+    list_option(
+        "--seeds",
+        type=IntRange(min=0),
+        metavar="N",
+        help="Train each setting once per seed.  [default: the study's, else 0]",
+    ),
+    click.option("--split", metavar="NAME", help="Split to score.  [default: the study's, else val]"),
+    protocol_option("Segment images like this to score them.  [default: the study's, else whole]"),
+)
+@option_group(
+    "Pseudo-labels",
+    protocol_option(
+        "Segment training images like this between stages.  [default: the study's, else multi-scale]",
+        "--pseudo-protocol",
+    ),
+    threshold_option,
+    refine_option,
+)
 @training_options
+@option_group("Output", out_option("Folder of the study.", default=Path("study")), overwrite_option, json_option)
 def ablate(
     sources: tuple[Path, ...],
     table: str | None,
@@ -82,31 +80,33 @@ def ablate(
     threshold: float,
     refine: str,
     overwrite: bool,
+    as_json: bool,
     **flags: Any,
 ) -> None:
-    """Compare settings on one or several manifests.
+    """Train and compare several settings on one or several manifests.
 
-    The settings are those of a table of the paper's supplement (--table), or of a STUDY.toml, which may name the
-    manifests and seeds as well. Each run is a row of results.csv; report.md holds means and spreads, with the published
-    numbers beside them. Repeat an interrupted command to go on; the same command started several times shares the work.
+    The settings come from a table of the paper's supplement (--table) or from a STUDY.toml, which may also name the
+    manifests and seeds. Each run becomes a row of results.csv; report.md has means and deviations next to the published
+    numbers. Repeat an interrupted command to resume. Several processes that run the same command share the work.
     """
     from agmm.requirements import require_training_packages
-    from agmm.studies.paper_tables import TABLES
     from agmm.studies.study import read_study
 
     files = [path for path in sources if path.suffix == ".toml"]
     if len(files) + (table is not None) != 1:
-        raise click.UsageError("Give either --table 1, --table 2 or one STUDY.toml: it lists the settings to compare.")
+        raise click.UsageError("Give one of --table 1, --table 2 or a STUDY.toml, which lists the settings to compare.")
     if flags["seed"] is not None:
         raise click.UsageError("A study takes --seeds, not --seed.")
+    if len(set(seeds)) < len(seeds):
+        raise click.UsageError(f"--seeds must differ, got {','.join(map(str, seeds))}.")
 
     def announce(number: int, total: int, plan: Plan) -> None:
-        if is_first_process():
+        if is_first_process() and not is_quiet():
             what = f"{plan.annotation}, {plan.setting.name}, seed {plan.config.seed}"
             click.echo(f"run {number}/{total}: {what}", err=True)
 
     with usage_errors():
-        study = TABLES[int(table)] if table else read_study(files[0])
+        study = PAPER_TABLES[int(table)] if table else read_study(files[0])
         paths = [path for path in sources if path.suffix != ".toml"] or list(study.manifests)
         if not paths:
             raise click.UsageError("Give the manifests to train on.")
@@ -123,13 +123,16 @@ def ablate(
             study, manifests, config, out_dir, seeds=seeds or study.seeds or (0,), split=scored_split,
             protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
             pseudo_protocol=make_protocol(pseudo, config.crop_size, crf=refine == "crf"),  # type: ignore[arg-type]
-            threshold=threshold, overwrite=overwrite, on_run=announce,
+            threshold=threshold, overwrite=overwrite, quiet=is_quiet(), on_run=announce,
         )  # fmt: skip
     if not is_first_process():
         return
+    if as_json:
+        echo_json({"results": str(out_dir / RESULTS_NAME), "report": str(out_dir / REPORT_NAME), "runs": list(rows)})
+        return
     report = (out_dir / REPORT_NAME).read_text(encoding="utf-8")
     click.echo(report.partition("\nWhat each row changes")[0].rstrip())
-    click.echo(f"\nWritten: {out_dir / RESULTS_NAME}, {out_dir / REPORT_NAME}")
+    echo_summary(f"\nWritten: {out_dir / RESULTS_NAME}, {out_dir / REPORT_NAME}")
     compared = _worth_a_look(study, rows)
     runs = [out_dir / row["run"] for row in compared]
     manifest = dict(zip(annotation_names(manifests), paths, strict=True))[compared[0]["annotation"]]

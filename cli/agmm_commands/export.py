@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
+from agmm.config.outputs import EXPORT_FORMATS, ExportFormat
 from cli.agmm_commands.options import run_argument
 from cli.command import command
-from cli.options import out_option
+from cli.options import json_option, out_option
 from cli.processes import require_one_process
-from cli.reporting import usage_errors
+from cli.reporting import echo_json, echo_summary, note, usage_errors
+from cli.types import SizeType
 
 
 @command(short_help="Export a network to ONNX or TorchScript.")
 @run_argument
-@click.option(
-    "--format", "format_", type=click.Choice(["onnx", "torchscript"]), required=True, help="Kind of file to write."
-)
-@out_option("File to write.  [default: model.onnx or model.pt in RUN]", "out")
+@click.option("--format", "format_", type=click.Choice(EXPORT_FORMATS), required=True, help="Format to write.")
+@out_option("File to write.  [default: model.onnx or model.pt in RUN]", "out_path")
 @click.option(
     "--size",
-    type=click.IntRange(min=1),
-    nargs=2,
-    metavar="HEIGHT WIDTH",
-    help="Image size to export for; only transformers are bound to it.  [default: the training crop's]",
+    type=SizeType(),
+    help="Image size to export for; only transformers are bound to it.  [default: that of the training crop]",
 )
-def export(run: Path, format_: Literal["onnx", "torchscript"], out: Path | None, size: tuple[int, int] | None) -> None:
-    """Write the network of RUN as one file for other programs, checked against the original."""
+@json_option
+def export(
+    run: Path, format_: ExportFormat, out_path: Path | None, size: tuple[int, int] | None, as_json: bool
+) -> None:
+    """Export the network of RUN to a single file for other programs, and check it against the original."""
     from agmm.requirements import require_training_packages
     from agmm.runs.files import weights_path
 
@@ -38,10 +38,17 @@ def export(run: Path, format_: Literal["onnx", "torchscript"], out: Path | None,
     from agmm.inference.export import export_run
 
     with usage_errors():
-        report = export_run(run, format_, path=out, size=size)
-    sizes = "images of any size" if report.any_size else f"one image of {report.size[0]}x{report.size[1]} (HxW)"
-    click.echo(f"{report.path}: takes {sizes}; see {report.path.name}.json for input, output and classes.")
+        report = export_run(run, format_, path=out_path, size=None if size is None else size[::-1])
+    height, width = report.size
+    if as_json:
+        echo_json(
+            {"file": str(report.path), "any_size": report.any_size, "width": width, "height": height,
+             "max_difference": report.max_difference}
+        )  # fmt: skip
+        return
+    sizes = "images of any size" if report.any_size else f"one image of {width}x{height}"
+    echo_summary(f"{report.path}: takes {sizes}; {report.path.name}.json describes input, output and classes.")
     if report.max_difference is None:
-        click.echo("Not run, because onnxruntime is not installed (pip install onnxruntime).", err=True)
+        note("the file was not checked, because onnxruntime is not installed (pip install onnxruntime).")
     else:
-        click.echo(f"Largest difference of a logit from the original: {report.max_difference:.2g}.")
+        echo_summary(f"Largest difference of a logit from the original: {report.max_difference:.2g}.")

@@ -6,32 +6,40 @@ from pathlib import Path
 
 import click
 
-from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
+from agmm.config.outputs import FIGURES
+from cli.agmm_commands.options import device_option, manifest_option, names_option, runs_argument
 from cli.command import command
-from cli.options import out_option, read_manifest
+from cli.options import image_option, json_option, out_option, read_manifest
 from cli.progress import progress
-from cli.reporting import usage_errors, warn
+from cli.reporting import echo_json, echo_summary, usage_errors, warn
+from cli.types import IntRange
 
-# Where the images of each kind come from, and how many, unless told otherwise.
-_SPLITS = {"gmm-predictions": "train", "tsne": "val", "qualitative": "val"}
-_LIMITS = {"gmm-predictions": 4, "tsne": 30, "qualitative": 4}
+_SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
 
 
 @command(short_help="Draw a figure of the paper's supplement.")
-@click.argument("kind", type=click.Choice(["gmm-predictions", "training-curves", "tsne", "qualitative"]))
+@click.argument("kind", type=click.Choice(list(FIGURES)))
 @runs_argument
 @names_option
 @manifest_option
-@out_option("File to write, .png or .pdf.", "out_path", required=True)
-@click.option("--split", help="Split of the images.  [default: train for gmm-predictions, else val]")
 @click.option(
-    "--limit", type=click.IntRange(min=1),
-    help="Number of images, spread evenly over the split.  [default: 4; 30 for tsne]",
+    "--split",
+    metavar="NAME",
+    help=f"Split of the images.  [default: {', '.join(f'{kind.split} for {name}' for name, kind in _SHOWN.items())}]",
+)
+@click.option(
+    "--limit", type=IntRange(min=1),
+    help="Number of images, spread evenly over the split.  "
+    f"[default: {', '.join(f'{kind.num_images} for {name}' for name, kind in _SHOWN.items())}]",
 )  # fmt: skip
 @image_option
-@click.option("--pixels-per-class", type=click.IntRange(min=1), default=100, show_default=True, help="Pixels of tsne.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of tsne and its pixels.")
+@click.option(
+    "--pixels-per-class", type=IntRange(min=1), default=100, show_default=True, help="Pixels per class for tsne."
+)
+@click.option("--seed", type=IntRange(min=0), default=0, show_default=True, help="Random seed of tsne.")
 @device_option
+@out_option("File to write, .png or .pdf.", "out_path", required=True)
+@json_option
 def figure(
     kind: str,
     runs: tuple[Path, ...],
@@ -44,12 +52,14 @@ def figure(
     pixels_per_class: int,
     seed: int,
     device: str,
+    as_json: bool,
 ) -> None:
-    """Draw a figure of the paper's supplement from one's own RUNs.
+    """Draw a figure of the paper's supplement from your own RUNS.
 
-    gmm-predictions: image, segmentation, class of the highest Gaussian, truth. training-curves: training-set mIoU by
-    epoch, recorded by `agmm train --gmm-images`. tsne: features of the same pixels in one to three runs. qualitative:
-    image, each run's segmentation, truth. It needs the extra 'figures'.
+    gmm-predictions shows image, segmentation, class of the highest Gaussian, and ground truth. training-curves shows
+    mIoU on the training set by epoch, as recorded by `agmm train --gmm-images`. tsne shows features of the same pixels
+    in one to three runs. qualitative shows image, segmentation of each run, and ground truth. This needs the extra
+    'figures'.
     """
     from agmm.report.runs import read_runs
     from agmm.requirements import require_training_packages
@@ -70,7 +80,7 @@ def figure(
         if manifest is None:
             draw_training_curves(found, [out_path], warn)
         else:
-            rows = choose_rows(manifest, [split or _SPLITS[kind]], limit or _LIMITS[kind], image_ids)
+            rows = choose_rows(manifest, [split or _SHOWN[kind].split], limit or _SHOWN[kind].num_images, image_ids)
             with progress(len(found) * len(rows)) as advance:
                 if kind == "tsne":
                     draw_tsne(
@@ -83,4 +93,7 @@ def figure(
                         found, manifest, rows, [out_path], device=choose_device(device), on_image=advance,
                         on_problem=warn,
                     )  # fmt: skip
-    click.echo(str(out_path))
+    if as_json:
+        echo_json({"file": str(out_path)})
+    else:
+        echo_summary(out_path)

@@ -1,97 +1,151 @@
-"""The options of every command that trains, and the settings they make."""
+"""Options that several commands of ``agmm`` share, and the settings they make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from agmm.config.data import SUPERVISIONS
 from agmm.config.loss import LOSSES, PRESETS
+from agmm.config.model import OUTPUT_STRIDES
+from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
+from agmm.config.recipes import DEFAULT_RECIPE
+from agmm.config.training import OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
+from cli.command import option_group
 from cli.options import data_root_option
 from cli.reporting import echo_next, usage_errors
+from cli.types import FloatRange, IntRange, PathType, SizeType
 
 if TYPE_CHECKING:
-    from agmm.config.training import TrainConfig
+    from agmm.runs.checkpoint_info import CheckpointInfo
     from data_manifests import Manifest
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_positive = click.IntRange(min=1)
-_not_negative = click.FloatRange(min=0)
+_positive = IntRange(min=1)
+_not_negative = FloatRange(min=0)
+
+_SCALES = f"{SCALES[0]:g} to {SCALES[-1]:g}"
+
+
+def _choice(choices: Collection[str]) -> click.Choice[str]:
+    return click.Choice(list(choices))
+
 
 # No flag has a default of its own: what is not given comes from --config, then from the recipe.
-_OPTIONS: Sequence[Callable[[_F], _F]] = (
-    click.option("--recipe", help="Recipe to start from; see `agmm recipes`.  [default: small-cpu]"),
-    click.option(
-        "--config", "config_path", type=click.Path(path_type=Path), help="TOML file of settings, on top of the recipe."
+_TRAINING_GROUPS = (
+    option_group(
+        "Settings",
+        click.option(
+            "--recipe", metavar="NAME", help=f"Recipe to start from; see `agmm recipes`.  [default: {DEFAULT_RECIPE}]"
+        ),
+        click.option("--config", "config_path", type=PathType(), help="TOML file of settings; overrides the recipe."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="NAME=VALUE",
+            help="Any setting of a recipe by its name; repeat for several.",
+        ),
     ),
-    click.option("--encoder", help="Encoder by its name in timm, such as resnet50s.gluon_in1k."),
-    click.option(
-        "--encoder-weights",
-        metavar="imagenet|none|FILE",
-        help="Weights the encoder starts from; a file trained on other colours than timm's record says also needs "
-        "--set image_mean=[...] --set image_std=[...].",
+    option_group(
+        "Network",
+        click.option("--encoder", metavar="NAME", help="Encoder by its name in timm, such as resnet50s.gluon_in1k."),
+        click.option(
+            "--encoder-weights", metavar="imagenet|none|FILE",
+            help="Initial weights of the encoder. A file trained with other means and deviations than timm records "
+            "also needs --set image_mean=[...] --set image_std=[...].",
+        ),
+        click.option(
+            "--output-stride", type=_choice([str(stride) for stride in OUTPUT_STRIDES]),
+            help="Input pixels per step of the deepest features.",
+        ),
     ),
-    click.option("--output-stride", type=click.Choice(["8", "16"]), help="Pixels per step of the deepest features."),
-    click.option("--loss-kind", type=click.Choice(tuple(LOSSES)), help="Loss to train with.  [default: agmm]"),
-    click.option("--preset", type=click.Choice(tuple(PRESETS)), help="Losses as in the paper, or as in its code."),
-    click.option("--lambda", "lambda_", type=_not_negative, help="Weight of the mixture's terms."),
-    click.option(
-        "--loss", multiple=True, metavar="NAME=VALUE", help="Option of the loss, such as use_con=false; repeatable."
+    option_group(
+        "Loss",
+        click.option("--loss-kind", type=_choice(LOSSES), help="Loss to train with."),
+        click.option("--preset", type=_choice(PRESETS), help="AGMM as in the paper, or as in its released code."),
+        click.option("--lambda", "lambda_", type=_not_negative, help="Weight of the mixture terms."),
+        click.option(
+            "--loss", multiple=True, metavar="NAME=VALUE",
+            help="Option of the loss, such as use_con=false; repeat for several.",
+        ),
     ),
-    click.option("--supervision", type=click.Choice(["sparse", "full"]), help="Train on annotations or full masks."),
-    click.option("--train-split", help="Split to train on."),
-    click.option("--val-split", help="Split to choose the best epoch on."),
-    click.option(
-        "--crop-size", type=_positive, nargs=2, metavar="HEIGHT WIDTH", help="Size of a training sample, in pixels."
+    option_group(
+        "Data",
+        click.option("--supervision", type=_choice(SUPERVISIONS), help="Train on the annotations or on full masks."),
+        click.option("--train-split", metavar="NAME", help="Split to train on."),
+        click.option("--val-split", metavar="NAME", help="Split that selects the best epoch."),
+        click.option("--crop-size", type=SizeType(), help="Size of a training crop in pixels."),
+        click.option("--photometric/--no-photometric", default=None, help="Randomly change colors and sharpness."),
+        click.option("--label-aware/--no-label-aware", default=None, help="Place each crop on a labelled pixel."),
     ),
-    click.option("--photometric/--no-photometric", default=None, help="Change colours and sharpness at random."),
-    click.option("--label-aware/--no-label-aware", default=None, help="Draw only crops that hold a label."),
-    click.option("--batch-size", type=_positive, help="Images per process and forward pass."),
-    click.option("--accumulate", type=_positive, help="Forward passes per step of the optimizer."),
-    click.option("--epochs", type=_positive, help="Passes over the training split."),
-    click.option("--optimizer", type=click.Choice(["sgd", "adamw"]), help="Kind of optimizer."),
-    click.option("--learning-rate", type=_not_negative, help="Of the encoder, at the start."),
-    click.option("--schedule", type=click.Choice(["poly", "cosine"]), help="How the learning rate falls."),
-    click.option("--warmup-steps", type=click.IntRange(min=0), help="Steps over which the learning rate rises."),
-    click.option("--clip-norm", type=_not_negative, help="Largest norm of the gradient; 0 for no limit."),
-    click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), help="Average the weights; 0 for not."),
-    click.option("--seed", type=click.IntRange(min=0), help="Equal seeds give equal networks."),
-    click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute."),
-    click.option("--amp/--no-amp", default=None, help="Compute in bfloat16 on CUDA."),
-    click.option("--compile/--no-compile", default=None, help="Compile the network with torch.compile."),
-    click.option("--workers", type=click.IntRange(min=0), help="Processes that load data; the result is the same."),
-    click.option("--val-every", type=_positive, help="Epochs between two validations."),
-    click.option("--gmm-images", type=click.IntRange(min=0), help="Training images to score the mixture on."),
-    click.option(
-        "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of a recipe by name; repeatable."
+    option_group(
+        "Optimization",
+        click.option("--epochs", type=_positive, help="Passes over the training split."),
+        click.option("--batch-size", type=_positive, help="Images per process and forward pass."),
+        click.option("--accumulate", type=_positive, help="Forward passes per optimizer step."),
+        click.option("--optimizer", type=_choice(OPTIMIZERS), help="Optimizer."),
+        click.option("--learning-rate", type=_not_negative, help="Initial learning rate of the encoder."),
+        click.option("--schedule", type=_choice(SCHEDULE_NAMES), help="Decay of the learning rate."),
+        click.option("--warmup-steps", type=IntRange(min=0), help="Steps over which the learning rate rises."),
+        click.option("--clip-norm", type=_not_negative, help="Largest gradient norm; 0 disables clipping."),
+        click.option(
+            "--ema-decay", type=FloatRange(0, 1, max_open=True),
+            help="Decay of a moving average of the weights, which is then evaluated and kept; 0 disables it.",
+        ),
+        click.option("--seed", type=IntRange(min=0), help="Random seed; equal seeds give equal networks."),
     ),
+    option_group(
+        "Validation",
+        click.option("--val-every", type=_positive, help="Validate every N epochs."),
+        click.option("--gmm-images", type=IntRange(min=0), help="Also score the mixture on N training images."),
+    ),
+    option_group(
+        "Execution",
+        click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Device to compute on."),
+        click.option("--amp/--no-amp", default=None, help="Compute in bfloat16 on CUDA."),
+        click.option("--compile/--no-compile", default=None, help="Compile the network with torch.compile."),
+        click.option(
+            "--workers", type=IntRange(min=0), help="Processes that load data; the result does not depend on it."
+        ),
+    ),
+)  # fmt: skip
+
+
+def protocol_option(help: str, name: str = "--protocol", default: ProtocolName | None = None) -> Callable[[_F], _F]:
+    """``--protocol``: how images are segmented."""
+    return click.option(name, type=_choice(PROTOCOLS), default=default, show_default=default is not None, help=help)
+
+
+#: Which of several scores reports and tables show.
+scores_protocol_option = protocol_option(
+    "Show scores of this protocol.  [default: that of the most images, then the newest]"
+)
+scores_split_option = click.option(
+    "--split", metavar="NAME", help="Show scores of this split.  [default: the split that most runs are scored on]"
 )
 
-
-#: Of the commands that make pseudo-labels.
 threshold_option = click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Least probability of a pseudo-label among the image's classes, 0..1.",
+    help="Smallest probability of a pseudo-label, among the classes of the image.",
 )
 refine_option = click.option(
     "--refine",
-    type=click.Choice(["none", "crf"]),
+    type=_choice(["none", "crf"]),
     default="none",
     show_default=True,
-    help="Refine the pseudo-labels with a dense CRF on the image's colours (needs the extra 'crf'; slow).",
+    help="Refine pseudo-labels with a dense CRF on the image colors (slow; needs the extra 'crf').",
 )
 
 
 def training_options(command: _F) -> _F:
     """Give a command the options of ``read_settings``; it receives them as keyword arguments."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    for group in reversed(_TRAINING_GROUPS):
+        command = group(command)
     return command
 
 
@@ -106,7 +160,7 @@ def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
         DataError: If the TOML file or the encoder's weights are not there.
     """
     from agmm.config.model import require_encoder_weights
-    from agmm.config.recipes import DEFAULT_RECIPE, load_config
+    from agmm.config.recipes import load_config
 
     with usage_errors():
         config = load_config(flags["recipe"] or DEFAULT_RECIPE, flags["config_path"], read_overrides(flags))
@@ -115,7 +169,7 @@ def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
 
 
 def echo_next_score(run_dir: Path, manifest_path: Path, manifest: Manifest, train_split: str) -> None:
-    """Tell the command that scores a network, or the one that holds images back, where there are none to score on."""
+    """Print the command that scores a network, or the one that holds out images where there are none to score on."""
     splits = dict.fromkeys(row.split for row in manifest.rows if row.full_mask)
     if held_back := sorted((split for split in splits if split != train_split), key=lambda split: split != "val"):
         on_split = () if held_back[0] == "val" else ("--split", held_back[0])
@@ -123,6 +177,14 @@ def echo_next_score(run_dir: Path, manifest_path: Path, manifest: Manifest, trai
     elif splits:
         folder = manifest.path.parent
         echo_next("sparsekit", "split", manifest_path, "--val", 0.2, "--out", folder.with_name(f"{folder.name}-split"))
+
+
+def run_summary(run_dir: Path, info: CheckpointInfo) -> dict[str, Any]:
+    """A finished run as --json prints it."""
+    return {
+        "run": str(run_dir), "epochs": info.epoch, "best_epoch": info.best_epoch, "best_miou": info.best_miou,
+        "val_split": info.config.val_split,
+    }  # fmt: skip
 
 
 def read_overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,6 +198,8 @@ def read_overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in flags.items()
         if value is not None and name not in ("recipe", "config_path", "loss", "settings")
     }
+    if "crop_size" in given:
+        given["crop_size"] = given["crop_size"][::-1]  # settings have the height first
     if "output_stride" in given:
         given["output_stride"] = int(given["output_stride"])
     given |= _pairs(flags["settings"], "--set")
@@ -159,61 +223,61 @@ def _value(text: str) -> Any:
         return text
 
 
-run_argument = click.argument("run", type=click.Path(path_type=Path))
-
+run_argument = click.argument("run", type=PathType())
+runs_argument = click.argument("runs", type=PathType(), nargs=-1, required=True)
 
 device_option = click.option(
-    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute."
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="Device to compute on."
+)
+tile_option = click.option(
+    "--tile",
+    "tile_size",
+    type=_positive,
+    help="Side of sliding windows in pixels; with multi-scale, windows slide at every scale.  [default: that of the "
+    "training crop; whole images for multi-scale]",
 )
 
+_PREDICTION_GROUPS = (
+    option_group(
+        "Segmentation",
+        protocol_option(
+            f"Segment whole images, by sliding windows, or averaged over {len(SCALES)} scales ({_SCALES}) and flips.",
+            default="whole",
+        ),
+        tile_option,
+        click.option(
+            "--overlap", type=FloatRange(0, 1, max_open=True), default=2 / 3, show_default="2/3",
+            help="Share of a window that the next one covers again.",
+        ),
+        click.option("--crf", is_flag=True, help="Refine with a dense CRF (slow; needs the extra 'crf')."),
+    ),
+    option_group(
+        "Execution",
+        device_option,
+        click.option("--amp/--no-amp", default=False, show_default=True, help="Compute in bfloat16."),
+    ),
+)  # fmt: skip
 
-def prediction_options(command: Callable[..., None]) -> Callable[..., None]:
+
+def prediction_options(command: _F) -> _F:
     """Options that say how images are segmented, and where."""
-    for option in reversed(
-        [
-            click.option(
-                "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]), default="whole",
-                show_default=True,
-                help="Whole images; sliding windows; or the mean over 7 scales (0.5 to 2) and flips.",
-            ),
-            click.option(
-                "--tile", "tile_size", type=click.IntRange(min=1),
-                help="Side of sliding windows, in pixels; with multi-scale, slide at each scale.  "
-                "[default: the training crop's; whole images for multi-scale]",
-            ),
-            click.option(
-                "--overlap", type=click.FloatRange(0, 1, max_open=True), default=2 / 3, show_default="2/3",
-                help="Share of a window that the next one covers again.",
-            ),
-            click.option("--crf", is_flag=True, help="Refine with a dense CRF (needs the extra 'crf'; slow)."),
-            device_option,
-            click.option("--amp/--no-amp", default=False, show_default=True, help="Compute in bfloat16."),
-        ]
-    ):  # fmt: skip
-        command = option(command)
+    for group in reversed(_PREDICTION_GROUPS):
+        command = group(command)
     return command
 
 
-runs_argument = click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
-
-
 names_option = click.option(
-    "--name", "names", multiple=True,
-    help="What to call a run; once for each, in their order.  [default: what tells the runs apart, such as "
-    "L_seg and AGMM, 20 clicks and 50 clicks]",
-)  # fmt: skip
+    "--name",
+    "names",
+    metavar="TEXT",
+    multiple=True,
+    help="Name of a run; repeat for each in order.  [default: what sets the runs apart, such as L_seg and AGMM]",
+)
 
 
 def manifest_option(command: _F) -> _F:
     """``--manifest``: where the images come from, with ``--data-root``."""
     return click.option(
-        "--manifest", "manifest_path", type=click.Path(path_type=Path),
-        help="Manifest of the images to show, of the classes of the runs.  [default: that of the first run's training]",
+        "--manifest", "manifest_path", type=PathType(),
+        help="Manifest of the images to show, with the classes of the runs.  [default: that of the first run]",
     )(data_root_option(command))  # fmt: skip
-
-
-def image_option(command: _F) -> _F:
-    """``--image``, repeatable: show just these images."""
-    return click.option("--image", "image_ids", multiple=True, help="Show this image; may be given several times.")(
-        command
-    )

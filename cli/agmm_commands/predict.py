@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agmm.config.protocol import PREDICTED_IDS
 from cli.agmm_commands.options import prediction_options, run_argument
-from cli.command import command
-from cli.options import data_root_option, out_option, read_manifest
+from cli.command import command, option_group
+from cli.options import data_root_option, json_option, out_option, read_manifest
 from cli.processes import require_one_process
 from cli.progress import progress
-from cli.reporting import usage_errors, warn, warn_of_some
+from cli.reporting import echo_json, echo_summary, usage_errors, warn, warn_of_some
+from cli.types import PathType
 from data_manifests.errors import counted
+
+if TYPE_CHECKING:
+    from agmm.inference.predict import PredictionSummary
 
 
 @command(short_help="Segment images with a network.")
 @run_argument
-@click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
-@out_option("Folder for the results.", required=True)
-@click.option("--overlays", is_flag=True, help="Draw the classes over the images, too.")
-@click.option("--probabilities", is_flag=True, help="Save the probabilities (float16, .npy, classes first), too.")
-@click.option(
-    "--ids",
-    type=click.Choice(PREDICTED_IDS),
-    default="train",
-    show_default=True,
-    help="Values of the label maps: train ids, or the dataset's own ids (labelIds of Cityscapes) as grey PNG.",
-)
-@click.option(
-    "--gmm",
-    "gmm_manifest",
-    metavar="MANIFEST",
-    type=click.Path(path_type=Path),
-    help="Draw what the Gaussian mixture alone says of the images annotated in this manifest, too.",
-)
-@data_root_option
+@click.argument("images", type=PathType(), nargs=-1, required=True)
+@option_group(
+    "Output",
+    out_option("Folder for the results.", required=True),
+    click.option(
+        "--ids", type=click.Choice(PREDICTED_IDS), default="train", show_default=True,
+        help="Values of the label maps: train ids, or the dataset's own ids (labelIds of Cityscapes) as gray PNG.",
+    ),
+    click.option("--overlays", is_flag=True, help="Also draw the classes over the images."),
+    click.option("--probabilities", is_flag=True, help="Also save the probabilities (.npy, float16, classes first)."),
+    click.option(
+        "--gmm", "gmm_manifest", metavar="MANIFEST", type=PathType(),
+        help="Also draw the prediction of the Gaussian mixture alone for the images annotated in this manifest.",
+    ),
+    json_option,
+)  # fmt: skip
 @prediction_options
-def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, **settings: Any) -> None:
+@data_root_option
+def predict(
+    run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, as_json: bool, **settings: Any
+) -> None:
     """Segment IMAGES (files or folders) with the network of RUN.
 
-    Writes label maps as PNG: train ids in the class colours, or the dataset's own ids (--ids class). Images that cannot
-    be read are skipped and named, and the exit code is then 1.
+    Writes label maps as PNG: train ids in the class colors, or the dataset's own ids (--ids class). Unreadable images
+    are skipped and named, and the exit code is then 1.
     """
     from agmm.inference.sources import find_images
     from agmm.requirements import require_training_packages
@@ -67,11 +72,17 @@ def predict(run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Pa
     if len(problems) == len(sources) == 1:
         raise click.ClickException(problems[0])
     warn_of_some(problems)
-    click.echo(f"Segmented {counted(summary.num_images, 'image')}: {out_dir / 'label_maps'}")
-    for kind in ("overlays", "probabilities"):
-        if settings[kind]:
-            click.echo(f"{kind.capitalize()}: {out_dir / kind}")
-    if source is not None:
-        click.echo(f"Gaussian mixture of {counted(summary.num_mixtures, 'annotated image')}: {out_dir / 'mixture'}")
+    if as_json:
+        echo_json({"folder": str(out_dir), **asdict(summary), "problems": problems})
+    else:
+        _print_summary(summary, out_dir, [kind for kind in ("overlays", "probabilities") if settings[kind]])
     if problems:
         raise click.ClickException(f"{len(problems):,} of {counted(len(sources), 'image')} could not be read.")
+
+
+def _print_summary(summary: PredictionSummary, out_dir: Path, kinds: list[str]) -> None:
+    echo_summary(f"Segmented {counted(summary.num_images, 'image')}: {out_dir / 'label_maps'}")
+    for kind in kinds:
+        echo_summary(f"{kind.capitalize()}: {out_dir / kind}")
+    if summary.num_mixtures:
+        echo_summary(f"Gaussian mixture of {counted(summary.num_mixtures, 'annotated image')}: {out_dir / 'mixture'}")

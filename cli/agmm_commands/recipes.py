@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import click
 
+from agmm.config.recipes import DEFAULT_RECIPE, recipe_names, recipe_summary, recipe_text
 from cli.command import command
-from cli.reporting import usage_errors
+from cli.options import json_option
+from cli.reporting import echo_json, usage_errors
 
 
 @command(short_help="List the recipes, or print one.")
 @click.argument("name", required=False)
-def recipes(name: str | None) -> None:
-    """List the recipes, or print the TOML of the recipe NAME with its notes and scores, own or published.
+@json_option
+def recipes(name: str | None, as_json: bool) -> None:
+    """List the recipes, or print the recipe NAME as TOML, with notes and scores.
 
-    Save one as a file, change it, and train with `agmm train MANIFEST --config FILE`.
+    To change a recipe, save it to a file, edit it, and train with `agmm train MANIFEST --config FILE`.
     """
-    from agmm.config.recipes import DEFAULT_RECIPE, recipe_names, recipe_summary, recipe_text
-
+    if name is None and as_json:
+        echo_json([{"name": known, "summary": recipe_summary(known)} for known in recipe_names()])
+        return
     if name is None:
         for known in recipe_names():
             default = " [default]" if known == DEFAULT_RECIPE else ""
             click.echo(f"{known:16} {recipe_summary(known)}{default}")
         return
     with usage_errors():
-        click.echo(recipe_text(name), nl=False)
+        text = recipe_text(name)
+    if as_json:
+        echo_json(tomllib.loads(text))
+    else:
+        click.echo(text, nl=False)

@@ -6,37 +6,41 @@ from pathlib import Path
 
 import click
 
-from cli.agmm_commands.options import device_option, image_option, manifest_option, names_option, runs_argument
-from cli.command import command
-from cli.options import out_option, overwrite_option, read_manifest
+from cli.agmm_commands.options import (
+    device_option,
+    manifest_option,
+    names_option,
+    runs_argument,
+    scores_protocol_option,
+    scores_split_option,
+)
+from cli.command import command, option_group
+from cli.options import image_option, json_option, out_option, overwrite_option, read_manifest, thumbnail_size_option
 from cli.progress import progress
-from cli.reporting import usage_errors, warn, warn_of_some
+from cli.reporting import echo_json, echo_summary, usage_errors, warn, warn_of_some
+from cli.types import IntRange
 from data_manifests.errors import counted
 
 
 @command(short_help="Make an HTML report of one or several runs.")
 @runs_argument
-@names_option
-@manifest_option
-@out_option("Folder for the page and its figures.", default=Path("report"))
-@click.option(
-    "--split", help="Whose scores to show, and whose images.  [default: the split that most runs have scores of]"
+@option_group(
+    "Content",
+    names_option,
+    manifest_option,
+    scores_split_option,
+    scores_protocol_option,
+    image_option,
+    click.option(
+        "--limit", type=IntRange(min=0), default=50, show_default=True,
+        help="Show N images, spread evenly over the split and the training images; 0 shows all.",
+    ),
+    thumbnail_size_option,
+)  # fmt: skip
+@option_group(
+    "Output", out_option("Folder for the page and its figures.", default=Path("report")), overwrite_option, json_option
 )
-@click.option(
-    "--protocol", type=click.Choice(["whole", "sliding", "multi-scale"]),
-    help="Which of the scores to show.  [default: those of the most images, then the newest]",
-)  # fmt: skip
-@click.option(
-    "--limit", type=click.IntRange(min=0), default=50, show_default=True,
-    help="Only so many images, spread evenly over the split and the training images; 0 for all.",
-)  # fmt: skip
-@image_option
-@click.option(
-    "--thumbnail-size", type=click.IntRange(min=16), default=640, show_default=True,
-    help="Longer side of the images in the page, in pixels.",
-)  # fmt: skip
-@device_option
-@overwrite_option
+@option_group("Execution", device_option)
 def report(
     runs: tuple[Path, ...],
     names: tuple[str, ...],
@@ -49,11 +53,12 @@ def report(
     thumbnail_size: int,
     device: str,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Make a page about trainings: curves, scores, confusion, the mixture, and images with layers to switch.
+    """Make an HTML report of RUNS: curves, scores, confusion, the mixture, and images with layers.
 
-    The page holds everything it needs and opens from disk; two RUNs can be compared with a slider. Beside it lie its
-    figures as PNG and PDF. Scores are those that `agmm evaluate` has written. It needs the extra 'figures'.
+    The page is self-contained and opens from disk; two runs are compared with a slider. Its figures are also saved as
+    PNG and PDF. Scores are those that `agmm evaluate` has written. This needs the extra 'figures'.
     """
     from agmm.report import PAGE_NAME
     from agmm.report.runs import read_runs, scored_split
@@ -63,7 +68,7 @@ def report(
 
     manifest = read_manifest(manifest_path or manifest_of(runs[0]))
     if (out_dir / PAGE_NAME).exists() and not overwrite:
-        raise DataError(f"{out_dir / PAGE_NAME}: is there already. Give --overwrite to replace it, or another --out.")
+        raise DataError(f"{out_dir / PAGE_NAME}: exists already. Give --overwrite to replace it, or another --out.")
     with usage_errors():
         found = read_runs(runs, names, warn)
     require_training_packages()
@@ -84,7 +89,11 @@ def report(
             device=choose_device(device), on_image=on_image, on_figure=on_figure,
         )  # fmt: skip
     warn_of_some(summary.problems)
-    click.echo(str(summary.page.path))
-    click.echo(f"  {counted(summary.page.num_images, 'image')}, {summary.page.num_bytes / 1e6:.1f} MB")
+    if as_json:
+        page, figures = str(summary.page.path), [str(path) for path in summary.figures]
+        echo_json({"page": page, "figures": figures, "problems": list(summary.problems)})
+        return
+    echo_summary(summary.page.path)
+    echo_summary(f"  {counted(summary.page.num_images, 'image')}, {summary.page.num_bytes / 1e6:.1f} MB")
     for path in summary.figures:
-        click.echo(str(path))
+        echo_summary(path)

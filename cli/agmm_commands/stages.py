@@ -4,80 +4,84 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from cli.agmm_commands.options import echo_next_score, read_settings, refine_option, threshold_option, training_options
-from cli.command import command
-from cli.options import manifest_argument, out_option, overwrite_option, read_manifest
+from agmm.config.protocol import ProtocolName
+from agmm.config.training import PseudoClasses, Start
+from cli.agmm_commands.options import (
+    echo_next_score,
+    protocol_option,
+    read_settings,
+    refine_option,
+    run_summary,
+    threshold_option,
+    tile_option,
+    training_options,
+)
+from cli.command import command, is_quiet, option_group
+from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
-from cli.reporting import usage_errors
+from cli.reporting import echo_json, echo_summary, usage_errors
+from cli.types import IntRange
 
 
 @command(short_help="Train in stages, with pseudo-labels in between.")
 @manifest_argument
-@click.option("--stages", type=click.IntRange(min=1), default=2, show_default=True, help="Number of trainings.")
-@out_option("Folder for all stages.  [default: runs/<folder of the manifest>-stages]", "out")
-@click.option(
-    "--first",
-    type=click.Choice(["agmm", "seg"]),
-    default="agmm",
-    show_default=True,
-    help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy.",
-)
-@click.option(
-    "--init",
-    "start",
-    type=click.Choice(["fresh", "warm"]),
-    default="fresh",
-    show_default=True,
-    help="Later stages begin as stage 1 did, or from the network before.",
-)
-@click.option(
-    "--pseudo-classes",
-    type=click.Choice(["labelled", "all"]),
-    help="Classes that pseudo-labels may hold: those labelled in the image, or all.  [default: labelled where the "
-    "manifest says that these are all of the image's, else all]",
-)
-@threshold_option
-@click.option(
-    "--protocol",
-    type=click.Choice(["whole", "sliding", "multi-scale"]),
-    default="multi-scale",
-    show_default=True,
-    help="How images are segmented for their pseudo-labels.",
-)
-@click.option(
-    "--tile",
-    "tile_size",
-    type=click.IntRange(min=1),
-    help="Side of sliding windows, in pixels.  [default: the training crop's; whole images for multi-scale]",
-)
-@refine_option
-@click.option("--soft", is_flag=True, help="Later stages learn the network's probabilities, not its best guess alone.")
-@overwrite_option
+@option_group(
+    "Stages",
+    click.option("--stages", type=IntRange(min=1), default=2, show_default=True, help="Number of stages."),
+    click.option(
+        "--first", type=click.Choice(["agmm", "seg"]), default="agmm", show_default=True,
+        help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy.",
+    ),
+    click.option(
+        "--init", "start", type=click.Choice(get_args(Start)), default="fresh", show_default=True,
+        help="Initialize later stages like stage 1, or from the network of the stage before.",
+    ),
+)  # fmt: skip
+@option_group(
+    "Pseudo-labels",
+    protocol_option("Segment training images like this for their pseudo-labels.", default="multi-scale"),
+    tile_option,
+    click.option(
+        "--pseudo-classes", type=click.Choice(get_args(PseudoClasses)),
+        help="Classes of the pseudo-labels: those labelled in the image, or all.  [default: labelled if the manifest "
+        "says that the labels of an image name all its classes, else all]",
+    ),
+    threshold_option,
+    refine_option,
+    click.option("--soft", is_flag=True, help="Train later stages on probabilities instead of the best class."),
+)  # fmt: skip
 @training_options
+@option_group(
+    "Output",
+    out_option("Folder for all stages.  [default: runs/<folder of the manifest>-stages]"),
+    overwrite_option,
+    json_option,
+)
 def stages(
     manifest: Path,
     stages: int,
-    out: Path | None,
+    out_dir: Path | None,
     first: str,
-    start: str,
-    pseudo_classes: str | None,
+    start: Start,
+    pseudo_classes: PseudoClasses | None,
     threshold: float,
-    protocol: str,
+    protocol: ProtocolName,
     tile_size: int | None,
     refine: str,
     soft: bool,
     overwrite: bool,
+    as_json: bool,
     **flags: Any,
 ) -> None:
     """Train on MANIFEST in stages.
 
-    Stage 1 trains on the sparse labels. Its network then labels every pixel of the training images, only with classes
-    that are labelled in the image (see --pseudo-classes) and never against a true label, and stage 2 trains a new
-    network on that. Repeat an interrupted command to go on.
+    Stage 1 trains on the sparse labels. Its network then labels every pixel of the training images, using only classes
+    that are labelled in the image (see --pseudo-classes) and never overriding a true label. Stage 2 trains a new
+    network on these pseudo-labels. Repeat an interrupted command to resume.
     """
     from agmm.requirements import require_training_packages
 
@@ -88,24 +92,24 @@ def stages(
     from agmm.losses.build import build_loss
     from agmm.training.stages import SEG_ONLY, run_stages
 
-    folder = out or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
+    folder = out_dir or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
     with usage_errors():
         if first == "seg":
             config = replace(config, loss_kind="agmm", loss=SEG_ONLY)
         build_loss(config)
-        predict_by = make_protocol(
-            protocol, config.crop_size, tile_size=tile_size, crf=refine == "crf"  # type: ignore[arg-type]
-        )  # fmt: skip
         results = run_stages(
-            source, config, folder, stages=stages, start=start, protocol=predict_by,  # type: ignore[arg-type]
-            pseudo_classes=pseudo_classes,  # type: ignore[arg-type]
-            threshold=threshold, soft=soft, overwrite=overwrite,
+            source, config, folder, stages=stages, start=start,
+            protocol=make_protocol(protocol, config.crop_size, tile_size=tile_size, crf=refine == "crf"),
+            pseudo_classes=pseudo_classes, threshold=threshold, soft=soft, overwrite=overwrite, quiet=is_quiet(),
         )  # fmt: skip
     if not is_first_process():
+        return
+    if as_json:
+        echo_json({"folder": str(folder), "stages": [run_summary(result.run_dir, result.info) for result in results]})
         return
     for number, result in enumerate(results, start=1):
         info = result.info
         best = "" if info.best_miou is None else f"mIoU {100 * info.best_miou:.1f} % on {info.config.val_split}"
-        click.echo(f"Stage {number}: {best or 'not validated'} after epoch {info.best_epoch} of {info.epoch}.")
-    click.echo(f"Networks and pseudo-labels are in {folder}.")
+        echo_summary(f"Stage {number}: {best or 'not validated'} after epoch {info.best_epoch} of {info.epoch}.")
+    echo_summary(f"Networks and pseudo-labels are in {folder}.")
     echo_next_score(results[-1].run_dir, manifest, source, config.train_split)

@@ -9,39 +9,46 @@ from typing import Any
 
 import click
 
-from cli.agmm_commands.options import echo_next_score, read_overrides, read_settings, training_options
-from cli.command import command
+from cli.agmm_commands.options import echo_next_score, read_overrides, read_settings, run_summary, training_options
+from cli.command import command, is_quiet, option_group
 from cli.interrupts import say_when_interrupted
-from cli.options import manifest_argument, out_option, overwrite_option, read_manifest
+from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
-from cli.reporting import usage_errors
+from cli.reporting import echo_json, echo_summary, usage_errors
+from cli.types import PathType
 from data_manifests.errors import counted
 
 
 @command(short_help="Train a segmentation network.")
 @manifest_argument
-@out_option("Folder of the run.  [default: runs/<folder of the manifest>]", "out")
-@click.option("--resume", type=click.Path(path_type=Path), help="Folder of an interrupted run to go on with.")
-@overwrite_option
+@option_group(
+    "Run",
+    out_option("Folder of the run.  [default: runs/<folder of the manifest>]"),
+    click.option("--resume", type=PathType(), help="Folder of an interrupted run to resume after its last epoch."),
+    overwrite_option,
+    json_option,
+)
 @training_options
-def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool, **flags: Any) -> None:
+def train(
+    manifest: Path, out_dir: Path | None, resume: Path | None, overwrite: bool, as_json: bool, **flags: Any
+) -> None:
     """Train a segmentation network on MANIFEST.
 
-    Settings come from a recipe, then from --config, then from the flags. The weights of the epoch with the best mIoU on
-    the validation split are kept. An interrupted training continues from its last finished epoch with --resume.
+    Settings come from a recipe; --config overrides it, and the options below override both. The weights of the epoch
+    with the best mIoU on the validation split are kept. --resume continues an interrupted run.
 
-    On several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST ...
+    To train on several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST
     """
     from agmm.requirements import require_training_packages
     from agmm.runs.files import STATE_NAME, require_checkpoint, require_no_training, require_utf8
 
-    if resume is not None and (out or overwrite or flags["recipe"] or flags["config_path"]):
+    if resume is not None and (out_dir or overwrite or flags["recipe"] or flags["config_path"]):
         raise click.UsageError(
-            "--resume goes on in its own folder with its own settings: "
-            "leave out --out, --overwrite, --recipe and --config."
+            "--resume continues a run in its folder with its settings: leave out --out, --overwrite, --recipe and "
+            "--config."
         )
     source = read_manifest(manifest)
-    run_dir = resume or out or Path("runs") / (source.path.parent.resolve().name or "run")
+    run_dir = resume or out_dir or Path("runs") / (source.path.parent.resolve().name or "run")
     if resume:
         require_checkpoint(resume / STATE_NAME)
     else:
@@ -64,14 +71,19 @@ def train(manifest: Path, out: Path | None, resume: Path | None, overwrite: bool
         lambda: f"Interrupted; go on with: {start} {again}" if (run_dir / STATE_NAME).is_file() else
         "Interrupted before the first epoch was finished; nothing is kept"
     )  # fmt: skip
-    result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite)
+    result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite, quiet=is_quiet())
     if not is_first_process():
         return
     info = result.info
+    if as_json:
+        echo_json(run_summary(run_dir, info))
+        return
     if info.best_miou is None:
-        click.echo(f"Trained {counted(info.epoch, 'epoch')} without validation; kept the last.")
+        echo_summary(f"Trained {counted(info.epoch, 'epoch')} without validation; kept the last one.")
     else:
         split = config.val_split
-        click.echo(f"Best mIoU on {split}: {100 * info.best_miou:.1f} % after epoch {info.best_epoch} of {info.epoch}.")
-    click.echo(f"Weights, settings and log are in {run_dir}.")
+        echo_summary(
+            f"Best mIoU on {split}: {100 * info.best_miou:.1f} % after epoch {info.best_epoch} of {info.epoch}."
+        )
+    echo_summary(f"Weights, settings and log are in {run_dir}.")
     echo_next_score(run_dir, manifest, source, config.train_split)

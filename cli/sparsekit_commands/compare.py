@@ -10,25 +10,26 @@ from cli import options
 from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, usage_errors
+from cli.types import IntRange, LocalPathType
 from data_manifests.errors import DataError
 from data_manifests.files.paths import absolute
 
 
 @command(short_help="Compare synthetic annotations with human ones.")
-@click.argument("ours", type=options.LocalPathType())
-@click.argument("human", type=options.LocalPathType())
+@click.argument("ours", type=LocalPathType())
+@click.argument("human", type=LocalPathType())
 @click.option(
     "--unlabelled",
-    type=click.IntRange(0, 65535),
+    type=IntRange(0, 65535),
     default=255,
     show_default=True,
-    help="Value of unlabelled pixels where HUMAN or OURS is a folder of label maps.",
+    help="Value of unlabelled pixels in folders of label maps.",
 )
 @click.option(
     "--masks",
     "masks_dir",
-    type=options.LocalPathType(),
-    help="Folder of full masks for HUMAN, if that is a folder of label maps, of the same file names; 255 is void.",
+    type=LocalPathType(),
+    help="Folder of full masks for HUMAN if that is a folder of label maps, under the same file names; 255 is void.",
 )
 @options.common_option
 @options.data_root_option
@@ -37,11 +38,11 @@ from data_manifests.files.paths import absolute
 def compare(
     ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, common: bool, workers: int, as_json: bool
 ) -> None:
-    """Put synthetic annotations beside those that people drew: coverage, strokes, errors.
+    """Compare synthetic annotations with human ones: coverage, strokes, errors.
 
-    OURS and HUMAN are each a manifest.csv, a folder that holds one, or a folder of sparse label maps as PNG files. All
-    is measured on the pixels, alike for both; a stroke is a connected region of one label. The two may be of different
-    images; how many are in both is said.
+    OURS and HUMAN are each a manifest.csv, a folder that holds one, or a folder of sparse label maps as PNG files. Both
+    are measured on their pixels in the same way; a stroke is a connected region of one label. They need not share
+    images; the output says how many they share.
     """
     from sparsekit.audit.compare import Comparison, format_comparison, images_in_both, measure_maps, sparse_maps
 

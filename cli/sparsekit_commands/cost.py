@@ -11,7 +11,8 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.reporting import echo_json, usage_errors
+from cli.reporting import echo_json, note, usage_errors
+from cli.types import FloatRange, LocalPathType
 from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel, read_cost_model
 
 
@@ -21,7 +22,7 @@ def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for f in reversed(fields(CostModel)):
         default = known if f.default is None else f"{f.default:g}"
         text = f"Seconds {f.metadata['help']}.  [default: {default}]"
-        command = click.option(f"--{f.name.replace('_', '-')}", type=options.FloatRange(min=0), help=text)(command)
+        command = click.option(f"--{f.name.replace('_', '-')}", type=FloatRange(min=0), help=text)(command)
     return command
 
 
@@ -31,18 +32,18 @@ def _model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--model",
     "model_path",
-    type=options.LocalPathType(),
-    help="TOML file with any of the numbers below (seconds_per_click = 3.0); options go before it.",
+    type=LocalPathType(),
+    help="TOML file of the times below (seconds_per_click = 3.0); options override it.",
 )
 @_model_options
 @options.json_option
 def cost(
     manifests: tuple[Path, ...], split: str | None, model_path: Path | None, as_json: bool, **seconds: float | None
 ) -> None:
-    """Estimate the minutes of work behind annotations, and how many times as long full masks would take.
+    """Estimate how long annotations take to draw, and how much longer full masks would take.
 
-    MANIFESTS are manifest.csv files, or the folders that hold them. The model adds up the times below; the defaults
-    are measurements of Bearman et al. 2016, Jain and Grauman 2013 and Cordts et al. 2016.
+    MANIFESTS are manifest.csv files or the folders that hold them. The model adds up the times below. Their defaults
+    were measured by Bearman et al. 2016, Jain and Grauman 2013 and Cordts et al. 2016.
     """
     from dataclasses import replace
 
@@ -57,4 +58,4 @@ def cost(
         return
     click.echo(format_costs(costs))
     if any(one.full_mask_seconds is None for one in costs):
-        click.echo("No time for full masks of this label space is known: give --seconds-per-full-mask.", err=True)
+        note("no time for full masks of this label space is known; give --seconds-per-full-mask.")

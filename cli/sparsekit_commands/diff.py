@@ -10,24 +10,26 @@ import click
 from cli import options
 from cli.command import command
 from cli.reporting import echo_json
+from cli.types import FloatRange, PathType
 
 
 @command(short_help="List the differences between two annotations.")
-@click.argument("first", type=options.PathType())
-@click.argument("second", type=options.PathType())
-@options.data_root_option
+@click.argument("first", type=PathType())
+@click.argument("second", type=PathType())
 @click.option(
     "--max-move",
-    type=options.FloatRange(min=0),
+    type=FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Up to this distance in pixels a lost and a new mark of one class count as one that moved.",
+    help="A lost and a new mark of the same class at most X pixels apart count as one that moved.",
 )
+@options.data_root_option
 @options.json_option
 def diff(first: Path, second: Path, max_move: float, as_json: bool) -> None:
-    """Compare two annotations of the same images: marks added, removed, moved and relabelled, IoU of the labels.
+    """List the differences between two annotations of the same images.
 
-    FIRST and SECOND are manifest.csv files or the folders that hold them. --json lists every image.
+    Counts marks that were added, removed, moved and relabelled, and the IoU of the labels. FIRST and SECOND are
+    manifest.csv files or the folders that hold them. --json lists every image.
     """
     from data_manifests.manifest.diff import diff_manifests
 

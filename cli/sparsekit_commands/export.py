@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -9,26 +10,34 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import warn
+from cli.reporting import echo_json, echo_summary, warn
 from data_manifests.errors import counted
 from sparsekit.formats import EXPORTED
 
 
 @command(short_help="Write annotations in another tool's format.")
 @options.manifest_argument
-@click.option("--to", "target", type=click.Choice([*EXPORTED, "croissant"]), required=True, help="The format.")
+@click.option("--to", "target", type=click.Choice([*EXPORTED, "croissant"]), required=True, help="Format to write.")
 @options.out_option("Folder to create.")
 @options.split_option
-@click.option("--lossy", is_flag=True, help="Export what the format cannot hold as far as it goes.")
-@click.option("--link", is_flag=True, help="Link images instead of copying them.")
+@click.option("--lossy", is_flag=True, help="Export even if the format cannot hold everything; losses are listed.")
+@click.option("--link", is_flag=True, help="Link to the images instead of copying them.")
 @options.overwrite_option
+@options.json_option
 def export(
-    manifest: Path, target: str, out_dir: Path | None, split: str | None, lossy: bool, link: bool, overwrite: bool
+    manifest: Path,
+    target: str,
+    out_dir: Path | None,
+    split: str | None,
+    lossy: bool,
+    link: bool,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Write annotations as another tool reads them: values, file names and lists.
+    """Write annotations in another tool's format: its label values, file names and lists.
 
-    MANIFEST is a manifest.csv or the folder that holds it. Images of evaluation splits go along with their full masks
-    where the format has a place for them. Of the format croissant, the one file croissant.json is written beside the
+    MANIFEST is a manifest.csv or the folder that holds it. Images of evaluation splits and their full masks are
+    included if the format has a place for them. The format croissant is a single file, croissant.json beside the
     manifest.
     """
     from sparsekit.formats.croissant import write_croissant
@@ -38,10 +47,14 @@ def export(
     if target == "croissant":
         if out_dir or split or lossy or link:
             raise click.UsageError("The format croissant is a file beside the manifest: it takes no --out or --split.")
-        click.echo(write_croissant(read, overwrite=overwrite))
+        path = write_croissant(read, overwrite=overwrite)
+        if as_json:
+            echo_json({"format": target, "file": str(path)})
+        else:
+            echo_summary(path)
         return
     if out_dir is None:
-        raise click.UsageError("Missing option '--out': the folder to make.")
+        raise click.UsageError("Missing option '--out': the folder to create.")
     total = sum(split in (None, row.split) for row in read.rows)
     with progress(total) as advance:
         summary = export_manifest(
@@ -49,7 +62,10 @@ def export(
         )
     for loss in summary.losses:
         warn(f"lost: {loss}")
-    click.echo(f"{summary.folder}")
+    if as_json:
+        echo_json({"format": target, **asdict(summary), "folder": str(summary.folder)})
+        return
+    echo_summary(summary.folder)
     with_masks = counted(summary.num_evaluated, "with its full mask", "with their full masks")
     evaluated = f", {with_masks} for evaluation" if summary.num_evaluated else ""
-    click.echo(f"  {target}: {counted(summary.num_annotated, 'annotated image')}{evaluated}")
+    echo_summary(f"  {target}: {counted(summary.num_annotated, 'annotated image')}{evaluated}")

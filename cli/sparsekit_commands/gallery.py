@@ -9,7 +9,8 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import warn_of_some
+from cli.reporting import echo_json, echo_summary, warn_of_some
+from cli.types import IntRange
 from data_manifests.errors import counted
 
 
@@ -19,20 +20,15 @@ from data_manifests.errors import counted
 @options.split_option
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=IntRange(min=0),
     default=50,
     show_default=True,
-    help="Only so many images, spread evenly over all; 0 for all.",
+    help="Show N images, spread evenly over all; 0 shows all.",
 )
-@click.option(
-    "--thumbnail-size",
-    type=click.IntRange(16, 16383),  # what WebP can hold
-    default=640,
-    show_default=True,
-    help="Longer side of the images in the page, in pixels.",
-)
+@options.thumbnail_size_option
 @options.dot_size_option
 @options.overwrite_option
+@options.json_option
 def gallery(
     manifests: tuple[Path, ...],
     out_path: Path,
@@ -41,22 +37,30 @@ def gallery(
     thumbnail_size: int,
     dot_size: int | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Make one HTML page to look through annotations: layers to switch, filters, statistics.
+    """Make an HTML page to browse annotations, with layers, filters and statistics.
 
-    The page holds everything it needs and opens from disk. Two MANIFESTs of the same images can be compared with a
-    slider. It needs the extra 'figures'.
+    MANIFESTS are manifest.csv files or the folders that hold them; two of the same images are compared with a slider.
+    The page is self-contained and opens from disk. This needs the extra 'figures'.
     """
     from sparsekit.figures.gallery import choose_images, is_gallery_there, write_gallery
 
     choice = choose_images([options.read_manifest(path) for path in manifests], split=split, limit=limit or None)
     if not overwrite and is_gallery_there(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size):
-        click.echo(f"{out_path}")
-        click.echo("  was there already, of the same annotations; --overwrite makes it again")
+        if as_json:
+            echo_json({"page": str(out_path), "already_there": True})
+            return
+        echo_summary(out_path)
+        echo_summary("  existed already for the same annotations; --overwrite makes it again")
         return
     with progress(len(choice.shown)) as advance:
         summary = write_gallery(choice, out_path, thumbnail_size=thumbnail_size, dot_size=dot_size, on_image=advance)
     warn_of_some(summary.problems)
-    click.echo(f"{out_path}")
+    if as_json:
+        counts = {"num_images": summary.num_images, "num_bytes": summary.num_bytes}
+        echo_json({"page": str(out_path), "already_there": False, **counts, "problems": list(summary.problems)})
+        return
+    echo_summary(out_path)
     shown = f"{summary.num_images} of " if len(choice.shown) < len(choice.available) else ""
-    click.echo(f"  {shown}{counted(len(choice.available), 'image')}, {summary.num_bytes / 1e6:.1f} MB")
+    echo_summary(f"  {shown}{counted(len(choice.available), 'image')}, {summary.num_bytes / 1e6:.1f} MB")

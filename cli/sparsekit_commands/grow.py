@@ -10,46 +10,42 @@ from cli import options
 from cli.command import command
 from cli.progress import counting
 from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
-
-#: The names of ``sparsekit.grow.methods.METHODS``, written here so that --help need not import it.
-METHODS = ("superpixels", "geodesic", "random-walker")
+from cli.types import FloatRange, IntRange, PathType
+from sparsekit.grow.settings import METHODS, GrowSettings
 
 
 @command(short_help="Grow sparse labels over the image.")
 @options.manifest_argument
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
-    default="superpixels",
+    type=click.Choice(list(METHODS)),
+    default=GrowSettings.method,
     show_default=True,
-    help="superpixels, geodesic: along paths of even colour, over superpixels or pixels; random-walker: by random "
-    "walks that rarely cross edges.",
+    help="superpixels, geodesic: along paths of even color, over superpixels or pixels. random-walker: by random walks "
+    "that rarely cross edges.",
 )
 @click.option(
     "--max-distance",
-    type=options.FloatRange(min=0, max=1e6),
-    help="How much the colour may change on the way, in units of CIELAB; not for random-walker.  [default: 10 for "
-    "superpixels, 40 for geodesic]",
+    type=FloatRange(min=0, max=1e6),
+    help="Largest color change along a path, in CIELAB units; not for random-walker.  [default: 10 for superpixels, 40 "
+    "for geodesic]",
 )
 @click.option(
     "--confidence",
-    type=options.FloatRange(0, 1),
-    help="How sure a label must be: 0.5 takes the nearest class, 1 only what no other class reaches; random-walker: "
-    "probability of the class.  [default: 0.6; 0.8 for random-walker]",
+    type=FloatRange(0, 1),
+    help="Certainty that a label needs: 0.5 takes the nearest class, 1 only pixels that no other class reaches; for "
+    "random-walker the probability of the class.  [default: 0.6; 0.8 for random-walker]",
 )
 @click.option(
     "--max-size",
-    type=click.IntRange(min=1),
-    help="Work on images of at most this long a side, in pixels.  [default: 1024; 512 for random-walker]",
+    type=IntRange(min=1),
+    help="Work on images with longer sides of at most N pixels.  [default: 1024; 512 for random-walker]",
 )
 @options.out_option(
-    "Annotation folder to create.  [default: <folder of the manifest>-<method>, beside it]", type=options.PathType()
+    "Annotation folder to create.  [default: <folder of the manifest>-<method>, next to it]", type=PathType()
 )
 @options.workers_option
-@click.option(
-    "--shard", type=options.ShardType(), default="1/1",
-    help="Do only part i of n, counted from 1; the last part to finish puts the folder in its place.",
-)  # fmt: skip
+@options.shard_option
 @options.overwrite_option
 @options.json_option
 def grow(
@@ -64,15 +60,14 @@ def grow(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Grow the labels of a manifest over their images as far as that is safe.
+    """Grow the labels of a manifest over their images, as far as that is safe.
 
-    MANIFEST is a manifest.csv file, or the folder that holds it. The result is an annotation folder to train on. Labels
-    that were there stay as they are, and what no label reaches safely stays unlabelled. Full masks are not used. Repeat
-    an interrupted command to go on.
+    MANIFEST is a manifest.csv or the folder that holds it. The result is an annotation folder to train on. Existing
+    labels stay as they are, and pixels that no label reaches safely stay unlabelled. Full masks are not used. Repeat an
+    interrupted command to resume.
     """
     from data_manifests.errors import counted
     from sparsekit.grow.manifest import grow_manifest
-    from sparsekit.grow.methods import GrowSettings
 
     source = options.read_manifest(manifest)
     with usage_errors(), counting() as counter:
@@ -93,10 +88,10 @@ def grow(
         return
     if summary.missing_shards:
         others = counted(summary.missing_shards, "other has", "others have")
-        click.echo(f"{summary.folder}: shard {shard[0]} of {shard[1]} is done, {others} still to finish.")
+        echo_summary(f"{summary.folder}: shard {shard[0]} of {shard[1]} is done, {others} yet to finish.")
         return
-    click.echo(f"{summary.folder / 'manifest.csv'}")
-    there = "was there already: " if summary.already_there else ""
+    echo_summary(summary.folder / "manifest.csv")
+    there = "existed already: " if summary.already_there else ""
     echo_summary(f"  {there}{counted(summary.num_images, 'image')} grown by {method}")
     echo_summary(f"  {share:.1%} of their pixels labelled ({share_before:.3%} before)")
     echo_next("sparsekit", "stats", summary.folder / "manifest.csv")

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import click
 
 from cli import options
-from cli.annotation_options import annotation_options, read_maps
-from cli.command import command
+from cli.annotation_options import ANNOTATION_OPTIONS, read_maps
+from cli.command import command, option_group
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
-from cli.reporting import warn
+from cli.reporting import echo_json, echo_summary, note, warn
+from cli.types import IntRange, LocalPathType
 from sparsekit.formats import IMPORTED
 
 
 @command("import", short_help="Read annotations from another tool.")
-@click.argument("source", type=options.LocalPathType())
-@click.option("--from", "format_", type=click.Choice(IMPORTED), required=True, help="The format.")
-@click.option("--dataset", "dataset_dir", type=options.LocalPathType(), help="Folder of images and full masks.")
-@options.out_option("Annotation folder to create.", required=True)
-@click.option(
-    "--stroke-width",
-    type=click.IntRange(1, options.WIDEST_MARK),
-    default=3,
-    show_default=True,
-    help="Width of strokes whose file says none, in pixels.",
-)
+@click.argument("source", type=LocalPathType())
+@option_group(
+    "Annotations",
+    click.option("--from", "format_", type=click.Choice(IMPORTED), required=True, help="Format to read."),
+    *ANNOTATION_OPTIONS,
+    click.option(
+        "--stroke-width", type=IntRange(1, options.WIDEST_MARK), default=3, show_default=True,
+        help="Width in pixels of strokes without a width of their own.",
+    ),
+    click.option(
+        "--unlabelled", type=IntRange(0, 65535), help="Label maps: value of unlabelled pixels.  [default: the format's]"
+    ),
+)  # fmt: skip
+@option_group("Dataset", click.option("--dataset", "dataset_dir", type=LocalPathType(), help="Folder of the dataset."))
 @partial(dataset_options, with_map=False)
-@annotation_options
-@click.option(
-    "--unlabelled", type=click.IntRange(0, 65535), help="Label maps: value of no label.  [default: the format's]"
+@option_group(
+    "Output",
+    options.out_option("Annotation folder to create.", required=True),
+    options.overwrite_option,
+    options.json_option,
 )
-@options.overwrite_option
 def import_(
     source: Path,
     format_: str,
@@ -48,11 +53,13 @@ def import_(
     image_key: str | None,
     unlabelled: int | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Make an annotation folder of another tool's annotations.
+    """Read annotations from another tool into an annotation folder.
 
-    SOURCE is their folder. Clicks stay clicks and polylines strokes; label maps whose parts are single pixels become
-    clicks, others stay label maps without marks.
+    SOURCE is the folder of the annotations; --dataset names their images and full masks, or --images and --masks do.
+    Clicks stay clicks and polylines become strokes. Label maps whose regions are single pixels become clicks; other
+    label maps stay as they are, without marks.
     """
     from data_manifests.errors import counted, list_some
     from data_manifests.layouts.mask_values import orientation_notes
@@ -60,8 +67,8 @@ def import_(
 
     map_path, class_names = read_maps(maps, ignored)
     dataset = replace(dataset_options, map_path=map_path).open(dataset_dir)
-    for note in orientation_notes(dataset.items):
-        click.echo(f"Note: {note}", err=True)
+    for text in orientation_notes(dataset.items):
+        note(text)
     how = ImportOptions(stroke_width, class_names, skip_unsupported, image_key, unlabelled)
     with progress(len(dataset.items)) as advance:
         summary = import_annotations(
@@ -69,11 +76,14 @@ def import_(
         )
     if summary.unmatched:
         names, annotations = list_some(list(summary.unmatched)), counted(len(summary.unmatched), "annotation")
-        warn(f"{annotations} of no image of the dataset: {names}")
+        warn(f"{annotations} without an image in the dataset: {names}")
     for sentence in summary.notes:
         warn(sentence)
-    click.echo(f"{summary.folder / 'manifest.csv'}")
+    if as_json:
+        echo_json(asdict(summary) | {"folder": str(summary.folder), "manifest": str(summary.folder / "manifest.csv")})
+        return
+    echo_summary(summary.folder / "manifest.csv")
     listed = f", {summary.num_evaluated} listed for evaluation" if summary.num_evaluated else ""
-    click.echo(f"  {counted(summary.num_images, 'image')} annotated{listed}")
+    echo_summary(f"  {counted(summary.num_images, 'image')} annotated{listed}")
     marks = "label maps without marks" if summary.num_marks is None else counted(summary.num_marks, "mark")
-    click.echo(f"  {marks}, {counted(summary.num_labelled, 'labelled pixel')}")
+    echo_summary(f"  {marks}, {counted(summary.num_labelled, 'labelled pixel')}")

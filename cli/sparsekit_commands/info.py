@@ -11,7 +11,8 @@ from cli import options
 from cli.command import command
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
-from cli.reporting import echo_json
+from cli.reporting import echo_json, note
+from cli.types import LocalPathType, PathType
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
 
 
 @command(short_help="Describe a dataset or a manifest.")
-@click.argument("path", metavar="DATASET|MANIFEST", type=options.PathType(), required=False)
+@click.argument("path", metavar="DATASET|MANIFEST", type=PathType(), required=False)
 @options.data_root_option
 @dataset_options
 @click.option(
     "--write-classes",
-    type=options.LocalPathType(),
+    type=LocalPathType(),
     metavar="FILE",
-    help="Write the classes of the dataset as a table, to give names and colours; it must not exist.",
+    help="Write the classes of the dataset to a new CSV file, to edit their names and colors.",
 )
 @options.workers_option
 @options.json_option
 def info(
     path: Path | None, dataset_options: DatasetOptions, write_classes: Path | None, workers: int, as_json: bool
 ) -> None:
-    """Say what is in a dataset folder or a manifest: layout, splits, sizes, classes and their shares, oddities.
+    """Describe a dataset folder or a manifest: layout, splits, sizes, classes and their shares, oddities.
 
     Of a dataset every mask is read; of a manifest its rows only (`sparsekit validate` reads its files).
     """
@@ -41,7 +42,7 @@ def info(
 
     if path is not None and (path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file()):
         if dataset_options.given or write_classes:
-            raise click.UsageError(f"The options that describe a dataset are not for {path}, which is a manifest.")
+            raise click.UsageError(f"{path} is a manifest; the options that describe a dataset do not apply.")
         described = describe_manifest(options.read_manifest(path))
     else:
         dataset = dataset_options.open(path)
@@ -60,9 +61,9 @@ def _write_classes(path: Path, dataset: Dataset) -> None:
     from data_manifests.layouts.class_tables import write_classes_csv
 
     if path.exists():
-        raise DataError(f"{path}: is there already; name another file, or remove it.")
+        raise DataError(f"{path}: exists already; name another file, or remove it.")
     write_classes_csv(path, dataset.label_space)
-    click.echo(f"{path}: {counted(dataset.label_space.num_classes, 'class', 'classes')}", err=True)
+    note(f"wrote {counted(dataset.label_space.num_classes, 'class', 'classes')} to {path}.")
 
 
 def _format(described: dict[str, Any]) -> str:
@@ -81,11 +82,16 @@ def _format(described: dict[str, Any]) -> str:
 
 def _in_words(value: Any, name: str = "") -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')}: {_in_words(part, key)}" for key, part in value.items()) or "none"
-    if isinstance(value, list):
+        parts = (f"{key.replace('_', ' ')}: {_in_words(part, key)}" for key, part in value.items() if part is not None)
+        return ", ".join(parts) or "none"
+    if isinstance(value, list | tuple):
+        if any(isinstance(part, dict) for part in value):
+            return "; ".join(_in_words(part, name) for part in value)
         return " ".join(map(str, value)) or "none"
     if isinstance(value, float):
         if name.endswith("share"):
             return f"{100 * value:.4g} %"
         return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) and name in ("sum", "fewest", "most") else str(value)

@@ -3,77 +3,69 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from cli import options
-from cli.command import command
-from cli.sparsekit_commands.synthesis import run_synthesis, synthesis_options
+from cli.command import command, option_group
+from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
+from cli.types import FloatRange, IntRange, list_option
+from sparsekit.areas.settings import DEFAULT_SHARES, MarkKind, MarkUnit, RegionMarkSettings
 
 
 @command(short_help="Draw boxes, blocks or coarse polygons on full masks.")
 @options.dataset_argument
-@click.option(
-    "--kind",
-    type=click.Choice(["block", "box", "coarse"]),
-    required=True,
-    help="block: the inner part of each region; box: its bounding box; coarse: a simple polygon off its edge.",
-)
-@click.option(
-    "--share",
-    "shares",
-    type=options.FloatRange(0.01, 1),
-    multiple=True,
-    help="Part of each region that a block covers; may be given several times, each becomes a folder.  "
-    "[default: 0.1, 0.2 and 0.5]",
-)
-@click.option(
-    "--margin",
-    type=click.IntRange(min=1),
-    help="Pixels between a coarse polygon and the region's edge; less where regions are thin.  [default: 6]",
-)
-@click.option(
-    "--per",
-    type=click.Choice(["region", "instance"]),
-    help="What gets a mark: each connected region or each true instance.  [default: instance for boxes, else region]",
-)
-@click.option(
-    "--min-area",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Regions of fewer pixels get no mark, unless their class would have none.",
-)
+@option_group(
+    "Marks",
+    click.option(
+        "--kind", type=click.Choice(get_args(MarkKind)), required=True,
+        help="block: the inner part of each region. box: its bounding box. coarse: a simple polygon inside it.",
+    ),
+    list_option(
+        "--share", "shares", type=FloatRange(0.01, 1), metavar="X",
+        help="Share of each region that a block covers. Each number becomes a folder.  "
+        f"[default: {','.join(map(str, DEFAULT_SHARES))}]",
+    ),
+    click.option(
+        "--margin", type=IntRange(min=1),
+        help="Distance between a coarse polygon and the region's edge in pixels; less in thin regions.  "
+        f"[default: {RegionMarkSettings.margin}]",
+    ),
+    click.option(
+        "--per", type=click.Choice(get_args(MarkUnit)),
+        help="What gets a mark: each connected region or each instance.  [default: instance for boxes, else region]",
+    ),
+    click.option(
+        "--min-area", type=IntRange(min=1), default=RegionMarkSettings.min_area, show_default=True,
+        help="Skip regions of fewer pixels, unless their class would get no mark at all.",
+    ),
+)  # fmt: skip
 @synthesis_options
 def marks(
     dataset: Path | None,
-    kind: str,
+    kind: MarkKind,
     shares: tuple[float, ...],
     margin: int | None,
-    per: str | None,
+    per: MarkUnit | None,
     min_area: int,
-    **kwargs: object,
+    **synthesis: object,
 ) -> None:
-    """Draw boxes, blocks or coarse polygons on the regions of each image's full mask, and keep only their labels.
+    """Draw boxes, blocks or coarse polygons on the regions of each image, from its full mask.
 
-    DATASET is a folder with images and full masks. --images and --masks name the two instead.
+    DATASET is a folder of images and full masks; --images and --masks name two folders instead.
 
-    The result is a folder OUT/<dataset>-blocks<percent>/, -boxes/ or -coarse/ with manifest.csv, manifest.json,
-    marks.csv and annotations/. Blocks and coarse polygons never leave their class; boxes are filled, the smaller on
-    top of the larger, and hold other classes as boxes do.
+    The result is a folder OUT/<dataset>-blocks<percent>/, -boxes/ or
+    -coarse/ with manifest.csv, manifest.json, marks.csv and annotations/. Blocks and coarse polygons never leave their
+    class. Boxes are filled, smaller ones on top, and so include pixels of other classes.
     """
     from cli.reporting import usage_errors
-    from sparsekit.areas import RegionMarkSettings
     from sparsekit.synthesis.annotators import RegionMarkAnnotator
 
     with usage_errors():
         if margin is not None and kind != "coarse":
-            raise ValueError(f"--margin is for coarse polygons only, not for --kind {kind}.")
-        settings = RegionMarkSettings(
-            kind,  # type: ignore[arg-type]
-            per or ("instance" if kind == "box" else "region"),  # type: ignore[arg-type]
-            min_area,
-            margin or RegionMarkSettings.margin,
-        )
-        annotator = RegionMarkAnnotator(settings, shares or ((0.1, 0.2, 0.5) if kind == "block" else ()))
-    run_synthesis(dataset, annotator, **kwargs)  # type: ignore[arg-type]
+            raise ValueError(f"--margin is for --kind coarse, not for --kind {kind}.")
+        unit = per or ("instance" if kind == "box" else "region")
+        settings = RegionMarkSettings(kind, unit, min_area, margin or RegionMarkSettings.margin)
+        annotator = RegionMarkAnnotator(settings, shares or (DEFAULT_SHARES if kind == "block" else ()))
+    run_synthesis(dataset, annotator, SynthesisOptions(**synthesis))  # type: ignore[arg-type]

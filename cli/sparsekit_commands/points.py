@@ -7,55 +7,44 @@ from pathlib import Path
 import click
 
 from cli import options
-from cli.command import command
-from cli.sparsekit_commands.synthesis import run_synthesis, synthesis_options
-
-#: The names of ``sparsekit.clicks.strategies``, written here so that --help need not import it.
-STRATEGIES = ("uniform", "class-balanced", "per-class", "per-instance", "center")
+from cli.command import command, option_group
+from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
+from cli.types import FloatRange, IntRange, list_option
+from sparsekit.clicks.settings import DEFAULT_BUDGETS, STRATEGIES, ClickSettings
 
 
 @command(short_help="Place clicks on full masks.")
 @options.dataset_argument
-@click.option(
-    "--clicks",
-    "budgets",
-    type=click.IntRange(min=1),
-    multiple=True,
-    help="Clicks per image, class or instance, as the strategy counts; may be given several times, each becomes a "
-    "folder.  [default: 20, 50 and 100 per image, or 1 per class or instance]",
-)
-@click.option(
-    "--strategy",
-    type=click.Choice(STRATEGIES),
-    default="uniform",
-    show_default=True,
-    help="uniform: any pixel; class-balanced: each class before any gets a second; per-class, per-instance: so many "
-    "on each; center: rather far from borders, which reaches fewer classes than uniform.",
-)
-@click.option(
-    "--margin",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Pixels to keep away from other classes and void, where the region is wide enough.",
-)
-@click.option(
-    "--min-distance", type=click.IntRange(min=0), default=0, show_default=True, help="Pixels between two clicks."
-)
-@click.option(
-    "--jitter",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Pixels by which the hand may slip; the label stays what was meant.",
-)
-@click.option(
-    "--wrong",
-    type=options.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of clicks with the label of another class of the image.",
-)
+@option_group(
+    "Clicks",
+    list_option(
+        "--clicks", "budgets", type=IntRange(min=1), metavar="N",
+        help="Clicks per image, class or instance, depending on the strategy. Each number becomes a folder.  "
+        "[default: 20,50,100 per image, or 1 per class or instance]",
+    ),
+    click.option(
+        "--strategy", type=click.Choice(list(STRATEGIES)), default=ClickSettings.strategy, show_default=True,
+        help="uniform: any pixel. class-balanced: one click on every class before the next round. per-class, "
+        "per-instance: N clicks per class or instance. center: prefers region interiors, and so misses more of the "
+        "small classes than uniform.",
+    ),
+    click.option(
+        "--margin", type=IntRange(min=0), default=ClickSettings.margin, show_default=True,
+        help="Smallest distance to other classes and void in pixels, where regions are wide enough.",
+    ),
+    click.option(
+        "--min-distance", type=IntRange(min=0), default=ClickSettings.min_distance, show_default=True,
+        help="Smallest distance between two clicks of an image, in pixels.",
+    ),
+    click.option(
+        "--jitter", type=IntRange(min=0), default=ClickSettings.jitter, show_default=True,
+        help="Move each click by up to N pixels; it keeps the label of the intended pixel.",
+    ),
+    click.option(
+        "--wrong", type=FloatRange(0, 1), default=ClickSettings.wrong, show_default=True,
+        help="Share of clicks labelled as another class of the image.",
+    ),
+)  # fmt: skip
 @synthesis_options
 def points(
     dataset: Path | None,
@@ -65,22 +54,20 @@ def points(
     min_distance: int,
     jitter: int,
     wrong: float,
-    **kwargs: object,
+    **synthesis: object,
 ) -> None:
-    """Choose random pixels of each image's full mask and keep only their labels.
+    """Label a few random pixels of each image, from its full mask.
 
-    DATASET is a folder with images and full masks. --images and --masks name the two instead.
+    DATASET is a folder of images and full masks; --images and --masks name two folders instead.
 
-    Each budget becomes a folder OUT/<dataset>-<n>clicks/ (followed by the strategy's name, unless it is uniform)
-    with manifest.csv, manifest.json, marks.csv and annotations/. Smaller budgets are the first clicks of larger
-    ones.
+    Each budget becomes a folder OUT/<dataset>-<N>clicks/ with
+    manifest.csv, manifest.json, marks.csv and annotations/; strategies other than uniform append their name. Smaller
+    budgets are the first clicks of larger ones.
     """
     from cli.reporting import usage_errors
-    from sparsekit.clicks.draw import ClickSettings
     from sparsekit.synthesis.annotators import ClickAnnotator
 
     with usage_errors():
         settings = ClickSettings(strategy, margin, jitter, wrong, min_distance)
-        per_image = settings.budget_name == "clicks_per_image"
-        annotator = ClickAnnotator(budgets or ((20, 50, 100) if per_image else (1,)), settings)
-    run_synthesis(dataset, annotator, **kwargs)  # type: ignore[arg-type]
+        annotator = ClickAnnotator(budgets or DEFAULT_BUDGETS[STRATEGIES[strategy][1]], settings)
+    run_synthesis(dataset, annotator, SynthesisOptions(**synthesis))  # type: ignore[arg-type]

@@ -9,20 +9,21 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
+from cli.reporting import echo_json, echo_summary
+from cli.types import PathType
 from data_manifests.errors import counted
 
 
-@command(short_help="Tell a manifest where its dataset lies now.")
-@click.argument("manifest", type=options.PathType())
-@click.option(
-    "--data-root", type=options.PathType(), required=True, metavar="DIR", help="Folder of the dataset, where it is now."
-)
+@command(short_help="Record where the dataset of a manifest is now.")
+@click.argument("manifest", type=PathType())
+@click.option("--data-root", type=PathType(), required=True, metavar="DIR", help="New folder of the dataset.")
 @options.workers_option
-def relocate(manifest: Path, data_root: Path, workers: int) -> None:
-    """Write down in MANIFEST that its images and full masks lie below another folder.
+@options.json_option
+def relocate(manifest: Path, data_root: Path, workers: int, as_json: bool) -> None:
+    """Record in MANIFEST that its images and full masks are now below another folder.
 
-    Every file is read first: sizes, and the pixels of masks and annotations, must be those that the manifest was made
-    from, or it stays as it is. To use a manifest once without changing it, give --data-root to the command instead.
+    Every file is read first. If a size, mask or annotation differs from the recorded one, the manifest stays as it is.
+    To use a moved dataset without changing the manifest, give --data-root to the other commands.
     """
     from data_manifests import read_manifest
     from data_manifests.manifest.relocate import relocate_manifest
@@ -30,4 +31,7 @@ def relocate(manifest: Path, data_root: Path, workers: int) -> None:
     read = read_manifest(manifest)
     with progress(len(read.rows)) as advance:
         new = relocate_manifest(read, data_root, workers=workers, on_image=advance)
-    click.echo(f"{new.path}: {counted(len(new.rows), 'image')} below {data_root}")
+    if as_json:
+        echo_json({"manifest": str(new.path), "num_images": len(new.rows), "data_root": str(data_root)})
+        return
+    echo_summary(f"{new.path}: {counted(len(new.rows), 'image')} below {data_root}")

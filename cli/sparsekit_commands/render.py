@@ -2,71 +2,59 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
 from cli import options
-from cli.command import command
+from cli.command import command, option_group
 from cli.progress import progress
+from cli.reporting import echo_json, echo_summary, first_of, note, usage_errors
+from cli.types import FloatRange, IntRange, PathType, SizeType
 from data_manifests.errors import counted
-
-
-def _rows_and_columns(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d?|100)[xX]([1-9]\d?|100)", value)
-    if match is None:
-        raise click.BadParameter(f"expected rows and columns such as 4x3, each at most 100, got '{value}'.")
-    return int(match[1]), int(match[2])
+from sparsekit.figures.settings import FORMATS, FigureSettings
 
 
 @command(short_help="Draw annotations over their images.")
 @options.manifests_argument
-@options.out_option("Folder for the figures.", type=options.PathType(), default=Path("figures"))
-@options.dot_size_option
-@click.option("--full-mask", is_flag=True, help="Put the full mask beside the annotations.")
-@click.option(
-    "--mask-opacity",
-    type=options.FloatRange(min=0, max=1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Opacity of the full mask over the image; 1 shows the mask alone.",
+@option_group(
+    "Images",
+    options.split_option,
+    options.image_option,
+    click.option("--limit", type=IntRange(min=1), help="Use the first N images only."),
 )
-@click.option(
-    "--sheet",
-    metavar="ROWSxCOLS",
-    callback=_rows_and_columns,
-    help="Contact sheets of so many rows and columns, such as 4x3; 100 of each at most.",
-)
-@click.option("--names", is_flag=True, help="Write the image ids below the images.")
-@click.option(
-    "--caption",
-    "captions",
-    multiple=True,
-    help="Words above the images of a manifest, once for each.  [default: its budget, if there are several]",
-)
-@click.option(
-    "--max-width",
-    type=click.IntRange(8, 65535),
-    default=2048,
-    show_default=True,
-    help="Widest figure in pixels; wider ones are made smaller after drawing.",
-)
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(["png", "pdf"]),
-    default="png",
-    show_default=True,
-    help="PDF keeps words as vectors; it needs the extra 'figures'.",
-)
-@options.split_option
-@click.option("--image", "image_ids", multiple=True, metavar="ID", help="Only this image; may be given several times.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
-@options.overwrite_option
-@options.json_option
+@option_group(
+    "Look",
+    options.dot_size_option,
+    click.option("--full-mask", is_flag=True, help="Add the full mask next to the annotations."),
+    click.option(
+        "--mask-opacity", type=FloatRange(min=0, max=1, min_open=True), default=FigureSettings.mask_opacity,
+        show_default=True, help="Opacity of the full mask over the image; 1 shows the mask alone.",
+    ),
+    click.option(
+        "--sheet", type=SizeType("ROWSxCOLS", "4x3", most=100),
+        help="Draw contact sheets with this many rows and columns, such as 4x3.",
+    ),
+    click.option("--names", is_flag=True, help="Write the image ids below the images."),
+    click.option(
+        "--caption", "captions", metavar="TEXT", multiple=True,
+        help="Caption of a manifest; repeat for each.  [default: the budgets if there are several manifests]",
+    ),
+)  # fmt: skip
+@option_group(
+    "Output",
+    options.out_option("Folder for the figures.", type=PathType(), default=Path("figures")),
+    click.option(
+        "--format", "file_format", type=click.Choice(FORMATS), default=FigureSettings.file_format, show_default=True,
+        help="PDF keeps text as vectors; it needs the extra 'figures'.",
+    ),
+    click.option(
+        "--max-width", type=IntRange(8, 65535), default=FigureSettings.max_width, show_default=True,
+        help="Largest width of a figure in pixels; wider figures are scaled down.",
+    ),
+    options.overwrite_option,
+    options.json_option,
+)  # fmt: skip
 def render(
     manifests: tuple[Path, ...],
     out_dir: Path,
@@ -78,14 +66,13 @@ def render(
     captions: tuple[str, ...],
     **look: object,
 ) -> None:
-    """Draw annotations over their images: clicks as dots in the class colour, scribbles as they are, with a legend.
+    """Draw annotations over their images: clicks as dots in the class color, strokes as they are, with a legend.
 
-    Several MANIFESTs of the same images, such as several budgets, are drawn side by side. Each image becomes a figure
-    OUT/<image id>.png; --sheet puts several on one. Images without an annotation are drawn only if --split or --image
-    asks for them.
+    MANIFESTS are manifest.csv files or the folders that hold them; several of the same images, such as several budgets,
+    are drawn side by side. Each image becomes a figure OUT/<image id>.png, unless --sheet combines them. Images without
+    an annotation are drawn only if --split or --image selects them.
     """
-    from cli.reporting import echo_json, usage_errors
-    from sparsekit.figures.write import FigureSettings, draw_figures, plan_figures
+    from sparsekit.figures.write import draw_figures, plan_figures
 
     with usage_errors():
         settings = FigureSettings(captions=captions, **look)  # type: ignore[arg-type]
@@ -100,9 +87,8 @@ def render(
         echo_json({"written": written, "skipped": [str(path) for path in plan.skipped]})
         return
     if plan.skipped:
-        were = counted(len(plan.skipped), "figure was", "figures were")
-        click.echo(f"{were} there already; --overwrite draws again.", err=True)
-    for path in written[:10]:
-        click.echo(path)
-    if len(written) > 10:
-        click.echo(f"and {counted(len(written) - 10, 'more figure')} in {out_dir}")
+        note(f"{counted(len(plan.skipped), 'figure exists', 'figures exist')} already; --overwrite draws again.")
+    for path in (shown := first_of(written)):
+        echo_summary(path)
+    if len(written) > len(shown):
+        echo_summary(f"and {counted(len(written) - len(shown), 'more figure')} in {out_dir}")

@@ -11,28 +11,30 @@ from cli import options
 from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, warn
+from cli.types import IntRange, list_option
 from data_manifests.errors import DataError, counted
+from sparsekit.audit.settings import DEFAULT_MAX_SIZE, METHOD_NAMES
 
 
 @command(short_help="Rate annotations without training.")
 @options.manifests_argument
-@click.option(
+@list_option(
     "--method",
     "methods",
-    type=click.Choice(["nearest", "geodesic", "superpixels"]),
-    multiple=True,
-    default=("nearest",),
-    show_default=True,
-    help="How labels spread over the image; may be given several times.",
+    type=click.Choice(METHOD_NAMES),
+    metavar=f"[{'|'.join(METHOD_NAMES)}]",
+    default=METHOD_NAMES[:1],
+    help="How labels spread over the image: to the nearest pixels, along paths that avoid image edges, or over "
+    "superpixels of similar color.",
 )
 @options.split_option
 @options.common_option
 @click.option(
     "--max-size",
-    type=click.IntRange(min=1),
-    default=1024,
+    type=IntRange(min=1),
+    default=DEFAULT_MAX_SIZE,
     show_default=True,
-    help="Spread labels on images of at most this long a side, in pixels; the comparison is at full size.",
+    help="Spread labels on images with longer sides of at most N pixels; scores are computed at full size.",
 )
 @options.workers_option
 @options.json_option
@@ -45,11 +47,10 @@ def score(
     workers: int,
     as_json: bool,
 ) -> None:
-    """Tell how informative annotations are, without training: spread their labels and compare with the full masks.
+    """Rate annotations without training: spread their labels over the image and compare with the full masks.
 
-    MANIFESTS are manifest.csv files, or the folders that hold them. The mean IoU is computed over all pixels of the
-    split, not averaged over images. Labels spread to the nearest pixels (nearest), along paths that avoid edges of the
-    image (geodesic), or over superpixels of like colour (superpixels).
+    MANIFESTS are manifest.csv files or the folders that hold them. The mean IoU is computed over all pixels of the
+    split, not averaged over images.
     """
     from sparsekit.annotated_images import count_annotated
     from sparsekit.audit.score import annotated_in_all, annotation_score, format_scores

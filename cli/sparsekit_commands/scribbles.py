@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from cli import options
-from cli.command import command
-from cli.sparsekit_commands.synthesis import run_synthesis, synthesis_options
+from cli.command import command, option_group
+from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
+from cli.types import FloatRange, IntRange, list_option
+from sparsekit.scribbles.settings import DEFAULT_LENGTH, PRESETS, ScribbleSettings, ScribbleUnit, scribble_settings
+
+# No default is click's own: what is not given comes from --like.
+_DEFAULTS = ScribbleSettings()
 
 
 @command(short_help="Draw scribbles on full masks.")
 @options.dataset_argument
-@click.option(
-    "--length",
-    "shares",
-    type=options.FloatRange(0.01, 1),
-    multiple=True,
-    help="Part of each stroke's whole length; may be given several times, each becomes a folder.  [default: 0.8]",
-)
-@click.option("--width", type=click.IntRange(1, 99), help="Width in pixels; less where regions are thin.  [default: 5]")
-@click.option(
-    "--per",
-    type=click.Choice(["region", "instance", "class"]),
-    help="What gets a stroke: each connected region, each true instance, or each class once.  [default: region]",
-)
-@click.option(
-    "--strokes", type=click.IntRange(1, 99), help="Strokes for each of these, if there is room.  [default: 1]"
-)
-@click.option(
-    "--min-area",
-    type=click.IntRange(min=1),
-    help="Regions of fewer pixels get no stroke, unless their class would have none.  [default: 50]",
-)
-@click.option("--wobble", type=options.FloatRange(0, 2), help="How unsteady the hand is.  [default: 1]")
-@click.option(
-    "--simplify",
-    "tolerance",
-    type=options.FloatRange(0, 10),
-    help="Leave out points that change a stroke by no more than this many pixels.  [default: 0.7]",
-)
-@click.option(
-    "--like", help="Start from the settings fitted to a human set (scribblesup); other options go before them."
-)
+@option_group(
+    "Scribbles",
+    list_option(
+        "--length", "shares", type=FloatRange(0.01, 1), metavar="X",
+        help=f"Drawn share of each stroke. Each number becomes a folder.  [default: {DEFAULT_LENGTH}]",
+    ),
+    click.option(
+        "--width", type=IntRange(1, 99),
+        help=f"Width in pixels; less in thin regions.  [default: {_DEFAULTS.width}]",
+    ),
+    click.option(
+        "--per", type=click.Choice(get_args(ScribbleUnit)),
+        help=f"What gets a stroke: each connected region, each instance, or each class.  [default: {_DEFAULTS.per}]",
+    ),
+    click.option(
+        "--strokes", type=IntRange(1, 99),
+        help=f"Strokes per region, instance or class, if there is room.  [default: {_DEFAULTS.strokes}]",
+    ),
+    click.option(
+        "--min-area", type=IntRange(min=1),
+        help="Skip regions of fewer pixels, unless their class would get no stroke at all.  "
+        f"[default: {_DEFAULTS.min_area}]",
+    ),
+    click.option(
+        "--wobble", type=FloatRange(0, 2),
+        help=f"Unsteadiness of the hand; 0 is smooth.  [default: {_DEFAULTS.wobble:g}]",
+    ),
+    click.option(
+        "--simplify", "tolerance", type=FloatRange(0, 10),
+        help=f"Drop points that change a stroke by at most X pixels.  [default: {_DEFAULTS.tolerance}]",
+    ),
+    click.option(
+        "--like", type=click.Choice(list(PRESETS)),
+        help="Start from settings fitted to a human dataset; the options above override them.",
+    ),
+)  # fmt: skip
 @synthesis_options
 def scribbles(
     dataset: Path | None,
@@ -55,18 +66,17 @@ def scribbles(
     wobble: float | None,
     tolerance: float | None,
     like: str | None,
-    **kwargs: object,
+    **synthesis: object,
 ) -> None:
-    """Draw strokes as a person would through the regions of each image's full mask, and keep only their labels.
+    """Draw strokes through the regions of each image as a person would, from its full mask.
 
-    DATASET is a folder with images and full masks. --images and --masks name the two instead.
+    DATASET is a folder of images and full masks; --images and --masks name two folders instead.
 
-    Each length becomes a folder OUT/<dataset>-scribbles<percent>/ with manifest.csv, manifest.json, marks.csv and
-    annotations/. Shorter strokes are parts of longer ones. No stroke leaves its class, and no class and no region
-    of at least --min-area pixels stays without one.
+    Each length becomes a folder OUT/<dataset>-scribbles<percent>/ with
+    manifest.csv, manifest.json, marks.csv and annotations/. Shorter strokes are parts of longer ones. Strokes never
+    leave their class, and every class and every region of at least --min-area pixels gets one.
     """
     from cli.reporting import usage_errors
-    from sparsekit.scribbles.trace import scribble_settings
     from sparsekit.synthesis.annotators import ScribbleAnnotator
 
     given = {
@@ -77,4 +87,4 @@ def scribbles(
             like, **{name: value for name, value in given.items() if value is not None}
         )
         annotator = ScribbleAnnotator(shares or (length,), settings)
-    run_synthesis(dataset, annotator, **kwargs)  # type: ignore[arg-type]
+    run_synthesis(dataset, annotator, SynthesisOptions(**synthesis))  # type: ignore[arg-type]

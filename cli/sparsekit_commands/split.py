@@ -8,31 +8,34 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.reporting import usage_errors
+from cli.reporting import note, usage_errors
+from cli.types import FloatRange, PathType
 
 
 @command(short_help="Split a manifest into train, val and test.")
 @options.manifest_argument
-@options.out_option("Folder of the new manifest.", type=options.PathType(), required=True)
-@click.option("--val", type=options.FloatRange(0, 1), default=0.2, show_default=True, help="Share of images for val.")
-@click.option("--test", type=options.FloatRange(0, 1), default=0.0, show_default=True, help="Share of images for test.")
+@options.out_option("Folder of the new manifest.", type=PathType(), required=True)
+@click.option("--val", type=FloatRange(0, 1), default=0.2, show_default=True, help="Share of the images for val.")
+@click.option("--test", type=FloatRange(0, 1), default=0.0, show_default=True, help="Share of the images for test.")
 @click.option(
     "--by",
     type=click.Choice(["image", "group", "class"]),
     default="image",
     show_default=True,
-    help="What to share out: single images, whole groups (cities, sequences), or each class as evenly as can be.",
+    help="Unit to distribute: single images, whole groups (cities, sequences), or images so that classes are even.",
 )
 @click.option(
     "--group-pattern",
     default=r"[^_/]+",
     show_default=True,
-    help="With --by group: what this regular expression matches at the start of an image id names its group.",
+    metavar="REGEX",
+    help="For --by group: regular expression whose match at the start of an image id is its group.",
 )
-@click.option("--split", help="Share out the images of this split only; the others stay where they are.")
+@click.option("--split", metavar="NAME", help="Distribute the images of this split only; the others keep theirs.")
 @options.seed_option
 @options.workers_option
 @options.overwrite_option
+@options.json_option
 def split(
     manifest: Path,
     out_dir: Path,
@@ -44,11 +47,13 @@ def split(
     seed: int,
     workers: int,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Write a manifest whose images are shared out to train, val and test anew.
+    """Write a manifest with new splits train, val and test.
 
-    Images and annotations stay where they are. Equal seeds give equal splits on every machine. Images without an
-    annotation, as those listed for evaluation, are shared out as well, unless --split leaves them where they are.
+    MANIFEST is a manifest.csv or the folder that holds it. Images and annotations stay where they are. Equal seeds give
+    equal splits on every machine. Images without an annotation, such as those listed for evaluation, are distributed as
+    well; --split leaves them where they are.
     """
     from data_manifests.errors import counted
     from data_manifests.manifest.split import split_manifest
@@ -61,9 +66,8 @@ def split(
         )  # fmt: skip
     derived.write(overwrite=overwrite)
     if bare := sum(row.split == "train" and not row.annotation for row in derived.manifest.rows):
-        click.echo(
-            f"Note: {counted(bare, 'image')} of train without an annotation, to train on with --supervision full only. "
-            "--split shares out the images of one split alone, such as the annotated one.",
-            err=True,
+        note(
+            f"{counted(bare, 'image')} of train without an annotation, usable with --supervision full only. --split "
+            "distributes the images of one split, such as the annotated one."
         )
-    click.echo(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")
+    options.echo_derived(derived.manifest, as_json)

@@ -10,6 +10,7 @@ from cli import options
 from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, usage_errors
+from cli.types import IntRange, LocalPathType
 
 
 @command(short_help="Measure coverage, strokes and errors of annotations.")
@@ -17,17 +18,15 @@ from cli.reporting import echo_json, usage_errors
 @options.split_option
 @click.option(
     "--min-area",
-    type=click.IntRange(min=1),
+    type=IntRange(min=1),
     default=1,
     show_default=True,
-    help="Count only regions of at least so many pixels.",
+    help="Ignore regions of fewer pixels.",
 )
 @options.workers_option
 @options.json_option
-@click.option("--csv", "csv_path", type=options.LocalPathType(), help="Write a row for each class to this file.")
-@click.option(
-    "--figure", "figure_path", type=options.LocalPathType(), help="Draw one figure of all: a .png or .pdf file."
-)
+@click.option("--csv", "csv_path", type=LocalPathType(), help="Write one row per class to this file.")
+@click.option("--figure", "figure_path", type=LocalPathType(), help="Draw all annotations in one figure, .png or .pdf.")
 def stats(
     manifests: tuple[Path, ...],
     split: str | None,
@@ -37,10 +36,9 @@ def stats(
     csv_path: Path | None,
     figure_path: Path | None,
 ) -> None:
-    """Measure annotations: pixels, classes and regions covered, strokes, distance to borders, pixels off their class.
+    """Measure annotations: covered pixels, classes and regions, strokes, distances to borders, wrong labels.
 
-    MANIFESTS are manifest.csv files, or the folders that hold them. Regions are connected over sides and corners
-    (8-connectivity).
+    MANIFESTS are manifest.csv files or the folders that hold them. Regions are 8-connected.
     """
     from sparsekit.annotated_images import count_annotated
     from sparsekit.audit.stats import annotation_stats

@@ -8,18 +8,25 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.reporting import echo_summary
+from cli.types import IntRange, PathType
 
 
 @command(short_help="Select images of a manifest.")
 @options.manifest_argument
-@options.out_option("Folder of the new manifest.", type=options.PathType(), required=True)
-@click.option("--ids", "ids_path", type=options.PathType(), help="File with an image id on each line.")
-@click.option("--with-class", "classes", multiple=True, help="Only images with a label of this class; may be repeated.")
-@click.option("--count", type=click.IntRange(min=1), help="So many images; smaller counts are part of larger ones.")
-@click.option("--split", help="Choose among the images of this split and keep all others.")
+@options.out_option("Folder of the new manifest.", type=PathType(), required=True)
+@click.option("--ids", "ids_path", type=PathType(), help="Text file with one image id per line.")
+@click.option(
+    "--with-class",
+    "classes",
+    multiple=True,
+    metavar="NAME",
+    help="Keep images that label this class; repeatable.",
+)
+@click.option("--count", type=IntRange(min=1), help="Keep N random images; smaller counts are subsets of larger ones.")
+@click.option("--split", metavar="NAME", help="Select from this split only and keep all others.")
 @options.seed_option
 @options.overwrite_option
+@options.json_option
 def subset(
     manifest: Path,
     out_dir: Path,
@@ -29,11 +36,12 @@ def subset(
     split: str | None,
     seed: int,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
-    """Write a manifest with some of the images of another.
+    """Write a manifest of some of the images of another.
 
-    Images and annotations stay where they are. Without a seed of their own, counts nest: the 100 images are among the
-    200.
+    MANIFEST is a manifest.csv or the folder that holds it. Images and annotations stay where they are. With equal
+    seeds counts nest: the 100 images are among the 200.
     """
     from data_manifests import DataError
     from data_manifests.files.text import read_text
@@ -45,7 +53,7 @@ def subset(
             lines = read_text(ids_path).splitlines()
         except ValueError as error:
             raise DataError(
-                f"{ids_path}: is no text ({error}); expected image ids in UTF-8, one on each line."
+                f"{ids_path}: not a text file ({error}); expected image ids in UTF-8, one per line."
             ) from error
         image_ids = [line.strip() for line in lines if line.strip()]
     derived = subset_manifest(
@@ -58,4 +66,4 @@ def subset(
         seed=seed,
     )
     derived.write(overwrite=overwrite)
-    echo_summary(f"{derived.manifest.path}: {options.count_splits(derived.manifest.splits)}")
+    options.echo_derived(derived.manifest, as_json)

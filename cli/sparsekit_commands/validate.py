@@ -13,26 +13,24 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json
+from cli.reporting import echo_json, first_of
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
     from data_manifests.manifest.validate import Problem
 
-_SHOWN_OF_A_KIND = 10
-
 
 @command(short_help="Check a manifest and all its files.")
 @options.manifest_argument
-@click.option("--quick", is_flag=True, help="Look whether files are there and have the right size; decode none.")
+@click.option("--quick", is_flag=True, help="Check that files exist and have the right size, without decoding them.")
 @options.workers_option
 @options.json_option
 @click.pass_context
 def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_json: bool) -> None:
-    """Check a manifest with all its files and marks, and report every problem.
+    """Check a manifest with all its files and marks, and list every problem.
 
-    MANIFEST is a manifest.csv or the folder that holds it. The marks are drawn again and compared with the annotations.
-    The exit code is 1 if something keeps the manifest from being used.
+    MANIFEST is a manifest.csv or the folder that holds it. Marks are redrawn and compared with the annotations. The
+    exit code is 1 if the manifest cannot be used.
     """
     from data_manifests.manifest.io import load_manifest
     from data_manifests.manifest.validate import MINOR_KINDS, check_manifest
@@ -65,10 +63,11 @@ def _format(path: Path, num_rows: int, problems: Sequence[Problem]) -> str:
     for kind, count in Counter(problem.kind for problem in problems).items():
         lines.append(f"\n{kind} ({count})")
         of_kind = [problem for problem in problems if problem.kind == kind]
-        for problem in of_kind[:_SHOWN_OF_A_KIND]:
+        shown = first_of(of_kind)
+        for problem in shown:
             lines.append(f"  {problem.image_id + ': ' if problem.image_id else ''}{problem.message}")
-        if count > _SHOWN_OF_A_KIND:
-            lines.append(f"  and {count - _SHOWN_OF_A_KIND} more; --json lists all")
+        if count > len(shown):
+            lines.append(f"  and {count - len(shown)} more; -v lists all")
     if any(problem.kind == "missing" for problem in problems):
         from data_manifests.manifest.rows import MOVED_ADVICE
 

@@ -10,10 +10,9 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json
+from cli.reporting import echo_json, first_of
+from cli.types import PathType
 from data_manifests.errors import counted
-
-_SHOWN = 10
 
 
 @command(short_help="Regenerate annotations and compare them.")
@@ -21,14 +20,14 @@ _SHOWN = 10
 @click.option(
     "--dataset",
     "dataset_dir",
-    type=options.PathType(),
-    help="Your copy of the dataset.  [default: the full masks that the manifest names]",
+    type=PathType(),
+    help="Your copy of the dataset.  [default: the full masks named in the manifest]",
 )
 @options.workers_option
 @options.json_option
 @click.pass_context
 def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers: int, as_json: bool) -> None:
-    """Make the annotations again from the recorded settings and your data, and say whether they are the same.
+    """Regenerate annotations from the recorded settings and your data, and check that they are the same.
 
     MANIFEST is a manifest.csv or the folder that holds it. Nothing is written. The exit code is 1 if anything differs.
     """
@@ -41,12 +40,12 @@ def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers
     if as_json:
         echo_json({"manifest": str(read.path), "num_images": total, "problems": [asdict(p) for p in problems]})
     elif problems:
-        num_images = len({problem.image_id for problem in problems})
-        lines = [f"{problem.image_id}: {problem.message} [{problem.kind}]" for problem in problems[:_SHOWN]]
-        more = [f"and {len(problems) - _SHOWN} more; --json lists all"] if len(problems) > _SHOWN else []
+        num_images, shown = len({problem.image_id for problem in problems}), first_of(problems)
+        lines = [f"{problem.image_id}: {problem.message} [{problem.kind}]" for problem in shown]
+        more = [f"and {len(problems) - len(shown)} more; -v lists all"] if len(problems) > len(shown) else []
         differ = f"{num_images} of {counted(total, 'image')} {'differs' if num_images == 1 else 'differ'}"
         click.echo("\n".join([f"{read.path}: {differ}.", *lines, *more]))
     else:
-        click.echo(f"{read.path}: {counted(total, 'annotation')} made again, all the same.")
+        click.echo(f"{read.path}: {counted(total, 'annotation')} regenerated, all the same.")
     if problems:
         ctx.exit(1)

@@ -5,32 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from data_manifests.errors import DataError
 from data_manifests.files.paths import absolute, as_path, in_utf8, is_remote, name_fault, reaching
 from data_manifests.label_space import Encoding, LabelClass, LabelSpace
-from data_manifests.layouts import ade20k, bdd100k, camvid, cityscapes, coco_stuff, generic, kitti, pascal_voc
+from data_manifests.layout_names import LAYOUT_NAMES
+from data_manifests.layouts import generic
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
 from data_manifests.layouts.class_tables import merge_classes, own_classes
 from data_manifests.layouts.folders import MASK_FOLDERS, what_is_there
 from data_manifests.layouts.mask_values import settle_values
 
-#: All layouts by name, the particular before the general: the first that matches is taken.
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        cityscapes.LAYOUT,
-        cityscapes.COARSE_LAYOUT,
-        pascal_voc.LAYOUT,
-        camvid.LAYOUT,
-        ade20k.LAYOUT,
-        coco_stuff.LAYOUT,
-        kitti.LAYOUT,
-        bdd100k.LAYOUT,
-        generic.LAYOUT,
-    )
-}
+
+def _load_layout(home: str) -> Layout:
+    module, _, name = home.partition(".")
+    layout: Layout = getattr(import_module(f"data_manifests.layouts.{module}"), name)
+    return layout
+
+
+#: All layouts by name, in the order in which they are tried.
+LAYOUTS: dict[str, Layout] = {name: _load_layout(home) for name, home in LAYOUT_NAMES.items()}
 
 
 def open_dataset(

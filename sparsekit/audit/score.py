@@ -18,6 +18,7 @@ from skimage.segmentation import slic
 from data_manifests import LabelMap, Manifest
 from data_manifests.figures.drawing import Image
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
+from sparsekit.audit.settings import DEFAULT_MAX_SIZE, METHOD_NAMES
 from sparsekit.audit.tables import format_table, percent
 from sparsekit.parallel import map_in_order
 
@@ -29,8 +30,6 @@ EDGE_SCALE = 0.5
 NUM_SUPERPIXELS = 4000
 #: Weight of position: the length of the image's longer side, in units of Lab colour differences.
 POSITION_WEIGHT = 400.0
-#: Longer side of the images on which labels spread. Larger images take longer and do not score better.
-DEFAULT_MAX_SIZE = 1024
 
 
 def spread_nearest(sparse: LabelMap, image: Image, unlabelled: int) -> LabelMap:
@@ -105,9 +104,7 @@ def spread_superpixels(sparse: LabelMap, image: Image, unlabelled: int) -> Label
 
 #: Methods to spread labels, by name.
 METHODS: dict[str, Callable[[LabelMap, Image, int], LabelMap]] = {
-    "nearest": spread_nearest,
-    "geodesic": spread_geodesic,
-    "superpixels": spread_superpixels,
+    name: globals()[f"spread_{name}"] for name in METHOD_NAMES
 }
 
 

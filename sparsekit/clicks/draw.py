@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from data_manifests import LabelMap, Mark
 from data_manifests.label_space import as_label_map
 from sparsekit.arguments import as_whole_number
-from sparsekit.clicks.strategies import STRATEGIES, Scene
+from sparsekit.clicks import strategies
+from sparsekit.clicks.settings import STRATEGIES, ClickSettings
+from sparsekit.clicks.strategies import Scene
 from sparsekit.geometry.polylines import Bools
 from sparsekit.geometry.regions import distances_by_region, far_from_other_values, find_regions, squared
 from sparsekit.randomness import ImageStream, require_stream
@@ -20,46 +22,6 @@ _SLIPS = 20
 
 #: Above this margin, distances within each region's box are faster than checking around each pixel.
 _SMALL_MARGIN = 32
-
-# Longer than any side of an image.
-_LARGEST = 1_000_000
-
-
-@dataclass(frozen=True)
-class ClickSettings:
-    """How clicks are drawn and which errors they contain.
-
-    Args:
-        strategy: A key of ``STRATEGIES``.
-        margin: Minimum distance to a pixel of another class or void, in pixels. In regions without such a pixel, the
-            farthest pixels are clicked.
-        jitter: Largest random displacement of a click, in pixels; the label stays that of the original pixel.
-        wrong: Share of clicks with a wrong label, drawn from the other classes of the image.
-        min_distance: Minimum distance between two clicks of an image before jitter, in pixels.
-
-    Raises:
-        ValueError: If a setting is out of range.
-    """
-
-    strategy: str = "uniform"
-    margin: int = 0
-    jitter: int = 0
-    wrong: float = 0.0
-    min_distance: int = 0
-
-    def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ValueError(f"Unknown strategy '{self.strategy}'. Choose from: {', '.join(STRATEGIES)}.")
-        for name in ("margin", "jitter", "min_distance"):
-            if not 0 <= getattr(self, name) <= _LARGEST:
-                raise ValueError(f"{name} must lie between 0 and {_LARGEST}, got {getattr(self, name)}.")
-        if not 0 <= self.wrong <= 1:
-            raise ValueError(f"wrong must be a share between 0 and 1, got {self.wrong}.")
-
-    @property
-    def budget_name(self) -> str:
-        """Unit of a budget: ``clicks_per_image``, ``clicks_per_class`` or ``clicks_per_instance``."""
-        return f"clicks_per_{STRATEGIES[self.strategy][1]}"
 
 
 def draw_clicks(
@@ -94,7 +56,8 @@ def draw_clicks(
     allowed = _far_from_others(label_map, settings.margin, unlabelled_value)
     scene = Scene(label_map, unlabelled_value, instances, allowed, settings.min_distance, rng)
     slips = _Slips(label_map, unlabelled_value, settings, rng)
-    draw, unit = STRATEGIES[settings.strategy]
+    function, unit = STRATEGIES[settings.strategy]
+    draw = getattr(strategies, function)
     clicks: list[tuple[int, Mark]] = []
     for candidate in draw(scene):
         smallest = len(clicks) + 1 if unit == "image" else candidate.round + 1

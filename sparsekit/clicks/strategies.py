@@ -1,11 +1,12 @@
 """Click strategies: each yields an endless sequence of clicks.
 
-A smaller budget is therefore a prefix of a larger one. docs/annotations.md lists the papers they come from.
+A smaller budget is therefore a prefix of a larger one. ``settings.STRATEGIES`` names them; docs/annotations.md lists
+the papers they come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,7 @@ class Candidate:
     region: int = -1
 
 
-def _draw_uniform(scene: Scene) -> Iterator[Candidate]:
+def draw_uniform(scene: Scene) -> Iterator[Candidate]:
     """Draw each allowed pixel with equal probability."""
     excluded = scene.label_map == scene.unlabelled_value if scene.allowed is None else ~scene.allowed
     for pool in _pools(scene, excluded, nothing=True):
@@ -71,21 +72,21 @@ def _draw_uniform(scene: Scene) -> Iterator[Candidate]:
             yield Candidate(*place)
 
 
-def _draw_by_class(scene: Scene) -> Iterator[Candidate]:
+def draw_by_class(scene: Scene) -> Iterator[Candidate]:
     """Draw one click for every class, then the next; within a class, allowed pixels are equally likely."""
     class_ids = scene.where_allowed(scene.label_map, scene.unlabelled_value)
     for round_, _, place in _in_rounds(_pools(scene, class_ids, scene.unlabelled_value), scene.rng):
         yield Candidate(*place, round_)
 
 
-def _draw_by_instance(scene: Scene) -> Iterator[Candidate]:
+def draw_by_instance(scene: Scene) -> Iterator[Candidate]:
     """Draw one click for every instance, or region outside instances, then the next."""
     numbers = find_regions(scene.label_map, scene.unlabelled_value, scene.instances).numbers
     for round_, pool, place in _in_rounds(_pools(scene, scene.where_allowed(numbers, -1), nothing=-1), scene.rng):
         yield Candidate(*place, round_, pool.value)
 
 
-def _draw_central(scene: Scene) -> Iterator[Candidate]:
+def draw_central(scene: Scene) -> Iterator[Candidate]:
     """Draw allowed pixels with a probability proportional to their city-block distance from other classes and void."""
     weights = _steps_to_others(scene.label_map)
     weights *= np.not_equal(scene.label_map, scene.unlabelled_value) if scene.allowed is None else scene.allowed
@@ -193,13 +194,3 @@ def _in_rounds(pools: list[_Pool], rng: ImageStream) -> Iterator[tuple[int, _Poo
                 left.append(pool)
                 yield round_, pool, place
         pools, round_ = left, round_ + 1
-
-
-#: Strategies by name: the function that draws clicks, and the unit of a budget.
-STRATEGIES: dict[str, tuple[Callable[[Scene], Iterator[Candidate]], str]] = {
-    "uniform": (_draw_uniform, "image"),
-    "class-balanced": (_draw_by_class, "image"),
-    "per-class": (_draw_by_class, "class"),
-    "per-instance": (_draw_by_instance, "instance"),
-    "center": (_draw_central, "image"),
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from data_manifests import LabelSpace
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sparsekit.formats.shared.label_values import LabelValues
     from sparsekit.formats.shared.source import Imported, ImportSource
 
-__all__ = ["EXPORTED", "FORMATS", "IMPORTED", "Format", "load_format"]
+__all__ = ["DRAWN_FORMATS", "EXPORTED", "FORMATS", "IMPORTED", "Format", "Overlaps", "load_format"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,11 @@ FORMATS: dict[str, tuple[str, ...]] = {
 EXPORTED = tuple(FORMATS)
 #: Names of the formats that can be read.
 IMPORTED = tuple(name for name, directions in FORMATS.items() if "import" in directions)
+
+#: Names of the formats whose shapes can fill a mask.
+DRAWN_FORMATS = ("labelme", "cvat", "label-studio", "coco")
+#: Which shape lies on top: the one that the tool draws last, or the smaller one.
+Overlaps = Literal["order", "area"]
 
 
 def load_format(name: str, direction: str) -> Format:

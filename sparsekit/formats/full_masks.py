@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from data_manifests.files.images import encode_label_map, exif_orientation, list
 from data_manifests.files.paths import absolute, as_path, inside
 from data_manifests.layouts.base import relative_stem
 from sparsekit.errors import AnnotationError
-from sparsekit.formats import load_format
+from sparsekit.formats import DRAWN_FORMATS, Overlaps, load_format
 from sparsekit.formats.shared.areas import polygon_pixels
 from sparsekit.formats.shared.files import RefusedError, is_hidden
 from sparsekit.formats.shared.masks import shown_pixels, turn_drawn
@@ -26,12 +25,7 @@ from sparsekit.formats.shared.whole_folder import whole_folder
 from sparsekit.geometry.mark_pixels import AREA_KINDS
 from sparsekit.geometry.polylines import Ints
 
-__all__ = ["DRAWN_FORMATS", "FullMasks", "Overlaps", "are_up_to_date", "find_drawn_format", "write_full_masks"]
-
-#: Formats whose shapes can fill a mask.
-DRAWN_FORMATS = ("labelme", "cvat", "label-studio", "coco")
-#: Which shape lies on top: the one that the tool draws last, or the smaller one.
-Overlaps = Literal["order", "area"]
+__all__ = ["FullMasks", "are_up_to_date", "find_drawn_format", "write_full_masks"]
 
 _NOTE = "README.txt"
 _FIRST_LINE = "sparsekit full-masks: "

@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from data_manifests import LabelMap, Mark
-from sparsekit.areas import RegionMarkSettings, mark_regions
+from sparsekit.areas.draw import mark_regions
+from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.arguments import as_tuple, as_whole_number
-from sparsekit.clicks.draw import ClickSettings, draw_clicks
+from sparsekit.clicks.draw import draw_clicks
+from sparsekit.clicks.settings import ClickSettings
 from sparsekit.clicks.uniform import sample_clicks
 from sparsekit.geometry.regions import true_instances
 from sparsekit.randomness import ImageStream
-from sparsekit.scribbles.trace import DEFAULT_LENGTH, ScribbleSettings, trace_scribbles
+from sparsekit.scribbles.settings import DEFAULT_LENGTH, ScribbleSettings
+from sparsekit.scribbles.trace import trace_scribbles
 
 
 class Annotator(Protocol):

@@ -15,7 +15,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data_manifests import Manifest, ManifestInfo, ManifestRow, Mark, read_manifest, write_manifest, write_marks
+from data_manifests import (
+    Manifest,
+    ManifestInfo,
+    ManifestRow,
+    Mark,
+    read_manifest,
+    read_marks,
+    write_manifest,
+    write_marks,
+)
 from data_manifests.errors import counted
 from data_manifests.files.images import remove_unfinished, write_atomically
 from data_manifests.files.lock import FolderLock
@@ -49,7 +58,8 @@ class FolderSummary:
         num_void_images: Images whose mask is entirely void.
         num_short_images: Images with fewer annotated pixels than requested marks.
         num_evaluation_images: Images listed without an annotation, for evaluation.
-        already_there: The folder already held this result; nothing was done, and only images are counted.
+        already_there: The folder already held this result and was not touched; ``classes_present`` and
+            ``num_short_images``, which only the full masks tell, are 0.
         missing_shards: Number of unfinished shards; until they finish, counts cover only this shard.
     """
 
@@ -149,7 +159,7 @@ class OutputFolder:
             claimed.rename(run)
         if (self.folder / "manifest.csv").is_file():
             if not overwrite:
-                self._compare_with_existing()
+                self.complete = self.is_finished()
                 return
             if self._partial == self.folder:
                 remove_tree(self.folder)
@@ -172,6 +182,23 @@ class OutputFolder:
             )
         self._appending = journal
         self._done = {ImageResult.from_json(line).row.image_id for line in self._appending.lines()}
+
+    def is_finished(self) -> bool:
+        """Whether the folder holds this very result; an error if it holds another."""
+        if not (self.folder / "manifest.csv").is_file():
+            return False
+        advice = "Give --overwrite to replace it, or another --out."
+        manifest = read_manifest(self.folder / "manifest.csv")
+        if info_to_json(manifest.info) != info_to_json(self._info):
+            settings = _differing_settings(manifest.info, self._info)
+            differing = f" ({settings})" if settings else ""
+            raise AnnotationError(f"{self.folder}: holds an annotation made with other settings{differing}. {advice}")
+        if {row.image_id for row in manifest.rows} != set(self._image_ids):
+            raise AnnotationError(
+                f"{self.folder}: holds {counted(len(manifest.rows), 'image')}, this run has {len(self._image_ids)}. "
+                f"{advice}"
+            )
+        return True
 
     def _lock_alone(self) -> None:
         """Lock out other processes, unless they are shards, which share the folder."""
@@ -258,25 +285,18 @@ class OutputFolder:
         journals = (map(ImageResult.from_json, self._journal(number).lines()) for number in numbers)
         return heapq.merge(*journals, key=lambda result: result.row.image_id)
 
-    def _compare_with_existing(self) -> None:
-        advice = "Give --overwrite to replace it, or another --out."
-        manifest = read_manifest(self.folder / "manifest.csv")
-        if info_to_json(manifest.info) != info_to_json(self._info):
-            settings = _differing_settings(manifest.info, self._info)
-            differing = f" ({settings})" if settings else ""
-            raise AnnotationError(f"{self.folder}: holds an annotation made with other settings{differing}. {advice}")
-        if {row.image_id for row in manifest.rows} != set(self._image_ids):
-            raise AnnotationError(
-                f"{self.folder}: holds {counted(len(manifest.rows), 'image')}, this run has {len(self._image_ids)}. "
-                f"{advice}"
-            )
-        self.complete = True
-
     def _summary_of_existing(self) -> FolderSummary:
         rows = read_manifest(self.folder / "manifest.csv").rows
-        annotated = sum(bool(row.annotation) for row in rows)
+        annotated, marks = [row for row in rows if row.annotation], self.folder / "marks.csv"
         return FolderSummary(
-            self.folder, num_images=annotated, num_evaluation_images=len(rows) - annotated, already_there=True
+            self.folder,
+            num_images=len(annotated),
+            num_marks=sum(len(of_image) for _, of_image in read_marks(marks)) if marks.is_file() else 0,
+            num_labelled=sum(row.num_labelled for row in annotated),
+            classes_reached=sum(len(row.classes_labelled) for row in annotated),
+            num_void_images=sum(not row.num_labelled for row in annotated),
+            num_evaluation_images=len(rows) - len(annotated),
+            already_there=True,
         )
 
 

@@ -93,12 +93,7 @@ def synthesize(
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     annotated_splits = choose_splits(dataset, splits)
     items = _limited(dataset.items, limit)
-    how = {"dataset": str(absolute(dataset.root)), "absolute_paths": absolute_paths}
-    image_ids = [item.image_id for item in items]
-    plans = [
-        OutputFolder(folder, _info(dataset, annotator, settings, seed, annotated_splits), image_ids, how, shard)
-        for folder, settings in output_folders(dataset, annotator, as_path(out_dir))
-    ]
+    plans = _plans(dataset, annotator, as_path(out_dir), seed, annotated_splits, items, absolute_paths, shard)
     with ExitStack() as held:
         for plan in plans:
             held.callback(plan.release)
@@ -123,6 +118,46 @@ def synthesize(
         for plan in plans:
             plan.close()
         return [plan.finish() for plan in plans]
+
+
+def finished_folders(
+    dataset: Dataset,
+    annotator: Annotator,
+    out_dir: str | Path,
+    *,
+    seed: int = 0,
+    splits: Sequence[str] = (),
+    limit: int | None = None,
+    absolute_paths: bool = False,
+) -> dict[Path, bool]:
+    """For each folder that ``synthesize`` would make, whether it is there already; nothing is written.
+
+    The arguments are those of ``synthesize``.
+
+    Raises:
+        AnnotationError: If a folder is in the way.
+    """
+    chosen, items = choose_splits(dataset, splits), _limited(dataset.items, limit)
+    plans = _plans(dataset, annotator, as_path(out_dir), seed, chosen, items, absolute_paths)
+    return {plan.folder: plan.is_finished() for plan in plans}
+
+
+def _plans(
+    dataset: Dataset,
+    annotator: Annotator,
+    out_dir: Path,
+    seed: int,
+    splits: tuple[str, ...],
+    items: Sequence[DatasetItem],
+    absolute_paths: bool,
+    shard: tuple[int, int] = (1, 1),
+) -> list[OutputFolder]:
+    how = {"dataset": str(absolute(dataset.root)), "absolute_paths": absolute_paths}
+    image_ids = [item.image_id for item in items]
+    return [
+        OutputFolder(folder, _info(dataset, annotator, settings, seed, splits), image_ids, how, shard)
+        for folder, settings in output_folders(dataset, annotator, out_dir)
+    ]
 
 
 def output_folders(dataset: Dataset, annotator: Annotator, out_dir: Path) -> list[tuple[Path, dict[str, Any]]]:

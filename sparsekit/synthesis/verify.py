@@ -13,13 +13,13 @@ from data_manifests.errors import DataError
 from data_manifests.files.images import pixel_sha256, read_instances, read_mask
 from data_manifests.manifest.derive import HISTORY
 from data_manifests.manifest.validate import Problem
-from sparsekit.areas import RegionMarkSettings
-from sparsekit.clicks.draw import ClickSettings
+from sparsekit.areas.settings import RegionMarkSettings
+from sparsekit.clicks.settings import ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
-from sparsekit.scribbles.trace import ScribbleSettings
+from sparsekit.scribbles.settings import ScribbleSettings
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
 
 S = TypeVar("S")

@@ -26,7 +26,7 @@ _BILLION = str(10**9)
         ("demo-data o --images 1", "--size", "16x4097", "at most 4096x4096"),
         ("demo-data o --images 1", "--workers", _BILLION, "1<=x<=1024"),
         ("points d --out o", "--workers", _BILLION, "1<=x<=1024"),
-        ("points d --out o", "--shard", f"1/{_BILLION}", "100000 at most"),
+        ("points d --out o", "--shard", f"1/{_BILLION}", "n <= 100000"),
         ("points d --out o", "--wrong", "nan", "0<=x<=1"),
         ("scribbles d --out o", "--width", _BILLION, "1<=x<=99"),
         ("scribbles d --out o", "--length", "nan", "0.01<=x<=1"),

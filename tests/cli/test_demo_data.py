@@ -58,11 +58,11 @@ def test_after_an_interruption_the_same_command_goes_on(tmp_path, monkeypatch):
     ("args", "message"),
     [
         (("--images", 0), "0 is not in the range"),
-        (("--size", "512"), "expected width and height such as 512x256, got '512'"),
+        (("--size", "512"), "expected WIDTHxHEIGHT such as 512x256, got '512'"),
         (("--size", "-4x4"), "got '-4x4'"),
         (("--size", "12x12"), "at least 16x16 and at most 4096x4096, got 12x12"),
         (("--size", "16x4097"), "at least 16x16 and at most 4096x4096, got 16x4097"),
-        (("--size", "9" * 5000 + "x16"), "expected width and height such as 512x256"),
+        (("--size", "9" * 5000 + "x16"), "expected WIDTHxHEIGHT such as 512x256"),
         (("--seed", -1), "-1 is not in the range"),
         (("--workers", 0), "0 is not in the range"),
         (("--workers", 1025), "1025 is not in the range 1<=x<=1024"),

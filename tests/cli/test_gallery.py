@@ -24,7 +24,7 @@ def test_writes_one_page_and_never_replaces_it_unasked(tmp_path: Path) -> None:
     before = page.read_bytes()
     code, out, err = run(manifest, "--out", page, "--limit", 3)
     assert (code, err) == (0, "")
-    assert out == f"{page}\n  was there already, of the same annotations; --overwrite makes it again\n"
+    assert out == f"{page}\n  existed already for the same annotations; --overwrite makes it again\n"
     other = tiny_manifest(tmp_path / "other", [SCENE] * 4, marks=[[]] * 4).path
     for arguments in ([other, "--limit", 3], [manifest, other, "--limit", 3], [manifest], [manifest, "--dot-size", 9]):
         code, _, err = run(*arguments, "--out", page)
@@ -45,7 +45,7 @@ def test_missing_images_are_warned_of(tmp_path: Path) -> None:
     assert code == 0 and "12 images" in out
     lines = err.splitlines()
     assert len(lines) == 11 and lines[0].startswith("Warning: ") and "image_0.png: no such file" in lines[0]
-    assert lines[-1] == "Warning: and 2 more"
+    assert lines[-1] == "Warning: and 2 more; -v lists all"
     code, _, err = run(manifest.path, "--out", tmp_path / "g.html")  # perhaps the images are there by now
     assert code == 1 and "--overwrite" in err
 

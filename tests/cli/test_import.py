@@ -26,7 +26,7 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
     back = tmp_path / "back"
     arguments = ("import", tmp_path / "labelme", "--from", "labelme", "--dataset", tmp_path / "camvid", "--out", back)
     code, out, err = run(*arguments)
-    assert code == 0 and err == "Warning: 1 annotation of no image of the dataset: nobody.png\n"
+    assert code == 0 and err == "Warning: 1 annotation without an image in the dataset: nobody.png\n"
     assert out == (
         f"{back / 'manifest.csv'}\n  1 image annotated, 2 listed for evaluation\n  3 marks, 3 labelled pixels\n"
     )
@@ -120,7 +120,7 @@ def test_names_annotations_of_coco_whose_image_is_not_listed(tmp_path: Path) -> 
     dataset = ("--dataset", tmp_path / "camvid")
     code, out, err = run("import", tmp_path / "coco", "--from", "coco", *dataset, "--out", tmp_path / "back")
     assert code == 0 and "  2 marks" in out
-    assert err == "Warning: 1 annotation of no image of the dataset: image_id 999\n"
+    assert err == "Warning: 1 annotation without an image in the dataset: image_id 999\n"
 
 
 def test_bad_input(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ class TestManifest:
     def test_options_of_datasets_are_refused(self, tmp_path):
         tiny_manifest(tmp_path)
         result = sparsekit("info", tmp_path, "--layout", "cityscapes")
-        assert result.exit_code == 2 and "The options that describe a dataset" in result.stderr
+        assert result.exit_code == 2 and "the options that describe a dataset" in result.stderr
         result = sparsekit("info", tmp_path / "manifest.json")
         assert result.exit_code == 1 and "Give the .csv beside it, or their folder." in result.stderr
 

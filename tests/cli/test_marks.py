@@ -58,7 +58,7 @@ def test_folders_whose_images_are_the_marks(dataset_dir, tmp_path, args, names):
         ([], "Missing option '--kind'"),
         (["--kind", "circle"], "'block', 'box', 'coarse'"),
         (["--kind", "box", "--share", "0.1"], "A share is for blocks only, not for kind 'box'"),
-        (["--kind", "block", "--margin", "2"], "--margin is for coarse polygons only, not for --kind block"),
+        (["--kind", "block", "--margin", "2"], "--margin is for --kind coarse"),
         (["--kind", "block", "--share", "0.1", "--share", "0.1"], "several different ones"),
     ],
 )

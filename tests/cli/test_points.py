@@ -35,7 +35,7 @@ def test_one_folder_for_each_budget(dataset_dir, tmp_path):
         manifest = read_manifest(tmp_path / "out" / f"town-{budget}clicks")
         assert [row.num_labelled for row in manifest.rows] == [budget, budget]
         assert str(manifest.path) in result.stdout
-    assert "8 marks on 8 pixels" in result.stdout and "classes of images reached" in result.stdout
+    assert "8 marks on 8 pixels" in result.stdout and "classes in images reached" in result.stdout
 
 
 def test_default_budgets_are_the_papers_and_default_out_is_sparse(dataset_dir, tmp_path, monkeypatch):
@@ -83,14 +83,14 @@ def test_folders_whose_names_are_not_utf8(dataset_dir, tmp_path):
 def test_fewer_annotated_pixels_than_clicks_are_counted(dataset_dir, tmp_path):
     result = sparsekit("points", "--clicks", 1000, "--out", tmp_path / "out", dataset_dir)
     assert "144 marks on 144 pixels" in result.stdout
-    assert "2 images have fewer annotated pixels than clicks: all were taken" in result.stdout
+    assert "2 images have fewer annotated pixels than clicks" in result.stdout
 
 
 def test_void_everywhere_is_counted(dataset_dir, tmp_path):
     Image.fromarray(np.full((8, 10), 255, np.uint8)).save(dataset_dir / "masks" / "a.png")
     result = sparsekit("points", "--clicks", 4, "--out", tmp_path / "out", dataset_dir)
     assert result.exit_code == 0
-    assert "1 image has a mask that is void everywhere" in result.stdout
+    assert "1 image has a mask that is all void" in result.stdout
     assert [row.num_labelled for row in read_manifest(tmp_path / "out" / "town-4clicks").rows] == [0, 4]
 
 
@@ -102,14 +102,14 @@ def test_shards_are_told_until_the_last_one_has_finished(dataset_dir, tmp_path):
     ):
         result = sparsekit("points", "--clicks", 4, "--shard", shard, "--out", out, dataset_dir)
         assert result.exit_code == 0
-        assert result.stdout.startswith(f"{out}/town-4clicks: {waiting} still to finish. Of this one:\n")
+        assert result.stdout.startswith(f"{out}/town-4clicks: {waiting} yet to finish. This shard:\n")
         assert "manifest.csv" not in result.stdout and "Next" not in result.stdout
     result = sparsekit("points", "--clicks", 4, "--shard", "2/3", "--out", out, dataset_dir)
     assert result.stdout.startswith(f"{out}/town-4clicks/manifest.csv\n  2 images annotated")
     assert f"Next: sparsekit render {out}/town-4clicks/manifest.csv" in result.stdout
     for wrong in ("0/2", "3/2", "1", "a/b"):
         result = sparsekit("points", "--shard", wrong, "--out", out, dataset_dir)
-        assert result.exit_code == 2 and "count from 1" in result.stderr
+        assert result.exit_code == 2 and "1 <= i <= n" in result.stderr
 
 
 def test_dry_run_writes_nothing(dataset_dir, tmp_path):
@@ -244,7 +244,7 @@ def test_strategy_names_the_folder_and_says_what_budgets_count(dataset_dir, tmp_
 def test_instances_of_a_layout_without_any_are_its_regions(dataset_dir, tmp_path):
     result = sparsekit("points", "--strategy", "per-instance", "--out", tmp_path / "out", dataset_dir)
     assert result.exit_code == 0, result.output
-    assert "Layout generic has no true instances: connected regions take their place." in result.stderr
+    assert "layout generic has no instances" in result.stderr
     assert "4 marks on 4 pixels" in result.stdout
 
 

@@ -64,7 +64,7 @@ def remote_run(store, **options):
 
 @pytest.mark.usefixtures("store")
 def test_a_store_gets_the_bytes_that_a_disk_gets(expected):
-    for said in ("5 images annotated", "was there already"):
+    for said in ("5 images annotated", "existed already"):
         result = sparsekit_(
             "points", "--clicks", 3, "--clicks", 9, "memory://store/town", "--out", "memory://store/out"
         )

@@ -26,7 +26,7 @@ def test_writes_figures_then_skips_them(tmp_path: Path) -> None:
     code, out, _ = run(manifest, "--out", tmp_path / "f")
     assert code == 0 and out.split() == [str(tmp_path / f"f/image_{i}.png") for i in (0, 1)]
     code, out, err = run(manifest, "--out", tmp_path / "f")
-    assert code == 0 and out == "" and "2 figures were there already; --overwrite draws again." in err
+    assert code == 0 and out == "" and "2 figures exist already; --overwrite" in err
     code, out, err = run(manifest, "--out", tmp_path / "f", "--dot-size", 5)
     assert (
         code == 1 and out == "" and err.startswith(f"Error: {tmp_path / 'f/image_0.png'} (and 1 more): already exists")
@@ -73,7 +73,7 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--sheet", "4"], 2, "expected rows and columns such as 4x3, each at most 100, got '4'"),
+        (["--sheet", "4"], 2, "expected ROWSxCOLS such as 4x3, each at most 100, got '4'"),
         (["--sheet", "0x2"], 2, "each at most 100, got '0x2'"),
         (["--sheet", "101x2"], 2, "each at most 100, got '101x2'"),
         (["--dot-size", "0"], 2, "0 is not in the range 1<=x<=1000"),

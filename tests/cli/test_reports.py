@@ -66,8 +66,7 @@ def test_report(town: Path, tmp_path: Path) -> None:
     code, _, err = run(*command)
     assert (
         code == 1
-        and err
-        == f"Error: {tmp_path}/index.html: is there already. Give --overwrite to replace it, or another --out.\n"
+        and err == f"Error: {tmp_path}/index.html: exists already. Give --overwrite to replace it, or another --out.\n"
     )
     code, out, _ = run("report", town / "seg", *command[3:], "--overwrite", "--image", "a01")
     assert code == 0 and "  1 image," in out
@@ -251,7 +250,7 @@ def test_budget_without_the_manifest_warns(tmp_path: Path) -> None:
     code, out, err = run("table", "budget", tmp_path / "a")
     assert code == 0 and "| AGMM, 5 clicks | 5 clicks |" in out
     assert (
-        err.startswith(f"Warning: {tmp_path}/a: what its annotation took is not known: ") and "no such manifest" in err
+        err.startswith(f"Warning: {tmp_path}/a: the cost of its annotation is unknown: ") and "no such manifest" in err
     )
 
 

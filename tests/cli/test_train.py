@@ -17,7 +17,7 @@ from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_manifest
 
 FAST = [
-    *("--encoder", "mobilenetv3_small_050.lamb_in1k", "--crop-size", "32", "32", "--batch-size", "2", "--epochs", "1"),
+    *("--encoder", "mobilenetv3_small_050.lamb_in1k", "--crop-size", "32x32", "--batch-size", "2", "--epochs", "1"),
     *(
         "--device",
         "cpu",
@@ -144,7 +144,7 @@ def test_a_run_gets_a_folder_by_default(manifest: Path, tmp_path: Path, monkeypa
         (["--train-split", "test"], 1, "split 'test' has no rows"),
         (["--batch-size", "1"], 1, "A batch of one image"),
         (["--device", "cuda:200"], 2, "Unknown device 'cuda:200'. Choose from: auto, cpu, cuda"),  # torch counts to 127
-        (["--resume", "somewhere", "--out", "x"], 2, "--resume goes on in its own folder"),
+        (["--resume", "somewhere", "--out", "x"], 2, "--resume continues a run in its folder"),
         (["--resume", "somewhere"], 1, "no such checkpoint"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

@@ -58,7 +58,7 @@ def test_a_long_list_is_cut(tmp_path):
     for row in manifest.rows:
         manifest.resolve(row.image).unlink()
     result = sparsekit("validate", tmp_path)
-    assert "missing (13)" in result.stdout and "and 3 more; --json lists all" in result.stdout
+    assert "missing (13)" in result.stdout and "and 3 more; -v lists all" in result.stdout
     assert len(json.loads(sparsekit("validate", tmp_path, "--json").stdout)["problems"]) == 13
 
 

@@ -40,7 +40,7 @@ print(json.dumps([result.exit_code, result.stderr, "torch" in sys.modules]))
         ("predict {weights} {folder} --out out --crf", "The dense CRF needs a package"),
         ("stages {manifest} --refine crf", "The dense CRF needs a package"),
         ("ablate {manifest} --table 2 --refine crf", "The dense CRF needs a package"),
-        ("report {weights} --manifest {manifest} --out {run}", "index.html: is there already."),
+        ("report {weights} --manifest {manifest} --out {run}", "index.html: exists already."),
         ("stages absent", "absent: no such manifest."),
         ("stages {manifest} --config absent.toml", "absent.toml: no such file"),
         ("ablate absent --table 2", "absent: no such manifest."),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests import Dataset, Manifest, open_dataset, read_manifest
-from sparsekit.scribbles.trace import ScribbleSettings
+from sparsekit.scribbles.settings import ScribbleSettings
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, ScribbleAnnotator
 from sparsekit.synthesis.synthesize import synthesize
 from tests.helpers.miniature_datasets import make_camvid, make_cityscapes, make_voc, save_image, save_mask

@@ -80,7 +80,7 @@ def test_what_onnx_cannot_express_is_told_in_a_line(tmp_path: Path, capfd: pytes
     pytest.importorskip("onnx", reason="writing ONNX needs the package onnx")
     run = run_of(tmp_path, "vit_tiny_patch16_224.augreg_in21k_ft_in1k")
     # Position embeddings are resized by an operation that ONNX lacks.
-    result = CliRunner().invoke(main, ["export", str(run), "--format", "onnx", "--size", "33", "47"])
+    result = CliRunner().invoke(main, ["export", str(run), "--format", "onnx", "--size", "47x33"])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: This network cannot be written as onnx (")
     assert result.stderr.endswith("). Try the other format.\n")

@@ -119,7 +119,7 @@ def test_a_new_loss_trains_and_is_named(brightness: None, tmp_path: Path) -> Non
     manifest = tiny_manifest(tmp_path / "data", num_images=4)
     words = [
         "train", str(manifest), "--out", str(tmp_path / "run"), "--set", "loss_kind=brightness", "--loss", "weight=0.5",
-        "--ema-decay", "0.5", "--epochs", "2", "--batch-size", "2", "--crop-size", "32", "32", "--workers", "0",
+        "--ema-decay", "0.5", "--epochs", "2", "--batch-size", "2", "--crop-size", "32x32", "--workers", "0",
         "--encoder", "resnet10t.c3_in1k", "--set", "decoder_channels=8",
     ]  # fmt: skip
     result = CliRunner().invoke(main, words)
@@ -142,7 +142,7 @@ def test_a_combination_trains_by_command_and_is_named(tmp_path: Path) -> None:
     words = [
         "train", str(manifest), "--out", str(tmp_path / "run"), "--recipe", "small-data", "--encoder-weights", "none",
         "--loss-kind", "combined", "--loss", "absence=0.5", "--loss", "mean_teacher={start=0.5, threshold=0.0}",
-        "--epochs", "2", "--batch-size", "2", "--crop-size", "32", "32", "--set", "workers=0",
+        "--epochs", "2", "--batch-size", "2", "--crop-size", "32x32", "--set", "workers=0",
         "--encoder", "resnet10t.c3_in1k", "--set", "decoder_channels=8",
     ]  # fmt: skip
     result = CliRunner().invoke(main, words)

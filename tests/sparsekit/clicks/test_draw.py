@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.stats import chisquare
 
-from cli.sparsekit_commands.points import STRATEGIES as STRATEGIES_OF_COMMAND
 from data_manifests import open_dataset
 from data_manifests.files.images import read_mask
-from sparsekit.clicks.draw import _SMALL_MARGIN, ClickSettings, _far_from_others, draw_clicks
-from sparsekit.clicks.strategies import STRATEGIES
+from sparsekit.clicks.draw import _SMALL_MARGIN, _far_from_others, draw_clicks
+from sparsekit.clicks.settings import STRATEGIES, ClickSettings
 from sparsekit.clicks.uniform import sample_clicks
 from sparsekit.geometry.regions import find_regions, true_instances
 from sparsekit.randomness import ImageStream
@@ -273,10 +272,6 @@ def test_wrong_budget_and_map_are_refused():
         draw(np.zeros((3, 3), np.uint8), 0, strategy="per-class")
     with pytest.raises(ValueError, match="colour-coded map"):
         draw(np.zeros((3, 3, 3), np.uint8))
-
-
-def test_the_command_knows_all_strategies():
-    assert set(STRATEGIES_OF_COMMAND) == set(STRATEGIES)
 
 
 def test_true_instances_of_cityscapes_each_get_one_click():

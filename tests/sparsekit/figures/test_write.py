@@ -28,8 +28,9 @@ from sparsekit.errors import AnnotationError
 from sparsekit.figures import write as figures
 from sparsekit.figures.join import join_manifests, manifest_captions
 from sparsekit.figures.provenance import has_note
+from sparsekit.figures.settings import FigureSettings
 from sparsekit.figures.sheets import Sheet
-from sparsekit.figures.write import FigureSettings, draw_figures, plan_figures
+from sparsekit.figures.write import draw_figures, plan_figures
 from tests.sparsekit.conftest import SCENE, letters, numbered_space, tiny_manifest
 
 DOTS = FigureSettings(dot_size=1)

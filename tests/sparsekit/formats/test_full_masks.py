@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cli.sparsekit_cli import main
-from cli.sparsekit_commands.full_masks import FORMATS
 from data_manifests import open_dataset, read_manifest
 from data_manifests.files.images import read_mask
 from sparsekit.errors import AnnotationError
-from sparsekit.formats.full_masks import DRAWN_FORMATS, find_drawn_format, write_full_masks
+from sparsekit.formats import DRAWN_FORMATS
+from sparsekit.formats.full_masks import find_drawn_format, write_full_masks
 from sparsekit.formats.shared.areas import polygon_pixels
 from sparsekit.formats.shared.source import ImportOptions
 
@@ -102,10 +102,6 @@ def test_polygons_of_any_corners(eighths: list[tuple[int, int]]) -> None:
     found = np.zeros(SHAPE, int)
     found.flat[polygon_pixels(corners, SHAPE)] = 1
     np.testing.assert_array_equal(found, slow([(1, corners)], 0))
-
-
-def test_formats_are_those_of_the_command() -> None:
-    assert FORMATS == DRAWN_FORMATS
 
 
 @pytest.mark.parametrize("format_", DRAWN_FORMATS)

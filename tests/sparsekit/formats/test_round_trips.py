@@ -17,8 +17,8 @@ from data_manifests.files.images import encode_label_map, write_atomically
 from data_manifests.manifest.derive import merge_manifests, subset_manifest
 from data_manifests.manifest.rows import read_row_annotation
 from data_manifests.manifest.validate import check_manifest
-from sparsekit.areas import RegionMarkSettings
-from sparsekit.clicks.draw import ClickSettings
+from sparsekit.areas.settings import RegionMarkSettings
+from sparsekit.clicks.settings import ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import IMPORTED
 from sparsekit.formats.export import export_manifest

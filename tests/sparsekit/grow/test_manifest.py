@@ -15,7 +15,8 @@ from sparsekit.audit.cost import annotation_cost
 from sparsekit.audit.stats import annotation_stats
 from sparsekit.errors import AnnotationError
 from sparsekit.grow.manifest import grow_manifest
-from sparsekit.grow.methods import METHODS, GrowSettings, grow_labels
+from sparsekit.grow.methods import grow_labels
+from sparsekit.grow.settings import METHODS, GrowSettings
 from tests.helpers.annotation_folders import voc
 from tests.helpers.small_town import tree
 

@@ -11,9 +11,10 @@ from skimage.color import rgb2lab
 from skimage.segmentation import random_walker, slic
 
 from sparsekit.grow.geodesic import step_costs
-from sparsekit.grow.methods import METHODS, GrowSettings, grow_labels
+from sparsekit.grow.methods import grow_labels
 from sparsekit.grow.random_walker import BETA
 from sparsekit.grow.seeds import Seeds, nearest_class, to_lab
+from sparsekit.grow.settings import METHODS, GrowSettings
 from sparsekit.grow.superpixels import NUM_SUPERPIXELS, colour_graph
 
 VOID = 255

@@ -9,7 +9,8 @@ from sparsekit.geometry.mark_pixels import mark_pixels
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.geometry.regions import find_regions
 from sparsekit.randomness import ImageStream
-from sparsekit.scribbles.trace import PRESETS, ScribbleSettings, scribble_settings, trace_scribbles
+from sparsekit.scribbles.settings import PRESETS, ScribbleSettings, scribble_settings
+from sparsekit.scribbles.trace import trace_scribbles
 from tests.helpers.label_maps import AWKWARD, VOID, bent_map, digest_of, label_maps
 from tests.helpers.real_data import real_data
 

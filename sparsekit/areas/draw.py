@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap, Mark
+from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.geometry.polylines import Bools, Ints
 from sparsekit.geometry.regions import Regions, distances_by_region, find_regions, squared
 
-MarkKind = Literal["block", "box", "coarse"]
-
 #: Farthest that a corner of a block is cut, in pixels; of a coarse polygon it is the margin less two.
 _BLOCK_TOLERANCE = 2
-
-
-@dataclass(frozen=True)
-class RegionMarkSettings:
-    """Which area marks are drawn.
-
-    Args:
-        kind: ``block``: the inner part of each region; ``box``: its bounding box; ``coarse``: a simple polygon that
-            keeps off its edge.
-        per: What gets marks: each connected ``region`` of a class, or each true ``instance`` (and each region where
-            there are none).
-        min_area: Regions of fewer pixels get no mark, unless their class would get none at all.
-        margin: Distance of coarse polygons from the edge in pixels, at least; half of the depth of thin regions.
-
-    Raises:
-        ValueError: If a setting is out of its range.
-    """
-
-    kind: MarkKind = "block"
-    per: Literal["region", "instance"] = "region"
-    min_area: int = 50
-    margin: int = 6
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(MarkKind):
-            raise ValueError(f"Unknown kind '{self.kind}'. Choose from: {', '.join(get_args(MarkKind))}.")
-        if self.per not in ("region", "instance"):
-            raise ValueError(f"Unknown unit '{self.per}'. Choose from: region, instance.")
-        if self.min_area < 1:
-            raise ValueError(f"min_area must be at least 1, got {self.min_area}.")
-        if self.margin < 1:
-            raise ValueError(f"margin must be at least 1, got {self.margin}.")
 
 
 def mark_regions(

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from data_manifests import open_dataset
 from data_manifests.files.images import read_mask
-from sparsekit.areas import RegionMarkSettings, mark_regions
+from sparsekit.areas.draw import mark_regions
+from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.geometry.mark_pixels import mark_pixels
 from sparsekit.geometry.regions import find_regions
 from tests.helpers.label_maps import AWKWARD, VOID, bent_map, digest_of, label_maps

@@ -1,0 +1,35 @@
+"""Choices of what is made of a trained network: exports, tables and figures."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+ExportFormat = Literal["onnx", "torchscript"]
+EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+
+TableFormat = Literal["markdown", "latex", "csv", "json"]
+TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
+
+#: Tables by name: the function of ``agmm.report.tables`` that makes each.
+TABLES: dict[str, str] = {
+    "per-class": "per_class_table",
+    "ablation": "ablation_table",
+    "lambda": "lambda_table",
+    "budget": "budget_table",
+}
+
+
+class FigureKind(NamedTuple):
+    """Which images a figure shows where the user chooses none."""
+
+    split: str
+    num_images: int
+
+
+#: Figures by name; None where a figure shows no images.
+FIGURES: dict[str, FigureKind | None] = {
+    "gmm-predictions": FigureKind("train", 4),
+    "training-curves": None,
+    "tsne": FigureKind("val", 30),
+    "qualitative": FigureKind("val", 4),
+}

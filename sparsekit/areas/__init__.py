@@ -1,0 +1,1 @@
+"""Marks that cover area: boxes, blocks inside regions, and coarse polygons."""
