@@ -1,4 +1,4 @@
-"""The AGMM loss: its terms, its options and the module that joins them.
+"""The AGMM loss: its terms and the module that combines them.
 
 Equation numbers refer to ``docs/method.md``.
 """
@@ -26,10 +26,10 @@ _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
 
 def sparse_supervision_loss(mixture: Mixture) -> Tensor:
-    """L_spar: the mixture against the labels, at the labelled pixels (eq. 7).
+    """L_spar: cross-entropy of the mixture at the labelled pixels (eq. 7).
 
     Args:
-        mixture: The Gaussians of the batch; ``density`` is read bilinearly at each labelled pixel.
+        mixture: The Gaussians of the batch; ``density`` is interpolated bilinearly at each labelled pixel.
 
     Returns:
         A scalar; 0 without labels.
@@ -52,13 +52,13 @@ def sparse_supervision_loss(mixture: Mixture) -> Tensor:
 def contrastive_loss(
     prototypes: Tensor, labelled: LabelledPixels, *, distance: Distance = "l2", contrastive: Contrastive = "mean"
 ) -> Tensor:
-    """L_con: how near the classes' prototypes are to each other, averaged over pairs of classes (eq. 8).
+    """L_con: similarity of the prototypes of different classes, averaged over pairs of classes (eq. 8).
 
     Args:
-        prototypes: One for each image and class, shape (M, D).
+        prototypes: One per image and class, shape (M, D).
         labelled: The M pairs.
         distance: As in the mixture.
-        contrastive: ``mean`` or ``sum`` of a class's prototypes over the images that hold it.
+        contrastive: ``mean`` or ``sum`` of a class's prototypes over the images that contain it.
 
     Returns:
         A scalar; 0 with fewer than two classes.
@@ -75,22 +75,22 @@ def contrastive_loss(
     return torch.exp(-squared).sum() / max(1, len(first))
 
 
-#: Names of the terms; a term that is switched off is 0.
+#: Names of the terms; a disabled term is 0.
 TERMS = ("seg", "self", "spar", "con", "absence")
 
 
 class AGMMLoss(nn.Module):
     """The loss of adaptive Gaussian mixtures for sparsely annotated segmentation (eq. 10).
 
-    It has no parameters. Batches without labels, with one class, or with nothing but padding give finite values and
-    gradients. Under autocast it computes in float32. Under ``torch.compile`` it runs uncompiled, as the size of nearly
-    everything in it depends on the labels; the network around it is compiled.
+    It has no parameters. Batches without labels, with one class, or with only padding give finite values and
+    gradients. Under autocast, it computes in float32. Under ``torch.compile``, it runs uncompiled, because the size of
+    nearly everything in it depends on the labels; the network around it is compiled.
 
     Args:
         preset: ``paper`` or ``released``; see :data:`PRESETS`.
         lambda_: Weight of L_self + L_spar + L_con.
-        ignore_index: The value of ``target`` where no class is given.
-        options: Fields of :class:`LossOptions` that replace the preset's.
+        ignore_index: The value of ``target`` where there is no class.
+        options: Fields of :class:`LossOptions` that override the preset.
 
     Raises:
         ValueError: If the preset, an option or a value is unknown.
@@ -107,7 +107,7 @@ class AGMMLoss(nn.Module):
         self.preset, self.lambda_, self.ignore_index = preset, lambda_, ignore_index
 
     def extra_repr(self) -> str:
-        """The settings, for print(loss)."""
+        """Return the settings, for ``print(loss)``."""
         return f"preset={self.preset!r}, lambda_={self.lambda_}, ignore_index={self.ignore_index}, {self.options}"
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -121,23 +121,23 @@ class AGMMLoss(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of a batch.
 
-        Labels are looked for on the CPU. ``target``, ``valid`` and ``image_classes`` may stay there while features and
-        logits lie on another device, which then is never waited for; labels on the device are waited for.
+        Labels are located on the CPU. ``target``, ``valid`` and ``image_classes`` may stay there while features and
+        logits are on another device; the loss then never waits for that device. It does wait for labels on the device.
 
         Args:
-            features: What the classifier sees, after ReLU, shape (N, D, h, w).
+            features: Input of the classifier, after ReLU, shape (N, D, h, w).
             logits: Raw scores at the image's size, shape (N, C, H, W).
-            target: Class ids, an integer type, shape (N, H, W); ``ignore_index`` where no class is given.
-            valid: False on padding, bool, shape (N, H, W); every pixel is valid if not given.
-            image_classes: Classes of the whole image, bool, shape (N, C), for the absence term. If not given, the
-                classes labelled in the crop; an image without any then takes no part in that term.
+            target: Class ids, an integer type, shape (N, H, W); ``ignore_index`` where there is no class.
+            valid: False on padding, bool, shape (N, H, W); by default every pixel is valid.
+            image_classes: Classes of the whole image, bool, shape (N, C), for the absence term. By default the classes
+                labelled in the crop; that term then skips images without any.
 
         Returns:
             The total, and its terms ``seg``, ``self``, ``spar``, ``con``, ``absence``, each an unweighted scalar (0 if
-            switched off).
+            disabled).
 
         Raises:
-            ValueError: If shapes do not fit each other or ``target`` holds something that is not a class.
+            ValueError: If shapes are inconsistent or ``target`` contains a value that is not a class.
         """
         if valid is None:
             valid = torch.ones_like(target, dtype=torch.bool)
@@ -171,10 +171,10 @@ class AGMMLoss(nn.Module):
 
 
 class AGMM(SparseLoss):
-    """:class:`AGMMLoss` as the training loop calls it.
+    """:class:`AGMMLoss` with the interface of the training loop.
 
     Args:
-        ignore_index: The value of targets where no class is given.
+        ignore_index: The value of targets where there is no class.
         preset: See :class:`AGMMLoss`.
         lambda_: Weight of L_self + L_spar + L_con at the end of the ramp.
         lambda_ramp: Share of the run, 0..1, over which the weight rises from 0.
@@ -206,12 +206,12 @@ class AGMM(SparseLoss):
 
     @property
     def only_cross_entropy(self) -> bool:  # type: ignore[override]
-        """Whether every other term is switched off."""
+        """Whether every other term is disabled."""
         options = self.loss.options
         return not (options.use_self or options.use_spar or options.use_con or options.absence_weight)
 
     def set_progress(self, share: float) -> None:
-        """Raise the weight of the mixture's terms along the ramp."""
+        """Update the weight of the mixture terms along the ramp."""
         self.loss.lambda_ = self._lambda * ramp_factor(share, self._ramp)
 
     def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
@@ -221,10 +221,10 @@ class AGMM(SparseLoss):
 
 
 def ramp_factor(share: float, ramp: float) -> float:
-    """Share of the full weight of the mixture's terms: it rises linearly, then stays 1.
+    """Share of the full weight of the mixture terms; it rises linearly and then stays 1.
 
     Args:
-        share: Share of the run that is done, 0..1.
+        share: Finished share of the run, 0..1.
         ramp: Share of the run over which the weight rises, 0..1.
 
     Example:
@@ -235,7 +235,7 @@ def ramp_factor(share: float, ramp: float) -> float:
 
 
 def _comparisons(labelled: LabelledPixels) -> tuple[Tensor, Tensor]:
-    """Each labelled pixel beside each pair of its image: both indices, shape (num_comparisons,)."""
+    """Combine each labelled pixel with each pair of its image; return both indices, shape (num_comparisons,)."""
     num_pairs = labelled.pair_classes[labelled.pair]
     device, num = num_pairs.device, labelled.num_comparisons
     pixel = torch.repeat_interleave(torch.arange(len(num_pairs), device=device), num_pairs, output_size=num)
@@ -245,7 +245,7 @@ def _comparisons(labelled: LabelledPixels) -> tuple[Tensor, Tensor]:
 
 
 def _absent_classes(labelled: LabelledPixels, image_classes: Tensor | None) -> list[Tensor]:
-    """For each image the classes known not to be in it."""
+    """Return the classes known to be absent from each image."""
     here = labelled.on_host.pair_of >= 0
     absent = ~(here | image_classes.cpu()) if image_classes is not None else ~here & here.any(1, keepdim=True)
     classes = send(absent.nonzero()[:, 1], labelled.position.device)

@@ -1,4 +1,4 @@
-"""The interface of losses: what the training loop calls, whatever the loss."""
+"""The interface of losses that the training loop calls."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SparseLoss(nn.Module):
 
     @classmethod
     def from_config(cls, config: TrainConfig, ignore_index: int) -> SparseLoss:
-        """Build the loss from the settings of a run: its options are the table ``[loss]``.
+        """Build the loss from the settings of a run; its options are the table ``[loss]``.
 
         Raises:
             ValueError: If an option is unknown or has a wrong value.
@@ -46,32 +46,32 @@ class SparseLoss(nn.Module):
         return self._teacher[0]
 
     def attach_teacher(self, network: nn.Module) -> None:
-        """Hand over the averaged network; called once where ``uses_teacher`` is true."""
-        self._teacher = (network,)  # in a tuple, so that it does not become a part of the loss
+        """Set the averaged network; called once if ``uses_teacher`` is true."""
+        self._teacher = (network,)  # in a tuple, so that it does not become a submodule of the loss
 
     def student_view(self, images: Tensor) -> Tensor:
-        """Images that the trained network sees instead, such as a strong view; the same images by default.
+        """Return the images for the trained network, such as a strong view; by default the same images.
 
         Args:
             images: RGB in 0..1, float32, shape (N, 3, H, W), on the device. The averaged network sees these.
 
         Returns:
-            The same shape; pixels keep their places, so that targets stay valid.
+            Images of the same shape, with pixels in the same positions, so that targets stay valid.
         """
         return images
 
     def set_progress(self, share: float) -> None:
-        """Note the share of the run that is done, 0..1; called before every step."""
+        """Set the finished share of the run, 0..1; called before every step."""
 
     def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss of a batch.
 
         Args:
             output: Logits, shape (N, C, H, W), and features, shape (N, D, h, w), of ``student_view(batch.image)``.
-            batch: Image, target, valid pixels and classes, as ``agmm.to_network_input`` gives them. Hard labels may
-                still lie on the CPU while the network's output is on another device.
+            batch: Image, target, valid pixels and classes, from ``agmm.to_network_input``. Hard labels may still be on
+                the CPU while the network's output is on another device.
 
         Returns:
-            The total, and its terms by name, each an unweighted scalar (0 if switched off).
+            The total, and its terms by name, each an unweighted scalar (0 if disabled).
         """
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""Bilinear resizing as two short lists per output position, so that it can be done in parts and turned round.
+"""Bilinear resizing as a sparse matrix per axis, so that it can be applied in parts and transposed.
 
-``F.interpolate`` resizes whole maps. The losses need more: a few rows at a time, a few single pixels, and the adjoint
-(the step that carries gradients back). Along one axis, resizing is a matrix with two entries a row; here it is kept
-as such, by rows, for resizing and for its transpose alike. All sums run in a fixed order: no atomic additions.
+``F.interpolate`` resizes whole maps. The losses also need a few rows at a time, a few single pixels, and the adjoint
+(the backward pass). Along one axis, resizing is a matrix with two entries per row; this module stores it and its
+transpose by rows. All sums run in a fixed order, without atomic additions.
 
 Positions follow ``F.interpolate(mode="bilinear", align_corners=False)``.
 """
@@ -20,12 +20,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AxisMap:
-    """A linear map along one axis, with few inputs for each output.
+    """A linear map along one axis, with few inputs per output.
 
     Args:
-        index: Inputs read by each output, shape (out, m).
+        index: Inputs of each output, shape (out, m).
         weight: Their weights, same shape; 0 where an output has fewer than m.
-        first: Position of the first output in the whole axis.
+        first: Position of the first output on the whole axis.
     """
 
     index: Tensor
@@ -33,7 +33,7 @@ class AxisMap:
     first: int = 0
 
     def __call__(self, values: Tensor, dim: int) -> Tensor:
-        """Map one axis of ``values`` from the input's size to the output's."""
+        """Map one axis of ``values`` from the size of the input to that of the output."""
         shape = [-1 if d == dim % values.ndim else 1 for d in range(values.ndim)]
         result = values.index_select(dim, self.index[:, 0]).mul_(self.weight[:, 0].view(shape))
         for k in range(1, self.index.shape[1]):
@@ -49,7 +49,7 @@ class AxisMap:
 def resize_map(
     in_size: int, out_size: int, device: torch.device, dtype: torch.dtype, start: int = 0, stop: int | None = None
 ) -> AxisMap:
-    """The map that resizes an axis from ``in_size`` to ``out_size``, for outputs ``start`` to ``stop``."""
+    """Return the map that resizes an axis from ``in_size`` to ``out_size``, for outputs ``start`` to ``stop``."""
     index, weight = _two_taps(in_size, out_size)
     return _to_device(index[start:stop], weight[start:stop], start, device, dtype)
 
@@ -58,10 +58,9 @@ def resize_map(
 def adjoint_map(
     in_size: int, out_size: int, device: torch.device, dtype: torch.dtype, start: int = 0, stop: int | None = None
 ) -> AxisMap:
-    """The transpose of :func:`resize_map` with the same arguments.
+    """Return the transpose of :func:`resize_map` with the same arguments.
 
-    It maps values at outputs ``start`` to ``stop`` to those positions of the input that they were read from; ``first``
-    is the first of these.
+    It maps values at outputs ``start`` to ``stop`` to the input positions they depend on; ``first`` is the first one.
     """
     index, weight = (part[start:stop] for part in _two_taps(in_size, out_size))
     first, last = int(index.min()), int(index.max())
@@ -76,7 +75,7 @@ def adjoint_map(
 
 
 def resize(values: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize the last two axes of ``values``; the columns first, as maps get wider more often than narrower."""
+    """Resize the last two axes of ``values``, columns first, because maps usually get wider."""
     height, width = values.shape[-2:]
     columns = resize_map(width, size[1], values.device, values.dtype)
     rows = resize_map(height, size[0], values.device, values.dtype)
@@ -95,7 +94,7 @@ def _two_taps(in_size: int, out_size: int) -> tuple[NDArray[np.int64], NDArray[n
 def _to_device(
     index: NDArray[np.int64], weight: NDArray[np.float64], first: int, device: torch.device, dtype: torch.dtype
 ) -> AxisMap:
-    # The maps are cached: one made during inference must still serve training.
+    # Maps are cached, and one created in inference mode must also work in training.
     with torch.inference_mode(False):
         return AxisMap(
             torch.as_tensor(index, device=device), torch.as_tensor(weight, dtype=dtype, device=device), first

@@ -1,4 +1,4 @@
-"""From the settings of a run to its loss."""
+"""Build the loss from the settings of a run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def build_loss(config: TrainConfig, ignore_index: int = 255, *, soft: bool = Fal
 
     Args:
         config: ``loss_kind`` names the loss, ``loss`` holds its options.
-        ignore_index: The value of targets where no class is given.
-        soft: The labels are soft, so that only cross-entropy can learn them.
+        ignore_index: The value of targets where there is no class.
+        soft: Whether labels are soft, which only cross-entropy supports.
 
     Raises:
         ValueError: If an option is unknown or has a wrong value.
@@ -29,7 +29,7 @@ def build_loss(config: TrainConfig, ignore_index: int = 255, *, soft: bool = Fal
     module, _, name = LOSSES[config.loss_kind].where.partition(":")
     loss: SparseLoss = getattr(import_module(module), name).from_config(config, ignore_index)
     if loss.uses_teacher and not config.ema_decay:
-        raise ValueError(f"Loss '{config.loss_kind}' learns from the averaged network: give --ema-decay, such as 0.99.")
+        raise ValueError(f"Loss '{config.loss_kind}' needs the averaged network: give --ema-decay, such as 0.99.")
     if not soft:
         return loss
     if not loss.only_cross_entropy:

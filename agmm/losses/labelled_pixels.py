@@ -1,7 +1,7 @@
 """The labelled pixels of a batch, and the pairs of image and class that occur among them.
 
-They are found on the CPU: how many there are decides the shapes of nearly everything that follows, and a device would
-have to be waited for each time one is read. What is found goes to the device in one direction only.
+They are located on the CPU, because their number determines the shapes of nearly everything that follows, and reading
+it from a device would stall. Results are copied to the device, never back.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: What :meth:`LabelledPixels.to` copies.
+#: Fields that :meth:`LabelledPixels.to` copies.
 _TENSORS = ("position", "class_id", "pair_image", "pair_class", "pair_pixels", "pair_classes", "pair_of")
 
 
 @dataclass(frozen=True)
 class LabelledPixels:
-    """The labelled pixels of a batch, L in all, and the M pairs (image, class) that occur among them.
+    """The L labelled pixels of a batch, and the M pairs (image, class) that occur among them.
 
     Args:
-        position: Place of each labelled pixel in the flattened target of the batch, shape (L,); ascending.
-        class_id: Class likewise.
+        position: Index of each labelled pixel in the flattened target of the batch, shape (L,); ascending.
+        class_id: Class of each labelled pixel, shape (L,).
         pair_image: Image of each pair, shape (M,); ascending.
         pair_class: Class of each pair, shape (M,); ascending within an image.
         pair_pixels: Number of labelled pixels of each pair, shape (M,); 0 only after :func:`with_classes_of_batch`.
         pair_classes: Number of pairs of the pair's image, shape (M,).
-        pair_of: Pair of each image and class, shape (N, C); -1 where there is none.
+        pair_of: Pair of each image and class, shape (N, C); -1 if there is none.
         pairs_per_image: Number of pairs of each image.
         num_comparisons: Sum over labelled pixels of the number of pairs of their image.
         target_size: Height and width of the target.
-        found: The same on the CPU, where this is its copy on a device.
+        found: The original on the CPU, if this is a copy on a device.
     """
 
     position: Tensor
@@ -71,11 +71,11 @@ class LabelledPixels:
 
     @property
     def on_host(self) -> LabelledPixels:
-        """The same on the CPU, where sizes that depend on values cost no wait."""
+        """The same on the CPU, where reading a size does not stall."""
         return self if self.found is None else self.found
 
     def to(self, device: torch.device) -> LabelledPixels:
-        """A copy on a device, which is not waited for; itself where it lies there."""
+        """Return a copy on a device, without waiting for it, or itself if it is there already."""
         if self.position.device == device:
             return self
         found = self.on_host
@@ -86,7 +86,7 @@ class LabelledPixels:
 def send(values: Tensor, device: torch.device) -> Tensor:
     """Copy from the CPU to a device without waiting for it."""
     if device.type == "cuda":
-        values = values.pin_memory()  # from other memory CUDA would finish its work before it copies
+        values = values.pin_memory()  # without pinned memory, CUDA finishes its work before it copies
     return values.to(device, non_blocking=True)
 
 
@@ -95,18 +95,18 @@ def find_labelled(
 ) -> LabelledPixels:
     """Find the labelled pixels of a batch.
 
-    With ``target`` on the CPU no device is waited for. On a device it is waited for, until all that it was given to do
-    is done.
+    If ``target`` is on the CPU, this never waits for a device. If it is on a device, this waits for the device to
+    finish all pending work.
 
     Args:
         target: Class ids, an integer type, shape (N, H, W); ``ignore_index`` where there is no label.
         valid: False on padding, bool, shape (N, H, W).
         num_classes: Number of classes.
-        ignore_index: The value that marks pixels without a label.
-        device: Where the result is wanted; where ``target`` is if not given.
+        ignore_index: The value of unlabelled pixels.
+        device: Device of the result; by default that of ``target``.
 
     Raises:
-        ValueError: If a label is not a class, the usual sign of another value for unlabelled pixels.
+        ValueError: If a label is not a class, usually because unlabelled pixels have another value.
     """
     mask = (target != ignore_index) & valid.to(target.device)
     position = mask.flatten().nonzero()[:, 0]
@@ -125,7 +125,7 @@ def find_labelled(
 
 
 def with_classes_of_batch(labelled: LabelledPixels) -> LabelledPixels:
-    """The same labelled pixels, with a pair for every image and every class that is labelled anywhere in the batch."""
+    """Add a pair for every image and every class that is labelled anywhere in the batch."""
     found = labelled.on_host
     pixels = torch.zeros_like(found.pair_of)
     pixels[found.pair_image, found.pair_class] = found.pair_pixels
@@ -137,7 +137,7 @@ def with_classes_of_batch(labelled: LabelledPixels) -> LabelledPixels:
 def _with_pairs(
     position: Tensor, class_id: Tensor, pixels: Tensor, pairs: Tensor, target_size: tuple[int, int]
 ) -> LabelledPixels:
-    """Number the pairs, given as bool (N, C), beside their numbers of labelled pixels (N, C)."""
+    """Number the pairs, given as bool (N, C) with their counts of labelled pixels (N, C)."""
     pair_image, pair_class = pairs.nonzero(as_tuple=True)
     pair_of = torch.full_like(pixels, -1)
     pair_of[pair_image, pair_class] = torch.arange(len(pair_image))

@@ -1,7 +1,7 @@
 """The Gaussian mixture: one Gaussian in feature space for each image and each class labelled in it.
 
-Quantities that exist per image and class are kept as one list over the pairs (image, class) that occur, M in all,
-sorted by image and class: nothing is computed for classes without a label, and a batch without labels is an empty list.
+Quantities per image and class are stored as one list over the M pairs (image, class) that occur, sorted by image and
+class. Nothing is computed for classes without a label, and a batch without labels is an empty list.
 Equation numbers refer to ``docs/method.md``.
 """
 
@@ -22,17 +22,17 @@ EPSILON = 1e-6
 
 
 def probs_at(logits: Tensor, labelled: LabelledPixels, size: tuple[int, int]) -> Tensor:
-    """Softmax of the logits, brought to ``size`` bilinearly, for the M pairs only, without gradient.
+    """Compute the softmax of the logits, resized bilinearly to ``size``, for the M pairs only and without gradient.
 
-    Only the four pixels that each position reads go through the softmax.
+    The softmax is computed only for the four pixels that each position interpolates.
 
     Args:
-        logits: Shape (N, C, H, W).
+        logits: Raw scores, shape (N, C, H, W).
         labelled: The M pairs.
-        size: Height and width wanted.
+        size: Height and width of the result.
 
     Returns:
-        Shape (M, height, width), values 0..1.
+        Probabilities, shape (M, height, width), 0..1.
     """
     dtype, device, num_classes = loss_dtype(logits), logits.device, logits.shape[1]
     columns = resize_map(logits.shape[3], size[1], device, dtype)
@@ -50,15 +50,15 @@ def probs_at(logits: Tensor, labelled: LabelledPixels, size: tuple[int, int]) ->
 
 
 def adaptive_variance(squared_distances: Tensor, probs: Tensor, share: Tensor | None = None) -> Tensor:
-    """Variance of each pair: its squared distances averaged with the predictions as weights (eq. 3), no gradient.
+    """Variance of each pair: the mean of its squared distances, weighted by the predictions (eq. 3), without gradient.
 
     Args:
-        squared_distances: Shape (M, h, w).
+        squared_distances: Squared distances, shape (M, h, w).
         probs: Predicted probability of the pair's class, 0 on padding, shape (M, h, w).
-        share: Pairs that share a variance, as 0 and 1, shape (M, M); each its own if not given.
+        share: Pairs that share a variance, as 0 and 1, shape (M, M); by default none do.
 
     Returns:
-        Shape (M,).
+        Variances, shape (M,).
     """
     weighted, weights = (squared_distances.detach() * probs).sum((1, 2)), probs.sum((1, 2))
     if share is not None:
@@ -79,9 +79,9 @@ class Mixture:
 
     Args:
         labelled: The labelled pixels and the M pairs.
-        prototypes: Shape (M, D).
-        variance: Shape (M,).
-        density: The Gaussians at the features' size, values 0..1, shape (M, h, w).
+        prototypes: Means, shape (M, D).
+        variance: Variances, shape (M,).
+        density: The Gaussians at the size of the features, 0..1, shape (M, h, w).
     """
 
     labelled: LabelledPixels
@@ -90,7 +90,7 @@ class Mixture:
     density: Tensor
 
     def responsibilities(self) -> Tensor:
-        """Each Gaussian's share of those of its image at each position (eq. 6a), values 0..1, shape (M, h, w)."""
+        """Share of each Gaussian among those of its image at each position (eq. 6a), 0..1, shape (M, h, w)."""
         images = self.labelled.pair_image
         sums = self.density.new_zeros((len(self.labelled.pairs_per_image), *self.density.shape[1:]))
         return self.density / (sums.index_add(0, images, self.density)[images] + EPSILON)
@@ -102,11 +102,11 @@ def fit_mixture(
     """Compute the Gaussians of a batch (eq. 1 to 4).
 
     Args:
-        features: Shape (N, D, h, w).
-        logits: Shape (N, C, H, W); they weigh the adaptive variance and get no gradient from here.
+        features: Features, shape (N, D, h, w).
+        logits: Raw scores, shape (N, C, H, W); they weight the adaptive variance and get no gradient from it.
         valid: False on padding, bool, shape (N, H, W).
         labelled: The labelled pixels.
-        options: How to compute it.
+        options: Options of the mixture.
     """
     size = (features.shape[2], features.shape[3])
     if options.classes == "batch":
@@ -133,18 +133,18 @@ def mixture_probs(
     *,
     ignore_index: int = 255,
 ) -> Tensor:
-    """What the Gaussians alone say of each pixel; the argmax over classes is the mixture's prediction.
+    """Evaluate the Gaussians at every pixel; their argmax over classes is the prediction of the mixture.
 
     Args:
-        features: Shape (N, D, h, w).
-        logits: Shape (N, C, H, W).
+        features: Features, shape (N, D, h, w).
+        logits: Raw scores, shape (N, C, H, W).
         target: Class ids, int64, shape (N, H, W).
         valid: False on padding, bool, shape (N, H, W).
-        options: How to compute it; the paper's way if not given.
+        options: Options of the mixture; by default the paper's.
         ignore_index: The value of ``target`` where there is no label.
 
     Returns:
-        Shape (N, C, H, W), values 0..1; 0 for classes not labelled in the image.
+        Gaussians, shape (N, C, H, W), 0..1; 0 for classes not labelled in the image.
     """
     labelled = find_labelled(target, valid, num_classes=logits.shape[1], ignore_index=ignore_index)
     with torch.autocast(features.device.type, enabled=False):

@@ -1,10 +1,10 @@
 """The terms that need the predictions of every pixel: cross-entropy, L_self and absence, in one pass over the logits.
 
-L_self is linear in the mixture: with ``g`` at the features' size, ``B`` its bilinear resizing to the image's, and
-``a = log(p + eps) - log(1 - p + eps)``, the sum of ``(B g) a`` over pixels is that of ``g (B^T a)`` over feature
-positions. So the forward step brings ``a`` down instead of the mixture up, block by block, and ``B^T a`` is already the
-mixture's gradient. The backward step goes over the logits again, a block of rows at a time, and writes their gradient
-once. No array of the image's size is kept, but for that gradient.
+L_self is linear in the mixture. With ``g`` at the size of the features, ``B`` the bilinear resizing to the size of the
+image, and ``a = log(p + eps) - log(1 - p + eps)``, the sum of ``(B g) a`` over pixels equals that of ``g (B^T a)`` over
+feature positions. The forward pass therefore downsamples ``a`` instead of upsampling the mixture, block by block, and
+``B^T a`` is also the gradient of the mixture. The backward pass reads the logits again, a block of rows at a time, and
+writes their gradient once. No other array of the image's size is stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from agmm.losses.labelled_pixels import LabelledPixels
 from agmm.losses.mixture import EPSILON
 from agmm.losses.prototypes import loss_dtype, row_blocks
 
-#: For each image the classes that are not in it; None where that plays no part.
+#: For each image, the classes that are absent from it; None without absence term.
 Absent = Sequence[Tensor] | None
 
 
@@ -31,14 +31,14 @@ def pixel_terms(
     """L_seg (eq. 5), L_self (eq. 6) and the absence term (eq. 9).
 
     Args:
-        logits: Shape (N, C, H, W).
-        density: The mixture at the features' size, shape (M, h, w); None for no L_self.
+        logits: Raw scores, shape (N, C, H, W).
+        density: The mixture at the size of the features, shape (M, h, w); None disables L_self.
         labelled: The labelled pixels and the M pairs.
         valid: False on padding, bool, shape (N, H, W).
-        absent: For each image the classes that are not in it, int64; None for no absence term.
+        absent: For each image, the classes that are absent from it, int64; None disables the absence term.
 
     Returns:
-        Three scalars: the mean over labelled pixels, and two means over real pixels; 0 where there is no such pixel.
+        Three scalars: the mean over labelled pixels, and two means over real pixels; 0 if there are no such pixels.
     """
     seg, self_, absence = _PixelTerms.apply(logits, density, labelled, valid, absent)  # type: ignore[no-untyped-call]
     return seg, self_, absence
@@ -97,7 +97,7 @@ class _PixelTerms(torch.autograd.Function):
 def _dense_sums(
     logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Absent
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """L_self and absence summed over real pixels, and the gradient of -2 L_self towards ``density``, (M, h, w)."""
+    """Sum L_self and absence over real pixels; also return the gradient of -2 L_self for ``density``, (M, h, w)."""
     height, width = logits.shape[2:]
     dtype, device = loss_dtype(logits), logits.device
     total_self, total_absence = torch.zeros((2,), dtype=dtype, device=device)
@@ -142,7 +142,7 @@ def _dense_gradient(
         wide = None if g_low is None else resize_map(g_low.shape[2], width, device, dtype)(g_low * scale, 2)
         for rows in row_blocks(height, len(image) * width, device):
             probs, mask = _probs(image, rows), real[rows].to(dtype)
-            # Through the softmax, p (q - sum of q p over the classes), where q is the gradient towards p.
+            # Softmax backward: p (q - sum of q p over the classes), where q is the gradient for p.
             parts = []
             if wide is not None and len(classes):
                 g = resize_map(wide.shape[1], height, device, dtype, rows.start, rows.stop)(wide, 1)
@@ -160,19 +160,19 @@ def _dense_gradient(
 
 
 def _probs(image: Tensor, rows: slice) -> Tensor:
-    """Softmax of some rows of one image's logits, shape (C, number of rows, W)."""
+    """Softmax of rows of one image's logits, shape (C, number of rows, W)."""
     return image[:, rows].to(loss_dtype(image)).contiguous().softmax(0)
 
 
 def _log_prod(not_p: Tensor) -> Tensor:
-    """Sum of log(1 - p) over the classes, by one logarithm a pixel; at most one p is near 1, so nothing underflows."""
+    """Sum log(1 - p) over the classes with one logarithm per pixel; at most one p is near 1, so nothing underflows."""
     return not_p.prod(0).log_()
 
 
 def _by_image(
     labelled: LabelledPixels, absent: Absent, of_pairs: Tensor | None
 ) -> tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor | None]]:
-    """For each image: classes labelled in it, classes not in it, and its part of what each pair has."""
+    """Split by image: classes labelled in it, classes absent from it, and its part of the tensors over pairs."""
     pairs = list(labelled.pairs_per_image)
     none = labelled.pair_class[:0]
     return (
@@ -183,5 +183,5 @@ def _by_image(
 
 
 def _read(logits: Tensor, labelled: LabelledPixels) -> Tensor:
-    """Logits at the labelled pixels, shape (L, C)."""
+    """Read the logits at the labelled pixels, shape (L, C)."""
     return logits.permute(0, 2, 3, 1)[labelled.image, labelled.row, labelled.col]

@@ -1,4 +1,4 @@
-"""Class prototypes, and the distance of every feature to those of its own image.
+"""Class prototypes, and the distance of every feature to the prototypes of its image.
 
 Equation numbers refer to ``docs/method.md``.
 """
@@ -18,12 +18,12 @@ from agmm.losses.labelled_pixels import LabelledPixels, send
 
 
 def class_prototypes(features: Tensor, labelled: LabelledPixels) -> Tensor:
-    """Mean feature of the labelled pixels of each pair, read bilinearly at those pixels (eq. 1).
+    """Mean feature of the labelled pixels of each pair, interpolated bilinearly at these pixels (eq. 1).
 
-    Features are read only where a labelled pixel touches them, each position once for each class.
+    Features are read only where a labelled pixel touches them, each position once per class.
 
     Args:
-        features: Shape (N, D, h, w).
+        features: Features, shape (N, D, h, w).
         labelled: The M pairs.
 
     Returns:
@@ -35,15 +35,15 @@ def class_prototypes(features: Tensor, labelled: LabelledPixels) -> Tensor:
 def prototypes_and_distances(
     features: Tensor, labelled: LabelledPixels, distance: Distance = "l2", over: Prototypes = "image"
 ) -> tuple[Tensor, Tensor]:
-    """Prototypes (eq. 1 or 1a), and squared distance of every feature to those of its own image's classes (eq. 2).
+    """Compute prototypes (eq. 1 or 1a) and the squared distance of every feature to those of its image (eq. 2).
 
-    One function for both, so that the backward step writes the gradient of ``features`` once. Distances are computed
-    for a few rows at a time. Euclidean ones come from a matrix product in float64, in which
-    ``|f|^2 + |mu|^2 - 2 f mu`` loses nothing that a float32 result could hold; no square root is taken, so the
-    gradient is exact at distance 0 as well.
+    One function computes both, so that the backward pass writes the gradient of ``features`` once. Distances are
+    computed for a few rows at a time. Euclidean distances come from a matrix product in float64, in which
+    ``|f|^2 + |mu|^2 - 2 f mu`` is exact to float32 precision. There is no square root, so the gradient is also exact at
+    distance 0.
 
     Args:
-        features: Shape (N, D, h, w).
+        features: Features, shape (N, D, h, w).
         labelled: The M pairs.
         distance: ``l2``, or ``l1_mean``, the mean absolute difference over the channels.
         over: Labelled pixels that a prototype averages: those of its ``image``, or of all images of the ``batch``.
@@ -56,17 +56,17 @@ def prototypes_and_distances(
 
 
 def loss_dtype(values: Tensor) -> torch.dtype:
-    """The type to compute in: float32, or float64 for float64 values."""
+    """Return the type to compute in: float32, or float64 for float64 values."""
     return torch.promote_types(values.dtype, torch.float32)
 
 
 def same_class(labelled: LabelledPixels) -> Tensor:
-    """Which pairs are of the same class, bool, shape (M, M)."""
+    """Whether two pairs have the same class, bool, shape (M, M)."""
     return labelled.pair_class[:, None] == labelled.pair_class[None, :]
 
 
 def row_blocks(num_rows: int, values_per_row: int, device: torch.device) -> Iterator[slice]:
-    """Rows in blocks that keep temporary arrays in a CPU's cache, or small beside a GPU's memory."""
+    """Split rows into blocks whose temporary arrays fit a CPU's cache, or are small compared to a GPU's memory."""
     values = 2**20 if device.type == "cpu" else 2**24
     step = max(1, values // max(1, values_per_row))
     for start in range(0, num_rows, step):
@@ -118,19 +118,19 @@ class _PrototypesAndDistances(torch.autograd.Function):
         read = (grad_prototypes[pair] * weight[:, None]).to(features.dtype)
         width = features.shape[3]
         where = (labelled.pair_image[pair], position // width, position % width)
-        # A position that labels of two classes touch comes twice.
+        # A position that labels of two classes touch occurs twice.
         grad_features.permute(0, 2, 3, 1).index_put_(where, read, accumulate=True)
         return grad_features, None, None, None
 
 
 def _l2_squared(x: Tensor, mu: Tensor) -> Tensor:
-    """Squared distances, shape (K, S), of S features ``x`` (D, S) to K prototypes ``mu`` (K, D); uses up ``x``."""
+    """Squared distances, shape (K, S), of S features ``x`` (D, S) to K prototypes ``mu`` (K, D); overwrites ``x``."""
     product = torch.addmm(mu.square().sum(1, keepdim=True), mu, x, alpha=-2)
     return product.add_(x.square_().sum(0)).clamp_(min=0)
 
 
 def _l2_gradients(x: Tensor, mu: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of ``sum(g * _l2_squared(x, mu))``: 2 g (x - mu) towards x, the opposite towards mu."""
+    """Gradients of ``sum(g * _l2_squared(x, mu))``: 2 g (x - mu) for x, the opposite for mu."""
     towards_mu = torch.addmm(g.sum(1, keepdim=True) * mu, g, x.T, beta=2, alpha=-2)
     return x.mul_(2 * g.sum(0)).addmm_(mu.T, g, alpha=-2), towards_mu
 
@@ -153,17 +153,17 @@ def _l1_gradients(x: Tensor, mu: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
 def _feature_blocks(
     image: Tensor, prototypes: Tensor, distance: Distance, *, exact: bool = True
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Rows of one image's features, as a copy of shape (D, S), and its prototypes.
+    """Yield blocks of rows of one image's features, as copies of shape (D, S), with its prototypes.
 
-    For matrix products (l2) both come centred, and in float64 where ``exact``: distances are differences of large
-    numbers. Their gradients are not.
+    For matrix products (l2), both are centred, and converted to float64 if ``exact``, because distances are differences
+    of large numbers; their gradients are not.
     """
     if not len(prototypes):
         return
     dtype, centre = prototypes.dtype, torch.zeros_like(prototypes[0])
     if distance == "l2":
         centre = prototypes.mean(0)
-        if exact and image.device.type != "mps":  # which has no float64
+        if exact and image.device.type != "mps":  # MPS has no float64
             dtype = torch.float64
     centred = prototypes.to(dtype) - centre.to(dtype)
     channels, height, width = image.shape
@@ -173,9 +173,9 @@ def _feature_blocks(
 
 
 def _touched_positions(features: Tensor, labelled: LabelledPixels) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions (row * w + col) that the labelled pixels of each pair read, the pair, the weight; shape (E,) each.
+    """Return the positions (row * w + col) that the labelled pixels of each pair read, with pair and weight, (E,) each.
 
-    The weights of a pair sum to 1. Found on the CPU, as their number depends on the labels.
+    The weights of a pair sum to 1. Computed on the CPU, because their number depends on the labels.
     """
     found, dtype, on_host = labelled.on_host, loss_dtype(features), torch.device("cpu")
     height, width = features.shape[2:]
@@ -201,11 +201,11 @@ def _read_prototypes(
 
 
 def _shares(labelled: LabelledPixels, like: Tensor) -> Tensor:
-    """What each pair's prototype contributes to that of its class over the batch, shape (M, M); rows sum to 1."""
+    """Weight of each pair's prototype in that of its class over the batch, shape (M, M); rows sum to 1."""
     pixels = (same_class(labelled) * labelled.pair_pixels).to(like)
     return pixels / pixels.sum(1, keepdim=True)
 
 
 def _by_image(labelled: LabelledPixels, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """Split each tensor, whose first axis is over pairs, into one part for each image."""
+    """Split each tensor along its first axis, over pairs, into one part per image."""
     return [torch.split(tensor, list(labelled.pairs_per_image)) for tensor in tensors]

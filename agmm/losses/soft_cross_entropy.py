@@ -1,4 +1,4 @@
-"""Cross-entropy against soft labels."""
+"""Cross-entropy with soft labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SoftCrossEntropy(SparseLoss):
-    """Cross-entropy against soft pseudo-labels, as :func:`soft_cross_entropy` computes it."""
+    """Cross-entropy with soft pseudo-labels; see :func:`soft_cross_entropy`."""
 
     only_cross_entropy = True
 
@@ -36,16 +36,15 @@ class SoftCrossEntropy(SparseLoss):
 def soft_cross_entropy(
     logits: Tensor, target: Tensor, valid: Tensor, classes: Tensor, shares: Tensor, *, ignore_index: int
 ) -> Tensor:
-    """Cross-entropy against soft labels, averaged over the labelled pixels.
+    """Cross-entropy with soft labels, averaged over the labelled pixels.
 
     Args:
         logits: Raw scores, shape (N, C, H, W).
-        target: Class ids, int64, shape (N, H, W); ``ignore_index`` where no class is given. It says only which pixels
-            count.
+        target: Class ids, int64, shape (N, H, W); ``ignore_index`` where there is no class. It only selects pixels.
         valid: False on padding, bool, shape (N, H, W).
         classes: Class ids of the shares, int64, shape (N, K, H, W).
         shares: Shares of the probability, 0..1, shape (N, K, H, W).
-        ignore_index: The value of ``target`` where no class is given.
+        ignore_index: The value of ``target`` where there is no class.
 
     Returns:
         A scalar; 0 without labels.
