@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,20 +54,25 @@ def turn_drawn(one: Drawn, shape: tuple[int, int], orientation: int) -> Drawn:
     Args:
         one: What was drawn.
         shape: Height and width of the image as it is stored.
-        orientation: Its EXIF orientation.
+        orientation: Its EXIF orientation, one that exchanges height and width.
     """
-    numbers = turn(np.arange(shape[0] * shape[1]).reshape(shape), orientation)
-    place_of = np.argsort(numbers, axis=None)  # of a stored pixel in the image as shown
+    place_of = _places_as_shown(shape, orientation)
     marks = []
     for mark in one.marks:
         points = mark.points or ((mark.row, mark.col),)
         places = place_of[[row * shape[1] + col for row, col in points]]
-        turned = [(int(row), int(col)) for row, col in zip(*np.divmod(places, numbers.shape[1]), strict=True)]
+        turned = [(int(row), int(col)) for row, col in zip(*np.divmod(places, shape[0]), strict=True)]
         if mark.kind == "box":
             turned = [(f(r for r, _ in turned), f(c for _, c in turned)) for f in (min, max)]
         row, col = turned[0]
         marks.append(replace(mark, row=row, col=col, points=tuple(turned) if mark.points else ()))
     return Drawn(one.class_id, tuple(marks), None if one.pixels is None else np.sort(place_of[one.pixels]))
+
+
+@lru_cache(maxsize=1)
+def _places_as_shown(shape: tuple[int, int], orientation: int) -> Ints:
+    """Where each pixel as stored lies in the image as shown."""
+    return np.argsort(turn(np.arange(shape[0] * shape[1]).reshape(shape), orientation), axis=None)
 
 
 def paint(drawn: Sequence[Drawn], shape: tuple[int, int], space: LabelSpace) -> LabelMap:

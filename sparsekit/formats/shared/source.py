@@ -108,6 +108,8 @@ class ImportSource:
 
     def find(self, *names: str, hint: str = "") -> DatasetItem | None:
         """See ``ImageNames.find``; the last of the names is noted in ``unmatched`` if no image has any."""
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"expected the name of an image, got {names[0]!r:.40}")
         item = self._names.find(*names, hint=hint)
         if item is None:
             self.unmatched.append(names[-1])
@@ -125,6 +127,9 @@ class ImportSource:
             self.notes[f"shapes of class {name!r} left out"] += 1
             return None
         if (class_id := self._class_ids.get(normalize("NFC", chosen))) is None:
+            if chosen != wanted:
+                known = list_some(list(self._class_ids), limit=40)
+                raise RefusedError(f"--map gives {chosen!r} for {name!r}, but the dataset has: {known}.")
             raise RefusedError(self._unknown_class(name))
         return class_id
 

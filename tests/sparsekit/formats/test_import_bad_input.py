@@ -170,6 +170,7 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g"}), "end in the middle of a number"),
     ("coco", edit_coco("attributes", {"kind": "click", "points": [[99, 0]]}), "lies outside of the image"),
     ("coco", edit_coco("attributes", {"kind": "click", "points": [[1.5, 1]]}), "expected a whole number, got 1.5"),
+    ("coco", edit_top("images", [{"id": 1, "file_name": None}]), "expected the name of an image, got None"),
     ("coco", edit_top("images", [{"id": 1, "file_name": "image_0", "height": HUGE, "width": 3}]), "is of an image of"),
     ("coco", edit_top("images", [{"id": 1, "file_name": name, "height": 20, "width": 30} for name in
                                  ("image_0.png", "image_1.png")]), "several images have the id 1"),
