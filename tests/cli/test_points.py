@@ -251,3 +251,16 @@ def test_instances_of_a_layout_without_any_are_its_regions(dataset_dir, tmp_path
 def test_unknown_strategy_lists_those_there_are(dataset_dir):
     result = sparsekit("points", "--strategy", "best", dataset_dir)
     assert result.exit_code == 2 and "'class-balanced', 'per-class', 'per-instance', 'center'" in result.stderr
+
+
+def test_a_finished_folder_is_counted_and_there_is_nothing_to_do(dataset_dir, tmp_path):
+    words = ("points", "--clicks", "4,9", "--out", tmp_path / "out", dataset_dir)
+    before = json.loads(sparsekit(*words, "--json").stdout)["results"]
+    after = json.loads(sparsekit(*words, "--json").stdout)["results"]
+    assert all(one["already_there"] for one in after)
+    for name in ("num_images", "num_marks", "num_labelled", "classes_reached", "num_evaluation_images"):
+        assert [one[name] for one in after] == [one[name] for one in before]
+    assert sparsekit(*words, "--dry-run").stdout.count("exists already; nothing to do") == 2
+    folders = json.loads(sparsekit(*words, "--clicks", 20, "--dry-run", "--json").stdout)["folders"]
+    assert [one["already_there"] for one in folders] == [True, True, False]
+    assert sparsekit(*words, "--seed", 1, "--dry-run").exit_code == 1
