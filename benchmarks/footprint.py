@@ -1,4 +1,4 @@
-"""What annotating a dataset costs: CPU time and peak memory of the whole run, and bytes of everything it writes.
+"""Cost of annotating a dataset: CPU time and peak memory of the whole run, and bytes of all its files.
 
     python benchmarks/footprint.py cityscapes/ --copies 1 20
 

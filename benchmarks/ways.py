@@ -1,4 +1,4 @@
-"""What each loss costs: seconds of a whole step, network included, beside the cross-entropy alone.
+"""Cost of each loss: seconds of a whole step, including the network, compared with cross-entropy alone.
 
     OMP_NUM_THREADS=1 python benchmarks/ways.py
 

@@ -1,4 +1,4 @@
-"""Label spaces: the classes of a dataset, their ids, names and colours, and what its mask files mean by void."""
+"""Label spaces: the classes of a dataset with their ids, names and colours, and its void values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LabelClass:
     Args:
         name: The name that figures and tables show.
         color: Red, green and blue, 0..255.
-        class_ids: The values that mean this class in masks written with the dataset's own ids.
+        class_ids: Values of this class in masks with the dataset's own ids.
     """
 
     name: str
@@ -119,17 +119,17 @@ class LabelSpace:
         return np.array([label_class.color for label_class in self.classes], np.uint8)
 
     def to_class_ids(self, label_map: LabelMap, void_value: int | None = None) -> LabelMap:
-        """Translate train ids back into the dataset's own ids; the first id of a class that has several.
+        """Convert train ids to the dataset's own ids; a class with several ids gets its first.
 
         Args:
             label_map: Train ids, shape (H, W), with ``unlabelled_value`` at void or unlabelled pixels.
-            void_value: Written there; the unlabelled value itself when not given.
+            void_value: Value for these pixels; by default the unlabelled value.
 
         Returns:
-            Ids, shape (H, W), uint8 where all of them fit, else uint16.
+            Ids, shape (H, W), uint8 if all of them fit, or else uint16.
 
         Raises:
-            DataError: If a class has no id of its own, or a value of ``label_map`` is no train id.
+            DataError: If a class has no id, or a value of ``label_map`` is not a train id.
             ValueError: If ``void_value`` is the id of a class.
         """
         void_value = self.unlabelled_value if void_value is None else void_value
@@ -142,13 +142,13 @@ class LabelSpace:
         table = np.zeros(65536, np.uint16)
         table[: self.num_classes] = [c.class_ids[0] for c in self.classes]
         table[self.unlabelled_value] = void_value
-        self.to_train_ids(label_map, "train_ids", "label map")  # refuses values that are no train id
+        self.to_train_ids(label_map, "train_ids", "label map")  # rejects values that are not train ids
         ids = table[label_map]
         highest = max(void_value, *(c.class_ids[0] for c in self.classes))
         return ids.astype(np.uint8) if highest <= 255 else ids
 
     def lookup_table(self, encoding: Encoding) -> NDArray[np.int32]:
-        """Table from an id in a mask to its train id: the unlabelled value for void, -1 for ids that mean nothing."""
+        """Table from an id in a mask to its train id; the unlabelled value for void, -1 for unknown ids."""
         table = np.full(65536, -1, np.int32)
         table[[self.unlabelled_value, 65535]] = self.unlabelled_value
         if encoding == "train_ids":
@@ -160,13 +160,13 @@ class LabelSpace:
         return table
 
     def to_train_ids(self, mask: MaskValues, encoding: Encoding, where: object = "mask") -> LabelMap:
-        """Translate the values of a mask file into train ids.
+        """Convert the values of a mask file to train ids.
 
         Args:
             mask: Values as ``read_mask`` gives them for this encoding, shape (H, W). Of colours of no class up to 1 %
                 of the pixels are void.
-            encoding: What the values are.
-            where: Named in the error, usually the file's path.
+            encoding: Meaning of the values.
+            where: Source of the mask for errors, usually the file's path.
 
         Returns:
             Train ids, shape (H, W), with ``unlabelled_value`` at void pixels; the mask itself where it holds them
@@ -180,14 +180,14 @@ class LabelSpace:
     def to_train_ids_and_counts(
         self, mask: MaskValues, encoding: Encoding, where: object = "mask"
     ) -> tuple[LabelMap, NDArray[np.int64]]:
-        """Translate the values of a mask file into train ids, and count the pixels of each class.
+        """Convert the values of a mask file to train ids, and count the pixels of each class.
 
-        Both need to know which values occur; a caller that needs both looks at the pixels once.
+        Both need the values that occur, so one call reads the pixels only once.
 
         Args:
             mask: As for :meth:`to_train_ids`.
-            encoding: Likewise.
-            where: Likewise.
+            encoding: As for :meth:`to_train_ids`.
+            where: As for :meth:`to_train_ids`.
 
         Returns:
             Train ids, shape (H, W), and pixels of each class, shape (num_classes,).
@@ -202,7 +202,7 @@ class LabelSpace:
         table = self.lookup_table(encoding)
         if mask.dtype == np.uint8 and self.dtype == np.uint8:
             mask = mask.astype(np.uint8, copy=False)
-            # Most masks hold a few of the 256 values: counting them is the cheapest look at every pixel.
+            # Most masks contain few of the 256 values; counting is the cheapest way to find them.
             values = _count_bytes(mask)
             present = np.flatnonzero(values)
             if table[present].min(initial=0) < 0:
@@ -250,7 +250,7 @@ class LabelSpace:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; ``from_dict`` gives the same label space back."""
+        """Convert to plain data for JSON; ``from_dict`` restores the label space."""
         return {
             "name": self.name,
             "classes": [
@@ -350,17 +350,17 @@ def _nearest(colors: NDArray[np.uint32], known: NDArray[np.uint32]) -> NDArray[n
 
 
 def as_label_map(values: NDArray[Any], name: str = "label_map") -> LabelMap:
-    """Class ids of any integer type, checked, in the types that everything here works on.
+    """Check class ids of any integer type and convert them to uint8 or uint16.
 
     Args:
         values: Ids 0..65535, an integer type or bool, shape (H, W).
-        name: What messages call it.
+        name: Name of the array in messages.
 
     Returns:
-        uint8 or uint16, shape (H, W); the array itself where it is of such a type already.
+        uint8 or uint16, shape (H, W); the array itself if it has such a type already.
 
     Raises:
-        ValueError: If it is no NumPy array, not two-dimensional, or holds anything but ids.
+        ValueError: If it is not a two-dimensional NumPy array of ids.
     """
     if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
         kind = f"{type(values).__module__}.{type(values).__qualname__}"
@@ -387,14 +387,14 @@ def as_label_map(values: NDArray[Any], name: str = "label_map") -> LabelMap:
 
 
 def _count_bytes(values: MaskValues) -> NDArray[np.int64]:
-    """How often each of the 256 values occurs."""
-    if values.size < 1 << 24:  # beyond, OpenCV's float32 counts would not be exact
+    """Count each of the 256 values."""
+    if values.size < 1 << 24:  # above, OpenCV's float32 counts are not exact
         return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     return np.bincount(values.ravel(), minlength=256)
 
 
 def in_order(by_train_id: Mapping[int, LabelClass], where: object) -> tuple[LabelClass, ...]:
-    """Classes sorted by train id.
+    """Sort classes by train id.
 
     Raises:
         DataError: If the train ids are not 0, 1, 2, ... without gaps.
@@ -408,10 +408,10 @@ def in_order(by_train_id: Mapping[int, LabelClass], where: object) -> tuple[Labe
 
 
 def to_color(values: Iterable[Any]) -> Color:
-    """Red, green and blue as integers.
+    """Convert red, green and blue to integers.
 
     Raises:
-        ValueError: If there are not three of them, each 0..255.
+        ValueError: If there are not three values of 0..255.
     """
     red, green, blue = map(_whole, values)
     if not all(0 <= v <= 255 for v in (red, green, blue)):
@@ -427,7 +427,7 @@ def _whole(value: Any) -> int:
 
 
 def voc_color(index: int) -> Color:
-    """Colour of an index in the PASCAL VOC colour map: the bits of the index, spread over the three channels.
+    """Return the colour of an index in the PASCAL VOC colour map, which spreads its bits over the three channels.
 
     Example:
         >>> voc_color(1), voc_color(15)
@@ -442,10 +442,10 @@ def voc_color(index: int) -> Color:
 
 
 def numbered_label_space(values: Iterable[int]) -> LabelSpace:
-    """Label space for masks without a class table: one class per id found, with VOC colours.
+    """Make a label space for masks without a class table: one class per id, with VOC colours.
 
     Args:
-        values: The values that occur in the masks. 65535 means void, and so does 255 unless there are ids above it.
+        values: The values in the masks. 65535 means void, and so does 255 unless there are larger ids.
 
     Raises:
         DataError: If all values mean void.

@@ -1,4 +1,4 @@
-"""A trained run as one file for other programs: ONNX or TorchScript."""
+"""Export a run as one file for other programs: ONNX or TorchScript."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _AXES = {0: "batch", 2: "height", 3: "width"}
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written.
+    """Result of ``export_run``.
 
     Args:
         path: The network; ``PATH.json`` beside it says what goes in, what comes out and the classes.

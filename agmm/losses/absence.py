@@ -1,4 +1,4 @@
-"""Image-level labels as a term: no pixel is of a class that the image does not hold."""
+"""Image-level labels as a term: no pixel belongs to a class that is absent from the image."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from agmm.models.network import SegmentationOutput
 
 
 class AbsenceLoss(TermLoss):
-    """L_seg + weight * L_absence: probability of classes that are not in the image is punished at every real pixel.
+    """L_seg + weight * L_absence, which penalises the probability of absent classes at every real pixel.
 
     L_absence = mean over real pixels x of -sum over the classes k that are not labelled in the image of
     log(1 - P_k(x) + eps), eps = 1e-6 (eq. 9 of ``docs/method.md``).
 
-    It says something where annotations reach every class of an image (clicks per class or instance, scribbles) and an
-    image holds few of the classes. Where clicks miss classes it teaches what is wrong. Images without any label take
-    no part.
+    It helps if annotations reach every class of an image (clicks per class or instance, scribbles) and images contain
+    few of the classes. Where clicks miss classes, it supervises wrongly. Images without any label are skipped.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.

@@ -1,4 +1,4 @@
-"""Several terms beside the cross-entropy, added up by weight."""
+"""A weighted sum of several terms and the cross-entropy."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ class CombinedLoss(SparseLoss):
         return list(self.parts.values())  # type: ignore[arg-type]
 
     def attach_teacher(self, network: nn.Module) -> None:
-        """Hand the averaged network to the terms that learn from it."""
+        """Pass the averaged network to the terms that use it."""
         for part in self._losses():
             part.attach_teacher(network)
 
     def set_progress(self, share: float) -> None:
-        """Hand the share of the training that is done on to every term."""
+        """Pass the finished share of the run to every term."""
         for part in self._losses():
             part.set_progress(share)
 
     def student_view(self, images: Tensor) -> Tensor:
-        """What the trained network is shown: the views of all terms, one after the other."""
+        """Apply the views of all terms, one after the other."""
         for part in self._losses():
             images = part.student_view(images)
         return images

@@ -1,4 +1,4 @@
-"""Entropy minimisation: predictions at unlabelled pixels are to be sure of something."""
+"""Entropy minimisation: predictions should be confident."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gated CRF: pixels near each other in place and colour are to be of the same class."""
+"""Gated CRF: pixels with similar position and colour should have the same class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GatedCRFLoss(TermLoss):
     predictions are first shrunk by averaging squares of ``shrink`` x ``shrink`` pixels; a square that holds padding
     counts as padding.
 
-    It rounds off what is thin: with objects of few pixels take a smaller weight, radius or ``shrink = 1``.
+    It erodes thin objects: for objects of few pixels, use a smaller weight or radius, or ``shrink = 1``.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.

@@ -43,7 +43,7 @@ class MeanTeacherLoss(TermLoss):
         self._share = 1.0
 
     def set_progress(self, share: float) -> None:
-        """Note the share of the run that is done, 0..1: the teacher is asked from ``start`` on."""
+        """Set the finished share of the run, 0..1; the teacher is used from ``start`` on."""
         self._share = share
 
     def student_view(self, images: Tensor) -> Tensor:

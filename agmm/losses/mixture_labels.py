@@ -1,4 +1,4 @@
-"""Pseudo-labels of the Gaussian mixture: the predictions are to learn what the mixture knows."""
+"""Pseudo-labels of the Gaussian mixture, as supervision for the predictions."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def labelled_batch(output: SegmentationOutput, batch: Sample, ignore_index: int)
 
 
 class TermLoss(SparseLoss):
-    """L_seg + weight * one term; what all such losses share.
+    """Base class of losses of the form L_seg + weight * term.
 
     Under autocast it computes in float32. Batches without labels, with one class, or with nothing but padding give
     finite values and gradients.

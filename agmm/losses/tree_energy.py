@@ -1,4 +1,4 @@
-"""Tree energy: each pixel is to agree with those that a minimum spanning tree joins it to closely."""
+"""Tree energy: each pixel should agree with its close neighbours in a minimum spanning tree."""
 
 from __future__ import annotations
 

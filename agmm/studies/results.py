@@ -1,4 +1,4 @@
-"""What a study came to: the scores of its runs as a table, and the report that compares its rows."""
+"""Results of a study: the scores of its runs as a table, and the report that compares its rows."""
 
 from __future__ import annotations
 

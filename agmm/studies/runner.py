@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from the other runs of the study."""
+        """Unique key of the run in the study."""
         return self.annotation, self.setting.name, str(self.config.seed)
 
 
@@ -230,7 +230,7 @@ def _take_first_stage(plan: Plan, plans: Sequence[Plan]) -> None:
 def _checksums(
     plans: Sequence[Plan], split: str, protocol: str, between_stages: str
 ) -> dict[tuple[str, str, str], str]:
-    """What each run's score depends on, as a short checksum."""
+    """Return a short checksum of the inputs of each run's score."""
     of_manifests = {plan.manifest.path: plan.manifest.sha256() for plan in plans}
     result = {}
     for plan in plans:

@@ -41,7 +41,7 @@ class Setting:
 
     @property
     def changes_in_words(self) -> str:
-        """What the row changes, as one would write it in a study's file; empty where it changes nothing."""
+        """Changes of the row, in the syntax of a study's file; empty if there are none."""
         own = {
             "stages": self.stages if self.stages > 1 else None,
             "pseudo_classes": self.pseudo_classes,
@@ -126,7 +126,7 @@ class Study:
 
 
 def published_as(manifest: Manifest) -> str:
-    """What the supplement calls such annotations: clicks per image as a number, ``scribble``, or ``point``."""
+    """Return the supplement's name of such annotations: clicks per image as a number, ``scribble``, or ``point``."""
     info = manifest.info
     if "clicks_per_image" in info.settings:
         return str(info.settings["clicks_per_image"])

@@ -1,4 +1,4 @@
-"""What a decoded image is made of, how large it may be, and how it is turned."""
+"""Decoded images: sample type, size limit and orientation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_PIXELS_VARIABLE = "SPARSEKIT_MAX_PIXELS"
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of an image say.
+    """Header of an image file.
 
     Args:
         height: As shown, in pixels.

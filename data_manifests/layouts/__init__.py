@@ -1,4 +1,4 @@
-"""Dataset layouts: find the pairs of image and mask in a folder, whichever way it is arranged."""
+"""Dataset layouts: find the pairs of image and mask in a folder, whatever its structure."""
 
 from __future__ import annotations
 

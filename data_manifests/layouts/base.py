@@ -1,4 +1,4 @@
-"""What every dataset layout gives: pairs of image and mask with their split, and the label space."""
+"""Base of the dataset layouts: pairs of image and mask with their split, and the label space."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """In a line, as notebooks and debuggers show it: thousands of images would hide it."""
+        """One line, for notebooks and debuggers, without the thousands of images."""
         return f"<Dataset {self.root}: {self.layout} layout, {counted(len(self.items), 'image')}>"
 
     @property
@@ -114,23 +114,23 @@ def pair_by_key(
     if lonely := sorted(str(by_mask[k]) for k in masks_only):
         problems.append(f"{counted(len(lonely), 'mask')} without an image: {list_some(lonely)}.")
     if problems:
-        raise DataError(" ".join(problems) + " Add the missing files or remove the lonely ones.")
+        raise DataError(" ".join(problems) + " Add the missing files, or remove those without a partner.")
     return sorted((image_key(image), image, by_mask[key]) for key, image in by_image.items())
 
 
 def those_there(folders: Iterable[SplitFolders]) -> list[SplitFolders]:
-    """The splits of which both folders are there."""
+    """Return the splits whose two folders exist."""
     return [(split, images, masks) for split, images, masks in folders if images.is_dir() and masks.is_dir()]
 
 
 def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = "") -> list[DatasetItem]:
-    """Items of two folders whose files have the same path but for their endings.
+    """Pair the files of two folders that have the same relative path, ignoring extensions.
 
     Args:
         split: The split they belong to.
         images_dir: Folder of images; the path below it, without its ending, is the image id.
         masks_dir: Folder of masks.
-        mask_end: What a mask's name has behind the image's.
+        mask_end: Suffix of a mask's stem after the image's.
 
     Raises:
         DataError: If a folder is missing or empty, or files do not pair up.
@@ -173,5 +173,5 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def relative_stem(path: Path, folder: Path) -> str:
-    """Path below a folder without its ending, with ``/`` between the parts."""
+    """Path relative to a folder, without extension, with ``/`` as separator."""
     return path.with_suffix("").relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""Find folders of images and masks by their names, and say what is there where the names do not tell."""
+"""Find folders of images and masks by name, and describe the contents of folders that are ambiguous."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def paired_by_rules(
 
 
 def what_is_there(root: Path) -> str:
-    """What was found in a folder that fits no layout: files, pairs that rules would make, and what to type."""
+    """Describe a folder that fits no layout: its files, the pairs that rules would give, and commands to try."""
     if is_remote(root):
         return ""
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]

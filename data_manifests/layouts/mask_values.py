@@ -1,4 +1,4 @@
-"""Find out how the masks of a dataset write their classes, and refuse what would be read wrongly without a word."""
+"""Detect how the masks of a dataset encode classes, and reject masks that would silently be read wrongly."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
 
 
 def orientation_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
-    """What to know of images that viewers turn."""
+    """Notes about images with an EXIF rotation."""
     photos = [item.image_path for item in items if item.image_path and item.image_path.suffix.lower() != ".png"]
     photos = _spread([path for path in photos if not is_remote(path)])
     try:

@@ -144,7 +144,7 @@ def _file_name(key: str) -> str:
 
 
 def _affixes(keys: Sequence[str]) -> tuple[str, str]:
-    """What all file names begin and end with, in lower case, if there are several names."""
+    """Return the common prefix and suffix of several file names, in lower case."""
     names = [_file_name(key) for key in keys]
     if len(set(names)) < 2:
         return "", ""
@@ -174,7 +174,7 @@ def _without(end: str) -> Callable[[str], str | None]:
 
 
 def _contained(images: Sequence[str], masks: Sequence[str]) -> list[tuple[str, str]]:
-    """What the first mask's name has around the name of an image, longest image names first."""
+    """Return the prefix and suffix around the name of an image in the first mask's name; tries long names first."""
     if not masks:
         return []
     mask = _file_name(masks[0])

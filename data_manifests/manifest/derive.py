@@ -1,4 +1,4 @@
-"""Manifests made of others: subsets and unions. Files stay where they are, only the paths to them are made anew."""
+"""Derive manifests from others: subsets and unions. Files stay in place; only their paths are rewritten."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix:
 
 
 def _merged_info(sources: Sequence[Manifest], prefix: bool) -> ManifestInfo:
-    """What all sources agree on stays, so that their annotations can still be made again; else all is listed."""
+    """Keep the entries on which all sources agree, so that annotations stay reproducible, and list the others."""
     infos = [source.info for source in sources]
     first = infos[0]
     step = {"command": "merge", "prefix": prefix}

@@ -91,7 +91,7 @@ def _refuse(problems: Iterable[str]) -> None:
 
 
 def _fault(manifest: Manifest, row: ManifestRow) -> str:
-    """What keeps the images of a row from being worked with, whatever its files hold; empty if nothing does."""
+    """Describe why a row cannot be used, whatever its files contain; empty if it can."""
     if row.height < 1 or row.width < 1:
         return f"height and width must be at least 1, got {row.height} and {row.width}"
     num_classes = manifest.label_space.num_classes
@@ -224,7 +224,7 @@ def _row_to_cells(row: ManifestRow, optional: Sequence[str], extra: Sequence[str
 
 
 def _row_reader(path: Path, header: Sequence[str]) -> Callable[[Sequence[str]], ManifestRow]:
-    """What makes a row of the cells below a header."""
+    """Return a function that converts the cells of a line to a row."""
     require_columns(path, header, MANIFEST_COLUMNS)
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise ManifestError(f"{path}: column '{twice[0]}' occurs twice; remove or rename one.")

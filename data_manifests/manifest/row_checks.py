@@ -37,7 +37,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """What was found in the files of one row.
+    """Findings in the files of one row.
 
     Args:
         problems: What is wrong with them.

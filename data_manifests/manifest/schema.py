@@ -110,7 +110,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class ManifestInfo:
-    """What ``manifest.json`` says about all rows.
+    """Contents of ``manifest.json``, which apply to all rows.
 
     Args:
         label_space: Classes of the annotations.
@@ -156,17 +156,17 @@ class Manifest:
         return self.info.label_space
 
     def __repr__(self) -> str:
-        """In a line, as notebooks and debuggers show it: thousands of rows would hide it."""
+        """One line, for notebooks and debuggers, without the thousands of rows."""
         return f"<Manifest {self.path}: {counted(len(self.rows), 'row')}, {self.label_space.name}>"
 
     @property
     def name(self) -> str:
-        """Name of its folder, by which tables and figures call it."""
+        """Name of its folder, which tables and figures use."""
         return absolute(self.path).parent.name  # of "../manifest.csv" too
 
     @property
     def marks_path(self) -> Path:
-        """Where the marks are: ``marks.parquet`` if it is there, else ``marks.csv``."""
+        """Path of the marks: ``marks.parquet`` if it exists, or else ``marks.csv``."""
         parquet = self.path.with_name("marks.parquet")
         return parquet if parquet.exists() else self.path.with_name("marks.csv")
 

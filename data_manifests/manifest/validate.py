@@ -60,7 +60,7 @@ def check_manifest(
 
 
 def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
-    """What a row says, without looking at its files."""
+    """Check a row itself, without its files."""
 
     def problem(kind: str, message: str) -> Problem:
         return Problem(kind, row.image_id, message)

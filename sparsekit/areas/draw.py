@@ -11,7 +11,7 @@ from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.geometry.polylines import Bools, Ints
 from sparsekit.geometry.regions import Regions, distances_by_region, find_regions, squared
 
-#: Farthest that a corner of a block is cut, in pixels; of a coarse polygon it is the margin less two.
+#: Largest distance by which corners of a block are cut, in pixels; for coarse polygons, the margin minus two.
 _BLOCK_TOLERANCE = 2
 
 
@@ -25,22 +25,22 @@ def mark_regions(
 ) -> list[Mark]:
     """Draw an area mark in each region of a label map.
 
-    Blocks and coarse polygons lie on their class by construction: their outlines run through pixels at some distance
-    from the region's edge and are simplified by less than that. Boxes hold pixels of other classes, as boxes do.
+    Blocks and coarse polygons stay on their class by construction: their outlines keep a distance from the region's
+    edge and are simplified by less than that. Boxes also contain pixels of other classes.
 
     Args:
         label_map: Train ids of any integer type, shape (H, W).
-        settings: See there.
-        share: Of each region's pixels that its block covers, about, in (0, 1].
+        settings: Kind and shape of the marks.
+        share: Approximate share of each region's pixels that its block covers, in (0, 1].
         unlabelled_value: Value of void pixels.
-        instances: For ``per="instance"``: true instances, shape (H, W), 0 where there are none.
+        instances: For ``per="instance"``, instance numbers, shape (H, W), 0 outside instances.
 
     Returns:
-        Marks by region; a region of several wide parts can get several. Boxes come the smallest first, so that they lie
-        on top of larger ones.
+        Marks by region; a region with several wide parts may get several. Boxes are sorted by size, so that smaller
+        ones lie on top.
 
     Raises:
-        ValueError: If the share is out of range or ``label_map`` is no array of ids of shape (H, W).
+        ValueError: If the share is out of range, or ``label_map`` is not an array of ids of shape (H, W).
 
     References:
         Liang et al., "Tree Energy Loss", CVPR 2022 (blocks of 10, 20 and 50 %); Dai et al., "BoxSup", ICCV 2015; Cordts
@@ -52,7 +52,7 @@ def mark_regions(
     numbers = np.flatnonzero(regions.largest_of_each_class() | (regions.areas >= settings.min_area))
     if settings.kind == "box":
         return _boxes(regions, numbers)
-    # A person draws coarse polygons up to the edge of the image, and a block in the middle of what is seen.
+    # People draw coarse polygons up to the image edge, and blocks in the middle of the visible region.
     marks = []
     for number, distances in distances_by_region(regions, numbers, image_edge=settings.kind == "block"):
         top, left = regions.boxes[number, :2].tolist()
@@ -82,20 +82,20 @@ def _boxes(regions: Regions, numbers: Ints) -> list[Mark]:
 
 
 def _reach_of_share(reach: Ints, share: float) -> int:
-    """Squared distance to the edge that about this share of a region's pixels have, the nearest count to it."""
+    """Squared distance to the edge that is exceeded by about this share of a region's pixels."""
     values, counts = np.unique(reach[reach > 0], return_counts=True)
     covered = np.cumsum(counts[::-1])[::-1]  # pixels with at least each value
     return int(values[np.abs(covered - share * covered[0]).argmin()])
 
 
 def _outlines(mask: Bools, tolerance: int) -> list[Ints]:
-    """Closed polygons round the parts of a mask, without its holes, shape (N, 2) each."""
+    """Closed polygons around the parts of a mask, without holes, shape (N, 2) each."""
     filled = _slit(mask)
     contours, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     rings = [np.asarray(contour[:, 0, ::-1], np.int64) for contour in contours]
     rings.sort(key=lambda ring: ring.min(0).tolist())
     largest = max(_area(ring) for ring in rings)
-    # Crumbs beside a large part would not be drawn by hand.
+    # People would not draw specks beside a large part.
     return [_simplify(ring, tolerance) for ring in rings if 10 * _area(ring) >= largest]
 
 
@@ -106,9 +106,9 @@ def _area(ring: Ints) -> int:
 
 
 def _slit(mask: Bools) -> NDArray[np.uint8]:
-    """Cut from each hole of a mask upwards to what lies outside, so that no holes are left."""
+    """Cut from each hole of a mask upwards to the outside, so that no hole remains."""
     slit = mask.astype(np.uint8)
-    # Outside is 4-connected where the mask is 8-connected; a frame joins all that touches the border.
+    # The outside is 4-connected because the mask is 8-connected; a frame joins everything at the border.
     outside = cv2.copyMakeBorder(1 - slit, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     _, numbers, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=4)
     for number in range(1, len(stats)):
@@ -148,7 +148,7 @@ def _farthest(points: Ints, tolerance: int) -> int:
     along = offsets @ chord
     beside = (along >= 0) & (along <= square) & (square > 0)
     cross = offsets[:, 0] * chord[1] - offsets[:, 1] * chord[0]
-    # Squared distances times the chord's square, in whole numbers.
+    # Squared distances times the chord's square, in integers.
     to_ends = np.minimum((offsets**2).sum(1), ((points - points[-1]) ** 2).sum(1)) * max(square, 1)
     away = np.where(beside, cross**2, to_ends)
     farthest = int(away.argmax())

@@ -1,4 +1,4 @@
-"""Settings of marks that cover area. Imports no NumPy, so that the command line lists the choices at once."""
+"""Settings of marks that cover area. Imports no NumPy, so that the command line lists choices quickly."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Literal, get_args
 
 MarkKind = Literal["block", "box", "coarse"]
 
-#: What gets a mark of its own.
+#: Units that get a mark.
 MarkUnit = Literal["region", "instance"]
 
-#: Parts of each region that blocks cover, where the user names none.
+#: Default shares of each region that blocks cover.
 DEFAULT_SHARES = (0.1, 0.2, 0.5)
 
 
 @dataclass(frozen=True)
 class RegionMarkSettings:
-    """Which area marks are drawn.
+    """Kind and shape of area marks.
 
     Args:
         kind: ``block``: the inner part of each region; ``box``: its bounding box; ``coarse``: a simple polygon that
-            keeps off its edge.
-        per: What gets marks: each connected ``region`` of a class, or each true ``instance`` (and each region where
-            there are none).
-        min_area: Regions of fewer pixels get no mark, unless their class would get none at all.
-        margin: Distance of coarse polygons from the edge in pixels, at least; half of the depth of thin regions.
+            stays inside its edge.
+        per: Unit that gets marks: each connected ``region`` of a class, or each true ``instance`` (and each region
+            outside instances).
+        min_area: Regions with fewer pixels get no mark, unless their class would get none at all.
+        margin: Minimum distance of coarse polygons from the edge, in pixels; in thin regions, half of their depth.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of range.
     """
 
     kind: MarkKind = "block"

@@ -88,7 +88,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
 def _read_image(
     source: ImportSource, annotations: list[dict[str, Any]], names: dict[Any, str], shape: Shape
 ) -> tuple[Drawn, ...]:
-    """What was drawn, the uppermost first: our own marks as we wrote them, of others later ones over earlier ones."""
+    """Return the annotations from top to bottom: our own in the order written, others with later ones on top."""
     ours: list[Drawn] = []
     others: list[Drawn] = []
     for annotation in sorted(annotations, key=lambda annotation: not annotation.get("iscrowd")):  # crowds lie below

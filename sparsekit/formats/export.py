@@ -21,7 +21,7 @@ _FIRST_LINE = "sparsekit export: "
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What came of an export.
+    """Result of an export.
 
     Args:
         folder: Where it is.
@@ -95,7 +95,7 @@ def _is_export(folder: Path) -> bool:
 
 
 def _note(job: ExportJob, target: str, losses: list[str]) -> str:
-    """What a person finds in the folder; its first line also says that the folder may be replaced."""
+    """Return the text of the folder's README, whose first line also marks the folder as replaceable."""
     info = job.manifest.info
     lines = [f"{_FIRST_LINE}{target}", f"dataset: {info.dataset}", f"annotation: {job.budget}"]
     lines += [f"lost: {loss}" for loss in losses]

@@ -36,7 +36,7 @@ _IGNORED = "__ignore__"
 
 @dataclass(frozen=True)
 class FullMasks:
-    """What came of it.
+    """Result of ``write_full_masks``.
 
     Args:
         folder: A dataset of the generic layout: ``images/``, ``masks/``, ``classes.csv``.

@@ -45,7 +45,7 @@ _CLEARLY_BETTER = 0.25
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What came of an import.
+    """Result of an import.
 
     Args:
         folder: Where it is.

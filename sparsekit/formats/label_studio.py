@@ -72,7 +72,7 @@ def _results(job: ExportJob, image: AnnotatedImage) -> list[dict[str, Any]]:
 
 
 def _meta(mark: Mark) -> str:
-    """What the place of a mark cannot say: how a brush stroke was drawn, or that a polygon is a block."""
+    """Return the properties of a mark beyond its position: how a stroke was drawn, or that a polygon is a block."""
     return json.dumps(describe(mark)) if mark.kind == "stroke" else note(mark)
 
 
@@ -141,7 +141,7 @@ def _address(data: dict[str, Any], key: str | None) -> str:
 
 
 def _file_names(address: str) -> list[str]:
-    """What the file of an address may be called, the likeliest first: as the server reads it, and as it is written."""
+    """Return possible file names of an address, most likely first: decoded by the server, and as written."""
     parts = urlsplit(address)
     local = parse_qs(parts.query).get("d")
     written = address.partition("?d=")[2] or (parts.path if parts.scheme else address)

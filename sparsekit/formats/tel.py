@@ -39,7 +39,7 @@ _MAX_XML = 16 << 20
 
 
 def _losses(job: ExportJob) -> list[str]:
-    """What the files of VOC cannot hold; label maps hold all."""
+    """Describe the marks that the VOC files cannot store; label maps store all."""
     if not _is_voc(job) or job.census is None:
         return []
     kinds, widths = job.census.kinds, job.census.stroke_widths

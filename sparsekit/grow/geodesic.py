@@ -33,7 +33,7 @@ def grow_geodesic(image: Image, seeds: Seeds, max_distance: float, confidence: f
 
 
 def step_costs(lab: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What one pixel adds to a path, shape (H, W)."""
+    """Cost of each pixel on a path, shape (H, W)."""
     # The Sobel kernel sums to 8 times the difference per pixel.
     steps = [cv2.Sobel(lab, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1))]
     gradient: NDArray[np.float64] = np.sqrt(sum((step.astype(np.float64) ** 2).sum(axis=2) for step in steps))

@@ -21,7 +21,7 @@ from sparsekit.synthesis.output_folder import ImageResult, OutputFolder, partial
 
 @dataclass(frozen=True)
 class GrowSummary:
-    """What came of it.
+    """Result of growing a manifest.
 
     Args:
         folder: Where it is.

@@ -1,4 +1,4 @@
-"""What every export works with: the images of a manifest, their file names, and the folder to fill."""
+"""Input of every export: the images of a manifest, their file names, and the output folder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def file_name(image_id: str) -> str:
 
 @dataclass(frozen=True)
 class Census:
-    """What kinds of marks there are.
+    """The kinds of marks in an export.
 
     Args:
         kinds: Marks of each kind.

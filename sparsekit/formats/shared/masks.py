@@ -49,7 +49,7 @@ def marks_of(drawn: Sequence[Drawn], shape: tuple[int, int]) -> tuple[Mark, ...]
 
 
 def turn_drawn(one: Drawn, shape: tuple[int, int], orientation: int) -> Drawn:
-    """What was drawn on the pixels as they are stored, as it lies on the image as shown.
+    """Rotate annotations of the stored pixels to the image as shown.
 
     Args:
         one: What was drawn.

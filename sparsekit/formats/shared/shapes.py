@@ -28,7 +28,7 @@ def xy_points(mark: Mark) -> list[XY]:
 
 
 def note(mark: Mark) -> str:
-    """What a tool's shape cannot say, as text for its field of free text; empty if it says all.
+    """Return the properties of a mark that a tool's shape cannot store, as free text; empty if it stores all.
 
     Example:
         >>> note(Mark("stroke", 0, 1, 1, ((1, 1), (1, 5)), (3, 3)))

@@ -1,4 +1,4 @@
-"""What every import works with: the annotations, the dataset's images and classes, and what to leave out."""
+"""Input of every import: the annotations, the dataset's images and classes, and the import options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FIRST_ON_ITS_SIDE = 5
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a user says about annotations.
+    """Options of an import.
 
     Args:
         stroke_width: Width in pixels of strokes whose file says none.
