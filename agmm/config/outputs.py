@@ -10,7 +10,7 @@ EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 TableFormat = Literal["markdown", "latex", "csv", "json"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
-#: Tables by name: the function of ``agmm.report.tables`` that makes each.
+#: Tables by name: the function of ``agmm.report.tables``, or of ``agmm.report.budget``, that makes each.
 TABLES: dict[str, str] = {
     "per-class": "per_class_table",
     "ablation": "ablation_table",
@@ -32,4 +32,5 @@ FIGURES: dict[str, FigureKind | None] = {
     "training-curves": None,
     "tsne": FigureKind("val", 30),
     "qualitative": FigureKind("val", 4),
+    "budget": None,
 }

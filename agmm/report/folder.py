@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
 from agmm.report import PAGE_NAME
+from agmm.report.budget import Budgets
+from agmm.report.budget_figure import draw_budget
 from agmm.report.figures import draw_training_curves, plot_gmm_predictions, plot_qualitative
 from agmm.report.page import PageImages, PageSummary, write_page
 from agmm.report.predictions import PredictedRow, predict_rows
@@ -22,7 +24,8 @@ from data_manifests import DataError, Manifest, ManifestRow
 from data_manifests.figures.viewer import check_jinja
 
 FIGURES_NAME = "figures"
-NUM_FIGURES = 4
+NUM_FIGURES = 5
+BUDGET_NAME = "budget"
 
 # Images in a figure, and images from which t-SNE takes its pixels.
 _NUM_SHOWN, _NUM_SAMPLED = 4, 30
@@ -53,6 +56,7 @@ def write_report(
     protocol: str | None = None,
     thumbnail_size: int = 640,
     device: torch.device | str = "cpu",
+    budgets: Budgets | None = None,
     on_image: Callable[[], None] = lambda: None,
     on_figure: Callable[[], None] = lambda: None,
 ) -> ReportSummary:
@@ -67,6 +71,7 @@ def write_report(
         protocol: Prefix of the protocol's name; by default the newest scores.
         thumbnail_size: Longer side of the page's images, in pixels.
         device: Device to compute on.
+        budgets: What the annotation of the runs took, for the figure of budgets; None leaves it out.
         on_image: Called after each image of each run.
         on_figure: Called after each of the ``NUM_FIGURES`` figures, drawn or not.
 
@@ -79,6 +84,7 @@ def write_report(
     check_jinja()
     problems: list[str] = []
     figures = _FolderFigures(runs, manifest, rows, split, problems)
+    figures.budgets = budgets
     page = PageImages(runs, manifest.label_space, thumbnail_size)
     for predicted in predict_rows(
         runs, manifest, rows, device, pixels=figures.pixels_of, on_image=on_image, on_problem=problems.append
@@ -87,7 +93,10 @@ def write_report(
         figures.add(predicted)
     written = figures.draw(out_dir / FIGURES_NAME, on_figure)
     names = [f"{FIGURES_NAME}/{path.name}" for path in written]
-    summary = write_page(runs, manifest, page, out_dir / PAGE_NAME, split=split, protocol=protocol, figures=names)
+    drawn = next((path.read_bytes() for path in written if path.name == f"{BUDGET_NAME}.png"), None)
+    summary = write_page(
+        runs, manifest, page, out_dir / PAGE_NAME, split=split, protocol=protocol, figures=names, budget_png=drawn
+    )
     return ReportSummary(summary, tuple(written), (*summary.problems, *problems))
 
 
@@ -96,11 +105,13 @@ class _FolderFigures:
 
     Attributes:
         pixels_of: By image id, positions whose features t-SNE needs.
+        budgets: What the figure of budgets shows; None where there is nothing to compare.
     """
 
     def __init__(
         self, runs: Sequence[Run], manifest: Manifest, rows: Sequence[ManifestRow], split: str, problems: list[str]
     ) -> None:
+        self.budgets: Budgets | None = None
         self._runs, self._space, self._problems = runs, manifest.label_space, problems
         masked = [row for row in rows if row.full_mask]
         scored = [row for row in masked if row.split == split] or masked
@@ -147,6 +158,7 @@ class _FolderFigures:
             "gmm-predictions": self._draw_gmm_predictions if self._annotated else None,
             "qualitative": self._draw_qualitative if self._shown else None,
             "tsne": self._draw_tsne if self._pixels else None,
+            BUDGET_NAME: self._draw_budget if self.budgets is not None else None,
         }
         written: list[Path] = []
         for name, make in drawings.items():
@@ -165,6 +177,10 @@ class _FolderFigures:
 
     def _draw_qualitative(self, paths: Sequence[Path]) -> None:
         plot_qualitative(self._runs, [self._kept[row.image_id] for row in self._shown], self._space, paths)
+
+    def _draw_budget(self, paths: Sequence[Path]) -> None:
+        if self.budgets is not None:
+            draw_budget(self.budgets, paths)
 
     def _draw_tsne(self, paths: Sequence[Path]) -> None:
         by_row = [self._features[row.image_id] for row, _ in self._pixels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -97,6 +98,7 @@ def write_page(
     split: str = "val",
     protocol: str | None = None,
     figures: Sequence[str] = (),
+    budget_png: bytes | None = None,
 ) -> PageSummary:
     """Write the page.
 
@@ -107,6 +109,7 @@ def write_page(
         path: The HTML file.
         split: Split whose scores to show.
         protocol: Prefix of the protocol's name; by default the newest scores.
+        budget_png: The figure of budgets, to be shown in the page.
         figures: Names of figures beside the page, to link.
 
     Raises:
@@ -137,6 +140,7 @@ def write_page(
         mixtures=[summarize_mixtures(of_run) for of_run in images.mixtures],
         num_mixtures=max(map(len, images.mixtures)),
         figures=_by_name(figures),
+        budget=None if budget_png is None else f"data:image/png;base64,{base64.b64encode(budget_png).decode()}",
         splits=sorted({image.split for image in images.shown}),
     )
     data = page.encode()

@@ -18,7 +18,7 @@ from agmm.studies.study import published_as
 from data_manifests import LabelSpace, Manifest, ManifestInfo
 from data_manifests.files.csv import read_whole_table
 from data_manifests.files.text import read_json
-from data_manifests.manifest.schema import PSEUDO_LABELS
+from data_manifests.manifest.schema import GROWN, PSEUDO_LABELS
 
 if TYPE_CHECKING:
     from agmm.config.loss import MixtureOptions
@@ -28,6 +28,9 @@ SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
 
 #: Names for supervision other than sparse annotations by people.
 FULL_MASKS = "full masks"
+
+#: AGMM with all its terms, in words.
+ALL_TERMS = "L_seg + L_self + L_spar + L_con"
 
 #: Prefix of the settings of pseudo-labels.
 LABELS_PREFIX = "pseudo-labels "
@@ -101,9 +104,20 @@ class Run:
         """The human annotation in words."""
         if self.is_full:
             return FULL_MASKS
-        if (clicks := self._annotation.settings.get("clicks_per_image")) is not None:
-            return f"{clicks} clicks"
-        return self._annotation.command or self.manifest_path.parent.name
+        made, grown = self._annotation, self.grown_by
+        command, settings = made.command, made.settings
+        while command == GROWN:
+            command, settings = settings.get("source_command", ""), settings.get("source_settings", {})
+        clicks = settings.get("clicks_per_image")
+        words = command if clicks is None else f"{clicks} clicks"
+        return f"{words} grown by {grown}" if grown else words or self.manifest_path.parent.name
+
+    @property
+    def grown_by(self) -> str:
+        """The method by which the human annotation was grown before the training; empty if it was not."""
+        if self.is_full or self._annotation.command != GROWN:
+            return ""
+        return str(self._annotation.settings.get("method", ""))
 
     @property
     def loss(self) -> str:
@@ -115,7 +129,7 @@ class Run:
     @property
     def method(self) -> str:
         """A short name of the loss: ``AGMM`` if all terms are used."""
-        return self.loss.replace("L_seg + L_self + L_spar + L_con", "AGMM")
+        return self.loss.replace(ALL_TERMS, "AGMM")
 
     @property
     def settings(self) -> dict[str, Any]:

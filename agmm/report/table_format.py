@@ -56,6 +56,15 @@ class Scores:
 Cell = str | int | float | Difference | Scores | None
 
 
+#: Stands below a table with scores of several runs.
+SPREAD = "± standard deviation over runs (their number)."
+
+
+def has_spread(rows: Sequence[tuple[Cell, ...]]) -> bool:
+    """Whether any cell holds scores of several runs."""
+    return any(isinstance(cell, Scores) and len(cell.values) > 1 for row in rows for cell in row)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table to be written.

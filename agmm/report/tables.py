@@ -1,40 +1,22 @@
-"""The tables of the paper's supplement for your own runs, beside the published numbers, and a table of budgets."""
+"""The tables of the paper's supplement for your own runs, beside the published numbers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from agmm.errors import TrainingError
 from agmm.report.published import official_images, published_iou, published_source
-from agmm.report.run import FULL_MASKS, LABELS_PREFIX, SILENT_SETTINGS, Run
+from agmm.report.run import LABELS_PREFIX, SILENT_SETTINGS, Run
 from agmm.report.run_names import setting_words, settings_apart
 from agmm.report.runs import choose_records, describe_scores
-from agmm.report.table_format import Cell, Difference, Scores, Table
+from agmm.report.table_format import SPREAD, Cell, Difference, Scores, Table, has_spread
 from agmm.studies.paper_tables import TABLES
 from agmm.studies.study import LABELS_AS_PUBLISHED, Study, labels_as_published
 
 # Settings in which the runs of one cell may differ.
 _MAY_DIFFER = ("seed", *SILENT_SETTINGS)
-_SPREAD = "± standard deviation over runs (their number)."
 _NOT_THE_SAME = "Published numbers hold for the whole official split and very likely for multi-scale evaluation."
-
-
-@dataclass(frozen=True)
-class Work:
-    """Work behind the annotation of a manifest.
-
-    Args:
-        num_images: Annotated images.
-        marks_per_image: Mean number of clicks, strokes and other marks.
-        minutes_per_image: Estimated minutes of a person's time; None if unknown.
-    """
-
-    num_images: int
-    marks_per_image: float | None
-    minutes_per_image: float | None
 
 
 def per_class_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
@@ -92,70 +74,6 @@ def lambda_table(runs: Sequence[Run], split: str = "val", protocol: str | None =
     return _study_table(runs, TABLES[1], _weight, "weight", split, protocol)
 
 
-def budget_table(
-    runs: Sequence[Run], work_of: Callable[[Run], Work | None], split: str = "val", protocol: str | None = None
-) -> Table:
-    """Table of mIoU and its share of full supervision by clicks and minutes of annotation, to choose a budget.
-
-    Args:
-        runs: Runs to compare. The best one with ``supervision = "full"``, if there is one, counts as 100 %. Runs that
-            differ only in their seed share a row.
-        work_of: Returns the work behind a run's annotation; None if unknown.
-        split: Split whose scores to show.
-        protocol: Prefix of the protocol's name; by default any.
-
-    Raises:
-        TrainingError: If the runs have no comparable scores.
-    """
-    records = choose_records(runs, split, protocol)
-    score_of = {run.name: _percent(record["miou"]) for run, record in zip(runs, records, strict=True)}
-    lines: list[tuple[tuple[float, float], tuple[Cell, ...], Scores | None]] = []
-    for name, group in _but_for_the_seed(runs):
-        run, work = group[0], work_of(group[0])
-        values = tuple(score for run in group if (score := score_of[run.name]) is not None)
-        scores = Scores(values) if values else None
-        minutes = None if work is None else work.minutes_per_image
-        marks = None if work is None else work.marks_per_image
-        hours = None if work is None or minutes is None else work.num_images * minutes / 60
-        cells = (name, run.annotation, run.loss, marks, *(None if x is None else f"{x:.2f}" for x in (minutes, hours)))
-        order = (float("inf") if minutes is None else minutes, 0.0 if scores is None else scores.mean)
-        lines.append((order, cells, scores))
-    means = [scores.mean for _, cells, scores in lines if scores is not None and cells[1] == FULL_MASKS]
-    full = max(means, default=None)
-    rows = [
-        (*cells, scores, None if full is None or scores is None else 100 * scores.mean / full)
-        for _, cells, scores in sorted(lines, key=lambda line: line[0])
-    ]
-    notes = ["Minutes are estimated from times measured in the literature, as `sparsekit cost` does."]
-    if full is None:
-        notes.append("For the share of full supervision, add a run trained with --supervision full.")
-    notes += [_SPREAD] if _has_spread(rows) else []
-    return Table(
-        f"What each budget gives; {describe_scores(records[0])}",
-        ("run", "annotation", "loss", "marks/image", "minutes/image", "hours", "mIoU (%)", "% of full supervision"),
-        tuple(rows),
-        tuple(notes),
-    )
-
-
-def _but_for_the_seed(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    """Group runs that differ only in their seed, each with the common part of their names."""
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in runs:
-        settings = {key: value for key, value in run.settings.items() if key not in _MAY_DIFFER}
-        made_of = (run.annotation, run.loss, json.dumps(settings, sort_keys=True))
-        groups.setdefault(made_of, []).append(run)
-    found = []
-    for group in groups.values():
-        if len({run.info.config.seed for run in group}) < len(group):  # something other than a setting differs
-            found += [(run.name, [run]) for run in group]
-            continue
-        parts = [run.name.split(", ") for run in group]
-        name = ", ".join(part for part in parts[0] if all(part in others for others in parts))
-        found.append((name or group[0].annotation, group))
-    return found
-
-
 def _weight(run: Run) -> str:
     return f"lambda = {run.first_stage.info.config.lambda_ if run.first_stage.uses_mixture else 0.0}"
 
@@ -196,7 +114,7 @@ def _study_table(
             gaps = [_difference(None if (s := ours[n]) is None else s.mean, theirs[n]) for n in names]
             columns.append(("difference", list(gaps)))
     rows = [(name, *(cells[i] for _, cells in columns)) for i, name in enumerate(names)]
-    notes = [_SPREAD] if _has_spread(rows) else []
+    notes = [SPREAD] if has_spread(rows) else []
     if has_published:
         notes.append(f"Published: {published_source()}, on {study.published_in} val. {_NOT_THE_SAME}")
         notes += [LABELS_AS_PUBLISHED] if left_out else []
@@ -254,10 +172,6 @@ def _scores(
 def _budget_order(annotation: tuple[str, str]) -> tuple[bool, int, str]:
     words, called = annotation
     return not called.isdigit(), int(called) if called.isdigit() else 0, words
-
-
-def _has_spread(rows: Sequence[tuple[Cell, ...]]) -> bool:
-    return any(isinstance(cell, Scores) and len(cell.values) > 1 for row in rows for cell in row)
 
 
 def _percent(value: float | None) -> float | None:

@@ -8,11 +8,12 @@ import click
 
 from agmm.config.outputs import FIGURES
 from cli.agmm_commands.options import device_option, manifest_option, names_option, runs_argument
+from cli.agmm_commands.work import cost_model_option, read_model, work_of_run, work_of_study
 from cli.command import command
 from cli.options import image_option, json_option, out_option, read_manifest
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, usage_errors, warn
-from cli.types import IntRange
+from cli.types import IntRange, PathType
 
 _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
 
@@ -37,6 +38,12 @@ _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
     "--pixels-per-class", type=IntRange(min=1), default=100, show_default=True, help="Pixels per class for tsne."
 )
 @click.option("--seed", type=IntRange(min=0), default=0, show_default=True, help="Random seed of tsne.")
+@click.option("--way", "ways", metavar="SETTING", multiple=True, help="Setting of a study to draw; may be repeated.")
+@click.option(
+    "--annotation", "annotations", type=PathType(), multiple=True,
+    help="Manifest of a study, for the minutes where its runs are gone; may be repeated.",
+)  # fmt: skip
+@cost_model_option
 @device_option
 @out_option("File to write, .png or .pdf.", "out_path", required=True)
 @json_option
@@ -51,16 +58,23 @@ def figure(
     image_ids: tuple[str, ...],
     pixels_per_class: int,
     seed: int,
+    ways: tuple[str, ...],
+    annotations: tuple[Path, ...],
+    cost_model: Path | None,
     device: str,
     as_json: bool,
 ) -> None:
-    """Draw a figure of the paper's supplement from your own RUNS.
+    """Draw a figure from your own RUNS, most of them as in the paper's supplement.
 
     gmm-predictions shows image, segmentation, class of the highest Gaussian, and ground truth. training-curves shows
     mIoU on the training set by epoch, as recorded by `agmm train --gmm-images`. tsne shows features of the same pixels
-    in one to three runs. qualitative shows image, segmentation of each run, and ground truth. This needs the extra
-    'figures'.
+    in one to three runs. qualitative shows image, segmentation of each run, and ground truth. budget shows mIoU over
+    clicks and minutes of annotation, of scored runs or of one study of `agmm ablate`. This needs the extra 'figures'.
     """
+    if kind == "budget":
+        _draw_budget(runs, names, out_path, split, ways, annotations, cost_model)
+        _echo(out_path, as_json)
+        return
     from agmm.report.runs import read_runs
     from agmm.requirements import require_training_packages
     from agmm.runs.files import manifest_of
@@ -93,7 +107,42 @@ def figure(
                         found, manifest, rows, [out_path], device=choose_device(device), on_image=advance,
                         on_problem=warn,
                     )  # fmt: skip
+    _echo(out_path, as_json)
+
+
+def _echo(out_path: Path, as_json: bool) -> None:
     if as_json:
         echo_json({"file": str(out_path)})
     else:
         echo_summary(out_path)
+
+
+def _draw_budget(
+    runs: tuple[Path, ...],
+    names: tuple[str, ...],
+    out_path: Path,
+    split: str | None,
+    ways: tuple[str, ...],
+    annotations: tuple[Path, ...],
+    cost_model: Path | None,
+) -> None:
+    from agmm.report.budget import budgets_of_runs, budgets_of_study, is_study
+    from agmm.report.runs import read_runs, scored_split
+    from agmm.report.style import check_figure
+
+    with usage_errors():
+        check_figure([out_path])
+    model = read_model(cost_model)
+    if any(map(is_study, runs)):
+        if len(runs) > 1:
+            raise click.UsageError("budget takes runs, or one study; got a study and more.")
+        budgets = budgets_of_study(runs[0], work_of_study(runs[0], annotations, model), ways)
+    elif ways or annotations:
+        raise click.UsageError("--way and --annotation are for a study; runs know both themselves.")
+    else:
+        with usage_errors():
+            found = read_runs(runs, names)
+        budgets = budgets_of_runs(found, lambda run: work_of_run(run, model), split or scored_split(found))
+    from agmm.report.budget_figure import draw_budget
+
+    draw_budget(budgets, [out_path])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from cli.agmm_commands.options import (
     scores_protocol_option,
     scores_split_option,
 )
+from cli.agmm_commands.work import work_of_run
 from cli.command import command, option_group
 from cli.options import image_option, json_option, out_option, overwrite_option, read_manifest, thumbnail_size_option
 from cli.progress import progress
@@ -73,6 +75,7 @@ def report(
         found = read_runs(runs, names, warn)
     require_training_packages()
     from agmm.distributed import choose_device
+    from agmm.report.budget import budgets_of_runs
     from agmm.report.folder import NUM_FIGURES, write_report
     from agmm.report.images import choose_rows
 
@@ -83,10 +86,14 @@ def report(
             split = trained_on
     splits = [split, *([trained_on] if trained_on != split and trained_on in manifest.splits else [])]
     rows = choose_rows(manifest, splits, limit or None, image_ids)
+    budgets = None
+    if len(found) > 1:
+        with suppress(DataError):  # the page itself says which scores are missing
+            budgets = budgets_of_runs(found, lambda run: work_of_run(run, None), split, protocol)
     with progress(len(rows) * len(found)) as on_image, progress(NUM_FIGURES, "figure") as on_figure:
         summary = write_report(
             found, manifest, rows, out_dir, split=split, protocol=protocol, thumbnail_size=thumbnail_size,
-            device=choose_device(device), on_image=on_image, on_figure=on_figure,
+            device=choose_device(device), budgets=budgets, on_image=on_image, on_figure=on_figure,
         )  # fmt: skip
     warn_of_some(summary.problems)
     if as_json:

@@ -212,7 +212,7 @@ def test_each_image_goes_through_each_network_once(town: Town, tmp_path: Path, m
     summary = write_report(
         runs, manifest, rows, out_dir, device="cpu", on_image=count("image"), on_figure=count("figure")
     )
-    assert called == {"forward": 16, "image": 16, "figure": 4} and summary.problems == ()
+    assert called == {"forward": 16, "image": 16, "figure": 5} and summary.problems == ()
     # and the figures are those that are drawn on their own
     val, few = manifest.rows_of("val"), manifest.rows_of("train")
     few = [few[i * len(few) // 4] for i in range(4)]

@@ -6,9 +6,10 @@ import pytest
 
 from agmm.errors import TrainingError
 from agmm.inference.protocols import Protocol
+from agmm.report.budget import Work, budget_table, budgets_of_runs
 from agmm.report.runs import read_runs
 from agmm.report.table_format import Difference, Scores
-from agmm.report.tables import Work, ablation_table, budget_table, lambda_table, per_class_table
+from agmm.report.tables import ablation_table, lambda_table, per_class_table
 from data_manifests import known_label_space
 from data_manifests.manifest.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space
@@ -197,7 +198,7 @@ def test_budget_shares_of_full_supervision(tmp_path: Path) -> None:
     write_run(tmp_path / "lost", manifest, scores=0.5)
     work = {"full": Work(10, None, 90.0), "some": Work(10, 50.0, 1.5), "lost": None}
     runs = read_runs([tmp_path / name for name in work], list(work))
-    table = budget_table(runs, lambda run: work[run.name])
+    table = budget_table(budgets_of_runs(runs, lambda run: work[run.name]))
     assert [row[0] for row in table.rows] == ["some", "full", "lost"]
     some = table.rows[0]
     assert some[1] == "50 clicks" and some[3:6] == (50.0, "1.50", "0.25")
@@ -206,7 +207,7 @@ def test_budget_shares_of_full_supervision(tmp_path: Path) -> None:
     assert table.rows[1][3:6] == (None, "90.00", "15.00") and table.rows[1][7] == 100
     assert table.rows[2][3:6] == (None, None, None)
     assert len(table.notes) == 1
-    alone = budget_table(runs[1:], lambda run: work[run.name])
+    alone = budget_table(budgets_of_runs(runs[1:], lambda run: work[run.name]))
     assert alone.rows[0][7] is None and "--supervision full" in alone.notes[1]
 
 
@@ -218,7 +219,7 @@ def test_seeds_share_a_row_of_the_budget(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_run(tmp_path / f"full-{seed}", manifest, scores=0.8 + seed / 10, supervision="full", seed=seed)
     runs = read_runs(sorted(path for path in tmp_path.iterdir() if (path / "run.json").is_file()))
-    table = budget_table(runs, lambda run: Work(10, None, 90.0 if run.is_full else 1.0))
+    table = budget_table(budgets_of_runs(runs, lambda run: Work(10, None, 90.0 if run.is_full else 1.0)))
     full = (iou(0.8) + iou(0.9)) / 2
     for row, name, right in zip(table.rows, ("20 clicks", "50 clicks", "full masks"), (0.4, 0.6, 0.8), strict=True):
         assert (row[0], row[1]) == (name, name) and isinstance(row[6], Scores)

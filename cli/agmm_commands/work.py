@@ -1,0 +1,76 @@
+"""What the annotation behind a run took, by the cost model of sparsekit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.reporting import warn
+from cli.types import PathType
+
+if TYPE_CHECKING:
+    from agmm.report.budget import Work
+    from agmm.report.run import Run
+    from data_manifests import Manifest
+    from sparsekit.audit.cost_model import CostModel
+
+cost_model_option = click.option(
+    "--cost-model", type=PathType(), help="TOML file of annotation times for budget; see `sparsekit cost`."
+)
+
+
+def read_model(path: Path | None) -> CostModel | None:
+    """The cost model of the option; None for the literature's."""
+    from sparsekit.audit.cost_model import read_cost_model
+
+    return read_cost_model(path) if path else None
+
+
+def work_of_run(run: Run, model: CostModel | None) -> Work | None:
+    """What the annotation behind a run took; None, with a warning, where its manifest or marks are not there."""
+    from data_manifests import DataError, read_manifest
+
+    try:
+        manifest = read_manifest(run.first_stage.manifest_path)
+        return _work(manifest, model, run.info.config.train_split, is_full=run.is_full)
+    except DataError as error:
+        warn(f"{run.folder}: the cost of its annotation is unknown: {error}")
+        return None
+
+
+def work_of_study(
+    path: Path, manifests: Sequence[Path], model: CostModel | None
+) -> Callable[[Mapping[str, str]], Work | None]:
+    """What the annotation of each row of a study took, by its manifests or else by its runs."""
+    from agmm.report.run import FULL_MASKS, read_run
+    from agmm.studies.results import annotation_names
+    from data_manifests import read_manifest
+
+    read = [read_manifest(manifest) for manifest in manifests]
+    by_name = dict(zip(annotation_names(read), read, strict=True))
+    folder = path.parent if path.suffix == ".csv" else path
+
+    def work_of(row: Mapping[str, str]) -> Work | None:
+        if manifest := by_name.get(row["annotation"]):
+            return _work(manifest, model, "train", is_full=row["setting"] == FULL_MASKS)
+        if not (folder / row["run"]).is_dir():
+            return None
+        return work_of_run(read_run(folder / row["run"], row["setting"]), model)
+
+    return work_of
+
+
+def _work(manifest: Manifest, model: CostModel | None, split: str, *, is_full: bool) -> Work:
+    from agmm.report.budget import Work
+    from sparsekit.audit.cost import annotation_cost
+
+    cost = annotation_cost(manifest, model, split=split)
+    if is_full:
+        minutes = None if cost.full_mask_seconds is None else cost.full_mask_seconds / 60
+        return Work(cost.num_images, None, minutes)
+    pieces = ("image", "class", "full_mask")
+    marks = sum(count for name, count in cost.counts.items() if name not in pieces)
+    return Work(cost.num_images, marks / cost.num_images, cost.total_seconds / cost.num_images / 60)

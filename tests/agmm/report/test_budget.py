@@ -1,0 +1,138 @@
+"""Points, table and figure of budgets, from runs and from studies."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from agmm.errors import TrainingError
+from agmm.report.budget import Work, budget_table, budgets_of_runs, budgets_of_study
+from agmm.report.budget_figure import draw_budget
+from agmm.report.runs import read_runs
+from cli.agmm_cli import main
+from data_manifests import known_label_space
+from data_manifests.manifest.schema import GROWN
+from sparsekit.audit.cost import annotation_cost
+from tests.agmm.report.written_runs import SEG, empty_manifest, write_run
+from tests.sparsekit.conftest import tiny_manifest
+
+CITYSCAPES = known_label_space("cityscapes")
+KEPT = Path(__file__).parents[3] / "studies/results/camvid.csv"
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    """Two ways at two budgets with two seeds each, and full masks."""
+    folders = []
+    for clicks in (20, 50):
+        manifest = empty_manifest(tmp_path / f"{clicks}", CITYSCAPES, clicks_per_image=clicks)
+        for name, loss in (("seg", SEG), ("agmm", {})):
+            for seed in (0, 1):
+                folder = tmp_path / f"{name}-{clicks}-{seed}"
+                right = 0.3 + clicks / 200 + seed / 20 + 0.1 * (name == "agmm")
+                folders.append(write_run(folder, manifest, scores=right, loss=loss, seed=seed))
+    full = write_run(tmp_path / "full", manifest, scores=0.9, supervision="full", loss=SEG)
+    return [*folders, full]
+
+
+def test_points_of_one_way_differ_in_their_budget(runs: list[Path]) -> None:
+    budgets = budgets_of_runs(read_runs(runs), lambda run: None)
+    ways = {(point.way, point.clicks): len(point.scores.values) for point in budgets.points if point.scores}
+    assert ways == {("L_seg", 20): 2, ("L_seg", 50): 2, ("AGMM", 20): 2, ("AGMM", 50): 2, ("L_seg", None): 1}
+    assert budgets.full is not None and budgets.full.is_full
+
+
+def test_score_per_minute(runs: list[Path]) -> None:
+    budgets = budgets_of_runs(read_runs(runs), lambda run: Work(10, 20.0, 4.0))
+    table = budget_table(budgets)
+    assert table.header[-1] == "mIoU/minute"
+    for row in table.rows:
+        assert row[8] == pytest.approx(row[6].mean / 4)  # type: ignore[union-attr]
+
+
+def test_grown_labels_are_a_way_of_their_own(tmp_path: Path) -> None:
+    source = {"source_command": "points", "source_settings": {"clicks_per_image": 20}, "method": "superpixels"}
+    write_run(tmp_path / "a", empty_manifest(tmp_path / "x", CITYSCAPES, clicks_per_image=20), scores=0.5)
+    write_run(tmp_path / "b", empty_manifest(tmp_path / "y", CITYSCAPES, GROWN, **source), scores=0.6)
+    points = budgets_of_runs(read_runs([tmp_path / "a", tmp_path / "b"]), lambda run: None).points
+    assert [(p.way, p.annotation, p.clicks) for p in points] == [
+        ("AGMM", "20 clicks", 20), ("AGMM, grown by superpixels", "20 clicks grown by superpixels", 20),
+    ]  # fmt: skip
+
+
+def test_a_study_equals_its_rows() -> None:
+    with KEPT.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["annotation"], row["setting"]) == ("20 clicks", "L_seg")]
+    budgets = budgets_of_study(KEPT, lambda row: None, ["L_seg"])
+    assert {point.way for point in budgets.points} == {"L_seg", "full masks"}
+    (point,) = (p for p in budgets.points if p.annotation == "20 clicks")
+    assert point.scores is not None and point.clicks == 20
+    assert point.scores.values == tuple(100 * float(row["miou"]) for row in rows)
+    assert budgets.full is not None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf"])
+def test_the_figure_of_a_study(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"a/budget{suffix}"
+    code, text = run("figure", "budget", KEPT, "--way", "L_seg", "--way", "L_seg, MT", "--out", out)
+    assert code == 0 and text == f"{out}\n"
+    again = tmp_path / f"b/budget{suffix}"
+    draw_budget(budgets_of_study(KEPT, lambda row: None, ["L_seg", "L_seg, MT"]), [again])
+    assert again.read_bytes() == out.read_bytes()
+    if suffix == ".png":
+        with Image.open(out) as image:
+            assert image.width == 2070
+
+
+def test_minutes_come_from_the_manifests_of_a_study(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path)
+    results = tmp_path / "study/results.csv"
+    results.parent.mkdir()
+    text = KEPT.read_text().replace("5 clicks,L_seg,", f"{manifest.name},L_seg,")
+    results.write_text("".join(line for line in text.splitlines(True) if not line.startswith(("20", "50", "100"))))
+    code, text = run(
+        "figure", "budget", results.parent, "--annotation", manifest.path, "--way", "L_seg", "--out", tmp_path / "a.png"
+    )
+    assert code == 0, text
+    from cli.agmm_commands.work import work_of_study
+
+    work = work_of_study(results.parent, [manifest.path], None)({"annotation": manifest.name, "setting": "L_seg"})
+    assert work is not None
+    expected = annotation_cost(manifest, split="train").to_dict()["minutes_per_image"]
+    assert work.minutes_per_image == pytest.approx(expected)
+
+
+def test_the_figure_of_runs_on_disk(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path)
+    for name, settings in (("seg", {"loss": SEG}), ("full", {"loss": SEG, "supervision": "full"})):
+        write_run(tmp_path / name, manifest, **settings)  # type: ignore[arg-type]
+    out = tmp_path / "budget.png"
+    assert run("figure", "budget", tmp_path / "seg", tmp_path / "full", "--out", out)[0] == 0
+    assert out.is_file()
+    code, text = run("table", "budget", tmp_path / "seg", tmp_path / "full")
+    assert code == 0 and "mIoU/minute" in text
+
+
+def test_what_cannot_be_drawn(tmp_path: Path, runs: list[Path]) -> None:
+    assert run("figure", "budget", KEPT, "--way", "magic", "--out", tmp_path / "a.png")[0] == 1
+    assert run("figure", "budget", KEPT, runs[0], "--out", tmp_path / "a.png")[0] == 2
+    assert run("figure", "budget", runs[0], "--way", "L_seg", "--out", tmp_path / "a.png")[0] == 2
+    assert run("figure", "budget", KEPT, "--out", tmp_path / "a.gif")[0] == 2
+    with pytest.raises(TrainingError, match="needs runs on clicks"):
+        draw_budget(budgets_of_runs(read_runs([runs[-1]]), lambda run: None), [tmp_path / "a.png"])
+    shutil.copy(KEPT, tmp_path / "mixed.csv")
+    with (tmp_path / "mixed.csv").open("a") as file:
+        file.write("20 clicks,other,1,0,val,whole,0.5,0.5,1,runs/x,abc\n")
+    with pytest.raises(TrainingError, match="different kinds"):
+        budgets_of_study(tmp_path / "mixed.csv", lambda row: None)
+    assert not list(tmp_path.glob("*.png"))
