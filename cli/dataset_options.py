@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.command import option_group
-from cli.reporting import warn
+from cli.reporting import usage_errors, warn
 from cli.types import PathType
 from data_manifests.layout_names import LAYOUT_NAMES
 
@@ -22,6 +22,25 @@ if TYPE_CHECKING:
 MASK_VALUES = ("class-ids", "train-ids", "colors", "nearest-colors")
 #: What ``--mask-channel`` may say.
 MASK_CHANNELS = ("red", "green", "blue", "alpha")
+
+
+class NumbersType(click.ParamType[tuple[float, ...]]):
+    """Reads ``4,3,2`` as (4, 3, 2)."""
+
+    def __init__(self, name: str, kind: type[int] | type[float], counts: tuple[int, ...]) -> None:
+        self.name = name
+        self._kind = kind
+        self._counts = counts
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See ``click.ParamType``."""
+        try:
+            numbers = tuple(self._kind(part) for part in value.split(","))
+            if len(numbers) in self._counts:
+                return numbers
+        except ValueError:
+            pass
+        self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,8 @@ class DatasetOptions:
     map_path: Path | None
     mask_values: str | None
     mask_channel: str | None
+    bands: tuple[int, ...] | None
+    value_range: tuple[float, float] | None
 
     @property
     def given(self) -> bool:
@@ -53,6 +74,13 @@ class DatasetOptions:
             DataError: If it cannot be read.
             UsageError: If options contradict each other.
         """
+        from data_manifests.files.view import ImageView
+
+        with usage_errors():
+            view = ImageView(self.bands, self.value_range)
+        return replace(self._open(dataset_dir, out_dir), images=view)
+
+    def _open(self, dataset_dir: Path | None, out_dir: Path | None) -> Dataset:
         import data_manifests
 
         if (dataset_dir is None) == (self.masks_dir is None):
@@ -140,6 +168,16 @@ _OPTIONS = (
         "nearest (JPEG).  [default: detected]",
     ),
     click.option("--mask-channel", type=click.Choice(MASK_CHANNELS), help="Channel of the masks that holds the ids."),
+    click.option(
+        "--bands",
+        type=NumbersType("R,G,B", int, (1, 3)),
+        help="Bands of the images that are red, green and blue, counted from 1; or one band, shown in grey.",
+    ),
+    click.option(
+        "--value-range",
+        type=NumbersType("LOW,HIGH", float, (2,)),
+        help="Values of the images that are black and white.  [default: 0,255; of 16 bits 0,4095 or 0,65535]",
+    ),
 )
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestRow
-from data_manifests.files.images import read_image, read_mask
-from data_manifests.manifest.rows import check_pixels, row_file
+from data_manifests.files.images import read_mask
+from data_manifests.manifest.rows import check_pixels, read_row_image, row_file
 
 
 class MaskedImage(NamedTuple):
@@ -84,7 +84,7 @@ def to_network(image: Tensor, device: torch.device | str) -> Tensor:
 def _read(manifest: Manifest, row: ManifestRow) -> MaskedImage:
     require_full_masks(manifest, [row])
     mask_path = row_file(manifest, row.full_mask)
-    image = read_image(row_file(manifest, row.image))
+    image = read_row_image(manifest, row)
     values = read_mask(mask_path, manifest.info.mask_encoding)
     target = manifest.label_space.to_train_ids(values, manifest.info.mask_encoding, mask_path)
     if target.shape != image.shape[:2]:

@@ -18,13 +18,9 @@ from agmm.errors import TrainingError
 from agmm.inference.protocols import Protocol, evaluating, make_protocol, predict_mixture
 from agmm.runs.checkpoint import load_run
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.files.images import (
-    encode_image,
-    encode_label_map,
-    read_image,
-    write_atomically,
-)
-from data_manifests.files.paths import as_path, inside
+from data_manifests.files.geo import is_georeferenced, write_georeferenced
+from data_manifests.files.images import encode_image, encode_label_map, write_atomically
+from data_manifests.files.paths import as_path, inside, is_remote
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,8 @@ def predict_images(
     Args:
         run: Run folder or weights file.
         images: By name, from ``agmm.inference.sources.find_images``.
-        out_dir: Folder for ``label_maps/NAME.png`` (train ids in the class colours) and, optionally,
+        out_dir: Folder for ``label_maps/NAME.png`` (train ids in the class colours), of a GeoTIFF also ``NAME.tif``
+            with its coordinate system and transform (needs rasterio), and, optionally,
             ``overlays/NAME.jpg``, ``probabilities/NAME.npy`` and ``mixture/NAME.png``.
         protocol: How to segment images.
         tile_size: See ``make_protocol``.
@@ -101,7 +98,7 @@ def predict_images(
     with evaluating(loaded.model, where, amp):
         for name, path in images.items():
             try:
-                image = read_image(path)
+                image = loaded.info.images.read(path)
             except DataError as error:
                 if on_problem is None:
                     raise
@@ -114,6 +111,10 @@ def predict_images(
                 encode_label_map(label_map, space) if ids == "train" else encode_image(space.to_class_ids(label_map))
             )
             _write(out_dir / "label_maps", name, ".png", encoded)
+            if is_georeferenced(path) and not is_remote(out_dir):
+                values = label_map if ids == "train" else space.to_class_ids(label_map)
+                target = inside(out_dir / "label_maps", f"{name}.tif")
+                write_georeferenced(target, values, path, space.unlabelled_value)
             if overlays:
                 _write(out_dir / "overlays", name, ".jpg", encode_image(_overlay(image, label_map, space), "JPEG"))
             if probabilities:

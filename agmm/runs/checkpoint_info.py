@@ -17,6 +17,7 @@ from agmm.runs.files import WEIGHTS_NAME, require_checkpoint, require_utf8
 from data_manifests import LabelSpace, __version__
 from data_manifests.errors import DataError
 from data_manifests.files.text import MAX_BYTES, parse_json
+from data_manifests.files.view import DEFAULT_VIEW, ImageView
 
 CHECKPOINT_VERSION = 1
 HEADER_KEY = "agmm"
@@ -37,6 +38,7 @@ class CheckpointInfo:
         best_miou: Best mIoU on the validation split so far, 0..1; None without validation.
         best_epoch: Number of the best epoch; without validation, of the last one.
         num_ranks: Number of processes that train together.
+        images: How the images of the training were shown; images to predict are shown the same way.
     """
 
     model: ModelConfig
@@ -47,6 +49,7 @@ class CheckpointInfo:
     best_miou: float | None = None
     best_epoch: int = 0
     num_ranks: int = 1
+    images: ImageView = DEFAULT_VIEW
 
     def to_json(self) -> str:
         """Convert to one line of JSON for the file's header."""
@@ -55,6 +58,7 @@ class CheckpointInfo:
             "label_space": self.label_space.to_dict(), "config": self.config.to_dict(),
             "manifest_sha256": self.manifest_sha256, "epoch": self.epoch, "best_miou": self.best_miou,
             "best_epoch": self.best_epoch, "num_ranks": self.num_ranks,
+            **({"images": shown} if (shown := self.images.to_dict()) else {}),
         })  # fmt: skip
 
     @classmethod
@@ -79,6 +83,7 @@ class CheckpointInfo:
                 _model(data["model"], label_space.num_classes), label_space, TrainConfig.from_dict(data["config"]),
                 str(data["manifest_sha256"]), int(data["epoch"]), None if best_miou is None else float(best_miou),
                 int(data["best_epoch"]), int(data.get("num_ranks", 1)),
+                ImageView.from_dict(data.get("images", {})),
             )  # fmt: skip
         except TrainingError:
             raise

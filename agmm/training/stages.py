@@ -245,7 +245,9 @@ def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, num_ranks
         average = {f"module.{name}": tensor.clone() for name, tensor in weights.items()}
         tensors |= with_prefix("ema", {**average, "n_averaged": torch.tensor(0)})
     checksum = manifest.sha256()
-    fresh = CheckpointInfo(info.model, manifest.label_space, config, checksum, epoch=0, num_ranks=num_ranks)
+    fresh = CheckpointInfo(
+        info.model, manifest.label_space, config, checksum, epoch=0, num_ranks=num_ranks, images=manifest.info.images
+    )
     save_checkpoint(state, tensors, fresh)
 
 

@@ -94,8 +94,9 @@ def train_network(
         require_fit(run_dir / STATE_NAME, config.model(classes), "model.")
     state = prepare(manifest, config, ranks, load_encoder_weights=not resume)
     info = CheckpointInfo(
-        state.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks
-    )
+        state.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks,
+        images=manifest.info.images,
+    )  # fmt: skip
     if resume:
         info = restore(state, info, run_dir / STATE_NAME)
     elif ranks.is_first:

@@ -159,11 +159,14 @@ def _deep(file: IO[bytes]) -> NDArray[Any]:
 def _tiff_by_pillow(path: Path, file: IO[bytes], reason: Exception) -> NDArray[Any]:
     """Samples of a TIFF whose compression tifffile does not know: as stored, turned as shown."""
     orientation = tiff_header(path, file).orientation
+    bands = tiff_bands(path, file)
+    if bands > 4:  # of which Pillow logs an error
+        return turn(_by_gdal(path, file, reason), orientation)
     try:
         decoded = _parse(file)
     except UnidentifiedImageError:
         return turn(_by_gdal(path, file, reason), orientation)
-    if tiff_bands(path, file) > len(decoded.getbands()):  # of planes Pillow reads the first
+    if bands > len(decoded.getbands()):  # of planes Pillow reads the first
         return turn(_by_gdal(path, file, reason), orientation)
     if _is_deep(decoded):  # OpenCV turns them by rules of its own
         return _deep(file) if orientation == 1 else turn(_by_gdal(path, file, reason), orientation)

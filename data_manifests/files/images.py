@@ -269,8 +269,8 @@ def _shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> N
         if colors == 1 or colors == 3 or (colors > 3 and samples.mode.startswith("RGB")):
             return values[:, :, : 1 if colors == 1 else 3]
         raise DataError(
-            f"{path}: has {values.shape[2]} bands, and nothing says which are red, green and blue. Write an image of "
-            "three of them."
+            f"{path}: has {values.shape[2]} bands, and nothing says which are red, green and blue. Say it: --bands "
+            "3,2,1."
         )
     if len(bands) not in (1, 3) or not all(band >= 1 for band in bands):
         raise ValueError(f"bands must be one or three numbers from 1 on, got {list(bands)}.")
@@ -287,7 +287,10 @@ def _in_eight_bits(path: Path, values: NDArray[Any], value_range: tuple[float, f
         shown = (np.nan_to_num(values.astype(np.float32), nan=low) - low) * (255 / (high - low))
         return np.asarray(np.clip(np.rint(shown), 0, 255), np.uint8)
     if values.dtype.kind == "f":
-        raise DataError(f"{path}: expected an image of 8 or 16 bits, got one of floats. Scale it to 0..255 first.")
+        raise DataError(
+            f"{path}: expected an image of 8 or 16 bits, got one of floats. Say which values are black and white, such "
+            "as --value-range 0,1, or scale it to 0..255."
+        )
     if values.dtype == np.uint8:
         return values
     clipped = np.clip(values, 0, 65535).astype(np.uint16)

@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.images import list_images
+from data_manifests.files.view import DEFAULT_VIEW, ImageView
 from data_manifests.label_space import Encoding, LabelSpace
 
 
@@ -48,6 +49,7 @@ class Dataset:
         encoding: How the mask files write them.
         items: Sorted by image id.
         notes: What a user should know about the folder, a sentence each.
+        images: How the images are shown.
     """
 
     root: Path
@@ -56,6 +58,7 @@ class Dataset:
     encoding: Encoding
     items: tuple[DatasetItem, ...]
     notes: tuple[str, ...] = ()
+    images: ImageView = DEFAULT_VIEW
 
     def __repr__(self) -> str:
         """One line, for notebooks and debuggers, without the thousands of images."""

@@ -204,6 +204,11 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix:
     for other in sources[1:]:
         if other.label_space.classes != first.label_space.classes:
             raise ManifestError(f"{other.path} and {first.path} have different classes; only equal ones can be merged.")
+        if other.info.images != first.info.images:
+            raise ManifestError(
+                f"{other.path} shows other bands or values of its images than {first.path}; one manifest shows one "
+                "kind."
+            )
         if other.info.mask_encoding != first.info.mask_encoding:
             raise ManifestError(
                 f"{other.path} names full masks of {other.info.mask_encoding.replace('_', ' ')}, {first.path} of "

@@ -16,6 +16,7 @@ from data_manifests.files.csv import Cells, read_records, require_columns, write
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, is_remote, reaching
 from data_manifests.files.text import read_json
+from data_manifests.files.view import ImageView
 from data_manifests.label_space import Encoding, LabelSpace
 from data_manifests.manifest.marks import hash_marks
 from data_manifests.manifest.schema import MANIFEST_COLUMNS, SCHEMA_VERSION, Manifest, ManifestInfo, ManifestRow
@@ -157,6 +158,7 @@ def info_to_json(info: ManifestInfo, marks_sha256: str = "") -> str:
         "mask_encoding": info.mask_encoding,
         "unlabelled_value": info.label_space.unlabelled_value,
         "label_space": info.label_space.to_dict(),
+        **({"images": shown} if (shown := info.images.to_dict()) else {}),
         **({"marks_sha256": marks_sha256} if marks_sha256 else {}),
     }
     return _to_json(data) + "\n"
@@ -196,6 +198,7 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
         return files, ManifestInfo(
             label_space=LabelSpace.from_dict(data["label_space"]),
             mask_encoding=data["mask_encoding"],
+            images=ImageView.from_dict(data.get("images", {})),
             dataset=str(data["dataset"]),
             layout=str(data["layout"]),
             command=str(data["command"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import pixel_sha256, read_image, read_image_size, read_mask
+from data_manifests.files.images import pixel_sha256, read_image_size, read_mask
 from data_manifests.label_space import LabelSpace, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
 
@@ -85,7 +85,7 @@ def _check_file(manifest: Manifest, row: ManifestRow, name: str, pixels: bool) -
     if not pixels:
         size = read_image_size(path)
     elif name == "image":
-        height, width, _ = read_image(path).shape
+        height, width, _ = manifest.info.images.read(path).shape
         size = height, width
     else:
         values = read_mask(path, manifest.info.mask_encoding if name == "full_mask" else "train_ids")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import ManifestError, counted, list_some
-from data_manifests.files.images import pixel_sha256, read_image, read_mask
+from data_manifests.files.images import pixel_sha256, read_mask
 from data_manifests.files.paths import is_remote
 from data_manifests.label_space import Encoding, LabelMap, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
@@ -34,7 +34,7 @@ def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
             "and trainings need images. Make it again with --images DIR beside --masks."
         )
     path = row_file(manifest, row.image)
-    image = read_image(path)
+    image = manifest.info.images.read(path)
     check_size(manifest, row, path, image.shape)
     return image
 

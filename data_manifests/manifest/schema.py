@@ -10,6 +10,7 @@ from typing import Any
 
 from data_manifests.errors import ManifestError, counted
 from data_manifests.files.paths import absolute, name_fault, named_by
+from data_manifests.files.view import DEFAULT_VIEW, ImageView
 from data_manifests.label_space import Encoding, LabelSpace
 
 SCHEMA_VERSION = 1
@@ -121,6 +122,7 @@ class ManifestInfo:
         settings: Every setting of the command, seed included: what it takes to make the annotations again.
         tool_version: Version of sparsekit that wrote the manifest.
         schema_version: Version of the manifest's own format.
+        images: How the images are shown.
     """
 
     label_space: LabelSpace
@@ -131,6 +133,7 @@ class ManifestInfo:
     settings: Mapping[str, Any] = field(default_factory=dict)
     tool_version: str = ""
     schema_version: int = SCHEMA_VERSION
+    images: ImageView = DEFAULT_VIEW
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,8 @@ def import_annotations(
         settings = {"format": format_, "splits": splits, "stroke_width": source.options.stroke_width}
         name = absolute(dataset.root).name
         info = ManifestInfo(
-            dataset.label_space, dataset.encoding, name, dataset.layout, "import", settings, __version__
+            dataset.label_space, dataset.encoding, name, dataset.layout, "import", settings, __version__,
+            images=dataset.images,
         )  # fmt: skip
         write_manifest(Manifest(folder / "manifest.csv", tuple(every_row), info))
     num_marks = sum(map(len, drawn.values())) if len(drawn) == len(marks) else None

@@ -205,6 +205,7 @@ def _info(
         command=annotator.command,
         settings={"seed": seed, "splits": list(splits), **settings},
         tool_version=__version__,
+        images=dataset.images,
     )
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from data_manifests import LabelMap, Manifest, ManifestRow
 from data_manifests.files.decode import read_samples
-from data_manifests.files.images import encode_image, exif_orientation, read_image, read_image_size, write_atomically
+from data_manifests.files.images import encode_image, exif_orientation, read_image_size, write_atomically
 from data_manifests.files.paths import absolute, inside, is_remote
+from data_manifests.files.view import DEFAULT_VIEW
 from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import check_size, row_file
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
@@ -217,11 +218,11 @@ class ExportJob:
         check_size(self.manifest, image.row, source, read_image_size(source))
         target = inside(self.folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        samples = read_samples(source)
+        samples, view = read_samples(source), self.manifest.info.images
         plain = samples.values.dtype == np.uint8 and samples.values.shape[2:] == (3,)
         png_wanted = target.suffix == ".png" and source.suffix.lower() != ".png"
-        if png_wanted or exif_orientation(source) != 1 or (rgb and not plain):
-            self.write(name, encode_image(read_image(source)))
+        if png_wanted or exif_orientation(source) != 1 or (rgb and not plain) or view != DEFAULT_VIEW:
+            self.write(name, encode_image(view.read(source)))
         elif self._link and not is_remote(source):
             target.symlink_to(absolute(source))
         else:

@@ -1,0 +1,67 @@
+"""How the images of a dataset are shown: which bands, and which values are black and white."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_manifests.errors import DataError
+from data_manifests.files.images import read_image
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """How images become RGB of 8 bits; the default is what ``read_image`` does without being told.
+
+    Args:
+        bands: The bands that are red, green and blue, counted from 1, or the one that is grey.
+        value_range: The values that are black and white.
+
+    Raises:
+        ValueError: If they are no such numbers.
+    """
+
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise ValueError(f"bands must be one or three numbers from 1 on, got {','.join(map(str, self.bands))}.")
+        if self.value_range is not None:
+            low, high = self.value_range
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"value_range must be two numbers, the smaller first, got {low:g},{high:g}.")
+
+    def read(self, path: Path) -> NDArray[np.uint8]:
+        """See ``read_image``."""
+        return read_image(path, self.bands, self.value_range)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, empty for the default."""
+        found = {"bands": self.bands, "value_range": self.value_range}
+        return {name: list(value) for name, value in found.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ImageView:
+        """Rebuild it from ``to_dict``.
+
+        Raises:
+            DataError: If it holds anything else.
+        """
+        try:
+            bands = data.get("bands")
+            values = data.get("value_range")
+            low_high = None if values is None else (float(values[0]), float(values[1]))
+            return cls(None if bands is None else tuple(int(band) for band in bands), low_high)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"the bands and values of images are damaged ({error})") from error
+
+
+#: What is shown where nobody says otherwise.
+DEFAULT_VIEW = ImageView()
