@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_DATA_ROOT = "cli.data_root"
+_DATA_ROOT, _ALLOW_REMOTE = "cli.data_root", "cli.allow_remote"
 
 #: Widest dot or stroke, in pixels; larger values are almost certainly typos.
 WIDEST_MARK = 1000
@@ -26,15 +26,21 @@ WIDEST_MARK = 1000
 dataset_argument = click.argument("dataset", type=PathType(), required=False)
 
 
-def _remember_data_root(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    ctx.meta[_DATA_ROOT] = value
+def _remember(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    ctx.meta[f"cli.{param.name}"] = value
 
 
-#: ``--data-root`` of every command that reads manifests; ``read_manifest`` of this module heeds it.
-data_root_option = click.option(
-    "--data-root", type=PathType(), metavar="DIR", expose_value=False, callback=_remember_data_root,
-    help="Folder of the dataset, if it has moved.",
-)  # fmt: skip
+def data_root_option(command: _F) -> _F:
+    """``--data-root`` and ``--allow-remote`` of every command that reads manifests, for ``read_manifest``."""
+    return click.option(
+        "--data-root", type=PathType(), metavar="DIR", expose_value=False, callback=_remember,
+        help="Folder of the dataset, if it has moved.",
+    )(
+        click.option(
+            "--allow-remote", is_flag=True, expose_value=False, callback=_remember,
+            help="Open the web addresses that the manifest names.",
+        )(command)
+    )  # fmt: skip
 
 
 def manifest_argument(command: _F) -> _F:
@@ -51,8 +57,7 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest that a command was given, its dataset where ``--data-root`` says."""
     import data_manifests
 
-    manifest = data_manifests.read_manifest(path)
-    return at_data_root(manifest)
+    return at_data_root(data_manifests.read_manifest(path))
 
 
 def data_root() -> Path | None:
@@ -62,12 +67,19 @@ def data_root() -> Path | None:
 
 
 def at_data_root(manifest: Manifest) -> Manifest:
-    """The manifest with its dataset where ``--data-root`` says, if that is given."""
-    if (root := data_root()) is None:
-        return manifest
-    from data_manifests.manifest.relocate import with_data_root
+    """The manifest with its dataset where ``--data-root`` says, if that is given; web addresses need a word.
 
-    return with_data_root(manifest, root)
+    Raises:
+        ManifestError: If the manifest names addresses of the web, and ``--allow-remote`` is not given.
+    """
+    from data_manifests.manifest.relocate import with_data_root
+    from data_manifests.manifest.rows import require_no_web
+
+    if (root := data_root()) is not None:
+        manifest = with_data_root(manifest, root)
+    if not click.get_current_context().meta.get(_ALLOW_REMOTE):
+        require_no_web(manifest)
+    return manifest
 
 
 seed_option = click.option(

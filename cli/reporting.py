@@ -15,7 +15,7 @@ import click
 
 from cli.command import Context, is_quiet, is_verbose
 from cli.interrupts import interruptible
-from data_manifests.errors import DataError
+from data_manifests.errors import DataError, shorten
 
 T = TypeVar("T")
 
@@ -170,7 +170,7 @@ def usage_errors() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(shorten(str(error))) from error
 
 
 def echo_summary(text: object) -> None:

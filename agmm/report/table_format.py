@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agmm.config.outputs import TABLE_FORMATS, TableFormat
+from data_manifests.files.csv import text_cell
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _latex(table: Table) -> str:
 
 def _csv(table: Table) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(_values(table))
+    csv.writer(buffer, lineterminator="\n").writerows(map(text_cell, row) for row in _values(table))
     return buffer.getvalue()
 
 

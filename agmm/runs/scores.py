@@ -13,6 +13,7 @@ from typing import Any
 
 from agmm.config.metrics import METRICS
 from agmm.errors import TrainingError
+from data_manifests.files.csv import text_cell
 from data_manifests.files.images import write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.text import read_json
@@ -167,7 +168,7 @@ def _confusion_lines(record: dict[str, Any]) -> Iterable[list[Any]]:
 def _csv(header: Sequence[str], groups: Iterable[Iterable[list[Any]]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(map(text_cell, header))
     for group in groups:
-        writer.writerows(group)
+        writer.writerows(map(text_cell, line) for line in group)
     return buffer.getvalue()

@@ -13,7 +13,7 @@ from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
 from agmm.studies.study import LABELS_AS_PUBLISHED, Study, published_as
 from data_manifests import Manifest
-from data_manifests.files.csv import read_whole_table
+from data_manifests.files.csv import read_text_cell, read_whole_table, text_cell
 from data_manifests.files.images import write_atomically
 
 RESULTS_NAME = "results.csv"
@@ -67,6 +67,7 @@ def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
                 f"{path}: the miou of {row['setting']}, seed {row['seed']}, is '{row['miou']}', but should lie in "
                 "[0, 1]. Delete the line to score the run again."
             )
+    rows = [{name: read_text_cell(cell) for name, cell in row.items()} for row in rows]
     return {(row["annotation"], row["setting"], row["seed"]): row for row in rows}
 
 
@@ -82,7 +83,7 @@ def write_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: text_cell(cell) for name, cell in row.items()} for row in rows)
     write_atomically(path, text.getvalue().encode())
 
 

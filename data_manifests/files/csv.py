@@ -15,6 +15,7 @@ from data_manifests.files.text import MAX_LINE, bounded_lines, read_text
 
 Cells = tuple[str, ...]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NEEDS_QUOTES = re.compile('[,"\r\n]')
 
 
@@ -29,6 +30,23 @@ def format_line(cells: Iterable[object]) -> str:
     """
     texts = map(str, cells)
     return ",".join('"' + t.replace('"', '""') + '"' if _NEEDS_QUOTES.search(t) else t for t in texts) + "\n"
+
+
+def text_cell(value: object) -> object:
+    """A cell of a table for people: text that a spreadsheet would take for a formula gets ``'`` in front.
+
+    Not for tables that programs read back by name, such as a manifest.
+
+    Example:
+        >>> text_cell("=1+1"), text_cell("car"), text_cell(-0.5)
+        ("'=1+1", 'car', -0.5)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def read_text_cell(cell: str) -> str:
+    """What ``text_cell`` was given, where a program reads such a table back."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:

@@ -156,7 +156,12 @@ def named_by(folder: Path, text: str) -> Path:
         return as_path(text)
     if is_remote(folder) and not Path(text).is_absolute():
         return absolute(folder / text)  # a store takes .. for a name
-    return Path(text) if is_remote(folder) else folder / text
+    if is_remote(folder):
+        return Path(text)
+    path = folder / text
+    if "\\" in text and os.sep != "\\" and not path.exists():  # edited on Windows
+        return folder / text.replace("\\", "/")
+    return path
 
 
 def name_from(folder: Path, path: Path) -> str:

@@ -15,6 +15,9 @@ from data_manifests.files.paths import is_remote
 from data_manifests.label_space import Encoding, LabelMap, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
 
+#: Kinds of addresses that need no consent: files, and stores that are opened with the user's own credentials.
+_STORES = ("file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "hdfs")
+
 #: What to do about files that are not where a manifest says.
 MOVED_ADVICE = (
     "If the dataset or the manifest has moved, give the dataset's folder with --data-root, or write it down with "
@@ -67,6 +70,23 @@ def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding:
     check_size(manifest, row, path, label_map.shape)
     check_pixels(path, values, getattr(row, f"{column}_sha256"))
     return label_map
+
+
+def require_no_web(manifest: Manifest) -> None:
+    """Check that no row names a server that its reader may never have heard of; object stores know their users.
+
+    Raises:
+        ManifestError: If one does.
+    """
+    for row in manifest.rows:
+        for cell in (row.image, row.full_mask, row.annotation):
+            scheme, found, rest = cell.partition("://")
+            if found and scheme.lower() not in _STORES:
+                host = rest.partition("/")[0]
+                raise ManifestError(
+                    f"{manifest.path}: image '{row.image_id}' would open a connection to {scheme}://{host}. Give "
+                    "--allow-remote if you trust the manifest, or fetch the files and give --data-root."
+                )
 
 
 def row_file(manifest: Manifest, cell: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_manifests.files.csv import write_table
+from data_manifests.files.csv import text_cell, write_table
 
 
 def format_table(rows: Sequence[Mapping[str, str]]) -> str:
@@ -29,7 +29,7 @@ def format_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows with equal keys as a CSV table, atomically; ``None`` becomes an empty cell."""
-    write_table(path, list(rows[0]), (["" if cell is None else cell for cell in row.values()] for row in rows))
+    write_table(path, list(rows[0]), (["" if c is None else text_cell(c) for c in row.values()] for row in rows))
 
 
 def share(part: float, whole: float) -> float | None:

@@ -144,4 +144,4 @@ def _grow_image(task: _Task) -> ImageResult:
         sparse = image.read_annotation()
         grown = grow_labels(sparse, image.read_image(), manifest.label_space.unlabelled_value, task.settings)
         row = write_annotation(row, grown, partial_dir(task.folder), manifest.label_space)
-    return ImageResult(row, (), len(row.classes_labelled), row.height * row.width)
+    return ImageResult(row, (), len(row.classes_labelled), len(row.classes_labelled), row.height * row.width)

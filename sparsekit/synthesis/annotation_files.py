@@ -67,3 +67,11 @@ def write_annotation(row: ManifestRow, sparse: LabelMap, folder: Path, space: La
         classes_labelled=tuple(np.flatnonzero(counts).tolist()),
         annotation_sha256=pixel_sha256(sparse),
     )
+
+
+def num_reached(sparse: LabelMap, label_map: LabelMap, space: LabelSpace) -> int:
+    """Number of classes with a label on a pixel of theirs; slips and wrong labels reach none."""
+    some = sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value  # rows with labels: few, of clicks
+    labels = sparse[some]
+    right = labels[(labels == label_map[some]) & (labels != space.unlabelled_value)]
+    return int(np.count_nonzero(np.bincount(right)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -44,8 +45,9 @@ class Journal:
     def append(self, line: str) -> None:
         """Append a line, given without its line break."""
         if self._file:
-            self._file.write(line + "\n")
-            self._file.flush()
+            with self._named_errors():
+                self._file.write(line + "\n")
+                self._file.flush()
             return
         self._waiting.append(line + "\n")
         if time.monotonic() - self._written_at >= _PART_SECONDS:
@@ -54,8 +56,18 @@ class Journal:
     def close(self) -> None:
         """End appending."""
         if self._file:
-            self._file.close()
+            with self._named_errors():
+                self._file.close()
         self._write_part()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Name the file: an error of writing to a full disk names none."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or str(self._path)
+            raise
 
     def lines(self) -> Iterator[str]:
         """Yield the complete lines in the order they were written."""

@@ -30,7 +30,9 @@ from data_manifests.files.images import remove_unfinished, write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import is_remote, remove_tree, replace_tree
 from data_manifests.manifest.io import info_to_json
+from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
 from sparsekit.errors import AnnotationError
+from sparsekit.synthesis.annotation_files import num_reached
 from sparsekit.synthesis.journal import Journal
 
 T = TypeVar("T")
@@ -54,7 +56,7 @@ class FolderSummary:
         num_marks: Number of marks on all of them.
         num_labelled: Number of labelled pixels on all of them.
         classes_present: Number of classes in the full masks, summed over images.
-        classes_reached: Number of classes with a label, summed over images.
+        classes_reached: Number of classes with a label on a pixel of their own, summed over images.
         num_void_images: Images whose mask is entirely void.
         num_short_images: Images with fewer annotated pixels than requested marks.
         num_evaluation_images: Images listed without an annotation, for evaluation.
@@ -83,22 +85,22 @@ class ImageResult:
     row: ManifestRow
     marks: tuple[Mark, ...]
     classes_present: int
+    classes_reached: int
     annotated_pixels: int
 
     def to_json(self) -> str:
         """One line."""
         marks = [(m.kind, m.class_id, m.row, m.col, m.points, m.widths, m.region) for m in self.marks]
-        return json.dumps([asdict(self.row), marks, self.classes_present, self.annotated_pixels])
+        return json.dumps([asdict(self.row), marks, self.classes_present, self.classes_reached, self.annotated_pixels])
 
     @classmethod
     def from_json(cls, line: str) -> ImageResult:
         """Parse a line written by ``to_json``."""
-        row, marks, classes_present, annotated_pixels = json.loads(line)
+        row, marks, *counts = json.loads(line)
         return cls(
             ManifestRow(**row | {"classes_labelled": tuple(row["classes_labelled"]), "extra": ()}),
             tuple(map(_read_mark, marks)),
-            classes_present,
-            annotated_pixels,
+            *counts,
         )
 
 
@@ -286,18 +288,26 @@ class OutputFolder:
         return heapq.merge(*journals, key=lambda result: result.row.image_id)
 
     def _summary_of_existing(self) -> FolderSummary:
-        rows = read_manifest(self.folder / "manifest.csv").rows
+        manifest = read_manifest(self.folder / "manifest.csv")
+        rows = manifest.rows
         annotated, marks = [row for row in rows if row.annotation], self.folder / "marks.csv"
         return FolderSummary(
             self.folder,
             num_images=len(annotated),
             num_marks=sum(len(of_image) for _, of_image in read_marks(marks)) if marks.is_file() else 0,
             num_labelled=sum(row.num_labelled for row in annotated),
-            classes_reached=sum(len(row.classes_labelled) for row in annotated),
+            classes_reached=sum(_num_reached(manifest, row) for row in annotated),
             num_void_images=sum(not row.num_labelled for row in annotated),
             num_evaluation_images=len(rows) - len(annotated),
             already_there=True,
         )
+
+
+def _num_reached(manifest: Manifest, row: ManifestRow) -> int:
+    """Number of classes with a label on a pixel of their own; files are read where labels may be wrong."""
+    if not any(manifest.info.settings.get(name) for name in ("jitter", "wrong")):
+        return len(row.classes_labelled)
+    return num_reached(read_row_annotation(manifest, row), read_row_full_mask(manifest, row), manifest.label_space)
 
 
 def _differing_settings(there: ManifestInfo, here: ManifestInfo) -> str:
@@ -328,7 +338,7 @@ def _add(summary: FolderSummary, result: ImageResult, wanted: int) -> FolderSumm
         num_marks=summary.num_marks + len(result.marks),
         num_labelled=summary.num_labelled + result.row.num_labelled,
         classes_present=summary.classes_present + result.classes_present,
-        classes_reached=summary.classes_reached + len(result.row.classes_labelled),
+        classes_reached=summary.classes_reached + result.classes_reached,
         num_void_images=summary.num_void_images + (result.annotated_pixels == 0),
         num_short_images=summary.num_short_images + (0 < result.annotated_pixels < wanted),
     )

@@ -19,7 +19,7 @@ from sparsekit.arguments import as_whole_number
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
-from sparsekit.synthesis.annotation_files import read_full_mask, write_annotation
+from sparsekit.synthesis.annotation_files import num_reached, read_full_mask, write_annotation
 from sparsekit.synthesis.annotators import Annotator
 from sparsekit.synthesis.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 
@@ -235,10 +235,12 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
             image=_path_for_manifest(item.image_path, folder, task.absolute_paths) if item.image_path else "",
             full_mask=_path_for_manifest(item.mask_path, folder, task.absolute_paths),
         )
+        reached = 0
         if task.annotated:
             sparse = rasterize(marks, (height, width), space)
             named = write_annotation(named, sparse, partial_dir(folder), space)
-        results.append(ImageResult(named, tuple(marks), present, annotated_pixels))
+            reached = num_reached(sparse, label_map, space)
+        results.append(ImageResult(named, tuple(marks), present, reached, annotated_pixels))
     return results
 
 

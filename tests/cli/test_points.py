@@ -264,3 +264,33 @@ def test_a_finished_folder_is_counted_and_there_is_nothing_to_do(dataset_dir, tm
     folders = json.loads(sparsekit(*words, "--clicks", 20, "--dry-run", "--json").stdout)["folders"]
     assert [one["already_there"] for one in folders] == [True, True, False]
     assert sparsekit(*words, "--seed", 1, "--dry-run").exit_code == 1
+
+
+@pytest.mark.parametrize("slips", [[], ["--jitter", 4], ["--wrong", 0.4], ["--jitter", 3, "--wrong", 0.3]], ids=str)
+def test_points_and_stats_count_the_same_classes_reached(tmp_path, slips):
+    """A slip onto another class and a wrong label reach no class; counted once more from the files themselves."""
+    rng = np.random.default_rng(3)
+    for name in "abcdef":
+        mask = np.kron(rng.integers(0, 6, (4, 5)), np.ones((3, 3))).astype(np.uint8)
+        for folder in ("images", "masks"):
+            (tmp_path / "town" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(tmp_path / "town" / folder / f"{name}.png")
+    words = ("points", "--clicks", 1, "--strategy", "per-class", *slips, "--json", "--out", tmp_path, tmp_path / "town")
+    result = sparsekit(*words)
+    assert result.exit_code == 0, result.output
+    (made,) = json.loads(result.stdout)["results"]
+    manifest = read_manifest(made["folder"])
+    reached = present = 0
+    for row in manifest.rows:
+        mask, sparse = (np.asarray(Image.open(manifest.resolve(p))) for p in (row.full_mask, row.annotation))
+        present += len(set(mask.flat))
+        reached += len(set(mask[sparse == mask].flat))
+    assert (made["classes_present"], made["classes_reached"]) == (present, reached)
+    assert (reached < present) == bool(slips)
+    (again,) = json.loads(sparsekit(*words).stdout)["results"]
+    assert again["already_there"] and again["classes_reached"] == reached
+    stats = json.loads(sparsekit("stats", "--json", made["folder"]).stdout)
+    (stats,) = stats if isinstance(stats, list) else [stats]
+    assert (
+        sum(of_class["images_reached"] for of_class in stats["classes"][: len(manifest.label_space.classes)]) == reached
+    )

@@ -85,3 +85,38 @@ def test_a_datasets_name_that_leads_out(tmp_path: Path) -> None:
     assert [
         path for path in _files(tmp_path) if path not in before and tmp_path / "out" not in (path, *path.parents)
     ] == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "HTTP", "sftp"])
+@pytest.mark.parametrize("column", ["image", "full_mask", "annotation"])
+def test_no_connection_is_opened_unasked(
+    tmp_path: Path, scheme: str, column: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    old = getattr(manifest.rows[0], column)
+    manifest.path.write_text(manifest.path.read_text().replace(old, f"{scheme}://evil.example/{old}"))
+    opened = []
+
+    def connect(*_: object) -> None:
+        opened.append(1)
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    monkeypatch.setattr("socket.getaddrinfo", connect)
+    for words in ("stats", "validate", "verify", "render --out {out}", "export --to mmseg --out {out}", "info"):
+        command, *options = words.format(out=tmp_path / "out").split()
+        result = CliRunner().invoke(main, [command, str(manifest.path), *options])
+        assert result.exit_code == 1 and "--allow-remote" in result.stderr, result.output
+        assert f"{scheme}://evil.example" in result.stderr
+    assert not opened
+    result = CliRunner().invoke(main, ["info", str(manifest.path), "--allow-remote"])
+    assert result.exit_code == 0, result.output
+
+
+def test_messages_stay_short(tmp_path: Path) -> None:
+    """A value of a stranger may be as long as a file: the message keeps its place and its advice."""
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    manifest.path.write_text(manifest.path.read_text().replace("\nimage_0,", f"\n../{'x' * 70_000},"))
+    result = CliRunner().invoke(main, ["stats", str(manifest.path)])
+    assert result.exit_code == 1 and len(result.stderr) < 5000
+    assert str(manifest.path) in result.stderr and "has the part '..'" in result.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from agmm.config.training import TrainConfig
 from agmm.studies.paper_tables import TABLES
-from agmm.studies.results import annotation_names, format_report
+from agmm.studies.results import _COLUMNS, annotation_names, format_report, read_results, write_results
 from agmm.studies.study import Setting, Study
 from data_manifests import Manifest, ManifestInfo, ManifestRow, known_label_space
 
@@ -98,3 +98,12 @@ def test_annotations_are_called_by_budget_or_folder() -> None:
     assert annotation_names([twenty, *scribbles]) == ["20 clicks", "long", "short"]
     with pytest.raises(ValueError, match="folders called 'a'; rename one"):
         annotation_names([tiny_info("x/a"), tiny_info("y/a")])
+
+
+def test_names_that_a_spreadsheet_would_run_are_text_and_come_back(tmp_path: Path) -> None:
+    row = dict.fromkeys(("annotation", "setting", "seed", "run", "split", "protocol", "settings_sha256"), "x")
+    row |= {"annotation": "=cmd|' /C calc'!A0", "setting": "-lambda", "miou": "0.5", "seed": "1"}
+    write_results(tmp_path / "results.csv", [{name: row.get(name, "") for name in _COLUMNS}])
+    text = (tmp_path / "results.csv").read_text()
+    assert ",'-lambda" in text and "'=cmd" in text
+    assert [key[:2] for key in read_results(tmp_path / "results.csv")] == [(row["annotation"], "-lambda")]

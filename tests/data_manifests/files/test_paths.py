@@ -142,6 +142,13 @@ class TestNames:
         assert str(absolute(as_path("s3://b/out/../data/./x.png"))) == "s3://b/data/x.png"
 
 
+@pytest.mark.skipif(os.sep == "\\", reason="Windows takes both")
+def test_backslashes_of_windows_part_folders(tmp_path):
+    assert named_by(tmp_path / "m", "..\\data\\a.png") == tmp_path / "m" / "../data/a.png"
+    (tmp_path / "odd\\name.png").touch()  # unless a file is called so
+    assert named_by(tmp_path, "odd\\name.png") == tmp_path / "odd\\name.png"
+
+
 class TestPlainNames:
     @pytest.mark.parametrize(
         "name",

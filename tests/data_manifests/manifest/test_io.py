@@ -28,7 +28,7 @@ from data_manifests import (
     write_manifest,
     write_marks,
 )
-from data_manifests.files.csv import format_line, read_table, write_table
+from data_manifests.files.csv import format_line, read_table, read_text_cell, text_cell, write_table
 from data_manifests.files.paths import name_fault
 from data_manifests.manifest import io as manifest_io
 from data_manifests.manifest import marks as marks_io
@@ -186,6 +186,15 @@ def test_tables_are_what_pythons_reader_expects(tmp_path, cells):
     write_table(tmp_path / "t.csv", ["x", "y"], cells)
     assert (tmp_path / "t.csv").read_bytes() == text.encode()
     assert list(read_table(tmp_path / "t.csv", ["y", "x"])) == [(i, (y, x)) for i, (x, y) in enumerate(cells, start=2)]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-x", "@SUM(A1)", "\t=1", "\r=1"])
+def test_text_that_a_spreadsheet_would_run(text):
+    assert text_cell(text) == f"'{text}" and read_text_cell(f"'{text}") == text
+    for plain in ("a=1", "'quoted'", "", -1, -0.5, None, "'"):
+        assert text_cell(plain) == plain
+    for plain in ("a=1", "'quoted'", "", "-1", "'"):
+        assert read_text_cell(plain) == plain
 
 
 class TestMarks:

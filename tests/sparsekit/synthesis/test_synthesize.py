@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import sparsekit.synthesis.synthesize
 from data_manifests import DataError, read_manifest, read_marks
 from data_manifests.files.images import encode_image, pixel_sha256, read_mask, write_atomically
 from sparsekit.errors import AnnotationError
+from sparsekit.synthesis.journal import Journal
 from tests.helpers.real_data import real_data
 from tests.helpers.small_town import run, save_mask, tree, write_town
 
@@ -287,3 +289,20 @@ def test_what_was_begun_is_free_after_an_error(dataset_dir, tmp_path):
             run(dataset_dir, tmp_path / "out", (3, 8))
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["town-8clicks"]
     assert run(dataset_dir, tmp_path / "out", (3,))[0].num_images == 3
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    """Writing to an open file raises without a name."""
+
+    class Full:
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            self.write("")
+
+    journal = Journal(tmp_path / "journal-1-of-1.jsonl")
+    monkeypatch.setattr(journal, "_file", Full())
+    for call in (lambda: journal.append("x"), journal.close):
+        with pytest.raises(OSError, match=r"No space left on device: '.*journal-1-of-1.jsonl'"):
+            call()
