@@ -27,7 +27,7 @@ class Setting:
         stages: Number of trainings; 2 is multi-stage training (MT).
         manifests: What to train it on, where that is not all of the study's manifests.
         pseudo_classes: Classes that pseudo-labels may hold; see ``agmm.training.stages.run_stages``.
-        soft: Whether later stages learn probabilities; likewise.
+        soft: Whether later stages learn probabilities; see ``agmm.training.stages.run_stages``.
         published: mIoU in per cent by annotation, named as :func:`published_as` does.
     """
 
@@ -79,10 +79,10 @@ class Study:
         manifests: What to train on, where the study says so itself.
         seeds: Each setting is trained once for each, where the study says so itself.
         recipe: Recipe that the settings start from, where the study names one.
-        base: TOML file of settings on top of it that the rows change, likewise.
+        base: TOML file of settings on top of the recipe, if the study names one.
         split: Split to score, where the study says so itself.
-        protocol: How images are segmented to be scored, likewise.
-        pseudo_protocol: How training images are segmented between stages, likewise.
+        protocol: Protocol of the evaluation, if the study names one.
+        pseudo_protocol: Protocol for pseudo-labels between stages, if the study names one.
         baseline: Name of the row that the others are compared with; empty for no comparison.
         ceiling: Name of the row that bounds what any annotation can reach, usually full masks; empty for none.
         published_in: What the published numbers were measured on; a label space's name, empty for none.
@@ -108,7 +108,7 @@ class Study:
 
         Args:
             threshold: See ``labels_as_published``.
-            protocol: Likewise.
+            protocol: See ``labels_as_published``.
         """
         return replace(
             self,
@@ -121,7 +121,7 @@ class Study:
         )
 
     def is_published_for(self, label_space: LabelSpace, num_images: int) -> bool:
-        """Whether published numbers may stand beside scores of so many images: those of the whole official split."""
+        """Whether published numbers are comparable with scores of this many images, those of the official split."""
         return (label_space.name, num_images) == (self.published_in, self.published_images)
 
 
@@ -141,8 +141,8 @@ def labels_as_published(pseudo_classes: str, soft: bool, threshold: float, proto
 
     Args:
         pseudo_classes: See ``agmm.training.stages.run_stages``.
-        soft: Likewise.
-        threshold: Likewise.
+        soft: See ``agmm.training.stages.run_stages``.
+        threshold: See ``agmm.training.stages.run_stages``.
         protocol: How images are segmented, in words, as ``agmm.inference.protocols.Protocol`` has it.
     """
     hard = not soft and threshold == 0 and not protocol.endswith("dense CRF")

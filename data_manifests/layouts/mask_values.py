@@ -26,7 +26,7 @@ from data_manifests.layouts.base import Dataset, DatasetItem
 #: Stands for the classes of a dataset without a table until its masks have been looked at.
 UNKNOWN_CLASSES = LabelSpace("unknown", (LabelClass("unknown", (0, 0, 0), ()),))
 
-#: So many masks are looked at, evenly spread.
+#: Number of masks to inspect, evenly spread.
 _SAMPLE = 12
 
 #: Colours no brighter than this are rather ids in several channels than colours that people chose.

@@ -161,7 +161,7 @@ def subset_manifest(
         image_ids: Only these images.
         classes: Only images with a label of one of these classes, by name.
         split: Choose among the rows of this split, and keep all other rows.
-        count: Of the images that are left so many, chosen by a hash of seed and image id.
+        count: Number of the remaining images to keep, chosen by a hash of seed and image id.
         seed: Another seed, another choice.
 
     Raises:

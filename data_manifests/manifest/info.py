@@ -17,10 +17,10 @@ from data_manifests.label_space import LabelSpace
 from data_manifests.layouts import Dataset, DatasetItem
 from data_manifests.manifest.schema import Manifest
 
-#: More sizes than this are told by their range.
+#: Number of sizes to list; more are summarised by their range.
 _MAX_SIZES = 5
 
-#: Of more files that cannot be used the number is told.
+#: Number of unusable files to list; more are counted.
 _MAX_PROBLEMS = 10
 
 

@@ -51,8 +51,8 @@ class ManifestRow:
         image_id: Unique in the manifest; it keys the image's random stream. A plain name; ``/`` parts folders.
         split: ``train``, ``val`` or ``test``; a plain name.
         image: Path of the image, relative to the manifest's folder, or absolute, or a URL; ``/`` between the parts.
-        full_mask: Path of the full mask, likewise; empty if there is none.
-        annotation: Path of the sparse label map, likewise; empty for rows that only serve evaluation.
+        full_mask: Path of the full mask, in the same form; empty if there is none.
+        annotation: Path of the sparse label map, in the same form; empty for rows that only serve evaluation.
         height: In pixels.
         width: In pixels.
         num_labelled: Labelled pixels of the annotation.

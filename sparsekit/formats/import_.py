@@ -36,7 +36,7 @@ from sparsekit.synthesis.annotation_files import read_full_mask, write_annotatio
 
 __all__ = ["ImportOptions", "ImportSummary", "import_annotations"]
 
-#: Label maps whose parts all have at most so many pixels are taken for clicks; some may lie side by side.
+#: Label maps whose parts all have at most this many pixels are clicks; some clicks may be adjacent.
 _LARGEST_OF_CLICKS = 4
 
 #: A share of the labels that agrees, by which another reading of a mask is the true one.
