@@ -71,13 +71,13 @@ def pairing_rules(
         strip = _without(end)
         return [rule(f"mask named as the image with {mask_suffix!r}", lambda key: key, strip)]
     rules = [rule("", lambda key: key, lambda key: key), rule("names that differ in case", str.lower, str.lower)]
+    for start, end in _contained(of_images, of_masks):
+        rules.append(rule(f"mask {start}*{end} for image *", str.lower, _core(start, end)))
     image_start, image_end = _affixes(of_images)
     mask_start, mask_end = _affixes(of_masks)
     if (image_start, image_end) != (mask_start, mask_end):
         name = f"mask {mask_start}*{mask_end} for image {image_start}*{image_end}"
         rules.append(rule(name, _core(image_start, image_end), _core(mask_start, mask_end)))
-    for start, end in _contained(of_images, of_masks):
-        rules.append(rule(f"mask {start}*{end} for image *", str.lower, _core(start, end)))
     if any("/" in key for key in (*of_images, *of_masks)):
         rules.append(rule("equal file names in other folders", _file_name, _file_name))
     return rules

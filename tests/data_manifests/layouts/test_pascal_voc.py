@@ -108,3 +108,29 @@ def test_real_sample():
             colors = np.asarray(image.convert("RGB"))
         for index, color in enumerate(dataset.label_space.palette):
             assert (colors[palette == index] == color).all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line", ["{}", "{}.jpg", "JPEGImages\\{}.jpg", "/JPEGImages/{}.jpg /SegmentationClass/{}.png"])
+@pytest.mark.parametrize("name", ["a", "scene 1", "v1.0", "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n"])
+def test_lists_as_tools_write_them(tmp_path, encoding, line, name):
+    if " " in name and " " in line:
+        pytest.skip("nothing tells where the first path ends")
+    for one in (name, "other"):
+        mini.save_image(tmp_path / "JPEGImages" / f"{one}.jpg", (2, 4))
+        mini.save_mask(tmp_path / "SegmentationClass" / f"{one}.png", mini.VOC_MASK)
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_bytes((line.format(name, name) + "\r\n").encode(encoding))
+    (lists / "val.txt").write_text("other \n")
+    assert sorted(ids_of(open_dataset(tmp_path))) == sorted([(name, "train"), ("other", "val")])
+
+
+def test_lists_and_files_that_write_accents_in_two_ways(tmp_path):
+    composed, parted = "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n", "gru\N{COMBINING DIAERESIS}n"
+    mini.save_image(tmp_path / "JPEGImages" / f"{composed}.jpg", (2, 4))
+    mini.save_mask(tmp_path / "SegmentationClass" / f"{parted}.png", mini.VOC_MASK)
+    lists = tmp_path / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text(f"{parted}\n", encoding="utf-8")
+    assert ids_of(open_dataset(tmp_path)) == [(composed, "train")]
