@@ -59,7 +59,7 @@ def interruptible() -> Iterator[None]:
     """Let a command clean up when it is interrupted, then end the process.
 
     Raises:
-        SystemExit: After a signal of :func:`listen`, or a ``KeyboardInterrupt``.
+        SystemExit: After a ``KeyboardInterrupt`` without a signal of :func:`listen`.
     """
     _State.line, _State.has_said = staticmethod(lambda: _INTERRUPTED), False
     _State.at_work = True
@@ -69,6 +69,8 @@ def interruptible() -> Iterator[None]:
         # Modules of C and ended processes turn the interruption into errors of their own.
         if _State.received is None and not isinstance(error, KeyboardInterrupt):
             raise
+        if _State.received is not None:  # not by SystemExit: after code run by exec, Python then ends by SIGINT itself
+            _end()
         _say()
         raise SystemExit(_exit_code()) from None
     finally:

@@ -69,7 +69,8 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     if not rows:
         raise DataError(f"{path}: no class below the header; expected a line for each.")
     no_train_id = {"", "-1", "255", "65535"}
-    if any(row.get("train_id", "").isdecimal() and 255 < int(row["train_id"]) < 65535 for row in rows):
+    given_ids = [row.get("train_id", "") for row in rows]
+    if any(text.isdecimal() and len(text) <= 5 and 255 < int(text) < 65535 for text in given_ids):
         no_train_id.remove("255")  # a class like any other
     by_train_id: dict[int, LabelClass] = {}
     void_ids: list[int] = []

@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def fuzz_values(reader: Reader, scratch: Path) -> None:
             places = list(_places(data))
             if places:
                 holder, key = places[at % len(places)]
-                holder[key] = value
+                holder[key] = deepcopy(value)
         written = json.dumps(data)
         survives(reader, _joined(prefix, written, rest) if rest else written.encode(), scratch)
 

@@ -177,3 +177,9 @@ class TestClassMap:
         path.write_text('vehicle = "car"\n')
         with pytest.raises(DataError, match=r"map.toml: expected a list of class names for 'vehicle', got 'car'"):
             read_class_map(path)
+
+
+def test_a_number_of_5000_digits(tmp_path):
+    (tmp_path / "classes.csv").write_text(f"name,id,train_id\na,0,{'9' * 5000}\n")
+    with pytest.raises(DataError, match=r"classes\.csv, line 2: Exceeds the limit"):
+        read_classes_csv(tmp_path / "classes.csv")
