@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agmm.config.loss import resolve_options
-from agmm.config.terms import combined_options, term_options
+from agmm.config.terms import TERM_OPTIONS, combined_options, term_options
 from agmm.config.training import PseudoClasses, TrainConfig
 from data_manifests import Manifest
 from data_manifests.errors import list_some
@@ -77,8 +77,10 @@ def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:
         return ["absence"] if resolve_options(config.preset, **config.loss).absence_weight else []
     if config.loss_kind == "combined":
         terms = combined_options(config.loss)
+    elif config.loss_kind in TERM_OPTIONS:
+        terms = {config.loss_kind: term_options(config.loss_kind, config.loss)}
     else:
-        terms = {config.loss_kind: term_options(config.loss_kind, config.loss)} if config.loss_kind != "seg" else {}
+        terms = {}
     return [
         name
         for name, options in terms.items()
