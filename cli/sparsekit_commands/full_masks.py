@@ -24,6 +24,7 @@ NO_BACKGROUND = "none"
 @option_group(
     "Annotations",
     click.option("--from", "format_", type=click.Choice(DRAWN_FORMATS), help="Format to read.  [default: detected]"),
+    click.option("--images", "images_dir", type=LocalPathType(), help="Folder of the images.  [default: SOURCE]"),
     *ANNOTATION_OPTIONS,
 )
 @option_group(
@@ -46,6 +47,7 @@ NO_BACKGROUND = "none"
 def full_masks(
     source: Path,
     format_: str | None,
+    images_dir: Path | None,
     out_dir: Path,
     background: str,
     overlaps: Overlaps,
@@ -59,7 +61,7 @@ def full_masks(
 ) -> None:
     """Make a dataset of images and full masks from polygons, boxes and masks of labelme, CVAT, Label Studio or COCO.
 
-    SOURCE is the folder of the annotations and their images. A pixel belongs to a shape if its center lies inside.
+    SOURCE is the folder of the annotations. A pixel belongs to a shape if its center lies inside.
     `sparsekit points`, `scribbles` and `marks` do this themselves for such a folder, with the default settings.
     """
     from data_manifests import read_label_space
@@ -80,6 +82,7 @@ def full_masks(
             source,
             format_,
             out_dir,
+            images_dir=images_dir,
             label_space=read_label_space(classes_path) if classes_path else None,
             background=None if background == NO_BACKGROUND else background,
             overlaps=overlaps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,21 @@ def _box(pixels: Ints, image_width: int) -> list[int]:
 
 def read(source: ImportSource) -> Iterator[Imported]:
     """Annotations of the images that have one."""
-    folder = source.folder
-    if not any(folder.glob("*.json")) and (folder / "annotations").is_dir():  # as COCO itself has it
+    for path in _files(source.folder):
+        yield from _read_file(source, path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """``annotations.json``, or all ``instances*.json``, as COCO itself names them beside captions, or the only JSON."""
+    if not any(folder.glob("*.json")) and (folder / "annotations").is_dir():
         folder = folder / "annotations"
-    path = only_file(folder, ("annotations.json",), "*.json")
+    instances = sorted(folder.glob("instances*.json"))
+    if instances and not (folder / "annotations.json").is_file():
+        return instances
+    return [only_file(folder, ("annotations.json",), "*.json")]
+
+
+def _read_file(source: ImportSource, path: Path) -> Iterator[Imported]:
     data = read_json(path)
     by_image: dict[Any, list[dict[str, Any]]] = {}
     with damage_of(path, "annotations of COCO"):

@@ -73,6 +73,7 @@ def write_full_masks(
     format_: str,
     out: str | Path,
     *,
+    images_dir: str | Path | None = None,
     label_space: LabelSpace | None = None,
     background: str | None = "background",
     overlaps: Overlaps = "order",
@@ -86,9 +87,10 @@ def write_full_masks(
     A pixel belongs to a shape if its centre lies inside. What was drawn as labelme's ``__ignore__`` is void.
 
     Args:
-        source_dir: The annotations, with the images in the same folder at any depth.
+        source_dir: The annotations.
         format_: A name of ``DRAWN_FORMATS``.
         out: The folder to make: ``images/`` (links), ``masks/`` and ``classes.csv``.
+        images_dir: The images, at any depth; in the folder of the annotations when not given.
         label_space: The classes; those that were drawn, by name, when not given.
         background: Class of pixels that no shape covers; None for void.
         overlaps: ``order`` puts on top what the tool draws on top, ``area`` the smaller shape.
@@ -107,7 +109,7 @@ def write_full_masks(
     if format_ not in DRAWN_FORMATS:
         raise ValueError(f"Format '{format_}' has no shapes to fill. Choose from: {', '.join(DRAWN_FORMATS)}.")
     options = options or ImportOptions()
-    items = _images(source_dir)
+    items = _images(source_dir if images_dir is None else as_path(images_dir))
     space = label_space or _classes_drawn(source_dir, format_, items, options, background)
     source = _FillSource(source_dir, _dataset(source_dir, format_, space, items), options)
     empty = source.background_value(background)
@@ -124,7 +126,7 @@ def write_full_masks(
             count += 1
             on_image()
         if not count:
-            raise AnnotationError(f"{source_dir}: holds no annotation of an image in it.")
+            raise AnnotationError(f"{source_dir}: holds no annotation of any of the {len(items):,} images.")
         rows = ((i, c.name, *c.color, i) for i, c in enumerate(space.classes))
         write_table(folder / "classes.csv", ("id", "name", "r", "g", "b", "train_id"), rows)
         uncovered = "void" if empty == space.unlabelled_value else space.class_names[empty]
@@ -135,7 +137,7 @@ def write_full_masks(
     if left_out := len(items) - count:
         notes.append(f"images without an annotation, left out ({left_out:,})")
     if source.unmatched:
-        notes.append(f"annotations of no image in the folder: {list_some(source.unmatched)}")
+        notes.append(f"annotations of no image that is there: {list_some(source.unmatched)}")
     return FullMasks(out, space.class_names, count, tuple(notes))
 
 
@@ -256,10 +258,10 @@ def _read(source: ImportSource, format_: str) -> Iterator[Imported]:
 
 def _images(folder: Path) -> tuple[DatasetItem, ...]:
     if not folder.is_dir():
-        raise AnnotationError(f"{folder}: no such folder; expected the folder of annotations and images.")
+        raise AnnotationError(f"{folder}: no such folder; expected one of images.")
     paths = list_images(folder)
     if not paths:
-        raise AnnotationError(f"{folder}: holds no images. Put the images beside their annotations.")
+        raise AnnotationError(f"{folder}: holds no images. Say where they are: `sparsekit full-masks --images DIR`.")
     return tuple(DatasetItem(relative_stem(path, folder), "train", path, path) for path in paths)
 
 
