@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.agmm_commands.ablate import ablate
+from cli.agmm_commands.compare import compare
 from cli.agmm_commands.evaluate import evaluate
 from cli.agmm_commands.export import export
 from cli.agmm_commands.figure import figure
@@ -17,7 +18,19 @@ from cli.agmm_commands.train import train
 from cli.reporting import NETWORK_MEMORY_ADVICE, ReportingGroup
 from data_manifests.version import __version__
 
-COMMANDS: tuple[click.Command, ...] = (train, stages, ablate, evaluate, predict, export, recipes, report, figure, table)
+COMMANDS: tuple[click.Command, ...] = (
+    train,
+    stages,
+    ablate,
+    evaluate,
+    compare,
+    predict,
+    export,
+    recipes,
+    report,
+    figure,
+    table,
+)
 
 
 class AgmmGroup(ReportingGroup):

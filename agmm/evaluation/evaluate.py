@@ -16,6 +16,7 @@ from agmm.config.protocol import ProtocolName
 from agmm.data.masked_images import MaskedImage, read_masked_images, require_full_masks, to_network
 from agmm.errors import TrainingError
 from agmm.evaluation.metrics import BoundaryIoU, ConfusionMatrix
+from agmm.evaluation.per_image import ImageCounts
 from agmm.inference.protocols import Protocol, evaluating, predict_mixture
 from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
@@ -31,6 +32,7 @@ class EvalResult:
         class_names: In the order of train ids.
         confusion: Pixels by true (row) and predicted class, over all ranks.
         boundary: Counts along class borders, where they were asked for.
+        images: Counts of each image, over all ranks, if asked for.
     """
 
     protocol: str
@@ -38,6 +40,7 @@ class EvalResult:
     class_names: tuple[str, ...]
     confusion: ConfusionMatrix
     boundary: BoundaryIoU | None = None
+    images: tuple[ImageCounts, ...] = ()
 
     @property
     def miou(self) -> float:
@@ -92,6 +95,7 @@ def evaluate_rows(
     device: torch.device | str = "cpu",
     distributed: bool = False,
     boundary: bool = False,
+    per_image: bool = False,
     amp: bool = False,
     workers: int = 1,
     on_image: Callable[[], None] | None = None,
@@ -106,6 +110,7 @@ def evaluate_rows(
         device: Where to compute.
         distributed: Each rank takes its share of the rows, and all get the sum; else this process takes them all.
         boundary: Count boundary IoU as well.
+        per_image: Keep the counts of each image as well.
         amp: Compute the network in bfloat16.
         workers: Threads that read files ahead.
         on_image: Called after each image of this rank.
@@ -124,7 +129,9 @@ def evaluate_rows(
         return protocol.predict(model, to_network(sample.image, device))
 
     with evaluating(model, device, amp):
-        return _count(predict, str(protocol), manifest, rows, device, distributed, boundary, workers, on_image)
+        return _count(
+            predict, str(protocol), manifest, rows, device, distributed, boundary, workers, on_image, per_image
+        )
 
 
 def evaluate_mixture(
@@ -167,6 +174,7 @@ def _count(
     boundary: bool,
     workers: int,
     on_image: Callable[[], None] | None,
+    per_image: bool = False,
 ) -> EvalResult:
     if not rows:
         raise TrainingError(f"{manifest.path}: there are no rows to evaluate.")
@@ -175,6 +183,7 @@ def _count(
     space = manifest.label_space
     confusion = ConfusionMatrix(space.num_classes, device)
     edges = BoundaryIoU(space.num_classes) if boundary else None
+    images: list[ImageCounts] = []
     for sample in read_masked_images(manifest, rows[rank::num_ranks], workers):
         probs = predict(sample)
         if probs.shape[1] != space.num_classes:
@@ -183,7 +192,11 @@ def _count(
                 f"has {space.num_classes}."
             )
         preds, target = probs.argmax(1)[0], sample.target.to(device)
+        before = confusion.counts.clone() if per_image else None
         confusion.update(preds, target, ignore_index=space.unlabelled_value)
+        if before is not None:
+            counts = (confusion.counts - before).cpu().numpy()
+            images.append(ImageCounts(sample.row.image_id, counts.sum(1), counts.sum(0), counts.diagonal().copy()))
         if edges is not None:
             edges.update(preds, target, ignore_index=space.unlabelled_value)
         if on_image is not None:
@@ -192,7 +205,11 @@ def _count(
         confusion.reduce()
         if edges is not None:
             edges.reduce()
-    return EvalResult(protocol, len(rows), space.class_names, confusion, edges)
+        if per_image:
+            of_ranks: list[list[ImageCounts]] = [[] for _ in range(num_ranks)]
+            torch_distributed.all_gather_object(of_ranks, images)
+            images = [image for of_rank in of_ranks for image in of_rank]
+    return EvalResult(protocol, len(rows), space.class_names, confusion, edges, tuple(images))
 
 
 def _or_none(value: float | None) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 from agmm.config.protocol import ProtocolName
 from agmm.distributed import join_ranks
 from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
+from agmm.evaluation.per_image import PER_IMAGE_NAME, write_per_image
 from agmm.inference.protocols import Protocol, make_protocol, require_annotations
 from agmm.runs.checkpoint import load_run
 from agmm.runs.files import require_writable
@@ -28,6 +29,7 @@ def evaluate_run(
     overlap: float = Protocol.overlap,
     crf: bool = False,
     boundary: bool = False,
+    per_image: bool = False,
     gmm: bool = False,
     limit: int | None = None,
     device: str = "auto",
@@ -49,6 +51,7 @@ def evaluate_run(
         overlap: Share of a tile that overlaps the next one.
         crf: Refine with a dense CRF.
         boundary: Also compute boundary IoU.
+        per_image: Write the counts of each image as well, to ``per_image.csv``.
         gmm: Also evaluate the mixture; the rows of the split need annotations.
         limit: At most this many images.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
@@ -82,7 +85,7 @@ def evaluate_run(
         "device": ranks.device, "distributed": ranks.num_ranks > 1, "boundary": boundary, "amp": amp,
         "workers": workers, "on_image": on_image,
     }  # fmt: skip
-    results = [evaluate_rows(loaded.model, manifest, rows, protocol=settings, **shared)]
+    results = [evaluate_rows(loaded.model, manifest, rows, protocol=settings, per_image=per_image, **shared)]
     if gmm:
         options = config.mixture()
         results.append(evaluate_mixture(loaded.model, manifest, rows, options=options, **shared))
@@ -97,4 +100,7 @@ def evaluate_run(
     ]  # fmt: skip
     if ranks.is_first:
         save_records(folder, records)
+        if per_image:
+            result = results[0]
+            write_per_image(folder / PER_IMAGE_NAME, result.images, result.class_names, split, result.protocol)
     return records

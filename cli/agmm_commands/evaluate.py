@@ -24,6 +24,7 @@ from cli.types import IntRange, PathType
     "Scores",
     click.option("--split", metavar="NAME", default="val", show_default=True, help="Split to evaluate."),
     click.option("--limit", type=IntRange(min=1), help="Use the first N images of the split only."),
+    click.option("--per-image", is_flag=True, help="Also write the scores of each image, for `agmm compare`."),
     click.option("--boundary", is_flag=True, help="Also compute boundary IoU, of the pixels near class borders."),
     click.option(
         "--gmm", is_flag=True,
@@ -63,7 +64,13 @@ def evaluate(run: Path, manifest: Path | None, as_json: bool, **settings: Any) -
         return
     click.echo("\n\n".join(map(format_table, records)))
     folder = settings["out_dir"] or (run if run.is_dir() else run.parent)
-    echo_summary(f"\nWritten: {folder}/evaluation.json, evaluation.csv, confusion.csv")
+    files = [
+        "evaluation.json",
+        "evaluation.csv",
+        "confusion.csv",
+        *(["per_image.csv"] if settings["per_image"] else []),
+    ]
+    echo_summary(f"\nWritten: {folder}/{', '.join(files)}")
     if folder == run and (run / RUN_NAME).is_file():  # what a report reads
         split = settings["split"]
         echo_next("agmm", "report", run, "--manifest", manifest, *(() if split == "val" else ("--split", split)))

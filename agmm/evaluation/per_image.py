@@ -1,0 +1,170 @@
+"""Scores of single images: written by an evaluation, and compared between two runs by a paired bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agmm.errors import TrainingError
+from data_manifests.files.csv import read_whole_table, write_table
+
+PER_IMAGE_NAME = "per_image.csv"
+
+_COLUMNS = ("split", "protocol", "image_id", "class", "true_pixels", "predicted_pixels", "right_pixels", "iou")
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Pixels of one image by class.
+
+    Args:
+        image_id: The image.
+        true: Pixels of each class in the full mask, shape (C,).
+        predicted: Pixels predicted as each class, void left out, shape (C,).
+        right: Pixels of both, shape (C,).
+    """
+
+    image_id: str
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Difference of the mIoU of two runs on the same images, in 0..1.
+
+    Args:
+        num_images: Images.
+        first: mIoU of the first run over all images.
+        second: Of the second.
+        low: Lower end of the interval of the difference, second minus first.
+        high: Upper end.
+        share_better: Share of the resamples in which the second run is better.
+        confidence: Of the interval.
+        num_resamples: Resamples of the images.
+        seed: Of the resamples.
+    """
+
+    num_images: int
+    first: float
+    second: float
+    low: float
+    high: float
+    share_better: float
+    confidence: float
+    num_resamples: int
+    seed: int
+
+    @property
+    def difference(self) -> float:
+        """mIoU of the second run minus that of the first."""
+        return self.second - self.first
+
+
+def write_per_image(
+    path: Path, images: Sequence[ImageCounts], class_names: Sequence[str], split: str, protocol: str
+) -> None:
+    """Write a row for each image and each class that its mask or its prediction holds, sorted by image.
+
+    Args:
+        path: The CSV file; it is replaced.
+        images: The counts.
+        class_names: In the order of train ids.
+        split: Of the images.
+        protocol: How they were segmented, in words.
+    """
+    rows = []
+    for image in sorted(images, key=lambda image: image.image_id):
+        union = image.true + image.predicted - image.right
+        for k in np.flatnonzero(union).tolist():
+            counts = (int(image.true[k]), int(image.predicted[k]), int(image.right[k]))
+            rows.append((split, protocol, image.image_id, class_names[k], *counts, image.right[k] / union[k]))
+    write_table(path, _COLUMNS, rows)
+
+
+def read_per_image(path: Path) -> tuple[list[ImageCounts], tuple[str, ...], str]:
+    """Read what ``write_per_image`` wrote.
+
+    Returns:
+        Counts of the images, sorted by id; names of the classes that occur, sorted; split and protocol in words.
+
+    Raises:
+        TrainingError: If the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no scores of single images. Compute them with: agmm evaluate --per-image")
+    try:
+        _, rows = read_whole_table(path)
+        names = tuple(sorted({row["class"] for row in rows}))
+        (measured,) = {f"{row['split']} split; {row['protocol']}" for row in rows}
+        found: dict[str, NDArray[np.int64]] = {}
+        for row in rows:
+            counts = found.setdefault(row["image_id"], np.zeros((3, len(names)), np.int64))
+            counts[:, names.index(row["class"])] = [int(row[name]) for name in _COLUMNS[4:7]]
+    except (KeyError, ValueError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}). Evaluate again with --per-image.") from error
+    return [ImageCounts(name, *found[name]) for name in sorted(found)], names, measured
+
+
+def compare_per_image(
+    first: Path, second: Path, *, num_resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
+) -> Comparison:
+    """Compare two runs by a paired bootstrap over images.
+
+    Each resample draws as many images as there are, with replacement, and the same ones for both runs; its mIoU is that
+    of the summed pixels, as everywhere. The interval is that of the percentiles (Efron and Tibshirani, 1993). It tells
+    how the choice of images moves the difference, not how another training would: compare seeds for that.
+
+    Args:
+        first: ``per_image.csv`` of a run.
+        second: Of another, on the same images.
+        num_resamples: Resamples.
+        confidence: Of the interval, in (0, 1).
+        seed: Equal seeds give equal intervals.
+
+    Raises:
+        TrainingError: If a file is missing or damaged, or the images or protocols differ.
+        ValueError: If there is no resample, or the confidence is out of range.
+    """
+    if num_resamples < 1 or not 0 < confidence < 1:
+        raise ValueError(f"Expected a resample or more and a confidence in (0, 1), got {num_resamples}, {confidence}.")
+    (ours, names, how), (theirs, other_names, other_how) = read_per_image(first), read_per_image(second)
+    if how != other_how or [image.image_id for image in ours] != [image.image_id for image in theirs]:
+        raise TrainingError(
+            f"{first} ({how}, {len(ours)} images) and {second} ({other_how}, {len(theirs)} images) are of other images "
+            "or protocols; only the same ones can be paired."
+        )
+    every = sorted({*names, *other_names})
+    stacked = [_stack(images, of, every) for images, of in ((ours, names), (theirs, other_names))]
+    num_images, rng = len(ours), np.random.default_rng(seed)
+    differences = np.empty(num_resamples)
+    for i in range(num_resamples):
+        weights = np.bincount(rng.integers(num_images, size=num_images), minlength=num_images)
+        differences[i] = _mean_iou(stacked[1], weights) - _mean_iou(stacked[0], weights)
+    low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
+    once = np.ones(num_images, np.int64)
+    return Comparison(
+        num_images, _mean_iou(stacked[0], once), _mean_iou(stacked[1], once), float(low), float(high),
+        float((differences > 0).mean()), confidence, num_resamples, seed,
+    )  # fmt: skip
+
+
+def _stack(images: Sequence[ImageCounts], names: Sequence[str], every: Sequence[str]) -> NDArray[np.int64]:
+    """Right pixels and union of each image and class, shape (2, images, classes)."""
+    stacked = np.zeros((2, len(images), len(every)), np.int64)
+    columns = [every.index(name) for name in names]
+    for i, image in enumerate(images):
+        stacked[0, i, columns] = image.right
+        stacked[1, i, columns] = image.true + image.predicted - image.right
+    return stacked
+
+
+def _mean_iou(stacked: NDArray[np.int64], weights: NDArray[np.int64]) -> float:
+    """mIoU over images, each as often as its weight; classes that do not occur are left out."""
+    right, union = weights @ stacked[0], weights @ stacked[1]
+    return float((right[union > 0] / union[union > 0]).mean())

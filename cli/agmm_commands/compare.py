@@ -1,0 +1,42 @@
+"""``agmm compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.command import command
+from cli.options import json_option
+from cli.reporting import echo_json, usage_errors
+from cli.types import IntRange, PathType
+
+
+@command(short_help="Compare two runs image by image.")
+@click.argument("first", type=PathType())
+@click.argument("second", type=PathType())
+@click.option("--resamples", type=IntRange(min=1), default=10_000, show_default=True, help="Bootstrap resamples.")
+@click.option("--seed", type=IntRange(min=0), default=0, show_default=True, help="Random seed of the resamples.")
+@json_option
+def compare(first: Path, second: Path, resamples: int, seed: int, as_json: bool) -> None:
+    """Compare the mIoU of the runs FIRST and SECOND by a paired bootstrap over images.
+
+    Both need scores by `agmm evaluate --per-image` of the same images. The interval tells how the choice of images
+    moves the difference, not how another training would.
+    """
+    from dataclasses import asdict
+
+    from agmm.evaluation.per_image import PER_IMAGE_NAME, compare_per_image
+
+    files = [path / PER_IMAGE_NAME if path.is_dir() else path for path in (first, second)]
+    with usage_errors():
+        found = compare_per_image(files[0], files[1], num_resamples=resamples, seed=seed)
+    if as_json:
+        echo_json(asdict(found) | {"difference": found.difference})
+        return
+    click.echo(f"{first}: mIoU {100 * found.first:.2f} %\n{second}: mIoU {100 * found.second:.2f} %")
+    click.echo(
+        f"difference: {100 * found.difference:+.2f}, {found.confidence:.0%} interval {100 * found.low:+.2f} to "
+        f"{100 * found.high:+.2f} over {found.num_images} images; {second} is better in {found.share_better:.1%} of "
+        f"{found.num_resamples:,} resamples"
+    )
