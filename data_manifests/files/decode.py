@@ -37,6 +37,19 @@ def read_header(path: Path) -> Header:
         raise _unreadable(path, error) from error
 
 
+def read_num_bands(path: Path) -> int:
+    """Number of bands of an image, without decoding it; an image with a palette has one.
+
+    Raises:
+        DataError: As for ``read_header``.
+    """
+    try:
+        with _open(path) as file:
+            return tiff_bands(path, file) if is_tiff(file) else len(_parse(file).getbands())
+    except Exception as error:  # see read_header
+        raise _unreadable(path, error) from error
+
+
 def read_samples(path: Path) -> Samples:
     """Decode an image without changing a value.
 

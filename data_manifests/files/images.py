@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_manifests.errors import DataError, counted
-from data_manifests.files.decode import read_header, read_rgb, read_samples
+from data_manifests.files.decode import read_header, read_num_bands, read_rgb, read_samples
 from data_manifests.files.paths import as_path, files_below, is_remote, upload
 from data_manifests.files.samples import Samples
 from data_manifests.label_space import CHANNELS, Encoding, LabelMap, LabelSpace, MaskValues
@@ -141,7 +141,10 @@ def mask_channels(path: str | Path) -> Literal["one", "equal", "colors", "severa
     Raises:
         DataError: As for ``read_mask``.
     """
-    samples = read_samples(as_path(path))
+    path = as_path(path)
+    if read_num_bands(path) == 1:  # most masks, of which this saves decoding
+        return "one"
+    samples = read_samples(path)
     if samples.values.ndim == 2:
         return "one"
     if _agree(_without_alpha(samples)):
