@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -132,6 +132,8 @@ def test_every_term_equals_the_literal_form(variant: str, dtype: torch.dtype) ->
 def test_any_shape_equals_the_literal_form(
     seed: int, num_images: int, num_classes: int, size: tuple[int, int], feature_size: tuple[int, int], preset: str
 ) -> None:
+    # One position holds every feature: all distances are 0, where the absolute difference has no derivative.
+    assume(preset != "released" or feature_size != (1, 1))
     batch = make_batch(seed, num_images, num_classes, size, feature_size)
     assert_equals_literal(batch, AGMMLoss(preset, absence_weight=1.0), tolerance=1e-8)
 

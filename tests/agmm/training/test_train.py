@@ -82,7 +82,7 @@ def test_without_validation_the_last_epoch_is_kept(
 def test_a_validation_split_without_a_class_is_no_validation(
     seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nothing = SimpleNamespace(miou=float("nan"), pixel_accuracy=float("nan"), iou={})
+    nothing = SimpleNamespace(miou=float("nan"), scores={"miou": float("nan")}, iou={})
     monkeypatch.setattr(agmm.training.train, "evaluate_rows", lambda *_, **__: nothing)
     result = train_network(seven, replace(CONFIG, epochs=2), tmp_path / "run")
     assert (result.info.best_miou, result.info.best_epoch) == (None, 2)
@@ -241,7 +241,7 @@ def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
     for rank in (0, 1):
         error = (tmp_path / f"two/error{rank}.txt").read_text()
         assert error.startswith("Ranks [1] differ from rank 0 in their manifest: rank 1 has ")
-    again = r"was trained by 2 processes .* now there are 1: .* torchrun --nproc-per-node 2 -m agmm train MANIFEST"
+    again = r"was trained by 2 processes.* now there are 1.* torchrun --nproc-per-node 2 -m agmm train MANIFEST"
     with pytest.raises(TrainingError, match=again):
         train_network(opened, resumed_config(tmp_path / "two/normed", {}), tmp_path / "two/normed", resume=True)
 
