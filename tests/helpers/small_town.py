@@ -1,9 +1,10 @@
 """A dataset of five images, and clicks on it."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from data_manifests import open_dataset
+from data_manifests import DataError, open_dataset
 from data_manifests.files.images import encode_image, write_atomically
 from sparsekit.synthesis.annotators import ClickAnnotator
 from sparsekit.synthesis.synthesize import synthesize
@@ -37,3 +38,14 @@ def tree(folder):
 
 def run(dataset_dir, out, budgets=(3,), **options):
     return synthesize(open_dataset(dataset_dir), ClickAnnotator(tuple(budgets)), out, **options)
+
+
+def run_until_damaged(mask, dataset_dir, out, **options):
+    """Run on a dataset of which one mask is cut off after the dataset was opened; the mask is whole again afterwards."""
+    dataset, whole = open_dataset(dataset_dir), mask.read_bytes()
+    mask.write_bytes(whole[:40])
+    try:
+        with pytest.raises(DataError, match=rf"{mask.name}: the image is damaged"):
+            synthesize(dataset, ClickAnnotator((3,)), out, **options)
+    finally:
+        mask.write_bytes(whole)

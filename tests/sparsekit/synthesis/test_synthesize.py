@@ -12,7 +12,7 @@ from data_manifests.files.images import encode_image, pixel_sha256, read_mask, w
 from sparsekit.errors import AnnotationError
 from sparsekit.synthesis.journal import Journal
 from tests.helpers.real_data import real_data
-from tests.helpers.small_town import run, save_mask, tree, write_town
+from tests.helpers.small_town import run, run_until_damaged, save_mask, tree, write_town
 
 
 @pytest.fixture
@@ -116,12 +116,7 @@ def test_interrupted_run_goes_on_and_ends_with_the_same_bytes(dataset_dir, tmp_p
 
 def test_journal_line_that_was_cut_off_is_done_again(dataset_dir, tmp_path, monkeypatch):
     run(dataset_dir, tmp_path / "whole")
-    bad = dataset_dir / "val/masks/4.png"
-    mask = bad.read_bytes()
-    bad.write_bytes(mask[:40])
-    with pytest.raises(DataError, match=r"4\.png: the image is damaged"):
-        run(dataset_dir, tmp_path / "out")
-    bad.write_bytes(mask)
+    run_until_damaged(dataset_dir / "val/masks/4.png", dataset_dir, tmp_path / "out")
     journal = tmp_path / "out/.town-3clicks.partial/journal-1-of-1.jsonl"
     journal.write_bytes(journal.read_bytes()[:-30])
     (journal.parent / "annotations/train/.1.png.0123456789abcdef.99.partial").touch()  # of a killed writer
@@ -130,12 +125,7 @@ def test_journal_line_that_was_cut_off_is_done_again(dataset_dir, tmp_path, monk
 
 
 def test_journal_of_other_settings_is_not_gone_on_with(dataset_dir, tmp_path):
-    bad = dataset_dir / "val/masks/4.png"
-    mask = bad.read_bytes()
-    bad.write_bytes(mask[:40])
-    with pytest.raises(DataError):
-        run(dataset_dir, tmp_path / "out", seed=1)
-    bad.write_bytes(mask)
+    run_until_damaged(dataset_dir / "val/masks/4.png", dataset_dir, tmp_path / "out", seed=1)
     run(dataset_dir, tmp_path / "out", seed=0)
     run(dataset_dir, tmp_path / "whole", seed=0)
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
