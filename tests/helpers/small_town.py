@@ -41,7 +41,7 @@ def run(dataset_dir, out, budgets=(3,), **options):
 
 
 def run_until_damaged(mask, dataset_dir, out, **options):
-    """Run on a dataset of which one mask is cut off after the dataset was opened; the mask is whole again afterwards."""
+    """Run on a dataset with one mask cut off after the dataset is opened; the mask is whole again afterwards."""
     dataset, whole = open_dataset(dataset_dir), mask.read_bytes()
     mask.write_bytes(whole[:40])
     try:
