@@ -113,7 +113,8 @@ class DatasetOptions:
 def _dataset_drawn(folder: Path, out_dir: Path | None) -> Path | str | None:
     """Full masks of the shapes in a folder; a message where they have no place; None where there are no shapes."""
     from data_manifests.files.paths import absolute, is_remote
-    from sparsekit.formats.full_masks import are_up_to_date, find_drawn_format, write_full_masks
+    from sparsekit.formats.detect import find_drawn_format
+    from sparsekit.formats.full_masks import are_up_to_date, write_full_masks
 
     if is_remote(folder) or (format_ := find_drawn_format(folder)) is None:
         return None

@@ -66,7 +66,8 @@ def full_masks(
     """
     from data_manifests import read_label_space
     from sparsekit.errors import AnnotationError
-    from sparsekit.formats.full_masks import find_drawn_format, write_full_masks
+    from sparsekit.formats.detect import find_drawn_format
+    from sparsekit.formats.full_masks import write_full_masks
     from sparsekit.formats.shared.source import ImportOptions
 
     map_path, class_names = read_maps(maps, ignored)

@@ -25,7 +25,7 @@ from sparsekit.formats.shared.whole_folder import whole_folder
 from sparsekit.geometry.mark_pixels import AREA_KINDS
 from sparsekit.geometry.polylines import Ints
 
-__all__ = ["FullMasks", "are_up_to_date", "find_drawn_format", "write_full_masks"]
+__all__ = ["FullMasks", "are_up_to_date", "write_full_masks"]
 
 _NOTE = "README.txt"
 _FIRST_LINE = "sparsekit full-masks: "
@@ -49,23 +49,6 @@ class FullMasks:
     class_names: tuple[str, ...]
     num_images: int
     notes: tuple[str, ...]
-
-
-def find_drawn_format(folder: Path) -> str | None:
-    """The format of a folder of annotations, as its files' names and first letters tell; None for any other folder."""
-    if not folder.is_dir():
-        return None
-    if any(_starts_with(path, b"<annotations") for path in folder.glob("*.xml")):
-        return "cvat"
-    for path in sorted(path for path in folder.rglob("*.json") if not is_hidden(path, folder)):
-        start = _start(path)
-        if b'"shapes"' in start or b'"imagePath"' in start:
-            return "labelme"
-        if path.parent == folder and start.startswith(b"["):
-            return "label-studio"
-        if start.startswith(b"{") and any(word in start for word in (b'"images"', b'"annotations"', b'"categories"')):
-            return "coco"
-    return None
 
 
 def write_full_masks(
@@ -287,12 +270,3 @@ def _digest(folder: Path) -> str:
             digest.update(f"{path.relative_to(folder).as_posix()}\n".encode(errors="surrogateescape"))
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(1 << 16).lstrip(b"\xef\xbb\xbf \t\r\n")
-
-
-def _starts_with(path: Path, word: bytes) -> bool:
-    return word in _start(path)[:1000]

@@ -19,7 +19,8 @@ from data_manifests import open_dataset, read_manifest
 from data_manifests.files.images import read_mask
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import DRAWN_FORMATS
-from sparsekit.formats.full_masks import find_drawn_format, write_full_masks
+from sparsekit.formats.detect import find_drawn_format
+from sparsekit.formats.full_masks import write_full_masks
 from sparsekit.formats.shared.areas import polygon_pixels
 from sparsekit.formats.shared.source import ImportOptions
 
