@@ -47,8 +47,11 @@ def test_endless_and_large_files(tmp_path: Path, read: Callable[[Path], Any]) ->
         read(tmp_path / "endless")
     with (tmp_path / "large").open("wb") as file:
         file.truncate(10 * MAX_BYTES)
+    tracemalloc.start()
     with pytest.raises(ValueError, match="larger than"):
         read(tmp_path / "large")
+    assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+    tracemalloc.stop()
     with pytest.raises(IsADirectoryError):
         read(tmp_path)
 
