@@ -58,7 +58,7 @@ def test_report(town: Path, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == f"{tmp_path}/index.html" and lines[1].startswith("  4 images, ")
-    kinds = ("training-curves", "gmm-predictions", "qualitative", "tsne")
+    kinds = ("training-curves", "gmm-predictions", "qualitative", "tsne", "budget")
     names = [f"figures/{kind}.{suffix}" for kind in kinds for suffix in ("png", "pdf")]
     assert lines[2:] == [f"{tmp_path}/{name}" for name in names]
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
