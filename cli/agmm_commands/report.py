@@ -89,7 +89,9 @@ def report(
     budgets = None
     if len(found) > 1:
         with suppress(DataError):  # the page itself says which scores are missing
-            budgets = budgets_of_runs(found, lambda run: work_of_run(run, None), split, protocol)
+            budgets = budgets_of_runs(found, lambda run: work_of_run(run, None, lambda _: None), split, protocol)
+    if budgets and not any(point.clicks or point.minutes for point in budgets.points if not point.is_full):
+        budgets = None  # no place on either axis
     with progress(len(rows) * len(found)) as on_image, progress(NUM_FIGURES, "figure") as on_figure:
         summary = write_report(
             found, manifest, rows, out_dir, split=split, protocol=protocol, thumbnail_size=thumbnail_size,

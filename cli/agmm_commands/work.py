@@ -29,7 +29,7 @@ def read_model(path: Path | None) -> CostModel | None:
     return read_cost_model(path) if path else None
 
 
-def work_of_run(run: Run, model: CostModel | None) -> Work | None:
+def work_of_run(run: Run, model: CostModel | None, on_problem: Callable[[str], None] = warn) -> Work | None:
     """What the annotation behind a run took; None, with a warning, where its manifest or marks are not there."""
     from data_manifests import DataError, read_manifest
 
@@ -37,7 +37,7 @@ def work_of_run(run: Run, model: CostModel | None) -> Work | None:
         manifest = read_manifest(run.first_stage.manifest_path)
         return _work(manifest, model, run.info.config.train_split, is_full=run.is_full)
     except DataError as error:
-        warn(f"{run.folder}: the cost of its annotation is unknown: {error}")
+        on_problem(f"{run.folder}: the cost of its annotation is unknown: {error}")
         return None
 
 

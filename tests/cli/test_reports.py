@@ -78,7 +78,7 @@ def test_report_counts_its_images_and_figures(town: Path, tmp_path: Path, monkey
         "report", town / "seg", town / "agmm", "--manifest", town / "data", "--out", tmp_path, "--device", "cpu"
     )
     images = [f"{number} of 8 images" for number in range(1, 9)]
-    figures = [f"{number} of 4 figures" for number in range(1, 5)]
+    figures = [f"{number} of 5 figures" for number in range(1, 6)]
     assert code == 0 and [line.partition(",")[0] for line in err.splitlines()] == images + figures
 
 
