@@ -47,10 +47,12 @@ def reaches_all_classes(manifest: Manifest) -> bool:
 
     Other clicks miss classes. Annotations from other sources may, and count as if they did.
     """
-    info = manifest.info
-    if info.command == "points":
-        return any(name in info.settings for name in _EVERY_CLASS) and not info.settings.get("wrong")
-    return info.command == "scribbles"
+    command, settings = manifest.info.command, manifest.info.settings
+    while "source_command" in settings:  # grown and pseudo-labels keep the marks that they were made from
+        command, settings = settings["source_command"], settings.get("source_settings", {})
+    if command == "points":
+        return any(name in settings for name in _EVERY_CLASS) and not settings.get("wrong")
+    return bool(command == "scribbles")
 
 
 def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:

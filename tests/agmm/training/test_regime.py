@@ -28,7 +28,8 @@ def with_settings(manifest: Manifest, command: str, settings: dict[str, Any]) ->
         ("points", {"clicks_per_image": 20}, False),
         ("scribbles", {"width": 3}, True),
         ("import", {}, False),
-        ("pseudo-labels", {"clicks_per_class": 1}, False),
+        ("grow", {"source_command": "points", "source_settings": {"clicks_per_class": 1}}, True),
+        ("pseudo-labels", {"source_command": "points", "source_settings": {"clicks_per_image": 5}}, False),
     ],
 )
 def test_only_annotations_that_go_by_class_reach_all_classes(
