@@ -4,7 +4,7 @@
 
 For each folder NAME that `agmm ablate studies/NAME.toml` has filled, wholly or in part: `studies/results/NAME.md` is
 the report of what is there, `NAME.csv` the scores of its runs, `logs/NAME/` the log of every run in six digits. Then
-the tables between `<!-- table of FILE -->` and `<!-- end -->` in docs/study-camvid.md are written again from
+the tables between `<!-- table of FILE -->` and `<!-- end -->` in docs/study-*.md are written again from
 `studies/results/FILE`. Without a folder it only does the latter.
 """
 
@@ -23,7 +23,7 @@ from data_manifests import read_manifest
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "studies/results"
-PAGE = ROOT / "docs/study-camvid.md"
+PAGES = sorted((ROOT / "docs").glob("study-*.md"))
 _TABLE = re.compile(r"(<!-- table of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -74,7 +74,8 @@ def main() -> None:
     parser.add_argument("studies", type=Path, nargs="*", metavar="FOLDER")
     for study in parser.parse_args().studies:
         keep(study)
-    PAGE.write_text(with_tables(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))
 
 
 if __name__ == "__main__":

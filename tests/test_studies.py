@@ -26,11 +26,12 @@ def test_every_row_can_be_applied_to_the_base(name: str) -> None:
         assert setting.apply(base, seed=1).seed == 1
 
 
-def test_the_page_shows_the_results_that_are_kept() -> None:
-    """`python studies/keep_results.py` writes its tables."""
+@pytest.mark.parametrize(("name", "tables"), [("study-camvid", 5), ("study-few-clicks", 2)])
+def test_the_pages_show_the_results_that_are_kept(name: str, tables: int) -> None:
+    """`python studies/keep_results.py` writes their tables."""
     module = runpy.run_path(str(STUDIES / "keep_results.py"))
-    page = (STUDIES.parent / "docs/study-camvid.md").read_text()
-    assert page.count("<!-- table of ") == page.count("<!-- end -->") >= 5
+    page = (STUDIES.parent / f"docs/{name}.md").read_text()
+    assert page.count("<!-- table of ") == page.count("<!-- end -->") >= tables
     assert module["with_tables"](page) == page
     for log in (STUDIES / "results/logs").glob("*/*.csv"):
         assert module["in_six_digits"](log.read_text()) == log.read_text()

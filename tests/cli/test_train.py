@@ -132,7 +132,7 @@ def test_a_run_gets_a_folder_by_default(manifest: Path, tmp_path: Path, monkeypa
         (
             ["--recipe", "voc-r100"],
             2,
-            "Unknown recipe 'voc-r100'. Choose from: cityscapes-r50, small-cpu, small-data, voc-r101.",
+            "Unknown recipe 'voc-r100'. Choose from: cityscapes-r50, few-clicks, small-cpu, small-data, voc-r101.",
         ),
         (["--set", "epoch=3"], 2, "unknown setting 'epoch'. Did you mean epochs"),
         (["--set", "epochs"], 2, "--set expects NAME=VALUE, got 'epochs'."),
@@ -294,8 +294,9 @@ def test_what_takes_one_process_says_so(
 
 def test_recipes() -> None:
     listed = agmm("recipes").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["cityscapes-r50", "small-cpu", "small-data", "voc-r101"]
-    assert listed[1].endswith("[default]")
+    names = [line.split()[0] for line in listed]
+    assert names == ["cityscapes-r50", "few-clicks", "small-cpu", "small-data", "voc-r101"]
+    assert listed[2].endswith("[default]")
     assert 'encoder = "resnet101s.gluon_in1k"' in agmm("recipes", "voc-r101").stdout
     wrong = agmm("recipes", "voc")
     assert wrong.exit_code == 2
