@@ -107,7 +107,7 @@ def test_a_local_folder_may_name_remote_files(store, expected, tmp_path):
     manifest = read_manifest(tmp_path / "here" / "town-3clicks")
     assert manifest.rows[0].image == "memory://store/town/images/a.png"
     result = sparsekit_("verify", manifest.path)
-    assert result.exit_code == 0 and "5 annotations made again, all the same" in result.output
+    assert result.exit_code == 0 and "5 annotations" in result.output
     written = tree(manifest.path.parent)
     assert all(written[name] == expected[f"town-3clicks/{name}"] for name in written if name != "manifest.csv")
 

@@ -31,7 +31,7 @@ def run(*arguments):
 
 
 def test_offers_every_method():
-    assert tuple(METHODS) == command.METHODS
+    assert set(METHODS) == set(command.METHODS)
 
 
 def test_the_folder_holds_what_grows_on_each_image(source):
@@ -135,7 +135,7 @@ def test_through_the_command_line(source, tmp_path):
     assert told["share_labelled"] > told["share_labelled_before"] > 0 and told["method"] == "geodesic"
     assert read_manifest(told["manifest"]).info.settings["confidence"] == 0.7
     result = run("grow", source.path, "--method", "geodesic", "--confidence", "0.7", "--out", tmp_path / "g")
-    assert result.exit_code == 0 and "was there already" in result.stdout
+    assert result.exit_code == 0 and "already" in result.stdout
     stats = run("stats", tmp_path / "g", "--json")
     (table,) = json.loads(stats.stdout)
     total = table["classes"][-1]
