@@ -1,4 +1,4 @@
-r"""CSV in one dialect, to the byte: UTF-8, ``,`` between cells, ``\n`` after each line, quotes only where needed."""
+r"""CSV in one dialect, byte for byte: UTF-8, ``,`` as separator, ``\n`` line ends, quotes only where needed."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def format_line(cells: Iterable[object]) -> str:
 
 
 def text_cell(value: object) -> object:
-    """A cell of a table for people: text that a spreadsheet would take for a formula gets ``'`` in front.
+    """Escape a cell for spreadsheets: text that would be read as a formula gets a leading ``'``.
 
-    Not for tables that programs read back by name, such as a manifest.
+    Do not use it for tables that programs read back, such as a manifest.
 
     Example:
         >>> text_cell("=1+1"), text_cell("car"), text_cell(-0.5)
@@ -45,12 +45,12 @@ def text_cell(value: object) -> object:
 
 
 def read_text_cell(cell: str) -> str:
-    """What ``text_cell`` was given, where a program reads such a table back."""
+    """Undo ``text_cell`` when a program reads such a table back."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a table line by line, whole or not at all, making its folder."""
+    """Write a table line by line, atomically; creates its folder."""
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         file.write(format_line(columns))
         file.writelines(map(format_line, rows))
@@ -60,14 +60,14 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Cells]
     """Read some columns of a table, line by line.
 
     Args:
-        path: The file; other columns than those asked for are passed over, and their order is free.
+        path: The file. Columns may come in any order; others are ignored.
         columns: Columns to read.
 
     Yields:
-        The number of the row, the header being row 1, and its cells in the order of ``columns``.
+        Row number (the header is row 1) and its cells in the order of ``columns``.
 
     Raises:
-        ManifestError: If the file is no table, a column is missing, or a row has more or fewer cells than the header.
+        ManifestError: If the file is not a table, a column is missing, or a row's length differs from the header's.
     """
     records = read_records(path)
     _, header = next(records)
@@ -78,13 +78,13 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Cells]
 
 
 def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Read a table line by line with all its columns.
+    """Read all columns of a table, line by line.
 
     Yields:
-        The number of the row and its cells; row 1 is the header, of which an empty file has no cells.
+        Row number and cells; row 1 is the header, which has no cells if the file is empty.
 
     Raises:
-        ManifestError: If the file is no table, or a row has more or fewer cells than the header.
+        ManifestError: If the file is not a table, or a row's length differs from the header's.
     """
     csv.field_size_limit(MAX_LINE)  # a long polygon is one cell
     try:
@@ -106,13 +106,13 @@ def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_whole_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Read a small table, such as a log, with the columns that it has.
+    """Read a small table, such as a log, with all its columns.
 
     Returns:
-        Its header, empty where the file is, and its rows by column.
+        The header (empty for an empty file) and the rows as dicts keyed by column.
 
     Raises:
-        ValueError: If it is no table in UTF-8, is too large, or a row has more or fewer cells than the header.
+        ValueError: If it is not a UTF-8 table, is too large, or a row's length differs from the header's.
         OSError: If it cannot be read.
     """
     csv.field_size_limit(MAX_LINE)
@@ -127,15 +127,15 @@ def read_whole_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def require_columns(path: Path, there: Iterable[str], columns: Sequence[str]) -> None:
-    """Check that a table has its columns.
+    """Check that a table has the required columns.
 
     Raises:
-        ManifestError: If one is missing.
+        ManifestError: If a column is missing.
     """
     names = set(there)
     if not (missing := [column for column in columns if column not in names]):
         return
-    for separator, called in ((";", "';'"), ("\t", "tabs")):  # spreadsheets of many languages write these
+    for separator, called in ((";", "';'"), ("\t", "tabs")):  # many localised spreadsheets write these
         if any(separator in name and not set(columns).isdisjoint(name.split(separator)) for name in names):
             raise ManifestError(
                 f"{path}: its cells seem to be separated by {called}; expected commas. Save it as CSV with commas."

@@ -1,4 +1,4 @@
-"""Decode image files into the samples that they store, turned as viewers show them."""
+"""Decode image files into their stored samples, oriented as viewers show them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_header(path: Path) -> Header:
     """Size and orientation of an image, without decoding it.
 
     Raises:
-        DataError: If the file is missing, no image, has too many pixels, or several pages.
+        DataError: If the file is missing, is not an image, has too many pixels, or has several pages.
     """
     path = as_path(path)
     try:
@@ -33,12 +33,12 @@ def read_header(path: Path) -> Header:
                 return tiff_header(path, file)
             with _parse(file) as decoded:
                 return _header(path, decoded)
-    except Exception as error:  # of what each reader raises on damaged bytes there is no list
+    except Exception as error:  # readers raise undocumented errors on damaged bytes
         raise _unreadable(path, error) from error
 
 
 def read_num_bands(path: Path) -> int:
-    """Number of bands of an image, without decoding it; an image with a palette has one.
+    """Number of bands of an image, without decoding it; a palette image has one.
 
     Raises:
         DataError: As for ``read_header``.
@@ -69,10 +69,10 @@ def read_samples(path: Path) -> Samples:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8] | None:
-    """Decode an image of 8 bits a sample as it is shown, in any kind of colour.
+    """Decode an 8-bit image of any colour mode as viewers show it.
 
     Returns:
-        RGB, uint8, shape (H, W, 3); None of TIFF and where samples have more bits: what they show is to be told.
+        RGB, uint8, shape (H, W, 3); None for TIFF and for deeper samples, whose display range the user must give.
 
     Raises:
         DataError: As for ``read_header``, and if the file is damaged.
@@ -86,7 +86,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8] | None:
             if decoded.mode[0] in "IF" or _is_deep(decoded):
                 return None
             decoded.load()
-            decoded.info.pop("transparency", None)  # Pillow warns of it, and alpha is dropped anyway
+            decoded.info.pop("transparency", None)  # Pillow warns about it, and alpha is dropped anyway
             return turn(np.asarray(decoded.convert("RGB")), header.orientation)
     except Exception as error:  # see read_header
         raise _unreadable(path, error) from error
@@ -98,15 +98,15 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _check_is_file(path: Path) -> None:
-    """Keep off pipes, which make a reader wait for ever, and devices, which have no end."""
+    """Reject pipes, on which a reader would block forever, and devices, which never end."""
     if not is_remote(path) and path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "it is a pipe or a device")
 
 
 def _parse(file: IO[bytes]) -> ImageFile.ImageFile:
-    """The image of a file, not yet decoded."""
+    """Open an image file without decoding it."""
     file.seek(0)
-    # The limit is our own: as many pixels as a user allows must not be refused by Pillow.
+    # We enforce our own limit; Pillow must not refuse what the user allows.
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels()
     with warnings.catch_warnings():
@@ -115,12 +115,12 @@ def _parse(file: IO[bytes]) -> ImageFile.ImageFile:
 
 
 def _header(path: Path, decoded: Image.Image) -> Header:
-    exif = Image.Image.getexif(decoded)  # that of PNG would decode all pixels first
+    exif = Image.Image.getexif(decoded)  # PNG's own getexif would decode all pixels first
     return as_shown(path, decoded.height, decoded.width, exif.get(ExifTags.Base.Orientation, 1))
 
 
 def _raw_modes(decoded: ImageFile.ImageFile) -> list[str]:
-    """How Pillow reads the parts of an image, such as ``RGB;16B``."""
+    """Pillow's raw mode for the tiles of an image, such as ``RGB;16B``."""
     parts = [mode for tile in decoded.tile for mode in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
     return [mode for mode in parts if isinstance(mode, str)]
 
@@ -137,7 +137,7 @@ def _pillow_samples(path: Path, file: IO[bytes]) -> Samples:
     if _is_deep(decoded):
         values = _deep(file)
     else:
-        # Of grey images with 2 or 4 bits a pixel Pillow stretches the values to 0..255.
+        # Pillow stretches 2-bit and 4-bit grey values to 0..255.
         raw_modes = _raw_modes(decoded)
         stretch = 85 if "L;2" in raw_modes else 17 if "L;4" in raw_modes else 1
         decoded.load()
@@ -150,7 +150,7 @@ def _pillow_samples(path: Path, file: IO[bytes]) -> Samples:
 
 
 def _stored(decoded: Image.Image) -> NDArray[Any]:
-    """Samples of a decoded image as they are, but for kinds of colour such as CMYK, which become RGB."""
+    """Samples of a decoded image, unchanged; colour modes such as CMYK become RGB."""
     if decoded.mode not in ("1", "P", "L", "LA", "RGB", "RGBA", "F") and decoded.mode[0] != "I":
         decoded.info.pop("transparency", None)
         decoded = decoded.convert("RGB")
@@ -159,7 +159,7 @@ def _stored(decoded: Image.Image) -> NDArray[Any]:
 
 
 def _deep(file: IO[bytes]) -> NDArray[Any]:
-    """Samples of 16 bits in several bands, of which Pillow keeps the upper half: red, green, blue (, alpha)."""
+    """Multi-band 16-bit samples (R, G, B and optional alpha), of which Pillow would keep only the upper byte."""
     file.seek(0)
     values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None:
@@ -170,34 +170,34 @@ def _deep(file: IO[bytes]) -> NDArray[Any]:
 
 
 def _tiff_by_pillow(path: Path, file: IO[bytes], reason: Exception) -> NDArray[Any]:
-    """Samples of a TIFF whose compression tifffile does not know: as stored, turned as shown."""
+    """Stored samples of a TIFF whose compression tifffile does not support, oriented as shown."""
     orientation = tiff_header(path, file).orientation
     bands = tiff_bands(path, file)
-    if bands > 4:  # of which Pillow logs an error
+    if bands > 4:  # Pillow would log an error
         return turn(_by_gdal(path, file, reason), orientation)
     try:
         decoded = _parse(file)
     except UnidentifiedImageError:
         return turn(_by_gdal(path, file, reason), orientation)
-    if bands > len(decoded.getbands()):  # of planes Pillow reads the first
+    if bands > len(decoded.getbands()):  # Pillow reads only the first plane
         return turn(_by_gdal(path, file, reason), orientation)
-    if _is_deep(decoded):  # OpenCV turns them by rules of its own
+    if _is_deep(decoded):  # OpenCV has its own orientation rules
         return _deep(file) if orientation == 1 else turn(_by_gdal(path, file, reason), orientation)
     raw_modes, mode = _raw_modes(decoded), decoded.mode
-    if decoded.tile[0][0] == "raw" and orientation >= 5:  # Pillow maps rows of a wrong length
-        raise DataError(f"{path}: a {mode} image that is stored turned cannot be decoded. Save it upright.")
+    if decoded.tile[0][0] == "raw" and orientation >= 5:  # Pillow maps rows with the wrong length
+        raise DataError(f"{path}: cannot decode a {mode} image that is stored rotated. Save it upright.")
     decoded.load()
     values = _stored(decoded)
     bits = next((bits for bits in (2, 4) if any(raw.startswith(f"L;{bits}") for raw in raw_modes)), 8)
     if values.dtype == np.uint8 and bits < 8:
         values = values // np.uint8(255 // (2**bits - 1))
     if mode in ("1", "L") and any("I" in raw.partition(";")[2] for raw in raw_modes):
-        values = np.uint8(1 if mode == "1" else 2**bits - 1) - values  # of "0 is white" Pillow makes black
+        values = np.uint8(1 if mode == "1" else 2**bits - 1) - values  # Pillow inverts "0 is white"
     return values
 
 
 def _by_gdal(path: Path, file: IO[bytes], reason: Exception) -> NDArray[Any]:
-    """Samples as stored, by rasterio, which knows every compression and number of bands."""
+    """Stored samples, read by rasterio, which supports every compression and number of bands."""
     try:
         from rasterio.io import MemoryFile
     except ImportError as error:
@@ -206,7 +206,7 @@ def _by_gdal(path: Path, file: IO[bytes], reason: Exception) -> NDArray[Any]:
         ) from error
     file.seek(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # such as of an image without coordinates
+        warnings.simplefilter("ignore")  # e.g. for an image without coordinates
         with MemoryFile(file.read()) as memory, memory.open() as dataset:
             values: NDArray[Any] = dataset.read()
     return values[0] if len(values) == 1 else np.moveaxis(values, 0, 2)
@@ -217,12 +217,12 @@ def _unreadable(path: Path, error: Exception) -> DataError:
         return error
     if isinstance(error, FileNotFoundError):
         return DataError(f"{path}: no such file.")
-    if isinstance(error, OSError) and error.strerror:  # of the system; Pillow's own have none
+    if isinstance(error, OSError) and error.strerror:  # from the system; Pillow's own errors have none
         return DataError(f"{path}: cannot be opened ({error.strerror}).")
     if isinstance(error, Image.DecompressionBombError):
         return DataError(
-            f"{path}: has more pixels than the {max_pixels():,} that are read ({error}). If it is meant to be so "
-            f"large, set {MAX_PIXELS_VARIABLE} to that number; else cut it into tiles."
+            f"{path}: exceeds the limit of {max_pixels():,} pixels ({error}). If this size is intended, set "
+            f"{MAX_PIXELS_VARIABLE} to that number; otherwise cut it into tiles."
         )
-    reason = "not an image that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
+    reason = "not a readable image" if isinstance(error, UnidentifiedImageError) else str(error)
     return DataError(f"{path}: the image is damaged or incomplete ({reason}). Copy or download it again.")

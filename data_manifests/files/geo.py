@@ -1,4 +1,4 @@
-"""Label maps with the place on Earth of the image that they are of."""
+"""Georeferenced label maps: GeoTIFF with the coordinates of their image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIXEL_SCALE, _TRANSFORMATION = 33550, 34264
 
 
 def is_georeferenced(path: Path) -> bool:
-    """Whether an image is a TIFF that says where on Earth it is; only asked of files that can be read."""
+    """Whether an image is a georeferenced TIFF; the file must be readable."""
     if path.suffix.lower() not in (".tif", ".tiff") or is_remote(path):
         return False
     import tifffile
@@ -27,13 +27,13 @@ def write_georeferenced(path: Path, label_map: LabelMap, source: Path, no_data: 
     """Write a label map as GeoTIFF with the coordinate system and transform of an image.
 
     Args:
-        path: Where to.
+        path: Output file.
         label_map: Train ids, shape (H, W).
         source: The image, of the same size.
-        no_data: The value of unlabelled pixels.
+        no_data: Value of unlabelled pixels.
 
     Returns:
-        Whether it was written; it is not where rasterio is not installed.
+        Whether it was written; False if rasterio is not installed.
     """
     try:
         import rasterio

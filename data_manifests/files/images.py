@@ -1,4 +1,4 @@
-"""Read and write images and label maps: the only place that knows file formats."""
+"""Read and write images and label maps; the only module that knows image file formats."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from data_manifests.files.paths import as_path, files_below, is_remote, upload
 from data_manifests.files.samples import Samples
 from data_manifests.label_space import CHANNELS, Encoding, LabelMap, LabelSpace, MaskValues
 
-#: File name endings taken for images and masks.
+#: File name extensions of images and masks.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 
 
 def read_image(
     path: str | Path, bands: Sequence[int] | None = None, value_range: tuple[float, float] | None = None
 ) -> NDArray[np.uint8]:
-    """Read an image as viewers show it: turned as its EXIF orientation says, in 8 bits, without opacity.
+    """Read an image as viewers show it: EXIF orientation applied, 8 bits, alpha dropped.
 
     Args:
         path: File in any format that Pillow or tifffile reads.
-        bands: Which bands are red, green and blue, counted from 1; one band is grey. By default the only band, or the
+        bands: Red, green and blue band, counted from 1, or a single grey band. By default the only band, or the
             first three of an RGB image.
-        value_range: Values shown black and white. By default 0 and 255 of 8-bit images; of 16-bit ones 0 and 4095
-            where nothing is above that (cameras and microscopes of 12 bits), else 0 and 65535.
+        value_range: Values shown as black and white. By default 0 and 255 for 8-bit images; for 16-bit ones 0 and 4095
+            if no value exceeds that (12-bit cameras and microscopes), otherwise 0 and 65535.
 
     Returns:
         RGB, uint8, shape (H, W, 3).
 
     Raises:
-        DataError: If the file is missing, damaged, no image, too large, has several pages, or bands or floats of which
-            nothing says how they are shown.
-        ValueError: If ``bands`` or ``value_range`` are no such numbers.
+        DataError: If the file is missing, damaged, not an image, too large or multi-page, or if the display of its
+            bands or floats is ambiguous.
+        ValueError: If ``bands`` or ``value_range`` is invalid.
     """
     path = as_path(path)
     if bands is None and value_range is None and (rgb := read_rgb(path)) is not None:
@@ -60,20 +60,20 @@ def read_image(
 
 
 def read_image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width in pixels, as the image is shown, from the header alone.
+    """Height and width in pixels as displayed, from the header alone.
 
     Raises:
-        DataError: If the file is missing, no image, too large, or has several pages.
+        DataError: If the file is missing, not an image, too large, or has several pages.
     """
     header = read_header(as_path(path))
     return header.height, header.width
 
 
 def exif_orientation(path: str | Path) -> int:
-    """How viewers turn and mirror the stored pixels, as ``read_image`` does: 1 (not at all) to 8, as EXIF counts.
+    """EXIF orientation, 1 (upright) to 8, which viewers and ``read_image`` apply.
 
     Raises:
-        DataError: If the file is missing, no image, too large, or has several pages.
+        DataError: If the file is missing, not an image, too large, or has several pages.
     """
     return read_header(as_path(path)).orientation
 
@@ -87,21 +87,21 @@ def read_mask(path: str | Path, encoding: Encoding) -> MaskValues: ...
 
 
 def read_mask(path: str | Path, encoding: Encoding = "class_ids") -> MaskValues:
-    """Read the values of a mask file as they are, before any translation.
+    """Read the raw values of a mask file, before any mapping to classes.
 
     Args:
-        path: Image whose format keeps every value. Of a palette the indices are read, not the colours; of TIFF the
-            stored values, whichever of them is shown white. Floats that are whole numbers are ids. A value that the
-            file itself declares to be no data, and that is no id (-1, NaN), becomes 65535.
-        encoding: Where the file has them. Ids are those of the only channel, or of several that agree, or of the
-            channel named. Colours are given as one number each, 65536 red + 256 green + blue.
+        path: Image in a lossless format. Palette images yield indices, not colours; TIFFs yield stored values, also if
+            0 is white. Whole-number floats are ids. A nodata value declared by the file that is not a valid id
+            (-1, NaN) becomes 65535.
+        encoding: How the file stores them. Ids come from the only channel, from several equal channels, or from the
+            named channel. Each colour is one number: 65536 red + 256 green + blue.
 
     Returns:
         Ids, uint8 or uint16, or colours, uint32; shape (H, W).
 
     Raises:
-        DataError: If the file is missing, damaged, too large, has several pages, is a JPEG (unless the nearest colours
-            are asked for), or holds no such values.
+        DataError: If the file is missing, damaged, too large, multi-page, a JPEG (unless ``encoding`` is
+            nearest colours), or does not hold such values.
     """
     path = as_path(path)
     samples = read_samples(path)
@@ -117,7 +117,7 @@ def read_mask(path: str | Path, encoding: Encoding = "class_ids") -> MaskValues:
 
 
 def read_instances(path: str | Path) -> LabelMap:
-    """Read a mask of instances: its values, or, where it has colours, a number from 1 on for each but black.
+    """Read an instance mask: its values, or for colour masks one number from 1 per colour; black is 0.
 
     Raises:
         DataError: As for ``read_mask``, and if there are more colours than 16 bits can number.
@@ -132,17 +132,17 @@ def read_instances(path: str | Path) -> LabelMap:
     instances = numbers.reshape(codes.shape) + (colors[0] != 0)
     if len(colors) < 255:
         return np.asarray(instances, np.uint8)
-    return np.asarray(np.where(codes > 0, instances + 1000, 0), np.uint16)  # below 1000 are classes, as in Cityscapes
+    return np.asarray(np.where(codes > 0, instances + 1000, 0), np.uint16)  # below 1000: classes, as in Cityscapes
 
 
 def mask_channels(path: str | Path) -> Literal["one", "equal", "colors", "several"]:
-    """Whether a mask has one channel, several that agree, or several that do not, of 8 bits (colours) or more.
+    """Kind of a mask: one channel, several equal channels, or several differing ones of 8 bits (colours) or more.
 
     Raises:
         DataError: As for ``read_mask``.
     """
     path = as_path(path)
-    if read_num_bands(path) == 1:  # most masks, of which this saves decoding
+    if read_num_bands(path) == 1:  # true of most masks; saves decoding them
         return "one"
     samples = read_samples(path)
     if samples.values.ndim == 2:
@@ -153,11 +153,11 @@ def mask_channels(path: str | Path) -> Literal["one", "equal", "colors", "severa
 
 
 def encode_label_map(label_map: LabelMap, label_space: LabelSpace) -> bytes:
-    """PNG bytes of a label map: a palette image in the class colours, or 16-bit grey above 255 classes.
+    """Encode a label map as PNG: palette image in the class colours, or 16-bit grey above 255 classes.
 
     Args:
         label_map: Train ids, shape (H, W), with ``label_space.unlabelled_value`` at void or unlabelled pixels.
-        label_space: Gives the palette; unlabelled is drawn white.
+        label_space: Provides the palette; unlabelled is white.
     """
     decoded = Image.fromarray(np.ascontiguousarray(label_map))
     if label_map.dtype == np.uint8:
@@ -173,16 +173,16 @@ def encode_label_map(label_map: LabelMap, label_space: LabelSpace) -> bytes:
 def encode_image(image: LabelMap, format_: str = "PNG") -> bytes:
     """Bytes of an RGB image of shape (H, W, 3) as PNG, JPEG or PDF, or of grey values of shape (H, W) as PNG."""
     buffer = io.BytesIO()
-    # Each writer reads its own option and passes over the others.
+    # Each writer reads its own option and ignores the others.
     Image.fromarray(image).save(buffer, format_, compress_level=3, quality=92, resolution=150.0)
     return buffer.getvalue()
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path to write to, and move the file to ``path``, making its folder, when the block ends well.
+    """Yield a temporary path; move the file to ``path`` (creating its folder) if the block succeeds.
 
-    Pipes and devices, such as ``/dev/stdout``, are written to themselves.
+    Pipes and devices, such as ``/dev/stdout``, are written directly.
     """
     if is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -193,8 +193,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The file's own name may be as long as the system allows: not a letter could be added to it. Threads have numbers
-    # that no process of the machine shares, so that two can write the same file.
+    # The file's name may already have the maximum length, so nothing is appended to it. Thread ids are unique on the
+    # machine, so that two threads or processes can write the same file.
     digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
     partial = path.with_name(f".{path.name[:32]}.{digest}.{threading.get_native_id()}.partial")
     try:
@@ -203,19 +203,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             partial.unlink()
-        if isinstance(error, OSError) and error.filename in (None, str(partial)):  # a full disk does not say where
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):  # a full disk reports no path
             error.filename = str(path)
         raise
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes were writing by ``atomic_path``, at any depth of a folder of this machine."""
+    """Remove partial files of killed processes (see ``atomic_path``) at any depth of a local folder."""
     for path in folder.rglob(".*.partial"):
         path.unlink()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, making its folder; readers never see a part of it."""
+    """Write a file atomically, creating its folder; readers never see a partial file."""
     if is_remote(path):
         path.write_bytes(data)
         return
@@ -224,7 +224,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def pixel_sha256(pixels: MaskValues) -> str:
-    """SHA-256 over type, shape and pixels of an array; equal for equal pixels in whatever file format.
+    """SHA-256 of an array's type, shape and pixels; independent of the file format.
 
     Example:
         >>> pixel_sha256(np.zeros((1, 2), np.uint8))[:16]
@@ -237,9 +237,9 @@ def pixel_sha256(pixels: MaskValues) -> str:
 
 
 def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Images below a folder at any depth, sorted; links are followed, hidden files and folders passed over.
+    """Images below a folder at any depth, sorted; follows links, skips hidden files and folders.
 
-    A folder that is not there holds none.
+    A missing folder yields none.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -251,7 +251,7 @@ def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
     seen: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_unreadable):
         if (real := os.path.realpath(parent)) in seen:
-            folders.clear()  # a link back to a folder above
+            folders.clear()  # a link back to a parent folder
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -265,15 +265,15 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def _shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> NDArray[Any]:
-    """The bands that are shown, shape (H, W, 1) or (H, W, 3)."""
+    """The displayed bands, shape (H, W, 1) or (H, W, 3)."""
     values = samples.values if samples.values.ndim == 3 else samples.values[:, :, np.newaxis]
     if bands is None:
         colors = values.shape[2] - samples.has_alpha
         if colors == 1 or colors == 3 or (colors > 3 and samples.mode.startswith("RGB")):
             return values[:, :, : 1 if colors == 1 else 3]
         raise DataError(
-            f"{path}: has {values.shape[2]} bands, and nothing says which are red, green and blue. Say it: --bands "
-            "3,2,1."
+            f"{path}: has {values.shape[2]} bands, and it is unknown which are red, green and blue. Name them, such as "
+            "--bands 3,2,1."
         )
     if len(bands) not in (1, 3) or not all(band >= 1 for band in bands):
         raise ValueError(f"bands must be one or three numbers from 1 on, got {list(bands)}.")
@@ -291,8 +291,8 @@ def _in_eight_bits(path: Path, values: NDArray[Any], value_range: tuple[float, f
         return np.asarray(np.clip(np.rint(shown), 0, 255), np.uint8)
     if values.dtype.kind == "f":
         raise DataError(
-            f"{path}: expected an image of 8 or 16 bits, got one of floats. Say which values are black and white, such "
-            "as --value-range 0,1, or scale it to 0..255."
+            f"{path}: expected an image of 8 or 16 bits, got floats. Give the values of black and white, such as "
+            "--value-range 0,1, or scale it to 0..255."
         )
     if values.dtype == np.uint8:
         return values
@@ -310,7 +310,7 @@ def _agree(channels: NDArray[Any]) -> bool:
 
 
 def _id_channel(path: Path, samples: Samples, encoding: Encoding) -> NDArray[Any]:
-    """The channel of ids, shape (H, W)."""
+    """The channel that holds the ids, shape (H, W)."""
     values = samples.values
     if (index := CHANNELS.get(encoding)) is not None:
         channels = values if values.ndim == 3 else values[:, :, np.newaxis]
@@ -331,7 +331,7 @@ def _id_channel(path: Path, samples: Samples, encoding: Encoding) -> NDArray[Any
     if samples.has_alpha and (holes := int(np.count_nonzero(values[:, :, -1] != _opaque(values)))):
         raise DataError(
             f"{path}: {counted(holes, 'pixel')} of this mask of class ids are transparent. If they are void, write 255 "
-            "there; if opacity says nothing, give --mask-channel red."
+            "there; to ignore transparency, give --mask-channel red."
         )
     return np.ascontiguousarray(values[:, :, 0])
 

@@ -1,4 +1,4 @@
-"""Keep a second process off a folder that is being filled."""
+"""Lock an output folder against a second process."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked
+except ImportError:  # Windows: no locking
     fcntl = None  # type: ignore[assignment]
 
 from data_manifests.errors import DataError
 from data_manifests.files.paths import is_remote
 
-# A folder can be made and taken away by others while it is opened.
+# Other processes may create and remove the folder while it is opened.
 _ATTEMPTS = 10
 
 
@@ -30,10 +30,10 @@ def try_lock(descriptor: int) -> bool:
 
 
 class FolderLock:
-    """A lock on a folder of this machine, or of a disk it mounts; the system frees it when the process ends.
+    """A lock on a local or mounted folder; the system releases it when the process ends.
 
     Args:
-        folder: Made if it is missing, and taken away again if it is still empty in the end. No file is added to it.
+        folder: Created if missing, and removed again if still empty at the end. No file is added to it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,18 +42,18 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def acquire(self, result: Path) -> None:
-        """Take the lock, or say that the result which is made in the folder is another process's.
+        """Take the lock, or report that another process is writing ``result``.
 
         Raises:
             DataError: If another process holds the lock.
         """
         if not self.try_acquire():
             raise DataError(
-                f"{result}: another process is at work on it. Wait until that ends, or give another folder."
+                f"{result}: another process is writing to it. Wait until it ends, or choose another folder."
             )
 
     def try_acquire(self) -> bool:
-        """Take the lock, unless another process holds it; on object stores, which have none, it is always free."""
+        """Try to take the lock; always succeeds on object stores, which have no locks."""
         if is_remote(self._folder):
             return True
         for attempt in range(_ATTEMPTS):
@@ -62,7 +62,7 @@ class FolderLock:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 is_ours = fcntl is None or self._lock()
             except (FileExistsError, FileNotFoundError):
-                # Another process, which had made it as well, has just taken it away again.
+                # Another process that also created it has just removed it.
                 self.release()
                 if attempt == _ATTEMPTS - 1 or (self._folder.exists() and not self._folder.is_dir()):
                     raise
@@ -79,13 +79,13 @@ class FolderLock:
         return is_ours
 
     def _is_in_place(self, descriptor: int) -> bool:
-        """Whether the folder has not been moved since it was opened."""
+        """Whether the folder is still where it was when it was opened."""
         return self._folder.exists() and os.path.samestat(os.fstat(descriptor), self._folder.stat())
 
     def release(self) -> None:
-        """Free the lock, if it is held."""
+        """Release the lock, if held."""
         for path in self._made:
-            with suppress(OSError):  # not empty, or moved to its place
+            with suppress(OSError):  # not empty, or already moved to its final place
                 path.rmdir()
         self._made = []
         if self._descriptor is not None:

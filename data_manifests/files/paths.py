@@ -1,7 +1,7 @@
-"""Paths as users write them: of this machine, or URLs of object stores that fsspec knows, with one interface.
+"""Paths as users write them, local or fsspec URLs of object stores, behind one interface.
 
 A URL becomes a ``UPath``. It has the methods of ``pathlib.Path`` that this project uses, so code that opens, reads and
-writes files does not ask which it has; what does differ between a disk and an object store stands here.
+writes files need not know which it has. This module holds what differs between a disk and an object store.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ _DEVICE = re.compile("(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\\..*)?"
 
 
 def as_path(text: str | Path) -> Path:
-    """The path that a word of a user or a cell of a manifest means.
+    """Parse a path given by a user or read from a manifest.
 
     Args:
-        text: A path, ``file://`` and a path, or a URL such as ``s3://bucket/cityscapes``; what is a path already comes
-            back as it is.
+        text: A path, a ``file://`` URL, or a URL such as ``s3://bucket/cityscapes``; path objects pass unchanged.
 
     Returns:
-        A ``Path``; for URLs but ``file://`` a ``UPath``, which has its methods without being one.
+        A ``Path``, or a ``UPath`` for URLs other than ``file://``; it has the same methods without being a ``Path``.
 
     Raises:
-        DataError: If the kind of URL is unknown, or the package for it is not installed.
-        ValueError: If it is neither text nor a path.
+        DataError: If the URL scheme is unknown, or its package is not installed.
+        ValueError: If it is neither a string nor a path.
 
     Example:
         >>> as_path("memory://data/cityscapes").name
@@ -52,7 +51,7 @@ def as_path(text: str | Path) -> Path:
         from urllib.request import url2pathname  # slow to import, with all of HTTP
 
         return Path(url2pathname(text[match.end() :]))
-    # Imported here: a third of a second, for nothing where all paths are local.
+    # Imported late: takes a third of a second, and local paths do not need it.
     from fsspec import get_filesystem_class
     from upath import UPath
 
@@ -65,25 +64,25 @@ def as_path(text: str | Path) -> Path:
     except ImportError as error:
         advice = "pip install 'sparsekit-agmm[s3]'" if scheme in ("s3", "s3a") else str(error)
         raise DataError(f"{text}: {scheme}:// needs a package that is not installed: {advice}") from error
-    # Listings are not kept: what another machine has written in the meantime must be seen.
+    # Listings are not cached, so that files written by other machines are seen.
     return cast(Path, UPath(text, use_listings_cache=False))
 
 
 def is_remote(path: Path) -> bool:
-    """Whether a path of ``as_path`` leads to an object store."""
+    """Whether a path from ``as_path`` is on an object store."""
     return not isinstance(path, Path)
 
 
 @contextmanager
 def reaching(path: Path) -> Iterator[None]:
-    """Report what the package behind a URL raises when it has no credentials, no network or no such bucket.
+    """Turn a storage package's errors (no credentials, no network, no such bucket) into a ``DataError``.
 
     Raises:
         DataError: Instead of that package's own error.
     """
     try:
         yield
-    except Exception as error:  # each package has its own
+    except Exception as error:  # each package raises its own
         if isinstance(error, DataError) or not is_remote(path):
             raise
         raise DataError(
@@ -92,7 +91,7 @@ def reaching(path: Path) -> Iterator[None]:
 
 
 def absolute(path: Path) -> Path:
-    """The path from the root on, without ``.`` and ``..``; links stay as they are written."""
+    """The absolute path without ``.`` and ``..``; links are not resolved."""
     if not is_remote(path):
         return Path(os.path.abspath(path))
     scheme, _, key = str(path).partition("://")
@@ -101,7 +100,7 @@ def absolute(path: Path) -> Path:
 
 @lru_cache(maxsize=65536)
 def name_fault(name: str) -> str:
-    """Why a name cannot stand for a file below a folder, the same on every system; empty if it can.
+    """Why a name cannot be a file below a folder, the same on every system; empty if it can.
 
     Args:
         name: Parts with ``/`` between them, such as ``munich/frame_1``.
@@ -129,15 +128,15 @@ def name_fault(name: str) -> str:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The file of this name below a folder, to be written; every writer of files that data name asks here.
+    """Path of a file to write below a folder; every writer whose file names come from data uses this.
 
     Args:
-        folder: Need not exist yet. It may be a link itself.
-        name: Path below it. What is already there of it is followed where it is a link, but for the file itself, which
-            writing replaces.
+        folder: Need not exist yet; may be a link.
+        name: Path below it. Existing links in its folders are followed; a link in place of the file itself is
+            replaced by writing.
 
     Raises:
-        DataError: If the file would lie outside of the folder.
+        DataError: If the file would lie outside the folder.
     """
     path = folder / name
     if is_remote(folder):
@@ -146,16 +145,16 @@ def inside(folder: Path, name: str) -> Path:
         parent = Path(os.path.realpath(path.parent))
         stays = path.name not in ("", os.pardir) and parent.is_relative_to(os.path.realpath(folder))
     if not stays or "\0" in name:
-        raise DataError(f"{name!r} lies outside of the folder {folder}, which is to hold it. Nothing is written there.")
+        raise DataError(f"{name!r} lies outside the output folder {folder}; refusing to write there.")
     return path
 
 
 def named_by(folder: Path, text: str) -> Path:
-    """The file that a manifest in ``folder`` names: relative to the folder, by an absolute path, or by a URL."""
+    """Resolve a file name in a manifest in ``folder``: a relative path, an absolute path, or a URL."""
     if "://" in text:
         return as_path(text)
     if is_remote(folder) and not Path(text).is_absolute():
-        return absolute(folder / text)  # a store takes .. for a name
+        return absolute(folder / text)  # object stores treat .. as a name
     if is_remote(folder):
         return Path(text)
     path = folder / text
@@ -165,7 +164,7 @@ def named_by(folder: Path, text: str) -> Path:
 
 
 def name_from(folder: Path, path: Path) -> str:
-    """How a manifest in ``folder`` names a file: relative if both are here or in one bucket, else in full.
+    """File name as written in a manifest in ``folder``: relative if both are local or in one bucket, else in full.
 
     Raises:
         DataError: If the name is not UTF-8.
@@ -177,12 +176,12 @@ def name_from(folder: Path, path: Path) -> str:
         return posixpath.relpath(str(there), str(here))
     try:
         return in_utf8(_relative(_without_dots(path), Path(os.path.abspath(folder))).replace(os.sep, "/"))
-    except ValueError:  # another drive of Windows
+    except ValueError:  # another drive on Windows
         return name_in_full(path)
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """The relative path by which the system finds a file: above a folder that is a link lie those of its target."""
+    """Relative path as the system resolves it: the parent of a linked folder is that of its target."""
     relative = os.path.relpath(path, folder)
     above = folder.joinpath(*(part for part in Path(relative).parts if part == os.pardir))
     if os.path.realpath(above) == os.path.realpath(os.path.normpath(above)):
@@ -191,7 +190,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _without_dots(path: Path) -> Path:
-    """The path from the root on, without ``..``; up to the last of them links are followed, as the system does."""
+    """The absolute path without ``..``; links before the last ``..`` are resolved, as the system does."""
     dots = max((i for i, part in enumerate(path.parts, start=1) if part == os.pardir), default=0)
     if not dots:
         return Path(os.path.abspath(path))
@@ -199,7 +198,7 @@ def _without_dots(path: Path) -> Path:
 
 
 def in_utf8(name: str) -> str:
-    """A name, if a manifest, which is written in UTF-8, can hold it.
+    """Return a name unchanged if a UTF-8 manifest can hold it.
 
     Raises:
         DataError: If it cannot.
@@ -207,17 +206,17 @@ def in_utf8(name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{name!a}: the path is not UTF-8, as a manifest is; rename the folder or file.") from error
+        raise DataError(f"{name!a}: the path is not UTF-8, as manifests require; rename the folder or file.") from error
     return name
 
 
 def name_in_full(path: Path) -> str:
-    """How any manifest may name a file: by its absolute path or its URL."""
+    """Absolute path or URL of a file, valid in any manifest."""
     return str(path) if is_remote(path) else in_utf8(absolute(path).as_posix())
 
 
 def open_start(path: Path) -> BinaryIO:
-    """Open a file of which the first bytes are wanted: from a store come 64 kB at a time, and not the whole of it."""
+    """Open a file to read its first bytes; object stores send 64 kB at a time instead of the whole file."""
     if not is_remote(path):
         return path.open("rb")
     store, key = _store(path)
@@ -226,14 +225,14 @@ def open_start(path: Path) -> BinaryIO:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Files of a remote folder at any depth, but hidden ones and those in hidden folders; none if it is not there."""
+    """Files of a remote folder at any depth, except hidden ones and hidden folders; none if it does not exist."""
     store, root = _store(folder)
-    names = (name.removeprefix(root).lstrip("/") for name in store.find(root))  # a request for a thousand
+    names = (name.removeprefix(root).lstrip("/") for name in store.find(root))  # one request per thousand
     return [folder / name for name in names if "/." not in f"/{name}"]
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it; of a link the link alone."""
+    """Remove a folder and its contents; for a link, only the link."""
     if is_remote(folder):
         store, root = _store(folder)
         store.rm(root, recursive=True)
@@ -243,14 +242,14 @@ def remove_tree(folder: Path) -> None:
         try:
             shutil.rmtree(folder)
         except OSError as error:
-            error.filename = str(folder)  # names a file without its folder
+            error.filename = str(folder)  # otherwise a file name without its folder
             raise
 
 
 def replace_tree(new: Path, folder: Path) -> None:
-    """Move a folder of this machine to a place, where another may be; whenever it is killed, one of them is whole.
+    """Move a local folder to a place, replacing what is there; if killed at any time, one of the two is intact.
 
-    What is replaced is hidden before it is removed, which can take long; what a killed call left of it goes as well.
+    The replaced folder is hidden before its slow removal; leftovers of killed calls are removed too.
     """
     replaced = folder.with_name(f".{folder.name}.replaced")
     if replaced.exists():
@@ -263,7 +262,7 @@ def replace_tree(new: Path, folder: Path) -> None:
 
 
 def upload(source: Path, target: Path) -> None:
-    """Copy a local file to an object store, where it appears whole or not at all."""
+    """Copy a local file to an object store atomically."""
     store, key = _store(target)
     store.put_file(str(source), key)
 

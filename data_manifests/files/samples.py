@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from data_manifests.errors import DataError
 
-#: Larger images are refused before they are decoded: a PNG of 140 kB can hold as much. Whole tiles of Sentinel-2
+#: Larger images are refused before decoding, as a PNG of 140 kB can hold this many pixels. Full Sentinel-2 tiles
 #: (10980x10980) are smaller.
 MAX_PIXELS = 1 << 27
 
-#: The environment variable that sets another limit.
+#: Environment variable that overrides the limit.
 MAX_PIXELS_VARIABLE = "SPARSEKIT_MAX_PIXELS"
 
 
@@ -25,8 +25,8 @@ class Header:
     """Header of an image file.
 
     Args:
-        height: As shown, in pixels.
-        width: As shown, in pixels.
+        height: Displayed height in pixels.
+        width: Displayed width in pixels.
         orientation: EXIF orientation 1..8; 1 is upright.
     """
 
@@ -40,13 +40,13 @@ class Samples:
     """A decoded image.
 
     Args:
-        values: Samples as stored, shape (H, W) or (H, W, bands), turned as the image is shown.
+        values: Samples as stored, shape (H, W) or (H, W, bands), oriented as displayed.
         format: Name of the format, such as ``PNG``.
-        mode: Kind of pixels for messages, such as ``RGB``.
+        mode: Colour mode for messages, such as ``RGB``.
         palette: Colours of the values, shape (N, 3); None without a palette.
-        white_is_zero: Whether 0 is shown white.
-        has_alpha: Whether the last band is opacity.
-        nodata: The value that the file declares to be no data.
+        white_is_zero: Whether 0 is displayed as white.
+        has_alpha: Whether the last band is alpha.
+        nodata: Nodata value declared by the file.
     """
 
     values: NDArray[Any]
@@ -59,7 +59,7 @@ class Samples:
 
 
 def turn(values: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Stored pixels, shape (H, W, ...), turned and mirrored as an EXIF orientation says they are shown."""
+    """Apply an EXIF orientation to stored pixels of shape (H, W, ...)."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -70,25 +70,25 @@ def turn(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def as_shown(path: Path, height: int, width: int, orientation: object) -> Header:
-    """The header of an image whose pixels are stored in this size.
+    """Header of an image with this stored size.
 
     Raises:
-        DataError: If it has more pixels than are read.
+        DataError: If it exceeds the pixel limit.
     """
     if height * width > (most := max_pixels()):
         raise DataError(
-            f"{path}: has {width}x{height} pixels, and at most {most:,} are read. If it is meant to be so large, set "
-            f"{MAX_PIXELS_VARIABLE}={height * width}; else cut it into tiles."
+            f"{path}: has {width}x{height} pixels; the limit is {most:,}. If this size is intended, set "
+            f"{MAX_PIXELS_VARIABLE}={height * width}; otherwise cut it into tiles."
         )
     known = orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
     return Header(*((width, height) if known >= 5 else (height, width)), known)
 
 
 def max_pixels() -> int:
-    """The most pixels that are read, as the environment or the default says.
+    """Pixel limit from the environment, or the default.
 
     Raises:
-        DataError: If the environment's is no number.
+        DataError: If the environment variable is not a number.
     """
     text = os.environ.get(MAX_PIXELS_VARIABLE, "")
     if text and not (text.isascii() and text.isdecimal() and len(text) < 16):

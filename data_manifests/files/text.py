@@ -1,7 +1,6 @@
-"""Read text, JSON and TOML of strangers in bounded memory and time; the limits stand in docs/security.md.
+"""Read untrusted text, JSON and TOML in bounded memory and time; docs/security.md lists the limits.
 
-Contents that cannot be used raise ``ValueError``, whose words fit in brackets: the caller names the file and says what
-to do.
+Invalid contents raise ``ValueError`` with a phrase that fits in brackets; the caller names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Any, BinaryIO, TextIO
 
 from data_manifests.files.paths import is_remote
 
-#: Bytes of a file of text or JSON: a manifest.json, a list of ids, the scores of a run. JSON takes up to 25 times as
-#: much memory when it is read.
+#: Maximum bytes of a text or JSON file: a manifest.json, a list of ids, the scores of a run. Parsed JSON takes up to 25
+#: times as much memory.
 MAX_BYTES = 32 << 20
 
-#: Bytes of a TOML file, and dots in one of its lines: the memory of Python's reader grows with the square of the parts
-#: of a dotted key.
+#: Maximum bytes of a TOML file, and dots per line: the memory of Python's parser grows with the square of the number of
+#: parts of a dotted key.
 MAX_TOML_BYTES = 256 << 10
 MAX_DOTS = 100
 
-#: Characters in a line of a table, such as one with a long polygon.
+#: Maximum characters in a line of a table, such as one with a long polygon.
 MAX_LINE = 16 << 20
 
 
@@ -33,7 +32,7 @@ def open_file(path: Path) -> BinaryIO:
     """Open a file for reading.
 
     Raises:
-        ValueError: If it is a device or a pipe, which may have no end.
+        ValueError: If it is a device or a pipe, which may never end.
         OSError: If it cannot be opened.
     """
     if not is_remote(path) and path.exists() and not stat.S_ISREG(path.stat().st_mode):
@@ -48,10 +47,10 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 
     Args:
         path: The file.
-        limit: Its largest size.
+        limit: Maximum size in bytes.
 
     Raises:
-        ValueError: If it is larger, or no regular file.
+        ValueError: If it is larger, or not a regular file.
         OSError: If it cannot be read.
     """
     with open_file(path) as file:
@@ -80,7 +79,7 @@ def parse_json(text: str | bytes) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: If it is no JSON, is nested too deeply, or holds a number that is not finite.
+        ValueError: If it is not JSON, is nested too deeply, or holds a number that is not finite.
     """
     try:
         return json.loads(text, parse_float=_finite, parse_constant=_finite)
@@ -92,7 +91,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Read TOML.
 
     Raises:
-        ValueError: If it is no TOML, is too large or nested too deeply.
+        ValueError: If it is not TOML, is too large or nested too deeply.
     """
     if len(text) > MAX_TOML_BYTES:
         raise ValueError(f"larger than {_size(MAX_TOML_BYTES)}")
@@ -106,7 +105,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def bounded_lines(file: TextIO) -> Iterator[str]:
-    """Lines of an open file, with their ends.
+    """Lines of an open file, including line ends.
 
     Raises:
         ValueError: If one has more than ``MAX_LINE`` characters.

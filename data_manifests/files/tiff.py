@@ -1,4 +1,4 @@
-"""Decode TIFF files by tifffile, which keeps every type and number of bands."""
+"""Decode TIFF files with tifffile, which preserves every sample type and number of bands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JPEG_COMPRESSIONS = (6, 7)
 
 
 def is_tiff(file: IO[bytes]) -> bool:
-    """Whether a file, at its start, is a TIFF; the position is left there."""
+    """Whether an open file, positioned at its start, is a TIFF; the position is restored."""
     start = file.read(4)
     file.seek(0)
     return start in _STARTS
@@ -38,7 +38,7 @@ def tiff_samples(path: Path, file: IO[bytes]) -> Samples:
     """See ``read_samples``.
 
     Raises:
-        NotImplementedError: If this needs a decoder that tifffile has not.
+        NotImplementedError: If tifffile has no decoder for it.
     """
     with _open(file) as tiff:
         page = _only_page(path, tiff)
@@ -65,7 +65,7 @@ def tiff_bands(path: Path, file: IO[bytes]) -> int:
 
 
 def tiff_kind(path: Path, file: IO[bytes], values: NDArray[Any]) -> Samples:
-    """Samples that another reader has decoded, described by the file's own tags."""
+    """Samples decoded by another reader, described by the file's own tags."""
     with _open(file) as tiff:
         page = _only_page(path, tiff)
         signed = values.dtype == np.uint8 and int(page.sampleformat or 1) == 2
@@ -75,16 +75,16 @@ def tiff_kind(path: Path, file: IO[bytes], values: NDArray[Any]) -> Samples:
 def _open(file: IO[bytes]) -> TiffFile:
     import tifffile  # takes half a second
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told once, as an error
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are reported once, as an error
     file.seek(0)
     return tifffile.TiffFile(file)
 
 
 def _only_page(path: Path, tiff: TiffFile) -> TiffPage:
-    """The page of an image; smaller copies of it and transparency masks do not count as pages.
+    """The only page of an image; overviews and transparency masks do not count as pages.
 
     Raises:
-        DataError: If there are several.
+        DataError: If there are several pages.
     """
     pages: list[Any] = [page for page in tiff.pages if not getattr(page, "subfiletype", 0) & 5]
     images = max(len(pages), int((tiff.imagej_metadata or {}).get("images", 1)))
@@ -92,8 +92,8 @@ def _only_page(path: Path, tiff: TiffFile) -> TiffPage:
         raise OSError("no image in it")
     if images > 1 or getattr(pages[0], "imagedepth", 1) > 1:
         raise DataError(
-            f"{path}: holds {max(images, pages[0].imagedepth)} pages, and an image or mask is one. Split it into files "
-            "of one page each, such as with tiffsplit."
+            f"{path}: holds {max(images, pages[0].imagedepth)} pages; expected one per image or mask. Split it into "
+            "single-page files, for example with tiffsplit."
         )
     page: TiffPage = pages[0]
     return page

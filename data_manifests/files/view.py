@@ -1,4 +1,4 @@
-"""How the images of a dataset are shown: which bands, and which values are black and white."""
+"""How the images of a dataset are displayed: the bands, and the values of black and white."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from data_manifests.files.images import read_image
 
 @dataclass(frozen=True)
 class ImageView:
-    """How images become RGB of 8 bits; the default is what ``read_image`` does without being told.
+    """How images become 8-bit RGB; the default is the default of ``read_image``.
 
     Args:
-        bands: The bands that are red, green and blue, counted from 1, or the one that is grey.
-        value_range: The values that are black and white.
+        bands: Red, green and blue band, counted from 1, or a single grey band.
+        value_range: Values displayed as black and white.
 
     Raises:
-        ValueError: If they are no such numbers.
+        ValueError: If either is invalid.
     """
 
     bands: tuple[int, ...] | None = None
@@ -43,13 +43,13 @@ class ImageView:
         return read_image(path, self.bands, self.value_range)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, empty for the default."""
+        """Convert to JSON-ready data; empty for the default."""
         found = {"bands": self.bands, "value_range": self.value_range}
         return {name: list(value) for name, value in found.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ImageView:
-        """Rebuild it from ``to_dict``.
+        """Rebuild from ``to_dict``.
 
         Raises:
             DataError: If it holds anything else.
@@ -60,8 +60,8 @@ class ImageView:
             low_high = None if values is None else (float(values[0]), float(values[1]))
             return cls(None if bands is None else tuple(int(band) for band in bands), low_high)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"the bands and values of images are damaged ({error})") from error
+            raise DataError(f"the display settings of images are damaged ({error})") from error
 
 
-#: What is shown where nobody says otherwise.
+#: The default view.
 DEFAULT_VIEW = ImageView()

@@ -64,7 +64,7 @@ def test_two_exports_never_share_a_folder(tmp_path: Path) -> None:
     other = FolderLock(left.parent)
     assert other.try_acquire()
     code, _, err = run(manifest, "--to", "mmseg", "--out", tmp_path / "new/out")
-    assert code == 1 and "another process is at work on it. Wait until that ends, or give another folder." in err
+    assert code == 1 and "another process is writing to it. Wait until it ends, or choose another folder." in err
     assert (left / "old.png").exists()
     other.release()
     assert run(manifest, "--to", "mmseg", "--out", tmp_path / "new/out")[0] == 0

@@ -280,7 +280,7 @@ def test_an_interrupted_folder_is_gone_on_with(trained: tuple[Path, Manifest], t
 def test_two_processes_do_not_write_one_folder(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
     other = FolderLock(tmp_path / ".labels.partial")
     assert other.try_acquire()
-    with pytest.raises(DataError, match="labels: another process is at work on it"):
+    with pytest.raises(DataError, match="labels: another process is writing to it"):
         write(trained, tmp_path / "labels")
     other.release()
     assert len(write(trained, tmp_path / "labels").rows) == len(trained[1].rows)

@@ -301,7 +301,7 @@ class TestBrokenFiles:
         with pytest.raises(DataError, match=r"none.png: no such file\."):
             read_image_size(tmp_path / "none.png")
         (tmp_path / "text.png").write_text("hello")
-        with pytest.raises(DataError, match=r"text.png: .*not an image that can be read"):
+        with pytest.raises(DataError, match=r"text.png: .*not a readable image"):
             read_image_size(tmp_path / "text.png")
         with pytest.raises(DataError, match=r"cannot be opened"):
             read_mask(tmp_path)
@@ -331,7 +331,7 @@ class TestBrokenFiles:
     def test_the_limit_of_pixels_can_be_set(self, tmp_path, monkeypatch, suffix, read):
         path = save_image(tmp_path / f"big{suffix}", (10, 12))
         monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "119")
-        with pytest.raises(DataError, match=r"12x10 pixels, and at most 119 are read.*SPARSEKIT_MAX_PIXELS=120"):
+        with pytest.raises(DataError, match=r"12x10 pixels.*119.*SPARSEKIT_MAX_PIXELS=120"):
             read(path)
         Image.fromarray(np.zeros((10, 12), np.uint8)).save(path)
         monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "120")
@@ -343,7 +343,7 @@ class TestBrokenFiles:
     @pytest.mark.parametrize("read", [read_image, read_mask, read_image_size])
     def test_a_bomb_is_refused_by_its_header(self, tmp_path, monkeypatch, read):
         (tmp_path / "bomb.png").write_bytes(grey_png(8, b"", 12000, 12000))  # no pixel of it is there
-        with pytest.raises(DataError, match="12000x12000 pixels, and at most 134,217,728 are read"):
+        with pytest.raises(DataError, match="12000x12000 pixels.*134,217,728"):
             read(tmp_path / "bomb.png")
         (tmp_path / "scene.png").write_bytes(grey_png(8, b"", 10980, 10980))  # a tile of Sentinel-2
         assert read_image_size(tmp_path / "scene.png") == (10980, 10980)
@@ -427,7 +427,7 @@ class TestReadImage:
 
     def test_floats_are_refused(self, tmp_path):
         Image.new("F", (2, 2)).save(tmp_path / "f.tif")
-        with pytest.raises(DataError, match=r"one of floats.*--value-range"):
+        with pytest.raises(DataError, match="--value-range"):
             read_image(tmp_path / "f.tif")
 
     @pytest.mark.parametrize("orientation", range(1, 9))

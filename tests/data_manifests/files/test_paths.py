@@ -131,7 +131,7 @@ class TestNames:
     def test_names_that_are_not_utf8_are_refused(self, tmp_path):
         path = Path(os.fsdecode(b"/caf\xe9/x.png"))
         for name in (lambda: name_from(tmp_path, path), lambda: name_in_full(path)):
-            with pytest.raises(DataError, match=r"caf\\udce9/x.png': the path is not UTF-8, as a manifest is; rename"):
+            with pytest.raises(DataError, match=r"caf\\udce9/x.png': .*UTF-8"):
                 name()
 
     def test_in_full(self):
@@ -186,7 +186,7 @@ class TestInside:
     def test_names_that_lead_out(self, tmp_path, name):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "link").symlink_to("..")
-        with pytest.raises(DataError, match="lies outside of the folder"):
+        with pytest.raises(DataError, match="outside"):
             inside(tmp_path / "out", name)
 
     def test_a_folder_whose_name_begins_alike_is_another(self, tmp_path):

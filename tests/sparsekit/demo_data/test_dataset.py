@@ -190,7 +190,7 @@ def test_a_second_process_is_kept_off_and_does_not_say_that_all_is_there(tmp_pat
             errors.append(str(caught.value))
 
     write_demo_data(tmp_path / "town", TINY, on_image=meanwhile)
-    assert len(errors) == 10 and all("another process is at work on it" in error for error in errors)
+    assert len(errors) == 10 and all("another process is writing to it" in error for error in errors)
     assert files_of(tmp_path / "town") == whole
 
 

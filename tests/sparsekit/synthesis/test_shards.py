@@ -114,7 +114,7 @@ def test_a_shard_killed_as_it_puts_the_folder_in_its_place(dataset_dir, tmp_path
     refused = []
 
     def be_killed(plan, rows):
-        with pytest.raises(DataError, match=r"town-3clicks.partial: another process is at work on it"):
+        with pytest.raises(DataError, match=r"town-3clicks.partial: another process is writing to it"):
             run(dataset_dir, tmp_path / "out", shard=(1, 2))
         refused.append(True)
         raise KeyboardInterrupt

@@ -253,7 +253,7 @@ def test_two_processes_at_once_are_kept_apart(dataset_dir, tmp_path):
     refused = []
 
     def start_another():
-        with pytest.raises(DataError, match=r"town-3clicks.partial: another process is at work on it"):
+        with pytest.raises(DataError, match=r"town-3clicks.partial: another process is writing to it"):
             run(dataset_dir, tmp_path / "out")
         refused.append(True)
 
