@@ -25,10 +25,10 @@ _COLUMNS = (
 
 
 def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
-    """A name for each manifest: clicks per image or ``scribbles`` where no other is alike, else the folder's name.
+    """A unique name for each manifest: its clicks per image or ``scribbles`` if no other shares it, else its folder.
 
     Raises:
-        ValueError: If two manifests lie in folders of one name.
+        ValueError: If the folders of two manifests have the same name.
     """
     kinds = [_kind(manifest) for manifest in manifests]
     names = [
@@ -36,7 +36,7 @@ def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
         for kind, manifest in zip(kinds, manifests, strict=True)
     ]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"Two manifests lie in folders called '{twice[0]}'; rename one, as results go by this name.")
+        raise ValueError(f"Two manifests are in folders called '{twice[0]}'; rename one, as results use this name.")
     return names
 
 
@@ -48,10 +48,10 @@ def _kind(manifest: Manifest) -> str:
 
 
 def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
-    """Rows of a ``results.csv`` by annotation, setting and seed; none if there is no file.
+    """Rows of a ``results.csv``, keyed by annotation, setting and seed; empty if there is no file.
 
     Raises:
-        TrainingError: If it is not the results of a study, or a score in it cannot be one.
+        TrainingError: If it is not the results of a study, or a score is outside [0, 1].
     """
     if not path.exists():
         return {}
@@ -64,8 +64,8 @@ def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
     for row in rows:
         if not _is_share(row["miou"]):
             raise TrainingError(
-                f"{path}: the miou of {row['setting']}, seed {row['seed']}, is '{row['miou']}', but should lie in "
-                "[0, 1]. Delete the line to score the run again."
+                f"{path}: the miou of {row['setting']}, seed {row['seed']}, is '{row['miou']}'; expected a number "
+                "in [0, 1]. Delete the line to score the run again."
             )
     rows = [{name: read_text_cell(cell) for name, cell in row.items()} for row in rows]
     return {(row["annotation"], row["setting"], row["seed"]): row for row in rows}
@@ -90,7 +90,7 @@ def write_results(path: Path, rows: Sequence[dict[str, str]]) -> None:
 def format_report(
     study: Study, manifests: Sequence[Manifest], rows: Sequence[dict[str, str]], base: TrainConfig
 ) -> str:
-    """A Markdown page: mean mIoU and spread over the seeds, the published numbers beside, and all settings."""
+    """Markdown report: mean and spread of mIoU over the seeds beside the published numbers, and all settings."""
     columns = list(zip(annotation_names(manifests), manifests, strict=True))
     published = {name: _published(study, manifest, rows) for name, manifest in columns}
     header = ["setting"]
@@ -118,15 +118,16 @@ def format_report(
             lines += ["", LABELS_AS_PUBLISHED]
     if any(setting.stages > 1 for setting in study.settings):
         lines += ["", "MT: multi-stage training."]
-    lines += ["", "What each row changes:", "", _line(["setting", "changes"]), _line(["---", "---"])]
+    lines += ["", "Changes in each row:", "", _line(["setting", "changes"]), _line(["---", "---"])]
     lines += [_line([setting.name, setting.changes_in_words or "nothing"]) for setting in study.settings]
     shared = "".join(line for line in base.to_toml().splitlines(keepends=True) if not line.startswith("seed ="))
-    lines += ["", "Settings that all rows share but for these changes and the seed:", "", "```toml", shared + "```", ""]
+    lines += ["", "Settings shared by all rows, apart from these changes and the seed:", ""]
+    lines += ["```toml", shared + "```", ""]
     return "\n".join(lines)
 
 
 def _published(study: Study, manifest: Manifest, rows: Sequence[dict[str, str]]) -> dict[str, float]:
-    """The published mIoU of each setting in per cent; empty unless the rows are scores of the same pictures."""
+    """The published mIoU of each setting in per cent; empty unless the rows score the same images."""
     num_images = sum(manifest.splits.get(split, 0) for split in {row["split"] for row in rows})
     if not study.is_published_for(manifest.label_space, num_images):
         return {}
@@ -135,9 +136,9 @@ def _published(study: Study, manifest: Manifest, rows: Sequence[dict[str, str]])
 
 
 def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str]:
-    """Tables of each row's distance from the baseline, and of the share of the way from there to the ceiling."""
+    """Tables of each row's gain over the baseline, and of the share of the gap to the ceiling that it closes."""
     scores = {(r["annotation"], r["setting"], r["seed"]): 100 * float(r["miou"]) for r in rows}
-    # What the annotation is plays no part in the ceiling, so that one manifest is enough for it.
+    # The ceiling does not depend on the annotation, so one manifest is enough for it.
     top = [score for (_, setting, _), score in scores.items() if setting == study.ceiling]
     compared = [s.name for s in study.settings if s.name not in (study.baseline, study.ceiling)]
     gains: dict[str, list[str]] = {name: [name] for name in compared}
@@ -153,8 +154,8 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
     head = [_line(["setting", *annotations]), _line(["---"] * (1 + len(annotations)))]
     lines = [
         "",
-        f"Points of mIoU above {study.baseline}, each run against the one of the same seed; in brackets what has fewer "
-        "than three seeds, or does not exceed its spread over them:",
+        f"Gain over {study.baseline} in points of mIoU, paired by seed; in brackets with fewer than three seeds, or if "
+        "no larger than its standard deviation:",
         "",
         *head,
         *(_line(gains[name]) for name in compared),
@@ -166,7 +167,7 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
 
 
 def format_gain(differences: Sequence[float]) -> str:
-    """Mean difference and its standard deviation; in brackets unless three seeds or more agree that there is one.
+    """Mean and standard deviation of differences; in brackets with fewer than three, or a mean within the spread.
 
     Example:
         >>> format_gain([2.0, 3.0, 2.5]), format_gain([-1.0, 2.0, 0.5]), format_gain([1.25]), format_gain([])
@@ -183,7 +184,7 @@ def format_gain(differences: Sequence[float]) -> str:
 
 
 def format_scores(scores: Sequence[float]) -> str:
-    """Mean, and standard deviation over the seeds where there are several.
+    """Mean and, with several seeds, standard deviation and number of seeds.
 
     Example:
         >>> format_scores([61.0, 62.0, 63.0]), format_scores([61.04]), format_scores([])

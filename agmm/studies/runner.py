@@ -1,4 +1,4 @@
-"""Train every setting of a study on every manifest with every seed, and put the scores side by side."""
+"""Train every setting of a study on every manifest with every seed, and tabulate the scores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from data_manifests import Manifest
 from data_manifests.files.images import write_atomically
 from data_manifests.files.lock import FolderLock
 
-# How often to look whether another process has finished what this one waits for.
+# How often to check whether another process has finished.
 _POLL_SECONDS = 2.0
 
 
@@ -46,11 +46,11 @@ class Plan:
     """One run of a study.
 
     Args:
-        annotation: What the manifest is called in tables.
-        manifest: What to train on.
-        setting: What to train.
+        annotation: Name of the manifest in tables.
+        manifest: Training data.
+        setting: Row of the study.
         config: All settings.
-        run_dir: Holds its stages.
+        run_dir: Folder of its stages.
     """
 
     annotation: str
@@ -68,10 +68,10 @@ class Plan:
 def plan_runs(
     study: Study, manifests: Sequence[Manifest], base: TrainConfig, seeds: Sequence[int], out_dir: Path
 ) -> list[Plan]:
-    """All runs of a study; settings that differ in the number of stages alone share a folder.
+    """All runs of a study; settings that differ only in the number of stages share a folder.
 
     Raises:
-        TrainingError: If a manifest that a setting names is not there.
+        TrainingError: If a setting names a missing manifest.
         ValueError: If a setting cannot be used, or there is nothing to run.
     """
     if not manifests or not seeds:
@@ -90,7 +90,7 @@ def plan_runs(
         for setting in study.settings:
             if not setting.trains_on(manifest):
                 continue
-            # TOML knows dates, which JSON does not; no option takes one, which is told below.
+            # TOML has dates, JSON does not. No option takes one; reported below.
             what = json.dumps([setting.changes, setting.pseudo_classes, setting.soft], sort_keys=True, default=str)
             folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
             for seed in seeds:
@@ -118,19 +118,19 @@ def run_study(
     quiet: bool = False,
     on_run: Callable[[int, int, Plan], None] = lambda number, total, plan: None,
 ) -> list[dict[str, str]]:
-    """Run a study; a repeated call does what is still to do, and calls in several processes share the work.
+    """Run a study; a repeated call does what is missing, and calls in several processes share the work.
 
     Args:
         study: The settings to compare.
-        manifests: What to train on, one column of the report each.
+        manifests: Training data; one column of the report each.
         base: Settings that the study's rows change.
-        out_dir: Receives ``results.csv`` with a row for each run, ``report.md``, and the runs in ``runs/``.
-        seeds: Each setting is trained once for each.
-        split: What to score.
-        protocol: How images are segmented to be scored.
+        out_dir: Gets ``results.csv`` with one row per run, ``report.md``, and the runs in ``runs/``.
+        seeds: Each setting is trained once per seed.
+        split: Split to score.
+        protocol: Evaluation protocol.
         pseudo_protocol: How training images are segmented between stages; by default multi-scale.
         threshold: See ``agmm.training.stages.run_stages``.
-        overwrite: Train again what is there already.
+        overwrite: Repeat runs that exist.
         quiet: Show no progress on stderr.
         on_run: Called before each run with its number, the number of runs, and the run.
 
@@ -138,8 +138,8 @@ def run_study(
         The rows of ``results.csv``.
 
     Raises:
-        TrainingError: As ``agmm.training.train.train_network``; what is finished stays.
-        ValueError: If a setting cannot be used, or differs from that of a run already begun.
+        TrainingError: As ``agmm.training.train.train_network``; finished runs are kept.
+        ValueError: If a setting is invalid, or differs from that of an existing run.
     """
     plans = plan_runs(study, manifests, base, seeds, out_dir)
     for plan in plans:  # now, not after the first training

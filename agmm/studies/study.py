@@ -22,10 +22,10 @@ class Setting:
     """One row of a study.
 
     Args:
-        name: How the row is called.
-        changes: What it changes in the base settings, by the names of ``TrainConfig``.
-        stages: Number of trainings; 2 is multi-stage training (MT).
-        manifests: What to train it on, where that is not all of the study's manifests.
+        name: Name of the row.
+        changes: Changes to the base settings, keyed by fields of ``TrainConfig``.
+        stages: Number of training stages; 2 is multi-stage training (MT).
+        manifests: Its training data, if not all of the study's manifests.
         pseudo_classes: Classes that pseudo-labels may hold; see ``agmm.training.stages.run_stages``.
         soft: Whether later stages learn probabilities; see ``agmm.training.stages.run_stages``.
         published: mIoU in per cent by annotation, named as :func:`published_as` does.
@@ -74,19 +74,19 @@ class Study:
     """Settings to compare.
 
     Args:
-        title: Heads the report.
+        title: Title of the report.
         settings: The rows.
-        manifests: What to train on, where the study says so itself.
-        seeds: Each setting is trained once for each, where the study says so itself.
-        recipe: Recipe that the settings start from, where the study names one.
+        manifests: Training data, if the study names it.
+        seeds: Each setting is trained once per seed; empty if the study does not list them.
+        recipe: Recipe that the settings start from, if the study names one.
         base: TOML file of settings on top of the recipe, if the study names one.
-        split: Split to score, where the study says so itself.
-        protocol: Protocol of the evaluation, if the study names one.
+        split: Split to score, if the study names one.
+        protocol: Evaluation protocol, if the study names one.
         pseudo_protocol: Protocol for pseudo-labels between stages, if the study names one.
         baseline: Name of the row that the others are compared with; empty for no comparison.
         ceiling: Name of the row that bounds what any annotation can reach, usually full masks; empty for none.
-        published_in: What the published numbers were measured on; a label space's name, empty for none.
-        published_images: How many images they were measured on.
+        published_in: Label space on which the published numbers were measured; empty for none.
+        published_images: Number of images they were measured on.
     """
 
     title: str
@@ -104,7 +104,7 @@ class Study:
     published_images: int = 0
 
     def labelled_by(self, threshold: float, protocol: str) -> Study:
-        """The same study, without published numbers beside stages whose pseudo-labels are made in another way.
+        """The same study without published numbers for stages whose pseudo-labels are made differently.
 
         Args:
             threshold: See ``labels_as_published``.
@@ -121,12 +121,12 @@ class Study:
         )
 
     def is_published_for(self, label_space: LabelSpace, num_images: int) -> bool:
-        """Whether published numbers are comparable with scores of this many images, those of the official split."""
+        """Whether published numbers are comparable: same label space, and the image count of the official split."""
         return (label_space.name, num_images) == (self.published_in, self.published_images)
 
 
 def published_as(manifest: Manifest) -> str:
-    """Return the supplement's name of such annotations: clicks per image as a number, ``scribble``, or ``point``."""
+    """The supplement's name for the annotations: number of clicks per image, ``scribble``, or ``point``."""
     info = manifest.info
     if "clicks_per_image" in info.settings:
         return str(info.settings["clicks_per_image"])
@@ -134,10 +134,10 @@ def published_as(manifest: Manifest) -> str:
 
 
 def labels_as_published(pseudo_classes: str, soft: bool, threshold: float, protocol: str) -> bool:
-    """Whether pseudo-labels are made as those of the published MT, as far as that is known.
+    """Whether pseudo-labels are made as in the published MT, as far as is known.
 
-    The paper says nothing of it. The same authors' earlier code segments at several scales, keeps the classes labelled
-    in the image, and takes the best of them at every pixel.
+    The paper does not say. The authors' earlier code segments at several scales, keeps the classes labelled in the
+    image, and takes the most likely of them at every pixel.
 
     Args:
         pseudo_classes: See ``agmm.training.stages.run_stages``.
@@ -149,10 +149,10 @@ def labels_as_published(pseudo_classes: str, soft: bool, threshold: float, proto
     return pseudo_classes == "labelled" and hard and protocol.startswith("multi-scale")
 
 
-#: Stands below published numbers from which those of some multi-stage rows were left out.
+#: Footnote to published numbers if those of some multi-stage rows are omitted.
 LABELS_AS_PUBLISHED = (
-    "Nothing is published for MT whose pseudo-labels are made in another way than by the authors' earlier code: at "
-    "several scales, the likeliest of the image's labelled classes at every pixel."
+    "No published number applies to MT with pseudo-labels made differently from the authors' earlier code, which "
+    "takes, at several scales, the most likely of the image's labelled classes at every pixel."
 )
 
 
@@ -174,8 +174,8 @@ def read_study(path: Path) -> Study:
         path: The file.
 
     Raises:
-        TrainingError: If it is missing, no TOML, or lacks settings.
-        ValueError: If a key is unknown or a value of the wrong kind.
+        TrainingError: If it is missing, not TOML, or has no settings.
+        ValueError: If a key is unknown or a value has the wrong type.
 
     Example:
         A study of two rows::
@@ -204,7 +204,7 @@ def read_study(path: Path) -> Study:
     manifests = _read_manifests(path, data, str(path))
     for setting in settings:
         if strange := [m for m in setting.manifests if manifests and _folder(m) not in map(_folder, manifests)]:
-            raise ValueError(f"{path}: setting '{setting.name}': {strange[0]} is none of the study's manifests.")
+            raise ValueError(f"{path}: setting '{setting.name}': {strange[0]} is not one of the study's manifests.")
     base = path.parent / data["base"] if isinstance(data.get("base"), str) else None
     if base is not None and not base.is_file():
         raise TrainingError(f"{path}: base names {base}, but there is no such file.")
@@ -219,7 +219,7 @@ def read_study(path: Path) -> Study:
         raise ValueError(f"{path}: {wrong[0]} must be text in quotes, got {data[wrong[0]]!r}.")
     for key in ("baseline", "ceiling"):
         if data.get(key, names[0]) not in names:
-            raise ValueError(f"{path}: {key} '{data[key]}' is the name of no [[setting]].")
+            raise ValueError(f"{path}: {key} '{data[key]}' is not the name of a [[setting]].")
     for key in _PROTOCOL_KEYS:
         if (value := data.get(key, PROTOCOLS[0])) not in PROTOCOLS:
             raise ValueError(f"{path}: unknown {key} '{value}'. Choose from: {', '.join(PROTOCOLS)}.")
@@ -268,7 +268,7 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
     if "seed" in setting.changes:
         raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
     try:
-        # Over a base that no change contradicts; over the study's own it is checked once that is known.
+        # Checked over a base that no change contradicts; over the study's own base once that is known.
         setting.apply(TrainConfig(encoder_weights="imagenet"), seed=0)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

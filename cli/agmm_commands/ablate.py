@@ -131,7 +131,7 @@ def ablate(
         echo_json({"results": str(out_dir / RESULTS_NAME), "report": str(out_dir / REPORT_NAME), "runs": list(rows)})
         return
     report = (out_dir / REPORT_NAME).read_text(encoding="utf-8")
-    click.echo(report.partition("\nWhat each row changes")[0].rstrip())
+    click.echo(report.partition("\nChanges in each row")[0].rstrip())
     echo_summary(f"\nWritten: {out_dir / RESULTS_NAME}, {out_dir / REPORT_NAME}")
     compared = _worth_a_look(study, rows)
     runs = [out_dir / row["run"] for row in compared]

@@ -10,6 +10,7 @@ from agmm.report.budget import Work, budget_table, budgets_of_runs
 from agmm.report.runs import read_runs
 from agmm.report.table_format import Difference, Scores
 from agmm.report.tables import ablation_table, lambda_table, per_class_table
+from agmm.studies.study import LABELS_AS_PUBLISHED
 from data_manifests import known_label_space
 from data_manifests.manifest.schema import PSEUDO_LABELS
 from tests.agmm.conftest import tiny_label_space
@@ -142,7 +143,7 @@ def test_published_numbers_of_stages_stand_beside_labels_made_as_theirs(tmp_path
         (row,) = (row for row in table.rows if row[2] is not None)
         usual = {"all": "labelled", "soft": "no soft", "sure": "0.0", "whole": "multi-scale", "crf": "too)"}[name]
         assert row[2] == 66.5 and usual in str(row[0])
-        assert "Nothing is published for MT whose pseudo-labels are made in another way" in table.notes[-1]
+        assert LABELS_AS_PUBLISHED in table.notes[-1]
         alone = ablation_table(read_runs([tmp_path / name / "stage-2"]))
         assert "published" not in alone.header and not alone.notes
     usual_alone = ablation_table(read_runs([tmp_path / "usual/stage-2"]))

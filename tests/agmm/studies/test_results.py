@@ -37,7 +37,7 @@ def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
     report = format_report(
         study, [tiny_info(clicks_per_image=20), tiny_info("b", clicks_per_image=5)], rows, TrainConfig()
     )
-    compared = report.split("Points of mIoU above base")[1].split("What each row changes")[0]
+    compared = report.split("Gain over base")[1].split("Changes in each row")[0]
     gains, shares = compared.split("Share of the gap between base and top")
     assert "| better | +5.0 ± 0.0 |  |" in gains and "| luck | (+0.7 ± 2.5) |  |" in gains
     assert "| pair | (+5.0 ± 0.0) |  |" in gains  # two seeds are too few to say so
@@ -54,7 +54,7 @@ def test_the_report_says_what_each_row_changes() -> None:
         ),
     )  # fmt: skip
     report = format_report(study, [tiny_info(clicks_per_image=20)], [], TrainConfig(epochs=7))
-    changes, found, shared = report.partition("Settings that all rows share but for these changes and the seed:")
+    changes, found, shared = report.partition("Settings shared by all rows, apart from these changes and the seed:")
     assert "| base | nothing |" in changes
     assert "| stopped | lambda = 0.5, crop_size = [9, 8], loss.stop_gradient = true |" in changes
     assert '| MT | stages = 2, pseudo_classes = "all", soft = true |' in changes

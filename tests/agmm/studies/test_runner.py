@@ -16,7 +16,7 @@ from agmm.errors import TrainingError
 from agmm.inference.protocols import Protocol
 from agmm.studies.results import read_results, write_results
 from agmm.studies.runner import Plan, plan_runs, run_study
-from agmm.studies.study import Setting, Study
+from agmm.studies.study import LABELS_AS_PUBLISHED, Setting, Study
 from data_manifests import DataError, Manifest, read_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.training.test_stages import fast_config
@@ -213,7 +213,7 @@ def test_an_impossible_score_is_not_believed(
     done: tuple[Path, list[dict[str, str]]], tmp_path: Path, miou: str, message: str
 ) -> None:
     write_results(tmp_path / "results.csv", [done[1][0], {**done[1][1], "miou": miou}])
-    with pytest.raises(TrainingError, match=rf"the miou of one, seed 1, {message}, but should lie in \[0, 1\]"):
+    with pytest.raises(TrainingError, match=rf"the miou of one, seed 1, {message}.*\[0, 1\]"):
         read_results(tmp_path / "results.csv")
     for damaged in (b"\xff", b"a,b\n"):
         (tmp_path / "results.csv").write_bytes(damaged)
@@ -259,7 +259,7 @@ def test_no_number_stands_beside_stages_whose_labels_are_made_in_another_way(
     report = (tmp_path / "report.md").read_text()
     assert "| one | 50.0 | 60.5 |" in report
     assert ("| MT | 50.0 | 66.5 |" in report) == made_as_published
-    assert ("Nothing is published for MT whose pseudo-labels" in report) != made_as_published
+    assert (LABELS_AS_PUBLISHED in report) != made_as_published
 
 
 def test_plans_refuse_a_wrong_loss_option_before_anything_is_trained(manifest: Manifest, tmp_path: Path) -> None:

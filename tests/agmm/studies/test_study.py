@@ -115,7 +115,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("base=1\n[[setting]]\nname='a'", "base must be text in quotes, got 1"),
-        ("ceiling='b'\n[[setting]]\nname='a'", "ceiling 'b' is the name of no"),
+        ("ceiling='b'\n[[setting]]\nname='a'", "ceiling 'b'"),
         ("protocol='crop'\n[[setting]]\nname='a'", "unknown protocol 'crop'. Choose from: whole, sliding, multi-scale"),
         (
             "[[setting]]\nname='a'\nstages=2\npseudo_classes='any'",
@@ -123,7 +123,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         ),
         (
             "manifests=['m']\n[[setting]]\nname='a'\nmanifests=['n']",
-            "setting 'a': .*n is none of the study's manifests",
+            "setting 'a': .*n is not one of",
         ),
         ("[[setting]]\nname='a'\nmanifests='x'", "setting 'a': manifests must be a list of paths"),
         ("[[setting]]\nname='a'\nstages=2\nsoft=1", "setting 'a': soft must be true or false, got 1"),
