@@ -25,10 +25,10 @@ _NAMES = ("manifest.csv", "manifest.json", "marks.parquet", "marks.csv")
 
 @dataclass(frozen=True)
 class Derived:
-    """A manifest to be written, and where its marks come from.
+    """A manifest to write, and the sources of its marks.
 
     Args:
-        manifest: Its rows name files relative to its own folder.
+        manifest: Its rows name files relative to its folder.
         sources: Each a manifest and, for the images taken from it, the old id and the new.
     """
 
@@ -37,7 +37,7 @@ class Derived:
 
     @property
     def without_marks(self) -> tuple[Manifest, ...]:
-        """Sources of annotated images that have no marks, as those made elsewhere."""
+        """Sources with annotated images but without marks, such as imported ones."""
         return tuple(
             source
             for source, ids in self.sources
@@ -45,13 +45,13 @@ class Derived:
         )
 
     def write(self, *, overwrite: bool = False) -> None:
-        """Write the manifest, and the marks, if all sources have them: some would pass for all.
+        """Write the manifest, and the marks if all sources have them; a partial file would look complete.
 
-        The files are made whole in a hidden folder and moved to their place together: a killed call leaves the old ones
-        or no manifest, never one beside the marks of another. Other files of the folder stay.
+        The files are written to a hidden folder and moved into place together: a killed call leaves the old files or
+        no manifest, never one beside the marks of another. Other files in the folder are kept.
 
         Raises:
-            ManifestError: If there is a manifest already and ``overwrite`` is not given, or an image id or split cannot
+            ManifestError: If a manifest exists and ``overwrite`` is not set, or an image id or split cannot
                 name a file.
             DataError: If another process is writing there.
         """
@@ -63,7 +63,7 @@ class Derived:
             if self.manifest.path.exists() and not overwrite:
                 raise ManifestError(f"{self.manifest.path}: exists. Give --overwrite to replace it, or another --out.")
             if made != folder:
-                _remove(made, [path.name for path in made.iterdir()])  # left by a call that was killed
+                _remove(made, [path.name for path in made.iterdir()])  # left by a killed call
             try:
                 self._write_to(made)
             except BaseException:
@@ -77,13 +77,13 @@ class Derived:
     def _write_to(self, folder: Path) -> None:
         if any(source.marks_path.is_file() for source, _ in self.sources) and not self.without_marks:
             write_marks(folder / "marks.csv", self._marks())
-        else:  # in a store those of a manifest that was here before may be there
+        else:  # on an object store, those of a previous manifest may remain
             _remove(folder, ["marks.csv"])
         _remove(folder, ["marks.parquet"])
         write_manifest(replace(self.manifest, path=folder / "manifest.csv"))
 
     def _marks(self) -> Iterator[tuple[str, list[Mark]]]:
-        # Each stream is sorted by id, so the union is too, without holding all marks.
+        # Each stream is sorted by id, so merging keeps the order without holding all marks in memory.
         streams = [_renamed_marks(source, ids) for source, ids in self.sources if source.marks_path.is_file()]
         return heapq.merge(*streams, key=lambda image: image[0])
 
@@ -94,13 +94,13 @@ def _remove(folder: Path, names: Iterable[str]) -> None:
 
 
 def _move(made: Path, folder: Path) -> None:
-    """Move files to their place. Until the last is there, no manifest is, only its old and its new files aside."""
+    """Move files into place; until the last one is moved there is no manifest, only old and new files set aside."""
     if (folder / "manifest.csv").exists():
         (folder / "manifest.csv").rename(made / "replaced.csv")
     for name in reversed(_NAMES):
         if (made / name).exists():
             (made / name).rename(folder / name)
-        else:  # of a manifest that was here before
+        else:  # from a previous manifest
             (folder / name).unlink(missing_ok=True)
     _remove(made, ["replaced.csv"])
     made.rmdir()
@@ -111,7 +111,7 @@ def _renamed_marks(source: Manifest, ids: Mapping[str, str]) -> Iterator[tuple[s
 
 
 def hash_order(seed: int, name: str) -> bytes:
-    """A key that sorts names at random, the same way everywhere.
+    """Sort key for a random but reproducible order of names.
 
     Example:
         >>> sorted(["a", "b", "c", "d"], key=lambda name: hash_order(0, name))
@@ -123,13 +123,13 @@ def hash_order(seed: int, name: str) -> bytes:
 def derive_manifest(
     source: Manifest, rows: Iterable[ManifestRow], out_dir: str | Path, step: Mapping[str, Any]
 ) -> Derived:
-    """A manifest with some of the rows of another, with other splits perhaps.
+    """Derive a manifest with some rows of another, possibly in other splits.
 
     Args:
-        source: The other manifest.
-        rows: Rows as in ``source``; paths are made anew here.
+        source: The source manifest.
+        rows: Rows as in ``source``; paths are rewritten here.
         out_dir: Folder of the new manifest.
-        step: What was done, for the record: ``command`` and its settings.
+        step: Provenance of this step: ``command`` and its settings.
 
     Raises:
         ManifestError: If there are no rows.
@@ -153,16 +153,16 @@ def subset_manifest(
     count: int | None = None,
     seed: int = 0,
 ) -> Derived:
-    """A manifest with fewer images; those of smaller counts are among those of larger ones.
+    """Derive a manifest with fewer images; subsets of different ``count`` are nested.
 
     Args:
-        source: The manifest to take from.
+        source: The source manifest.
         out_dir: Folder of the new manifest.
-        image_ids: Only these images.
-        classes: Only images with a label of one of these classes, by name.
-        split: Choose among the rows of this split, and keep all other rows.
+        image_ids: Keep only these images.
+        classes: Keep only images with a label of one of these classes, by name.
+        split: Select only within this split, and keep all other rows.
         count: Number of the remaining images to keep, chosen by a hash of seed and image id.
-        seed: Another seed, another choice.
+        seed: Seed of the selection.
 
     Raises:
         ManifestError: If an image, class or split is unknown, or no row is left.
@@ -190,10 +190,10 @@ def subset_manifest(
 
 
 def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix: bool = False) -> Derived:
-    """One manifest with the rows of several.
+    """Merge several manifests into one.
 
     Args:
-        sources: At least one; of the same classes, with full masks in the same encoding.
+        sources: At least one; all with the same classes and the same encoding of full masks.
         out_dir: Folder of the new manifest.
         prefix: Put ``<dataset>/`` before each image id, for datasets that use the same ids.
 
@@ -206,13 +206,13 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix:
             raise ManifestError(f"{other.path} and {first.path} have different classes; only equal ones can be merged.")
         if other.info.images != first.info.images:
             raise ManifestError(
-                f"{other.path} shows other bands or values of its images than {first.path}; one manifest shows one "
-                "kind."
+                f"{other.path} displays other bands or values of its images than {first.path}; all sources must "
+                "display the same."
             )
         if other.info.mask_encoding != first.info.mask_encoding:
             raise ManifestError(
                 f"{other.path} names full masks of {other.info.mask_encoding.replace('_', ' ')}, {first.path} of "
-                f"{first.info.mask_encoding.replace('_', ' ')}; one manifest holds one kind."
+                f"{first.info.mask_encoding.replace('_', ' ')}; all sources must use the same."
             )
     out_dir = as_path(out_dir)
     rows: dict[str, ManifestRow] = {}
@@ -240,7 +240,7 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix:
 
 
 def _merged_info(sources: Sequence[Manifest], prefix: bool) -> ManifestInfo:
-    """Keep the entries on which all sources agree, so that annotations stay reproducible, and list the others."""
+    """Keep the entries that all sources share, so that annotations stay reproducible, and list the others."""
     infos = [source.info for source in sources]
     first = infos[0]
     step = {"command": "merge", "prefix": prefix}
@@ -264,7 +264,7 @@ def _with_step(info: ManifestInfo, step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rebase_row(source: Manifest, row: ManifestRow, folder: Path) -> ManifestRow:
-    """The row as a manifest in another folder has it: relative paths lead from there, absolute ones and URLs stay."""
+    """Rewrite a row for a manifest in another folder; absolute paths and URLs stay."""
 
     def rebase(path: str) -> str:
         if not path or "://" in path or Path(path).is_absolute():

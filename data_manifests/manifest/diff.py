@@ -1,4 +1,4 @@
-"""Compare two annotations of the same images: which marks came, went, moved or changed their class."""
+"""Compare two annotations of the same images: marks added, removed, moved or relabelled."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class ImageDiff:
 
     Args:
         image_id: The image.
-        same: Marks that are in both.
+        same: Marks in both.
         relabelled: Marks at the same place with another class.
-        moved: Marks of the same kind and class that start a little apart, or strokes of another course.
-        added: Marks of the second annotation only.
-        removed: Marks of the first annotation only.
+        moved: Marks of the same kind and class that start at most ``max_move`` apart, or strokes with another path.
+        added: Marks only in the second annotation.
+        removed: Marks only in the first annotation.
         move_distance: Sum of the distances of moved marks, in pixels.
         both: Pixels with the same label in both.
-        either: Pixels with a label in one of them at least.
-        classes_gained: Train ids with a label in the second annotation only.
-        classes_lost: Train ids with a label in the first annotation only.
+        either: Pixels with a label in at least one of them.
+        classes_gained: Train ids labelled only in the second annotation.
+        classes_lost: Train ids labelled only in the first annotation.
     """
 
     image_id: str
@@ -47,16 +47,16 @@ class ImageDiff:
 
     @property
     def differs(self) -> bool:
-        """Whether anything is not the same."""
+        """Whether anything differs."""
         return bool(self.relabelled or self.moved or self.added or self.removed) or self.both != self.either
 
 
 @dataclass(frozen=True)
 class ManifestDiff:
-    """Two manifests.
+    """Comparison of two manifests.
 
     Args:
-        images: The images annotated in both, sorted by id.
+        images: Images annotated in both, sorted by id.
         only_first: Ids annotated in the first manifest only.
         only_second: Ids annotated in the second manifest only.
     """
@@ -67,11 +67,11 @@ class ManifestDiff:
 
     @property
     def differs(self) -> bool:
-        """Whether anything is not the same."""
+        """Whether anything differs."""
         return bool(self.only_first or self.only_second) or any(image.differs for image in self.images)
 
     def summary(self) -> dict[str, Any]:
-        """Sums over all images, as plain data."""
+        """Totals over all images, JSON-ready."""
         total: Counter[str] = Counter()
         for image in self.images:
             total.update({k: v for k, v in asdict(image).items() if isinstance(v, int | float)})
@@ -93,9 +93,9 @@ def diff_manifests(first: Manifest, second: Manifest, *, max_move: float = 10.0)
     """Compare the annotations of two manifests image by image.
 
     Args:
-        first: The one before.
-        second: The one after; of the same classes.
-        max_move: A mark that is gone and one that is new are taken for one that moved up to this distance in pixels.
+        first: The old manifest.
+        second: The new manifest, with the same classes.
+        max_move: A removed and an added mark at most this many pixels apart count as one moved mark.
 
     Raises:
         DataError: If the classes differ, an image has two sizes, or an annotation or the marks cannot be read.
@@ -104,7 +104,7 @@ def diff_manifests(first: Manifest, second: Manifest, *, max_move: float = 10.0)
         raise ManifestError(f"{first.path} and {second.path} have different classes and cannot be compared.")
     rows = [{row.image_id: row for row in m.rows if row.annotation} for m in (first, second)]
     common = sorted(rows[0].keys() & rows[1].keys())
-    # Of two long files of marks only those of the images in both are kept.
+    # Keep only the marks of images in both, as the files can be long.
     marks = [_marks_of(manifest, set(common)) for manifest in (first, second)]
     images = tuple(
         _diff_image((first, rows[0][i], marks[0].get(i, [])), (second, rows[1][i], marks[1].get(i, [])), max_move)
@@ -127,7 +127,7 @@ Side = tuple[Manifest, ManifestRow, list[Mark]]
 def _diff_image(first: Side, second: Side, max_move: float) -> ImageDiff:
     maps = [read_row_annotation(manifest, row) for manifest, row, _ in (first, second)]
     if maps[0].shape != maps[1].shape:
-        raise ManifestError(f"{second[0].path}: image '{second[1].image_id}' has another size than in {first[0].path}.")
+        raise ManifestError(f"{second[0].path}: image '{second[1].image_id}' differs in size from {first[0].path}.")
     unlabelled = first[0].label_space.unlabelled_value
     labelled = [label_map != unlabelled for label_map in maps]
     classes = [set(row.classes_labelled) for _, row, _ in (first, second)]
@@ -149,8 +149,8 @@ def _diff_image(first: Side, second: Side, max_move: float) -> ImageDiff:
 
 
 def _match_in_place(first: Sequence[Mark], second: Sequence[Mark]) -> tuple[int, int, list[Mark], list[Mark]]:
-    """Number of equal and of relabelled marks, and what is left on both sides."""
-    # Numbers of regions may differ while the marks are the same.
+    """Number of equal and of relabelled marks, and the unmatched marks of both sides."""
+    # Region numbers may differ between equal marks.
     before, after = (Counter(replace(mark, region=-1) for mark in marks) for marks in (first, second))
     gone = [replace(mark, class_id=-1) for mark in (before - after).elements()]
     removed, added = list((before - after).elements()), list((after - before).elements())
@@ -166,7 +166,7 @@ def _match_in_place(first: Sequence[Mark], second: Sequence[Mark]) -> tuple[int,
 
 
 def _match_nearby(removed: Sequence[Mark], added: Sequence[Mark], max_move: float) -> list[float]:
-    """Distances of the marks that moved: pairs of the same kind and class, the closest first."""
+    """Distances of moved marks: pairs of the same kind and class, closest first."""
     pairs = []
     for i, a in enumerate(removed):
         for j, b in enumerate(added):

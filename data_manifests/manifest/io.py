@@ -24,12 +24,12 @@ from data_manifests.manifest.schema import MANIFEST_COLUMNS, SCHEMA_VERSION, Man
 
 @dataclass(frozen=True)
 class Files:
-    """A manifest's two files, parsed but not yet understood.
+    """A manifest's two files, parsed but not yet interpreted.
 
     Args:
-        description: What ``manifest.json`` holds.
-        header: Names of the columns of ``manifest.csv``.
-        records: Number and cells of its rows.
+        description: Contents of ``manifest.json``.
+        header: Column names of ``manifest.csv``.
+        records: Row numbers and cells.
     """
 
     description: dict[str, Any]
@@ -37,15 +37,15 @@ class Files:
     records: Iterator[tuple[int, Sequence[str]]]
 
 
-#: What makes the files of one schema version those of the next, by version.
+#: Upgrades from each schema version to the next, by version.
 _MIGRATIONS: dict[int, Callable[[Files], Files]] = {}
 
-#: How the cells of optional columns are read, by the type of their default; empty ones stand for it.
+#: Parsers for cells of optional columns, by type of the default; an empty cell means the default.
 _PARSERS: dict[type, Callable[[str], Any]] = {str: str, int: int, float: float}
 
 
 def aside(folder: Path) -> Path:
-    """Where the files of a manifest are made before they are moved to ``folder``; a store cannot move: there itself."""
+    """Staging folder for a manifest's files; object stores cannot move files, so there it is ``folder`` itself."""
     return folder if is_remote(folder) else folder / ".manifest.partial"
 
 
@@ -53,7 +53,7 @@ def write_manifest(manifest: Manifest) -> None:
     """Write ``manifest.csv`` and ``manifest.json``; equal manifests give equal bytes.
 
     Args:
-        manifest: Its rows are sorted by image id before writing. The marks, if it has any, are beside it already.
+        manifest: Rows are sorted by image id before writing. Its marks, if any, must already be beside it.
 
     Raises:
         ManifestError: If ``read_manifest`` would refuse an image id or split.
@@ -75,7 +75,7 @@ def read_manifest(path: str | Path) -> Manifest:
         path: The CSV file, or the folder that holds a ``manifest.csv``.
 
     Raises:
-        ManifestError: If a file or column is missing, a value cannot be read, an image id occurs twice or is no plain
+        ManifestError: If a file or column is missing, a value cannot be read, an image id is duplicate or not a plain
             name, or the manifest was written by a newer version.
     """
     manifest, problems = load_manifest(path)
@@ -92,7 +92,7 @@ def _refuse(problems: Iterable[str]) -> None:
 
 
 def _fault(manifest: Manifest, row: ManifestRow) -> str:
-    """Describe why a row cannot be used, whatever its files contain; empty if it can."""
+    """Why a row is invalid, independent of its files; empty if it is valid."""
     if row.height < 1 or row.width < 1:
         return f"height and width must be at least 1, got {row.height} and {row.width}"
     num_classes = manifest.label_space.num_classes
@@ -104,16 +104,16 @@ def _fault(manifest: Manifest, row: ManifestRow) -> str:
 
 
 def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
-    """Read what can be read of a manifest.
+    """Read a manifest and collect the problems of invalid rows.
 
     Args:
         path: The CSV file, or the folder that holds a ``manifest.csv``.
 
     Returns:
-        The manifest with the rows that are sound in themselves, and what is wrong with the others.
+        The manifest with its valid rows, and the problems of the others.
 
     Raises:
-        ManifestError: If a file or column is missing, a file is no table, or it was written by a newer version.
+        ManifestError: If a file or column is missing, a file is not a table, or a newer version wrote it.
     """
     path = as_path(path)
     with reaching(path):
@@ -126,7 +126,7 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
             )
         raise ManifestError(f"{path}: no such manifest. `sparsekit points DATASET` makes one.")
     if path.suffix.lower() == ".json":
-        raise ManifestError(f"{path}: goes with a manifest, but is none. Give the .csv beside it, or their folder.")
+        raise ManifestError(f"{path}: belongs to a manifest, but is not one. Give the .csv beside it, or their folder.")
     files, info = _read_files(path)
     to_row = _row_reader(path, files.header)
     rows: dict[str, ManifestRow] = {}
@@ -146,7 +146,7 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
 
 
 def info_to_json(info: ManifestInfo, marks_sha256: str = "") -> str:
-    """The text of ``manifest.json``, with the hash of the marks where there are any."""
+    """The text of ``manifest.json``, with the hash of the marks if there are any."""
     data = {
         "schema_version": info.schema_version,
         "tool": "sparsekit",
@@ -169,7 +169,7 @@ def _to_json(data: dict[str, Any]) -> str:
 
 
 def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
-    """Both files as the newest schema version has them, and what the JSON says of all rows."""
+    """Both files upgraded to the newest schema version, and the settings that the JSON holds for all rows."""
     path = manifest_path.with_suffix(".json")
     if not path.is_file():
         raise ManifestError(
@@ -177,7 +177,7 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
         )
     try:
         data: dict[str, Any] = read_json(path)
-        _to_json(data).encode()  # fails on text and numbers that no file could hold again
+        _to_json(data).encode()  # fails on text and numbers that cannot be written back
         version = int(data["schema_version"])
         if version > SCHEMA_VERSION:
             raise ManifestError(
@@ -214,7 +214,7 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
 
 
 def _optional_columns() -> list[Any]:
-    """The fields of ``ManifestRow`` that not every manifest has as columns."""
+    """Fields of ``ManifestRow`` that are optional columns."""
     return [field for field in fields(ManifestRow) if field.name not in (*MANIFEST_COLUMNS, "extra")]
 
 
@@ -256,5 +256,5 @@ def _cells_to_row(cells: Cells) -> ManifestRow:
 
 @lru_cache(maxsize=65536)
 def _class_ids(text: str) -> tuple[int, ...]:
-    """Many images have the same classes: they share one tuple."""
+    """Many images have the same classes; they share one tuple."""
     return tuple(map(int, text.split()))

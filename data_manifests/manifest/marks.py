@@ -20,11 +20,11 @@ _CHUNK = 1 << 20
 
 
 def write_marks(path: str | Path, marks_of_images: Iterable[tuple[str, Iterable[Mark]]]) -> None:
-    """Write the marks image by image, so that memory stays flat; the file appears whole or not at all.
+    """Write the marks image by image in constant memory; the file is written atomically.
 
     Args:
-        path: ``marks.csv``; or ``marks.parquet``, a twelfth of the size.
-        marks_of_images: Image id and its marks, sorted by image id; the marks are numbered from 0.
+        path: ``marks.csv``, or ``marks.parquet`` at a twelfth of the size.
+        marks_of_images: Image ids with their marks, sorted by image id; marks are numbered from 0.
 
     Raises:
         ManifestError: If the path ends in ``.parquet`` and pyarrow is not installed.
@@ -42,7 +42,7 @@ def write_marks(path: str | Path, marks_of_images: Iterable[tuple[str, Iterable[
 
 
 def mark_to_cells(image_id: str, number: int, mark: Mark) -> tuple[str | int, ...]:
-    """One line of ``marks.csv``; points read ``row col;row col`` and widths, where they differ, ``5;5;3``."""
+    """One line of ``marks.csv``; points are ``row col;row col``, widths ``5;5;3`` if they differ."""
     widths = ";".join(map(str, mark.widths if len(set(mark.widths)) > 1 else mark.widths[:1]))
     points = ";".join(f"{row} {col}" for row, col in mark.points)
     region = "" if mark.region < 0 else mark.region
@@ -50,13 +50,13 @@ def mark_to_cells(image_id: str, number: int, mark: Mark) -> tuple[str | int, ..
 
 
 def read_marks(path: str | Path) -> Iterator[tuple[str, list[Mark]]]:
-    """Marks of each image, in the order of the file.
+    """Marks of each image, in file order.
 
     Args:
         path: ``marks.csv`` or ``marks.parquet``.
 
     Yields:
-        The image id and its marks; images without marks do not occur.
+        Image id and its marks; images without marks are skipped.
 
     Raises:
         ManifestError: If the file is missing or a row cannot be read.
@@ -80,10 +80,10 @@ def read_marks(path: str | Path) -> Iterator[tuple[str, list[Mark]]]:
 
 
 def read_marks_of(manifest: Manifest) -> Iterator[tuple[str, list[Mark]]]:
-    """The marks of a manifest, as ``read_marks`` gives them.
+    """The marks of a manifest; see ``read_marks``.
 
     Raises:
-        ManifestError: Also if they are not those that the manifest was written with.
+        ManifestError: As ``read_marks``, and if they are not those the manifest was written with.
     """
     if fault := marks_fault(manifest):
         raise ManifestError(fault)
@@ -91,7 +91,7 @@ def read_marks_of(manifest: Manifest) -> Iterator[tuple[str, list[Mark]]]:
 
 
 def marks_fault(manifest: Manifest) -> str:
-    """Why the marks that lie beside a manifest are not its own, in a sentence; empty if they are, or nobody knows."""
+    """Why the marks beside a manifest do not belong to it, as a sentence; empty if they do or it is unknown."""
     path, expected = manifest.marks_path, manifest.marks_sha256
     if not expected or not path.is_file():
         return ""
@@ -99,12 +99,12 @@ def marks_fault(manifest: Manifest) -> str:
         return ""
     return (
         f"{path}: the marks have changed since the manifest was written (SHA-256 is {found[:12]}..., its JSON says "
-        f"{expected[:12]}...). Take both from one place, or run the command that made them again with --overwrite."
+        f"{expected[:12]}...). Use files from the same run, or repeat the command that made them with --overwrite."
     )
 
 
 def hash_marks(path: Path) -> str:
-    """SHA-256 of marks as ``marks.csv`` writes them, in whichever of the two formats they are."""
+    """SHA-256 of marks in their ``marks.csv`` form, from either format."""
     if path.suffix == ".parquet":
         return _hash_of_cells(path)
     digest = hashlib.sha256()
@@ -115,7 +115,7 @@ def hash_marks(path: Path) -> str:
 
 
 def _hash_of_cells(path: Path) -> str:
-    """The same, whatever line ends or order of columns another program has given the table."""
+    """The same, independent of line ends and column order."""
     digest = hashlib.sha256(format_line(MARK_COLUMNS).encode())
     for _, cells in _read_rows(path):
         digest.update(format_line(cells).encode())
@@ -159,7 +159,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Cells]]:
             for number, cells in enumerate(zip(*columns, strict=True), start=number + 1):  # noqa: B020
                 yield number, cells
     except pyarrow.ArrowException as error:
-        raise ManifestError(f"{path}: not a parquet table that can be read ({error}).") from error
+        raise ManifestError(f"{path}: not a readable Parquet table ({error}).") from error
 
 
 def _pyarrow(path: Path) -> ModuleType:

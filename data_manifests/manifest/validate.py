@@ -1,4 +1,4 @@
-"""Check a manifest and all its files, and report every problem, not only the first."""
+"""Check a manifest and all its files; reports every problem, not only the first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_manifests.manifest.marks import marks_fault, read_marks
 from data_manifests.manifest.row_checks import MINOR_KINDS, Problem, check_files, listed, spaced
 from data_manifests.manifest.schema import Manifest, ManifestRow, Mark
 
-#: Draws marks into a label map of a shape; ``sparsekit.geometry.rasterize.rasterize`` is one.
+#: Draws marks into a label map of the given shape, such as ``sparsekit.geometry.rasterize.rasterize``.
 Draw = Callable[[Sequence[Mark], tuple[int, int], LabelSpace], LabelMap]
 
 _BATCH = 256
@@ -35,20 +35,20 @@ def check_manifest(
     """Check rows, files and marks of a manifest.
 
     Args:
-        manifest: It may be wrong in any way that could be read.
-        unreadable: What ``load_manifest`` said of rows that could not be read; they are among the problems.
-        pixels: Decode every file; else only look whether it is there and has the right size.
-        draw: Draws marks again, to compare them with the annotation; without it their places and classes are checked.
-        workers: Threads that decode; the result is the same.
+        manifest: The manifest as loaded, valid or not.
+        unreadable: Messages of ``load_manifest`` about unreadable rows; included in the result.
+        pixels: Decode every file; otherwise only check that it exists and has the right size.
+        draw: Redraws marks to compare them with the annotation; without it only positions and classes are checked.
+        workers: Decoding threads; the result does not depend on it.
         on_image: Called after each image.
 
     Returns:
-        Every problem: of rows, then of files, then of marks.
+        All problems: of rows, then of files, then of marks.
     """
     problems = [Problem("row", "", message) for message in unreadable]
     problems += [problem for row in manifest.rows for problem in _check_row(manifest, row)]
     shared = _Shared()
-    with ThreadPoolExecutor(workers) as pool:  # decoding leaves Python's lock
+    with ThreadPoolExecutor(workers) as pool:  # decoding releases the GIL
         check = partial(check_files, manifest, pixels=pixels)
         rows = iter(manifest.rows)
         while batch := list(islice(rows, _BATCH)):
@@ -60,14 +60,14 @@ def check_manifest(
 
 
 def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
-    """Check a row itself, without its files."""
+    """Check a row without reading its files."""
 
     def problem(kind: str, message: str) -> Problem:
         return Problem(kind, row.image_id, message)
 
     if not row.split:
         yield problem("row", "column split is empty")
-    if not row.image and not row.full_mask:  # a dataset of masks alone has no images
+    if not row.image and not row.full_mask:  # mask-only datasets have no images
         yield problem("row", "columns image and full_mask are empty")
     if row.name_fault:
         yield problem("row", row.name_fault)
@@ -98,14 +98,14 @@ def _leaves_folder(path: str) -> bool:
 
 
 class _Shared:
-    """Finds rows that name the same image or annotation, and images of several splits that are the same file."""
+    """Finds rows that share an image or annotation, and identical image files in several splits."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], ManifestRow] = {}
         self._shared: dict[tuple[str, str], list[ManifestRow]] = {}
 
     def add(self, row: ManifestRow, image_sha256: str) -> None:
-        """Note the files of a row."""
+        """Record the files of a row."""
         for key in (("image", row.image), ("annotation", row.annotation), ("content", image_sha256)):
             if key[1]:
                 first = self._first.setdefault(key, row)
@@ -113,14 +113,14 @@ class _Shared:
                     self._shared.setdefault(key, [first]).append(row)
 
     def problems(self) -> Iterator[Problem]:
-        """A problem for each file that several rows share."""
+        """One problem per file that several rows share."""
         for (what, name), rows in self._shared.items():
             ids = list_some([row.image_id for row in rows])
             splits = list_some(sorted({row.split for row in rows}))
             crosses = len({row.split for row in rows}) > 1
             if what == "content":
                 paths = sorted({row.image for row in rows})
-                if crosses and len(paths) > 1:  # one path is told below, and copies within a split do no harm
+                if crosses and len(paths) > 1:  # a single path is reported below; copies within a split are harmless
                     yield Problem("split", rows[0].image_id, f"same image in splits {splits}: {list_some(paths)}")
             elif crosses and what == "image":
                 yield Problem("split", rows[0].image_id, f"image {name} is in splits {splits}, as {ids}")
@@ -142,9 +142,7 @@ def _check_marks(manifest: Manifest, draw: Draw | None) -> Iterator[Problem]:
             yield Problem("marks", "", fault)
         for image_id, marks in read_marks(path):
             if image_id in seen:
-                yield Problem(
-                    "marks", image_id, "marks stand in several places; those of an image must follow one another"
-                )
+                yield Problem("marks", image_id, "marks are scattered; those of an image must be consecutive")
             elif image_id not in rows:
                 found = counted(len(marks), "mark")
                 yield Problem("marks", image_id, f"{found} of an image that the manifest does not have")

@@ -112,5 +112,5 @@ class TestPixelsAndClasses:
         first = tiny_manifest(tmp_path / "a", [SCENE])
         with pytest.raises(ManifestError, match="have different classes and cannot be compared"):
             diff_manifests(first, tiny_manifest(tmp_path / "b", [SCENE], label_space=numbered_space(5)))
-        with pytest.raises(ManifestError, match="image 'image_0' has another size than in"):
+        with pytest.raises(ManifestError, match="image 'image_0'.*size"):
             diff_manifests(first, tiny_manifest(tmp_path / "c", [SCENE[:6]]))

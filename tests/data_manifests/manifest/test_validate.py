@@ -234,7 +234,7 @@ class TestMarks:
             ("image_0", "marks 2 lie outside of the image"),
             ("image_0", "marks 3 have a class outside 0..2"),
             ("nobody", "1 mark of an image that the manifest does not have"),
-            ("image_0", "marks stand in several places; those of an image must follow one another"),
+            ("image_0", "marks are scattered; those of an image must be consecutive"),
             ("image_1", "no marks, but 2 labelled pixels"),
         ]
 
