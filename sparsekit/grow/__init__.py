@@ -1,1 +1,1 @@
-"""Grow sparse labels over the image as far as that is safe, before anything is trained."""
+"""Grow sparse labels over the image where that is reliable, before training."""

@@ -1,4 +1,4 @@
-"""A manifest in, an annotation folder of grown labels out."""
+"""Grow the labels of a manifest into a new annotation folder."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class GrowSummary:
     """Result of growing a manifest.
 
     Args:
-        folder: Where it is.
-        num_images: Annotated images.
-        num_pixels: Pixels of these.
+        folder: The annotation folder.
+        num_images: Number of annotated images.
+        num_pixels: Number of their pixels.
         num_labelled_before: Labelled pixels in the source.
         num_labelled: Labelled pixels now.
-        already_there: The folder held this result before, and nothing was done.
-        missing_shards: Shards that have not finished; until they have, the numbers are those of the source.
+        already_there: Whether the folder already held this result, so that nothing was done.
+        missing_shards: Unfinished shards; until all are done, the numbers are those of the source.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class _Task:
 
 
 def default_folder(manifest: Manifest, method: str) -> Path:
-    """Where grown labels go unless told otherwise: beside the folder of the manifest, named after it and the method."""
+    """Default output folder: beside the manifest's folder, named after it and the method."""
     source = absolute(manifest.path).parent
     return source.with_name(f"{source.name}-{method}")
 
@@ -68,25 +68,25 @@ def grow_manifest(
     on_start: Callable[[int, int], None] = lambda done, total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> GrowSummary:
-    """Grow the labels of a manifest as far as that is safe, into an annotation folder of their own.
+    """Grow the labels of a manifest where that is reliable, into a new annotation folder.
 
-    The folder is there whole or not at all, has no marks, and is the same for any number of workers. Full masks are not
-    looked at, so labels that people have drawn grow as well. Rows without annotation are listed as they are.
+    The folder is written atomically, has no marks, and is the same for any number of workers. Full masks are not
+    used, so labels drawn by people can be grown too. Rows without annotation are copied unchanged.
 
     Args:
-        manifest: The source; its labels stay as they are. ``manifest.json`` names it, with the hash of its files.
-        settings: How.
-        out: The folder to make; ``default_folder`` if not given.
-        workers: Processes.
+        manifest: The source, left unchanged. The new ``manifest.json`` records its path and the hash of its files.
+        settings: Growing method and limits.
+        out: Output folder; ``default_folder`` if not given.
+        workers: Number of processes.
         shard: See ``sparsekit.synthesis.synthesize.synthesize``.
         overwrite: Replace a folder that holds another result.
-        on_start: Called once with the number of images done before and in all.
+        on_start: Called once with the number of images already done and the total.
         on_image: Called after each image.
 
     Raises:
         AnnotationError: If a folder is in the way.
-        DataError: If no row is annotated, a file cannot be used, or another process is at work on the folder. What was
-            finished is kept; the same call goes on from there.
+        DataError: If no row is annotated, a file cannot be used, or another process is writing to the folder. Finished
+            images are kept; the same call resumes.
         ValueError: If the shard is not between 1 and the number of shards, or ``out`` is the folder of the source.
     """
     settings = settings or GrowSettings()
@@ -94,7 +94,7 @@ def grow_manifest(
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     if absolute(folder) == absolute(manifest.path).parent:
-        raise ValueError(f"{folder}: is the folder of the source, which would be lost. Give another --out.")
+        raise ValueError(f"{folder}: is the folder of the source, which would be overwritten. Choose another --out.")
     count_annotated(manifest)
     made_from = {
         "source": name_from(folder, manifest.path),

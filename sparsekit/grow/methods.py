@@ -19,16 +19,16 @@ Grow = Callable[[Image, Seeds, float, float], NDArray[np.int64]]
 
 
 def grow_labels(sparse: LabelMap, image: Image, unlabelled: int, settings: GrowSettings | None = None) -> LabelMap:
-    """Grow the labels of an image as far as that is safe; labels that are there stay as they are.
+    """Grow the labels of an image where that is reliable; existing labels are kept.
 
     Args:
         sparse: Sparse label map, shape (H, W).
         image: RGB, shape (H, W, 3).
-        unlabelled: The value of pixels without label.
-        settings: How.
+        unlabelled: Value of unlabelled pixels.
+        settings: Growing method and limits.
 
     Returns:
-        Label map, shape (H, W), with ``unlabelled`` wherever no label is safe.
+        Label map, shape (H, W), with ``unlabelled`` where no label is reliable.
     """
     settings = settings or GrowSettings()
     height, width = sparse.shape

@@ -1,4 +1,4 @@
-"""Where the labels of an image are, and the rule that decides between the classes that reach a pixel."""
+"""The labelled pixels of an image, and the rule that decides between classes that reach a pixel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Seeds:
         rows: Rows, shape (n,).
         cols: Columns, shape (n,).
         labels: Position of each label in ``classes``, shape (n,).
-        classes: Train ids that occur, ascending, shape (C,).
+        classes: Train ids present, ascending, shape (C,).
     """
 
     rows: NDArray[np.int64]
@@ -43,19 +43,19 @@ def to_lab(image: Image) -> NDArray[np.float32]:
 
 
 def nearest_class(distances: NDArray[np.float64], max_distance: float, confidence: float) -> NDArray[np.int64]:
-    """The class nearest to each place, where it is near enough and clearly nearer than every other class.
+    """The nearest class of each place, if it is near enough and clearly nearer than all others.
 
     A place gets a label if its distance d1 to the nearest class is at most ``max_distance`` and
-    d2 / (d1 + d2) is at least ``confidence``, with d2 the distance to the next class. Places that are equally near to
-    two classes never get one. An image with labels of one class alone has no d2, and the first condition decides.
+    d2 / (d1 + d2) is at least ``confidence``, with d2 the distance to the next class. Places equally near to two
+    classes get no label. With labels of a single class there is no d2, and only the first condition applies.
 
     Args:
-        distances: Of each place to the nearest label of each class, shape (C, ...); infinite if there is no way.
-        max_distance: In the units of the distances.
-        confidence: 0.5 takes the nearest class, 1 only what no other class reaches.
+        distances: Of each place to the nearest label of each class, shape (C, ...); infinite if unreachable.
+        max_distance: In the same units as ``distances``.
+        confidence: 0.5 takes the nearest class; 1 only places that no other class reaches.
 
     Returns:
-        Position of the class, -1 where there is none, shape (...).
+        Index of the class, -1 for none, shape (...).
 
     Example:
         >>> nearest_class(np.array([[0.0, 2.0, 4.0, 9.0], [9.0, 3.0, 5.0, 9.5]]), 8.0, 0.6)

@@ -1,4 +1,4 @@
-"""Settings of growing. Imports no NumPy, so that the command line lists the choices at once."""
+"""Settings of growing. Does not import NumPy, so that the command line lists the choices quickly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Method:
     """A method and its default settings.
 
     Args:
-        where: Its function, as ``module:function`` in this package.
+        where: Its implementation, as ``module:function`` in this package.
         confidence: See ``GrowSettings``.
         max_size: See ``GrowSettings``.
         max_distance: See ``GrowSettings``; None for a method that measures no distance.
@@ -26,7 +26,7 @@ class Method:
     max_distance: float | None = None
 
 
-# Chosen on training images of two datasets, for nine labels in ten to be right; see docs/annotations.md.
+# Tuned on training images of two datasets so that nine in ten labels are right; see docs/annotations.md.
 METHODS: dict[str, Method] = {
     "superpixels": Method("superpixels:grow_superpixels", 0.6, 1024, 10.0),
     "geodesic": Method("geodesic:grow_geodesic", 0.6, 1024, 40.0),
@@ -36,18 +36,18 @@ METHODS: dict[str, Method] = {
 
 @dataclass(frozen=True)
 class GrowSettings:
-    """How labels are grown; what is not given is as the method has it.
+    """How labels are grown; omitted values are the method's defaults.
 
     Args:
         method: A key of ``METHODS``.
-        max_distance: How far labels spread at most, in units of CIELAB: how much the colour may change on the way.
-        confidence: How sure a label must be, 0..1. ``superpixels`` and ``geodesic`` compare the distances to the two
-            nearest classes (see ``nearest_class``), ``random-walker`` takes probabilities.
-        max_size: Work on the image scaled down to at most this long a side, in pixels.
+        max_distance: Longest distance that labels spread, in units of CIELAB: the colour change along the path.
+        confidence: Minimum confidence of a label, 0..1. ``superpixels`` and ``geodesic`` compare the distances to the
+            two nearest classes (see ``nearest_class``), ``random-walker`` takes probabilities.
+        max_size: Longer side in pixels to which larger images are scaled down.
 
     Raises:
-        ValueError: If there is no such method, a number is out of range, or ``max_distance`` is given for a method that
-            measures none.
+        ValueError: If the method is unknown, a number is out of range, or ``max_distance`` is given for a method
+            without distances.
     """
 
     method: str = "superpixels"
@@ -62,9 +62,9 @@ class GrowSettings:
         if self.max_distance is None:
             object.__setattr__(self, "max_distance", usual.max_distance)
         elif usual.max_distance is None:
-            raise ValueError(f"max_distance has no meaning for {self.method}; confidence alone limits it.")
+            raise ValueError(f"max_distance does not apply to {self.method}; use confidence instead.")
         elif not 0 <= self.max_distance < math.inf:
-            raise ValueError(f"max_distance must be a number from 0 on, got {self.max_distance}.")
+            raise ValueError(f"max_distance must be a number of at least 0, got {self.max_distance}.")
         confidence = usual.confidence if self.confidence is None else self.confidence
         if not 0 <= confidence <= 1:
             raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")

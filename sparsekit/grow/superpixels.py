@@ -1,4 +1,4 @@
-"""Labels spread from superpixel to superpixel, along the path on which the colour changes least."""
+"""Propagate labels from superpixel to superpixel along the path with the least colour change."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from skimage.segmentation import slic
 from data_manifests.figures.drawing import Image
 from sparsekit.grow.seeds import Seeds, nearest_class, to_lab
 
-#: Superpixels of an image, whatever its size.
+#: Number of superpixels per image, independent of its size.
 NUM_SUPERPIXELS = 2000
 
 
 def grow_superpixels(image: Image, seeds: Seeds, max_distance: float, confidence: float) -> NDArray[np.int64]:
-    """Give SLIC superpixels the class whose labels are nearest by colour.
+    """Assign each SLIC superpixel the class with the smallest colour distance.
 
-    A step between two adjacent superpixels is as long as their mean CIELAB colours are apart, and the distance of a
-    superpixel to a class is the shortest path to a superpixel that holds a label of it. A superpixel with labels of two
-    classes is at distance 0 from both, so it stays without label, and so does what only it leads to.
+    The distance between two adjacent superpixels is that of their mean CIELAB colours; the distance of a superpixel to
+    a class is the shortest path to a superpixel that holds a label of it. A superpixel with labels of two classes has
+    distance 0 to both, so it stays unlabelled, as do superpixels that are reached only through it.
 
     Args:
         image: RGB, shape (H, W, 3).
@@ -29,7 +29,7 @@ def grow_superpixels(image: Image, seeds: Seeds, max_distance: float, confidence
         confidence: See ``nearest_class``.
 
     Returns:
-        Position of the class of each pixel, -1 where there is none, shape (H, W).
+        Index of the class of each pixel, -1 for none, shape (H, W).
 
     References:
         Achanta et al., "SLIC superpixels compared to state-of-the-art superpixel methods", PAMI 2012.
@@ -48,14 +48,14 @@ def grow_superpixels(image: Image, seeds: Seeds, max_distance: float, confidence
 
 
 def colour_graph(segments: NDArray[np.int64], lab: NDArray[np.float32]) -> csr_array:
-    """A graph of adjacent segments, each edge as long as their mean colours are apart.
+    """Graph of adjacent segments, weighted by the distance of their mean colours.
 
     Args:
-        segments: Number of each pixel's segment, from 0 on, shape (H, W).
+        segments: Segment of each pixel, counted from 0, shape (H, W).
         lab: Colours, shape (H, W, 3).
 
     Returns:
-        Shape (S, S), each edge once, from the smaller number to the larger.
+        Sparse matrix, shape (S, S); each edge once, from the smaller index to the larger.
     """
     num = int(segments.max()) + 1
     sizes = np.bincount(segments.ravel(), minlength=num)

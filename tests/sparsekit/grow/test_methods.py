@@ -210,10 +210,10 @@ def test_without_another_class_distance_alone_decides():
     [
         ({"method": "magic"}, "Unknown method 'magic'"),
         ({"confidence": 1.1}, "between 0 and 1"),
-        ({"max_distance": -1.0}, "from 0 on"),
-        ({"max_distance": math.nan}, "from 0 on"),
+        ({"max_distance": -1.0}, "max_distance must"),
+        ({"max_distance": math.nan}, "max_distance must"),
         ({"max_size": 0}, "at least 1"),
-        ({"method": "random-walker", "max_distance": 3.0}, "no meaning for random-walker"),
+        ({"method": "random-walker", "max_distance": 3.0}, "max_distance .*random-walker"),
     ],
 )
 def test_settings_out_of_range(arguments, expected):
