@@ -1,4 +1,4 @@
-"""A network and the rows of a manifest give scores counted over all their pixels."""
+"""Evaluate a network on rows of a manifest; scores are counted over all pixels."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class EvalResult:
         num_images: Images counted, over all ranks.
         class_names: In the order of train ids.
         confusion: Pixels by true (row) and predicted class, over all ranks.
-        boundary: Counts along class borders, where they were asked for.
-        images: Counts of each image, over all ranks, if asked for.
+        boundary: Counts along class borders, if requested.
+        images: Counts per image, over all ranks, if requested.
     """
 
     protocol: str
@@ -49,12 +49,12 @@ class EvalResult:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of pixels that are right, 0..1."""
+        """Share of correctly classified pixels, 0..1."""
         return self.confusion.pixel_accuracy()
 
     @property
     def scores(self) -> dict[str, float]:
-        """Every score of ``agmm.config.metrics.METRICS`` by name, 0..1; NaN where there is none."""
+        """Every score of ``agmm.config.metrics.METRICS`` by name, 0..1; NaN if undefined."""
         return {name: getattr(self.confusion, metric.method)() for name, metric in METRICS.items()}
 
     @property
@@ -100,18 +100,18 @@ def evaluate_rows(
     workers: int = 1,
     on_image: Callable[[], None] | None = None,
 ) -> EvalResult:
-    """Segment images and count them against their full masks.
+    """Segment images and compare them with their full masks.
 
     Args:
-        model: Maps images to a tuple with ``logits``; it lies on ``device`` and leaves in the mode it came in.
-        manifest: Where the rows come from; gives label space and mask encoding.
-        rows: What to evaluate; each needs a full mask.
-        protocol: How to segment; ``whole`` and ``multi-scale`` stand for their defaults.
-        device: Where to compute.
-        distributed: Each rank takes its share of the rows, and all get the sum; else this process takes them all.
-        boundary: Count boundary IoU as well.
-        per_image: Keep the counts of each image as well.
-        amp: Compute the network in bfloat16.
+        model: Maps images to a tuple with ``logits``; must be on ``device``; its train/eval mode is restored.
+        manifest: Source of the rows; provides label space and mask encoding.
+        rows: Rows to evaluate; each needs a full mask.
+        protocol: Inference protocol; ``whole`` and ``multi-scale`` stand for their defaults.
+        device: Device to compute on.
+        distributed: Split the rows over all ranks and sum the counts; otherwise this process evaluates all rows.
+        boundary: Also count boundary IoU.
+        per_image: Also keep the counts of each image.
+        amp: Run the network in bfloat16.
         workers: Threads that read files ahead.
         on_image: Called after each image of this rank.
 
@@ -121,7 +121,7 @@ def evaluate_rows(
     Raises:
         TrainingError: If there are no rows, or one has no full mask or one of another size than its image.
         DataError: If a file cannot be read or a mask holds ids outside the label space.
-        ValueError: If the protocol cannot be used, or the network has another number of classes than the manifest.
+        ValueError: If the protocol is invalid, or the network and the manifest differ in their number of classes.
     """
     protocol = Protocol(protocol) if isinstance(protocol, str) else protocol
 
@@ -147,12 +147,12 @@ def evaluate_mixture(
     workers: int = 1,
     on_image: Callable[[], None] | None = None,
 ) -> EvalResult:
-    """Count what the Gaussians alone say of annotated images (supplement, figure 2).
+    """Evaluate the prediction of the Gaussian mixture alone on annotated images (supplement, figure 2).
 
-    Each image's mixture is made from its own sparse labels, and every pixel gets the class of the highest Gaussian.
+    Each image's mixture is fitted to its own sparse labels; each pixel gets the class of the highest Gaussian.
 
     Args:
-        options: How the mixture is computed; the paper's way if not given.
+        options: Options of the mixture; the paper's if not given.
 
     The other arguments, the result and the errors are those of ``evaluate_rows``; each row needs an annotation too.
     """
@@ -188,7 +188,7 @@ def _count(
         probs = predict(sample)
         if probs.shape[1] != space.num_classes:
             raise ValueError(
-                f"The network tells {probs.shape[1]} classes apart, but label space '{space.name}' of {manifest.path} "
+                f"The network has {probs.shape[1]} classes, but label space '{space.name}' of {manifest.path} "
                 f"has {space.num_classes}."
             )
         preds, target = probs.argmax(1)[0], sample.target.to(device)

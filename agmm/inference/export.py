@@ -68,7 +68,7 @@ def export_run(
     are exported for one size and a batch of one, since tracing fixes their windows and position embeddings.
 
     Args:
-        run: Folder of a training, or a weights file.
+        run: Run folder, or a weights file.
         format_: ``onnx`` or ``torchscript``.
         path: The file; None takes ``model.onnx`` or ``model.pt`` beside the weights.
         size: Height and width to trace with; None takes the training crop's.

@@ -51,8 +51,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointI
     if spoilt := [name for name, tensor in owned.items() if not tensor.isfinite().all()]:
         raise TrainingError(
             f"{path}: not written, as {len(spoilt)} of {len(owned)} tensors hold values that are not finite numbers "
-            f"(first: {spoilt[0]}). What was there before is unchanged. Lower --learning-rate, limit the gradient with "
-            "--clip-norm 5, or raise --warmup-steps."
+            f"(first: {spoilt[0]}). The previous checkpoint is unchanged. Lower --learning-rate, limit the gradient "
+            "with --clip-norm 5, or raise --warmup-steps."
         )
     try:
         with atomic_path(path) as partial:
@@ -61,10 +61,10 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointI
             save_file(owned, partial, metadata={HEADER_KEY: info.to_json()})
             partial.chmod(mode)
     except (OSError, SafetensorError) as error:
-        go_on = f"go on with --resume {path.parent}" if (path.parent / STATE_NAME).exists() else "begin again"
+        retry = f"resume with --resume {path.parent}" if (path.parent / STATE_NAME).exists() else "start again"
         raise TrainingError(
-            f"{path}: the checkpoint could not be written ({error}). What was there before is unchanged. Make room, "
-            f"then {go_on}."
+            f"{path}: the checkpoint could not be written ({error}). The previous checkpoint is unchanged. Free some "
+            f"space, then {retry}."
         ) from error
 
 
@@ -121,8 +121,8 @@ def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
     info = read_checkpoint_info(path)
     if any(name.startswith("model.") for name in _shapes(path)):
         raise TrainingError(
-            f"{path}: the state of a training, which `agmm train MANIFEST --resume {path.parent}` goes on from. Give "
-            f"the folder, or its {WEIGHTS_NAME}."
+            f"{path}: is the state of a run, for `agmm train MANIFEST --resume {path.parent}`. Give the folder, or its "
+            f"{WEIGHTS_NAME}."
         )
     require_fit(path, info.model)
     tensors, info = load_checkpoint(path)

@@ -137,8 +137,8 @@ def info_of_header(header: Mapping[str, str], path: Path) -> CheckpointInfo:
     text = header.get(HEADER_KEY)
     if text is None:
         raise TrainingError(
-            f"{path}: holds weights but was not written by `agmm train`. To start a training from such a file, give it "
-            "to --encoder-weights."
+            f"{path}: holds weights but was not written by `agmm train`. To train from such a file, give it to "
+            "--encoder-weights."
         )
     return CheckpointInfo.from_json(text, path)
 

@@ -88,9 +88,9 @@ def require_no_training(run_dir: Path) -> None:
     """
     there = [name for name in (STATE_NAME, WEIGHTS_NAME) if (run_dir / name).exists()]
     if there and not _was_killed_in_its_first_epoch(run_dir):
-        go_on = f"Go on with it by --resume {run_dir}, choose" if STATE_NAME in there else "Choose"
+        resume = f"Resume it with --resume {run_dir}, choose" if STATE_NAME in there else "Choose"
         raise TrainingError(
-            f"{run_dir}: already holds a training ({there[0]}). {go_on} another --out, or replace it with --overwrite."
+            f"{run_dir}: already holds a run ({there[0]}). {resume} another --out, or replace it with --overwrite."
         )
 
 
@@ -116,6 +116,6 @@ def weights_path(run: str | Path) -> Path:
         return require_checkpoint(run)
     if not (path := run / WEIGHTS_NAME).is_file():
         raise TrainingError(
-            f"{run}: holds no {WEIGHTS_NAME}; expected the folder of a training with at least one finished epoch."
+            f"{run}: holds no {WEIGHTS_NAME}; expected the folder of a run with at least one finished epoch."
         )
     return path

@@ -238,8 +238,8 @@ def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Ma
     differing = sorted(k for k in {*settings, *there} if there.get(k) != settings.get(k))
     raise TrainingError(
         f"{out_dir}: holds other pseudo-labels ("
-        + "; ".join(f"{k}: {there.get(k, 'unset')} there, {settings.get(k, 'unset')} asked for" for k in differing)
-        + "). Delete them and the stages after them to make them again, or choose another --out."
+        + "; ".join(f"{k}: {there.get(k, 'unset')} there, {settings.get(k, 'unset')} requested" for k in differing)
+        + "). Delete them and the later stages to recreate them, or choose another --out."
     )
 
 

@@ -138,7 +138,7 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
             int(row["epoch"])
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(
-            f"{path}: damaged ({error!r}). Mend it, or delete it to go on without the lines of earlier epochs."
+            f"{path}: damaged ({error!r}). Repair it, or delete it to resume without the lines of earlier epochs."
         ) from error
     return rows
 

@@ -196,7 +196,7 @@ def _require_same_length(run_dir: Path, config: TrainConfig) -> None:
     for name in ("epochs", "val_every"):
         if (was := getattr(begun, name)) != (asked := getattr(config, name)):
             raise ValueError(
-                f"{run_dir}: was begun with {name} = {was}, but {asked} is asked for. Choose another --out, or begin "
+                f"{run_dir}: was started with {name} = {was}, but {asked} is requested. Choose another --out, or start "
                 "again with --overwrite."
             )
 
@@ -232,7 +232,7 @@ def _require_same_start(out_dir: Path, start: Start) -> None:
         raise TrainingError(f"{path}: damaged ({error!r}). Choose another --out, or begin with --overwrite.") from error
     if was != start:
         raise ValueError(
-            f"{out_dir}: its later stages were begun {was}, but {start} is asked for. Choose another --out, or begin "
+            f"{out_dir}: its later stages were started {was}, but {start} is requested. Choose another --out, or start "
             "again with --overwrite."
         )
 

@@ -68,8 +68,8 @@ def train(
     start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
     again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])
     say_when_interrupted(
-        lambda: f"Interrupted; go on with: {start} {again}" if (run_dir / STATE_NAME).is_file() else
-        "Interrupted before the first epoch was finished; nothing is kept"
+        lambda: f"Interrupted; resume with: {start} {again}" if (run_dir / STATE_NAME).is_file() else
+        "Interrupted before the first epoch finished; nothing is kept"
     )  # fmt: skip
     result = train_network(source, config, run_dir, resume=resume is not None, overwrite=overwrite, quiet=is_quiet())
     if not is_first_process():

@@ -33,8 +33,8 @@ def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
     """
     if not row.image:
         raise ManifestError(
-            f"{manifest.path}: image '{row.image_id}' has no file; the annotation was made of masks alone, and figures "
-            "and trainings need images. Make it again with --images DIR beside --masks."
+            f"{manifest.path}: image '{row.image_id}' has no file; the annotation was made from masks alone, but "
+            "figures and training need images. Create it again with --images DIR beside --masks."
         )
     path = row_file(manifest, row.image)
     image = manifest.info.images.read(path)

@@ -100,8 +100,8 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
     """
     if command not in _ANNOTATORS:
         raise AnnotationError(
-            f"Annotations of command '{command or 'unknown'}' cannot be made again; only those of "
-            f"{', '.join(_ANNOTATORS)} can. Of a merged manifest verify the sources."
+            f"Annotations of command '{command or 'unknown'}' cannot be reproduced; only those of "
+            f"{', '.join(_ANNOTATORS)} can. For a merged manifest, verify the sources."
         )
     recorded = {name: value for name, value in settings.items() if name not in _NOT_THE_ANNOTATORS}
     try:
@@ -198,7 +198,7 @@ def _verify_image(task: _Task) -> list[Problem]:
         (marks,) = task.annotator.annotate(label_map, instances, rng, task.label_space.unlabelled_value)
         made = rasterize(marks, (label_map.shape[0], label_map.shape[1]), task.label_space)
         if pixel_sha256(made) != row.annotation_sha256:
-            problems.append(Problem("annotation", row.image_id, "the annotation made again is another one"))
+            problems.append(Problem("annotation", row.image_id, "the reproduced annotation differs"))
         if pixel_sha256(read_mask(task.annotation)) != row.annotation_sha256:
             problems.append(Problem("file", row.image_id, f"{task.annotation} has changed since it was made"))
     except (DataError, OSError) as error:

@@ -241,15 +241,15 @@ def test_interrupted_before_there_is_anything_to_go_on_with(
     monkeypatch.setattr("agmm.training.train.train_epoch", interrupt)
     result = agmm("train", manifest, "--out", tmp_path / "x", *FAST)
     assert result.exit_code == 130
-    assert result.stderr.endswith("Interrupted before the first epoch was finished; nothing is kept\n")
+    assert result.stderr.endswith("Interrupted before the first epoch finished; nothing is kept\n")
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
     ("rank", "num_ranks", "told"),
     [
-        (0, 1, "Interrupted; go on with: agmm train {manifest} --resume {run}\n"),
-        (0, 2, "Interrupted; go on with: torchrun --nproc-per-node 2 -m agmm train {manifest} --resume {run}\n"),
+        (0, 1, "Interrupted; resume with: agmm train {manifest} --resume {run}\n"),
+        (0, 2, "Interrupted; resume with: torchrun --nproc-per-node 2 -m agmm train {manifest} --resume {run}\n"),
         (1, 2, ""),
     ],
 )

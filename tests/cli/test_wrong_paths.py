@@ -30,7 +30,7 @@ print(json.dumps([result.exit_code, result.stderr, "torch" in sys.modules]))
         ("train {manifest} --resume absent", "absent/state.safetensors: no such checkpoint"),
         (
             "train {manifest} --out {run}",
-            "already holds a training (state.safetensors). Go on with it by --resume",
+            "already holds a run (state.safetensors). Resume it with --resume",
         ),
         (
             "train {manifest} --out r\udcff",

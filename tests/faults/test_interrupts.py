@@ -43,7 +43,7 @@ def test_a_training_says_how_to_go_on(clicked: Path, config_path: Path, tmp_path
     fault = Fault(INT, "os.rename", "state.safetensors", nth=2, group=True)
     result = run("agmm", "train", clicked, "--config", config_path, "--out", out, fault=fault)
     assert result.returncode == 130
-    assert result.stderr.splitlines()[-1] == f"Interrupted; go on with: agmm train {clicked} --resume {out}"
+    assert result.stderr.splitlines()[-1] == f"Interrupted; resume with: agmm train {clicked} --resume {out}"
     assert "Traceback" not in result.stderr
 
 
@@ -56,7 +56,7 @@ def test_processes_that_train_together(clicked: Path, config_path: Path, tmp_pat
     result = run(*launch, "train", clicked, "--config", config_path, "--out", tmp_path / "run", fault=fault)
     told = [line for line in result.stderr.splitlines() if line.startswith("Interrupted")]
     assert told == [
-        f"Interrupted; go on with: torchrun --nproc-per-node 2 -m agmm train {clicked} --resume {tmp_path / 'run'}"
+        f"Interrupted; resume with: torchrun --nproc-per-node 2 -m agmm train {clicked} --resume {tmp_path / 'run'}"
     ]
     assert "agmm/" not in result.stderr.partition("Traceback")[2].partition("torch/distributed/run.py")[0]
     assert "left over" not in result.stderr

@@ -123,7 +123,7 @@ def _check_sparse(found: LabelMap, values: LabelValues, path: Path) -> None:
         raise AnnotationError(
             f"{path}: {counts[value] / found.size:.1%} of the pixels have the value {value}, which is a class in this "
             f"format; no label is {values.unlabelled}. Say which value means no label: --unlabelled {value}, or "
-            f"--unlabelled {values.unlabelled} if so many pixels are of that class indeed."
+            f"--unlabelled {values.unlabelled} if that many pixels really have that class."
         )
 
 

@@ -219,7 +219,7 @@ def test_a_header_that_lies_costs_no_memory(tmp_path: Path, claimed: dict[str, A
 
 def test_a_state_is_no_network_to_use(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "state.safetensors", {"model.a": torch.zeros(2), "optimizer.0.b": torch.zeros(2)}, INFO)
-    with pytest.raises(TrainingError, match=r"the state of a training.*--resume .*Give the folder, or its weights"):
+    with pytest.raises(TrainingError, match=r"--resume .*Give the folder, or its weights"):
         load_run(tmp_path / "state.safetensors")
 
 
@@ -251,7 +251,7 @@ except TrainingError as error:
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     done = subprocess.run([sys.executable, "-c", _FULL_DISK, path], capture_output=True, text=True, check=True)
-    assert "could not be written" in done.stdout and "What was there before is unchanged" in done.stdout
+    assert "could not be written" in done.stdout and "The previous checkpoint is unchanged" in done.stdout
     tensors, _ = load_checkpoint(path)
     assert torch.equal(tensors["a"], torch.zeros(10))
     assert list(tmp_path.iterdir()) == [path]

@@ -23,7 +23,7 @@ from tests.helpers.trainings import CONFIG
 
 def test_a_folder_in_use_is_kept(seven: Manifest, undisturbed: Path) -> None:
     before = (undisturbed / "weights.safetensors").read_bytes()
-    with pytest.raises(TrainingError, match="already holds a training"):
+    with pytest.raises(TrainingError, match="already holds a run"):
         train_network(seven, CONFIG, undisturbed, quiet=True)
     assert (undisturbed / "weights.safetensors").read_bytes() == before
 
@@ -76,7 +76,7 @@ def test_first_weights_without_a_state_are_no_obstacle_but_finished_ones_are(
     (one_epoch / "config.toml").write_text("epochs = 1\n")
     weights_alone = shutil.copytree(finished, tmp_path / "weights", ignore=shutil.ignore_patterns("log.csv"))
     for run in (finished, one_epoch, weights_alone):
-        with pytest.raises(TrainingError, match=r"already holds a training \(weights.safetensors\). Choose another"):
+        with pytest.raises(TrainingError, match=r"\(weights.safetensors\). Choose another"):
             train_network(seven, config, run, quiet=True)
         assert (run / "weights.safetensors").exists()
 

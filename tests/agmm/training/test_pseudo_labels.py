@@ -167,7 +167,7 @@ def test_soft_labels_lie_beside_the_same_annotation(
 
 
 def test_soft_labels_and_hard_ones_do_not_replace_each_other(trained: tuple[Path, Manifest], tmp_path: Path) -> None:
-    for first, differ in ((False, "unset there, True asked for"), (True, "True there, unset asked for")):
+    for first, differ in ((False, "unset there, True requested"), (True, "True there, unset requested")):
         folder = tmp_path / f"first-{first}"
         made = write(trained, folder, soft=first)
         with pytest.raises(TrainingError, match=rf"holds other pseudo-labels \(soft: {differ}\)"):
@@ -238,7 +238,7 @@ def test_done_labels_are_not_made_again_and_others_not_replaced(trained: tuple[P
     made = first.path.stat().st_mtime_ns
     assert write(trained, tmp_path / "labels") == first
     assert first.path.stat().st_mtime_ns == made
-    with pytest.raises(TrainingError, match=r"holds other pseudo-labels \(threshold: .* there, .* asked for\)"):
+    with pytest.raises(TrainingError, match=r"holds other pseudo-labels \(threshold: .* there, .* requested\)"):
         write(trained, tmp_path / "labels", threshold=0.99)
     strict = write(trained, tmp_path / "labels", threshold=0.99, overwrite=True)
     assert strict.rows[0].num_labelled < first.rows[0].num_labelled

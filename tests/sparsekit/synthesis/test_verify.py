@@ -113,7 +113,7 @@ def test_subsets_can_be_verified_and_merged_origins_cannot(made, tmp_path):
     subset_manifest(made, tmp_path / "one", split="train", count=1).write()
     assert kinds(read_manifest(tmp_path / "one")) == []
     merge_manifests([made, made], tmp_path / "twice", prefix=True).write()
-    with pytest.raises(AnnotationError, match="'merge' cannot be made again.*verify the sources"):
+    with pytest.raises(AnnotationError, match="'merge' cannot be reproduced.*verify the sources"):
         verify_manifest(read_manifest(tmp_path / "twice"))
 
 
@@ -180,7 +180,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("command", "settings", "message"),
         [
-            ("", {}, "command 'unknown' cannot be made again"),
+            ("", {}, "command 'unknown' cannot be reproduced"),
             ("points", {}, "cannot be understood"),
             ("scribbles", {"width": 3}, "cannot be understood"),
             ("marks", {"kind": "block"}, "cannot be understood"),
