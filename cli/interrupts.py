@@ -1,8 +1,7 @@
 """End on Ctrl-C (SIGINT) and SIGTERM within a second, with one line and the exit code 128 + signal.
 
-Nothing here but Python's own light modules: it stands ready before the heavy ones are imported. A command gets a short
-time to clean up; whatever it leaves after that is what a kill leaves, which every command copes with when it is run
-again.
+Imports only light modules of the standard library, so that it is active before heavy imports. A command gets a short
+time to clean up; after that it leaves what a kill leaves, which every command handles when it is run again.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from types import FrameType
 
 from cli.processes import is_first_process
 
-#: For cleaning up, before the process ends as it is.
+#: Time for cleaning up before the process is ended.
 _GRACE_SECONDS = 0.7
 
 _INTERRUPTED = "Interrupted; run the same command to continue"
 
 
 class _State:
-    """Of this process: which signal came, whether a command is at work, and what it says when it is interrupted."""
+    """State of this process: the signal received, whether a command is running, and its message on interruption."""
 
     received: int | None = None
     at_work = False
@@ -34,14 +33,14 @@ class _State:
 
 
 def listen() -> None:
-    """Take over Ctrl-C and SIGTERM, unless the process was started to ignore them, as by ``nohup``."""
+    """Handle Ctrl-C and SIGTERM, unless the process was started to ignore them, as with ``nohup``."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _receive)
-    sys.warnoptions.append("ignore:resource_tracker")  # it finds what pools of processes had no time to clear away
-    if os.name != "posix":  # no pipe can wake a thread there, nor is a process forked
+    sys.warnoptions.append("ignore:resource_tracker")  # reports what process pools had no time to clean up
+    if os.name != "posix":  # there, no pipe can wake a thread, and processes are not forked
         return
-    # Python's handlers wait for the end of a long call into C, such as a backward pass; a thread does not.
+    # Python's handlers wait for long C calls, such as a backward pass, to return; a thread does not.
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -50,7 +49,7 @@ def listen() -> None:
 
 
 def say_when_interrupted(line: Callable[[], str]) -> None:
-    """Set what the command that is at work says when it is interrupted, such as how to go on with a run."""
+    """Set the message of the running command on interruption, such as how to resume a run."""
     _State.line = staticmethod(line)
 
 
@@ -66,10 +65,10 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # Modules of C and ended processes turn the interruption into errors of their own.
+        # C modules and ended processes turn the interruption into their own errors.
         if _State.received is None and not isinstance(error, KeyboardInterrupt):
             raise
-        if _State.received is not None:  # not by SystemExit: after code run by exec, Python then ends by SIGINT itself
+        if _State.received is not None:  # not with SystemExit: after exec'd code, Python then ends itself with SIGINT
             _end()
         _say()
         raise SystemExit(_exit_code()) from None
@@ -78,7 +77,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _receive(number: int, _frame: FrameType | None) -> None:
-    if _State.received is not None:  # torchrun and impatient users send more than one
+    if _State.received is not None:  # torchrun and impatient users send several
         return
     _State.received = number
     sys.unraisablehook = threading.excepthook = _pass_over
@@ -88,11 +87,11 @@ def _receive(number: int, _frame: FrameType | None) -> None:
 
 
 def _pass_over(_: object) -> None:
-    """In place of a traceback from where nothing can catch the interruption."""
+    """Replaces the traceback where nothing can catch the interruption."""
 
 
 def _end_in_time(reader: int) -> None:
-    """Wait for a signal in a thread of its own, and end the process if its command does not."""
+    """Wait for a signal in a separate thread, and end the process if its command does not."""
     while not {signal.SIGINT, signal.SIGTERM} & {*(received := os.read(reader, 64))}:
         pass
     threading.Event().wait(_GRACE_SECONDS)
@@ -102,14 +101,14 @@ def _end_in_time(reader: int) -> None:
 
 
 def _leave_to_parent() -> None:
-    """In a forked process, whose parent ends it."""
+    """Reset signals in a forked process; its parent ends it."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end() -> None:
-    """End this process and those it has started, at once."""
+    """End this process and its children immediately."""
     _say()
     if processes := sys.modules.get("multiprocessing"):
         for child in processes.active_children():
@@ -119,7 +118,7 @@ def _end() -> None:
 
 def _say() -> None:
     with _State.speaks:
-        if _State.has_said or not sys.stderr or not is_first_process():  # no stderr at all where it is closed
+        if _State.has_said or not sys.stderr or not is_first_process():  # stderr is None if closed
             return
         _State.has_said = True
         begin = "\n" if sys.stderr.isatty() else ""  # below ^C and a progress bar

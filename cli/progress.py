@@ -1,4 +1,4 @@
-"""How far a command is, on stderr: a bar on a terminal, which goes away when it is done; else a line now and then."""
+"""Progress on stderr: a transient bar on a terminal, otherwise an occasional line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cli.command import is_quiet
 from cli.processes import is_first_process
 from data_manifests.errors import counted
 
-#: Between two lines, where stderr is no terminal.
+#: Interval between two lines if stderr is not a terminal.
 SECONDS_BETWEEN_LINES = 10.0
 
 
 class Counter(Protocol):
-    """Counts what is done."""
+    """Counts finished items."""
 
     def start(self, total: int, done: int = 0) -> None:
-        """Say how many there are, and how many were done before."""
+        """Set the total and the number already done."""
 
     def advance(self) -> None:
         """Count one more."""
@@ -30,7 +30,7 @@ class Counter(Protocol):
 
 @contextmanager
 def progress(total: int, unit: str = "image") -> Iterator[Callable[[], None]]:
-    """Show how many of ``total`` images are done; call what it gives after each image."""
+    """Show progress over ``total`` images; call the yielded function after each image."""
     with counting(unit) as counter:
         counter.start(total)
         yield counter.advance
@@ -38,8 +38,8 @@ def progress(total: int, unit: str = "image") -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def counting(unit: str = "image") -> Iterator[Counter]:
-    """Show how many images are done of a number that is known later on; see ``Counter``."""
-    if is_quiet() or not (sys.stderr and sys.stderr.isatty()):  # none at all where it is closed
+    """Show progress over images whose number is not yet known; see ``Counter``."""
+    if is_quiet() or not (sys.stderr and sys.stderr.isatty()):  # None if it is closed
         yield _Lines(unit)
         return
     from tqdm import tqdm
@@ -61,7 +61,7 @@ class _Bar:
 
 
 class _Lines:
-    """For logs: silent in short runs, and never more than a line every few seconds."""
+    """Progress for logs: silent in short runs, at most one line every few seconds."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit

@@ -1,4 +1,4 @@
-"""Export a run as one file for other programs: ONNX or TorchScript."""
+"""Export a run as a single ONNX or TorchScript file."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class ExportReport:
     """Result of ``export_run``.
 
     Args:
-        path: The network; ``PATH.json`` beside it says what goes in, what comes out and the classes.
-        any_size: Whether it takes images of any size; else of ``size`` only.
-        size: Height and width it was traced with.
-        max_difference: Largest difference of its logits from the original's, on random images; None where the file
-            could not be run because onnxruntime is not installed.
+        path: The network; ``PATH.json`` beside it describes input, output and classes.
+        any_size: Whether it accepts images of any size; otherwise only ``size``.
+        size: Height and width used for tracing.
+        max_difference: Largest absolute difference of its logits from the original's, on random images; None if
+            onnxruntime is not installed to run the file.
     """
 
     path: Path
@@ -61,17 +61,17 @@ class _LogitsOnly(nn.Module):
 def export_run(
     run: str | Path, format_: ExportFormat, *, path: str | Path | None = None, size: tuple[int, int] | None = None
 ) -> ExportReport:
-    """Write the network of a run as one file, and check it against the original.
+    """Write the network of a run to one file, and verify it against the original.
 
     The file maps ``images`` (RGB in 0..1, float32, shape (N, 3, H, W)) to ``logits`` (float32, shape
-    (N, num_classes, H, W)); normalisation is inside. Networks of convolutions take any size and batch; transformers
-    are exported for one size and a batch of one, since tracing fixes their windows and position embeddings.
+    (N, num_classes, H, W)); normalisation is included. Convolutional networks accept any size and batch; transformers
+    are exported for one size and a batch of one, as tracing fixes their windows and position embeddings.
 
     Args:
         run: Run folder, or a weights file.
         format_: ``onnx`` or ``torchscript``.
-        path: The file; None takes ``model.onnx`` or ``model.pt`` beside the weights.
-        size: Height and width to trace with; None takes the training crop's.
+        path: Output file; None means ``model.onnx`` or ``model.pt`` beside the weights.
+        size: Height and width for tracing; None means the training crop size.
 
     Raises:
         DataError: If the run cannot be loaded, the format cannot express it, the file's results differ, its path is
@@ -114,7 +114,7 @@ def export_run(
 def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportFormat, any_size: bool) -> None:
     if format_ == "onnx":
         _require_onnx()
-    # Both exporters trace; torch announces their successors, which take half a minute and refuse transformers here.
+    # Both exporters trace. Torch recommends their successors, which take half a minute and fail on transformers here.
     with warnings.catch_warnings(), torch.no_grad(), _without_printed_graphs():
         warnings.simplefilter("ignore")
         try:
@@ -135,12 +135,12 @@ def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportForm
 
 @contextmanager
 def _without_printed_graphs() -> Iterator[None]:
-    """Keep torch from printing on stdout all of a network that ONNX cannot express, hundreds of lines."""
-    # C++ prints it, past sys.stdout, and the switch for that is not looked at in torch 2.11.
+    """Keep torch from dumping hundreds of lines on stdout for a network that ONNX cannot express."""
+    # C++ prints it, bypassing sys.stdout, and torch 2.11 ignores the option against it.
     sys.stdout.flush()
     try:
         stdout = os.dup(1)
-    except OSError:  # closed: nothing can be printed
+    except OSError:  # stdout is closed: nothing to silence
         yield
         return
     try:
@@ -166,7 +166,7 @@ def _require_onnx() -> None:
 def _max_difference(network: nn.Module, path: Path, format_: ExportFormat, probes: list[Tensor]) -> float | None:
     if format_ == "torchscript":
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # that TorchScript has a successor
+            warnings.simplefilter("ignore")  # TorchScript's deprecation
             exported = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
             return max(float((exported(images) - network(images)).abs().max()) for images in probes)
     try:
