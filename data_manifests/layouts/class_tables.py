@@ -1,4 +1,4 @@
-"""Read label spaces and class maps from files, and the tables of known datasets."""
+"""Read label spaces and class maps from files and from the built-in tables of known datasets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data_manifests.label_space import Color, LabelClass, LabelSpace, in_order, 
 #: The group of a class map whose members become void.
 VOID_GROUP = "void"
 
-#: The border between objects in masks of PASCAL VOC, in colours.
+#: Colour of object borders in PASCAL VOC masks.
 _VOC_BORDER = (224, 224, 192)
 
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", "void_border", "border"}
@@ -32,7 +32,7 @@ def read_label_space(path: str | Path) -> LabelSpace:
             describes it.
 
     Raises:
-        DataError: If the file is missing, of another kind, or says nothing sensible.
+        DataError: If the file is missing, of another type, or invalid.
     """
     path = as_path(path)
     if path.suffix.lower() == ".csv":
@@ -71,7 +71,7 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     no_train_id = {"", "-1", "255", "65535"}
     given_ids = [row.get("train_id", "") for row in rows]
     if any(text.isdecimal() and len(text) <= 5 and 255 < int(text) < 65535 for text in given_ids):
-        no_train_id.remove("255")  # a class like any other
+        no_train_id.remove("255")  # an ordinary class
     by_train_id: dict[int, LabelClass] = {}
     void_ids: list[int] = []
     has_colors = {"r", "g", "b"} <= columns
@@ -101,7 +101,7 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
 
 
 def own_classes(folder: Path) -> LabelSpace | None:
-    """The classes that a dataset folder states itself, by whichever tool's table lies in it; None if none does.
+    """The classes from a class table in a dataset folder, from any known tool; None without one.
 
     Raises:
         DataError: If the table cannot be read.
@@ -120,7 +120,7 @@ def _devkits(folder: Path, name: str) -> list[Path]:
 
 
 def read_labelmap(path: Path) -> LabelSpace:
-    """Read the ``labelmap.txt`` of CVAT: lines ``name:r,g,b:parts:actions``; ids count the lines.
+    """Read the ``labelmap.txt`` of CVAT: lines ``name:r,g,b:parts:actions``; ids are line numbers.
 
     Raises:
         DataError: If a line has no name or no colour.
@@ -140,7 +140,7 @@ def read_labelmap(path: Path) -> LabelSpace:
 
 
 def read_class_names(path: Path) -> LabelSpace:
-    """Read the ``class_names.txt`` of labelme2voc: a name a line, whose ids count from 0; ``__ignore__`` is void.
+    """Read the ``class_names.txt`` of labelme2voc: one name per line, ids counted from 0; ``__ignore__`` is void.
 
     Raises:
         DataError: If there is no name, or one occurs twice.
@@ -157,7 +157,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """A text file that people wrote: UTF-8 or, by its first bytes, UTF-16; damaged characters are replaced."""
+    """Read a hand-written text file: UTF-8, or UTF-16 with a byte order mark; invalid characters are replaced."""
     try:
         data = read_bytes(path)
     except ValueError as error:
@@ -167,7 +167,7 @@ def read_text(path: Path) -> str:
     return data.decode("utf-8-sig", errors="replace")
 
 
-#: Tables of classes that lie in a dataset's folder, in the order of preference.
+#: Class tables looked for in a dataset's folder, in order of preference.
 _OWN_TABLES: dict[str, Callable[[Path], LabelSpace]] = {
     "classes.csv": read_classes_csv,
     "labelmap.txt": read_labelmap,
@@ -176,7 +176,7 @@ _OWN_TABLES: dict[str, Callable[[Path], LabelSpace]] = {
 
 
 def write_classes_csv(path: Path, label_space: LabelSpace) -> None:
-    """Write a table that ``read_classes_csv`` reads as these classes; colours are the ids of classes known by them."""
+    """Write a table for ``read_classes_csv``; for classes identified by colour, colours serve as ids."""
     rows: list[list[object]] = []
     for train_id, c in enumerate(label_space.classes):
         ids = [train_id] if label_space.ids_are_colors else list(c.class_ids)
@@ -229,18 +229,18 @@ def known_label_space(name: str) -> LabelSpace:
 
 
 def known_label_spaces() -> tuple[str, ...]:
-    """Names of the label spaces that come with the package."""
+    """Names of the built-in label spaces."""
     return tuple(sorted(path.stem for path in _TABLES.glob("*.csv")))
 
 
 def read_class_map(path: str | Path) -> dict[str, list[str]]:
-    """Read which classes become one: a JSON or TOML table such as ``vehicle = ["car", "truck"]``.
+    """Read a class map: a JSON or TOML table such as ``vehicle = ["car", "truck"]``.
 
     Args:
-        path: New names with the list of the old names that each takes in; ``void`` lists classes to leave out.
+        path: Maps each new name to a list of old names; ``void`` lists classes to exclude.
 
     Raises:
-        DataError: If the file is missing or holds anything else.
+        DataError: If the file is missing or holds something else.
     """
     path = as_path(path)
     table = _read_table(path)
@@ -251,18 +251,18 @@ def read_class_map(path: str | Path) -> dict[str, list[str]]:
 
 
 def merge_classes(label_space: LabelSpace, groups: Mapping[str, Sequence[str]]) -> LabelSpace:
-    """Put several classes together, rename them, or leave them out.
+    """Merge, rename or exclude classes.
 
     Args:
         label_space: The old classes.
         groups: New name -> old names. The new classes come first, in this order and in the colour of their first
-            member; classes that no group names follow unchanged. The group ``void`` names those to leave out.
+            member; unnamed classes follow unchanged. The group ``void`` lists classes to exclude.
 
     Returns:
-        The new classes; as ids they keep those of the old ones, so masks are read as before.
+        The new classes; they keep the old ids, so masks are read as before.
 
     Raises:
-        DataError: If an old name is unknown or stands in two groups, or a new name is taken.
+        DataError: If an old name is unknown or in two groups, or a new name is taken.
     """
     old = {c.name: c for c in label_space.classes}
     used = [name for names in groups.values() for name in names]

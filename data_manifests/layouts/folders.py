@@ -12,7 +12,7 @@ from data_manifests.files.paths import is_remote
 from data_manifests.layouts.base import DatasetItem, SplitFolders, images_in, pair_by_key, those_there
 from data_manifests.layouts.pairing import Rule, image_id, pairing_rules, split_one_folder
 
-#: Names people give the folder of a split.
+#: Common names of split folders.
 SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
     "testing": "test",
@@ -21,7 +21,7 @@ SPLIT_NAMES = {
 _IMAGE_FOLDERS = {
     "images", "image", "imgs", "img", "img_dir", "rgb", "photos", "pictures", "jpegimages", "frames", "inputs", "input",
 }  # fmt: skip
-#: Names people give the folder of masks.
+#: Common names of mask folders.
 MASK_FOLDERS = {
     "masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "annots", "gt", "gts", "ground_truth",
     "groundtruth", "segmentation", "segmentations", "segmentation_masks", "label_maps", "targets", "target",
@@ -29,7 +29,7 @@ MASK_FOLDERS = {
 
 
 def split_folders(root: Path) -> list[SplitFolders]:
-    """Splits of a folder, each with its ``images/`` and its ``masks/``; empty if it is arranged otherwise."""
+    """Splits of a folder, each with ``images/`` and ``masks/``; empty for any other structure."""
     images, masks = root / "images", root / "masks"
     if images.is_dir() and masks.is_dir():
         return splits_below(images, masks)
@@ -37,9 +37,9 @@ def split_folders(root: Path) -> list[SplitFolders]:
 
 
 def named_folders(root: Path) -> list[SplitFolders]:
-    """Splits of a folder, whichever of the usual names the folders of images and masks have.
+    """Splits of a folder, with any of the common names for image and mask folders.
 
-    Empty where none has such a name, or several have.
+    Empty if none or several have such a name.
     """
     if not root.is_dir() or is_remote(root):
         return []
@@ -49,10 +49,10 @@ def named_folders(root: Path) -> list[SplitFolders]:
 
 
 def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
-    """Two folders as splits, if all that is in the one of images are folders of splits."""
+    """Two folders as splits, if the image folder contains only split folders."""
     below = [(split, path, masks / path.name) for split, path in _split_dirs(images)]
     if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
-        below = []  # there are images, or other folders, beside those of the splits
+        below = []  # images or other folders lie beside the split folders
     return those_there(below) or [("train", images, masks)]
 
 
@@ -75,7 +75,7 @@ def _holds_images(folder: Path) -> bool:
 
 
 def one_folder(root: Path) -> Rule | None:
-    """The pairs of a folder that holds images and masks side by side, where one rule alone tells them apart."""
+    """Pairs in a folder with images and masks side by side, if exactly one rule separates them."""
     if is_remote(root) or not root.is_dir():
         return None
     files = [p for p in root.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
@@ -86,13 +86,13 @@ def one_folder(root: Path) -> Rule | None:
 def paired_by_rules(
     split: str, images_dir: Path, masks_dir: Path, mask_suffix: str | None = None
 ) -> tuple[list[DatasetItem], str]:
-    """Items of two folders, and in words the rule that pairs them; empty for equal names.
+    """Items of two folders, and a description of the rule that pairs them (empty for equal names).
 
     Args:
         split: The split they belong to.
         images_dir: Folder of images.
-        masks_dir: Folder of masks; it may be the same one where ``mask_suffix`` tells masks from images.
-        mask_suffix: What a mask's name has behind the image's; the first rule that leaves nothing over if None.
+        masks_dir: Folder of masks; may be the same folder if ``mask_suffix`` separates masks from images.
+        mask_suffix: Suffix of mask names after the image's; if None, the first rule that pairs all files.
 
     Raises:
         DataError: If a folder is missing or empty, or no rule pairs all files.
@@ -117,7 +117,7 @@ def paired_by_rules(
 
 
 def what_is_there(root: Path) -> str:
-    """Describe a folder that fits no layout: its files, the pairs that rules would give, and commands to try."""
+    """Describe a folder that fits no layout: its files, possible pairings, and commands to try."""
     if is_remote(root):
         return ""
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""Detect how the masks of a dataset encode classes, and reject masks that would silently be read wrongly."""
+"""Detect how the masks of a dataset encode classes; reject masks that would silently be misread."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from data_manifests.label_space import (
 )
 from data_manifests.layouts.base import Dataset, DatasetItem
 
-#: Stands for the classes of a dataset without a table until its masks have been looked at.
+#: Placeholder for the classes of a dataset without a table until its masks have been inspected.
 UNKNOWN_CLASSES = LabelSpace("unknown", (LabelClass("unknown", (0, 0, 0), ()),))
 
 #: Number of masks to inspect, evenly spread.
 _SAMPLE = 12
 
-#: Colours no brighter than this are rather ids in several channels than colours that people chose.
+#: Colours no brighter than this are probably ids in several channels, not chosen colours.
 _DARKEST_PALETTE = 50
 
 _JPEG = (".jpg", ".jpeg", ".jfif")
@@ -37,21 +37,21 @@ _RGB = ("colors", "nearest_colors")
 
 
 def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
-    """The dataset with the encoding of its masks, and with classes made of them if it has no table.
+    """Set the mask encoding of a dataset; if it has no class table, derive the classes from the masks.
 
     Args:
-        dataset: As its layout reads it.
-        encoding: What the user says of the masks; found by looking if None.
+        dataset: The dataset as read by its layout.
+        encoding: Encoding given by the user; detected if None.
 
     Raises:
-        DataError: If the masks do not hold what they should, or nothing tells their classes.
+        DataError: If the masks do not match the encoding, or their classes are unknown.
     """
     masks = [item.mask_path for item in dataset.items]
     sample = _spread(masks)
     if encoding != "nearest_colors":
         for mask in sample:
             if mask.suffix.lower() in _JPEG:
-                read_mask(mask)  # says why not, and what to do
+                read_mask(mask)  # raises with reason and remedy
     if encoding is None and dataset.encoding == "class_ids":
         encoding = _colors_or_ids(sample)
     if dataset.label_space is UNKNOWN_CLASSES:
@@ -74,7 +74,7 @@ def orientation_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
     try:
         turned = sum(exif_orientation(path) != 1 for path in photos)
     except DataError:
-        return ()  # told when the image is read
+        return ()  # reported when the image is read
     if not turned:
         return ()
     return (
@@ -89,7 +89,7 @@ def _spread(paths: Sequence[Path]) -> list[Path]:
 
 
 def _colors_or_ids(sample: Sequence[Path]) -> Encoding | None:
-    """Colours if masks hold them; None for ids.
+    """The colour encoding if masks hold colours; None for ids.
 
     Raises:
         DataError: If some hold colours, and others one channel.
@@ -130,7 +130,7 @@ def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Datas
 
 
 def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
-    """A class for each value, or each colour, in the masks."""
+    """One class per value or colour in the masks."""
     if encoding == "nearest_colors":
         raise DataError(f"{dataset.root}: the nearest colour needs a table of classes with r,g,b; give --classes.")
     found: set[int] = set()
@@ -166,7 +166,7 @@ def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
 
 
 def _two_values(found: set[int]) -> LabelSpace | None:
-    """Masks of black and white hold two classes; 255 is not void there."""
+    """Black and white masks hold two classes; 255 is not void there."""
     if found != {0, 255}:
         return None
     classes = (LabelClass("background", (0, 0, 0), (0,)), LabelClass("foreground", (255, 255, 255), (255,)))
@@ -174,7 +174,7 @@ def _two_values(found: set[int]) -> LabelSpace | None:
 
 
 def _check_two_classes(dataset: Dataset, sample: list[Path]) -> Dataset:
-    """Masks of 0 and 255 whose table speaks of 0 and 1, or of colours."""
+    """Handle masks of 0 and 255 whose table lists ids 0 and 1, or colours."""
     space = dataset.label_space
     if any(255 in (*c.class_ids, *space.void_ids) for c in space.classes):
         return dataset
@@ -194,7 +194,7 @@ def _check_two_classes(dataset: Dataset, sample: list[Path]) -> Dataset:
 
 
 def _check_ade20k(sample: list[Path]) -> None:
-    """ADE20K counts its classes from 1; masks that a script has reduced to 0..149 would all shift by one."""
+    """ADE20K counts classes from 1; reject masks reduced to 0..149, which would all shift by one."""
     pixels = np.zeros(65536, np.int64)
     for mask in sample:
         pixels += np.bincount(read_mask(mask).ravel(), minlength=65536)

@@ -1,4 +1,4 @@
-"""Pair images with masks whose names differ: the rules, and what each of them would pair."""
+"""Rules that pair images with masks of different names, and the pairs each would give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from data_manifests.errors import counted, list_some
 
-#: What people put behind or before the name of an image to name its mask.
+#: Common suffixes and prefixes of mask names.
 _MARKS = ("mask", "masks", "label", "labels", "gt", "groundtruth", "seg", "segmentation", "annotation", "anno", "l")
 _JPEG = (".jpg", ".jpeg", ".jfif")
 
@@ -19,13 +19,13 @@ Pair = tuple[str, Path, Path]
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to tell which mask belongs to which image.
+    """Result of one pairing rule.
 
     Args:
-        name: What it says, for messages; empty for equal names.
+        name: Description for messages; empty for equal names.
         pairs: Image id, image and mask, sorted by id.
-        images_left: Images that it leaves alone.
-        masks_left: Masks that it leaves alone.
+        images_left: Images without a partner.
+        masks_left: Masks without a partner.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Rule:
         return bool(self.pairs) and not self.images_left and not self.masks_left
 
     def in_words(self) -> str:
-        """A line for messages."""
+        """One-line summary for messages."""
         left = [
             f"{counted(len(paths), noun)} left ({list_some([p.name for p in paths], limit=3)})"
             for paths, noun in ((self.images_left, "image"), (self.masks_left, "mask"))
@@ -51,14 +51,14 @@ class Rule:
 def pairing_rules(
     images: Sequence[Path], images_dir: Path, masks: Sequence[Path], masks_dir: Path, mask_suffix: str | None = None
 ) -> list[Rule]:
-    """All rules tried on the files of two folders, in the order of preference.
+    """Apply all rules to the files of two folders, in order of preference.
 
     Args:
         images: Images in ``images_dir`` at any depth.
         images_dir: Their ids are their paths below it, without ending.
         masks: Masks in ``masks_dir``.
         masks_dir: Their folder.
-        mask_suffix: What a mask's name has behind the image's; only this rule is tried then.
+        mask_suffix: Suffix of mask names after the image's; if given, only this rule is tried.
     """
     of_images = [_stem(path, images_dir) for path in images]
     of_masks = [_stem(path, masks_dir) for path in masks]
@@ -84,7 +84,7 @@ def pairing_rules(
 
 
 def split_one_folder(files: Sequence[Path], folder: Path) -> list[Rule]:
-    """Rules by which the files of one folder would be images and masks, complete ones only."""
+    """Rules that split the files of one folder into images and masks; complete ones only."""
     by_stem: dict[str, list[Path]] = {}
     for path in files:
         by_stem.setdefault(_stem(path, folder).lower(), []).append(path)
@@ -125,7 +125,7 @@ def _rule(
     mask_keys: Sequence[str | None],
     ids: Sequence[str],
 ) -> Rule:
-    """Pairs of equal keys that occur once on each side."""
+    """Pairs with equal keys that occur once on each side."""
     once_image = {key for key, count in Counter(image_keys).items() if key is not None and count == 1}
     once_mask = {key: m for m, key in zip(masks, mask_keys, strict=True) if key is not None and key in once_image}
     twice = {key for key, count in Counter(mask_keys).items() if count > 1}
