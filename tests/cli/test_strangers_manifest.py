@@ -70,7 +70,7 @@ def test_manifests_in_memory_write_nothing_outside_either(tmp_path: Path, target
     try:
         export_manifest(stranger, target, out, lossy=True)
     except DataError as error:
-        assert "outside of the folder" in str(error)
+        assert "lies outside" in str(error)
     assert [path for path in _files(tmp_path) if path not in before and out not in (path, *path.parents)] == []
 
 

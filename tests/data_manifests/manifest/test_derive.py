@@ -299,6 +299,6 @@ class TestMerge:
             merge_manifests([manifest, other], tmp_path / "new")
         other = self.other(tmp_path, "third", mask_encoding="class_ids")
         with pytest.raises(
-            ManifestError, match="names full masks of class ids, .* of train ids; one manifest holds one"
+            ManifestError, match="names full masks of class ids, .* of train ids"
         ):
             merge_manifests([manifest, other], tmp_path / "new")

@@ -329,7 +329,7 @@ def test_full_mask_where_there_is_none(tmp_path: Path) -> None:
 def test_image_id_that_leaves_the_folder(tmp_path: Path, image_id: str) -> None:
     manifest = tiny_manifest(tmp_path / "m")
     manifest = replace(manifest, rows=(replace(manifest.rows[0], image_id=image_id),))
-    with pytest.raises(DataError, match="outside of the folder"):
+    with pytest.raises(DataError, match="lies outside"):
         plan_figures([manifest], tmp_path / "f")
 
 
