@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--limit", type=int, help="Only the first so many rows.")
+    parser.add_argument("--limit", type=int, help="Use only the first N rows.")
     args = parser.parse_args()
     manifest = read_manifest(args.manifest)
     manifest = replace(manifest, rows=manifest.rows[: args.limit])

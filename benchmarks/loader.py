@@ -42,7 +42,7 @@ def main() -> None:
     added: dict[str, list[float]] = {kind: [] for kind in kinds}
     for dataset in kinds.values():
         for index in range(len(rows)):
-            dataset.labels(index)  # a training reads them once, in its first epoch
+            dataset.labels(index)  # training reads them once, in the first epoch
     for number in range(arguments.samples):
         index = number % len(rows)
         start = perf_counter()

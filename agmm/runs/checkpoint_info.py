@@ -107,7 +107,7 @@ class CheckpointInfo:
 
 
 def _model(data: Mapping[str, Any], num_classes: int) -> ModelConfig:
-    """A header's network, whose settings are of the kinds that the settings of a training of the same names are."""
+    """The network of a header; its settings have the types of the training settings of the same names."""
     settings = {name: value for name, value in data.items() if name != "num_classes"}
     if data["num_classes"] != num_classes:
         raise ValueError(f"the network has {data['num_classes']} classes, the label space {num_classes}")

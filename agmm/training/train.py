@@ -141,7 +141,7 @@ def train_network(
 
 
 def needed_files(manifest: Manifest, config: TrainConfig) -> list[Path]:
-    """The files that a training reads: images, and what it learns from and is validated on."""
+    """The files that training reads: images, training labels and validation masks."""
     column = "annotation" if config.supervision == "sparse" else "full_mask"
     rows = [row for row in manifest.rows if row.split == config.train_split]
     named = [(row.image, getattr(row, column)) for row in rows]

@@ -83,7 +83,7 @@ def open_folders(
     Args:
         masks_dir: The masks, at any depth.
         images_dir: The images; the same folder where ``mask_suffix`` tells masks from images. Without it the dataset
-            has masks alone: all can be made of it but figures and trainings.
+            has masks only, which suffices for everything except figures and training.
         mask_suffix: What a mask's name has behind the image's, such as ``_mask``; found by looking when not given.
         label_space: See ``open_dataset``; a table of classes is looked for in the folders and in what holds both.
         class_map: See ``open_dataset``.

@@ -42,7 +42,7 @@ class Side:
     walk: float
 
     def at(self, meters: float) -> float:
-        """x of a line so many metres beyond the kerb."""
+        """x of a line this many metres beyond the kerb."""
         return self.kerb + self.sign * meters
 
     @property
@@ -89,7 +89,7 @@ class Street:
     autumn: bool
 
     def crosses(self, z: float, before: float, after: float) -> bool:
-        """Whether a distance lies on the crossing, or up to so many metres before or after its near edge."""
+        """Whether a distance lies on the crossing, or up to this many metres before or after its near edge."""
         return self.crossing is not None and self.crossing - before < z < self.crossing + after
 
 

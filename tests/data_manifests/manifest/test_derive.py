@@ -298,7 +298,5 @@ class TestMerge:
         with pytest.raises(ManifestError, match="have different classes; only equal ones can be merged"):
             merge_manifests([manifest, other], tmp_path / "new")
         other = self.other(tmp_path, "third", mask_encoding="class_ids")
-        with pytest.raises(
-            ManifestError, match="names full masks of class ids, .* of train ids"
-        ):
+        with pytest.raises(ManifestError, match="names full masks of class ids, .* of train ids"):
             merge_manifests([manifest, other], tmp_path / "new")
