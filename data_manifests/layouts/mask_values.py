@@ -78,7 +78,7 @@ def orientation_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
     if not turned:
         return ()
     return (
-        f"{turned} of {counted(len(photos), 'image')} looked at have an EXIF rotation. They are taken as viewers show "
+        f"An EXIF rotation was found in {turned} of {counted(len(photos), 'image')} looked at. They are taken as viewers show "
         "them, and masks must fit that; turn masks that were made for the pixels as stored.",
     )
 

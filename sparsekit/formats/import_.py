@@ -127,6 +127,7 @@ def import_annotations(
         write_manifest(Manifest(folder / "manifest.csv", tuple(every_row), info))
     num_marks = sum(map(len, drawn.values())) if len(drawn) == len(marks) else None
     num_labelled = sum(row.num_labelled for row in rows)
+    source.note_unmet_names()
     notes = tuple(f"{what} ({count:,})" for what, count in sorted(source.notes.items()))
     return ImportSummary(out, len(rows), num_labelled, num_marks, len(evaluated), tuple(source.unmatched), notes)
 

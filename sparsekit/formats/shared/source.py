@@ -105,6 +105,7 @@ class ImportSource:
         self._class_ids = {normalize("NFC", name): i for i, name in enumerate(self.space.class_names)}
         self._names = ImageNames(dataset.items, folder)
         self._class_names = {normalize("NFC", old): new for old, new in options.class_names.items()}
+        self._met: set[str] = set()
 
     def find(self, *names: str, hint: str = "") -> DatasetItem | None:
         """See ``ImageNames.find``; the last of the names is noted in ``unmatched`` if no image has any."""
@@ -122,6 +123,7 @@ class ImportSource:
             RefusedError: If the dataset has no class of that name.
         """
         wanted = normalize("NFC", name)
+        self._met.add(wanted)
         chosen = self._class_names.get(wanted, wanted)
         if chosen == "":
             self.notes[f"shapes of class {name!r} left out"] += 1
@@ -132,6 +134,11 @@ class ImportSource:
                 raise RefusedError(f"--map gives {chosen!r} for {name!r}, but the dataset has: {known}.")
             raise RefusedError(self._unknown_class(name))
         return class_id
+
+    def note_unmet_names(self) -> None:
+        """Note the names of ``--map`` and ``--ignore-class`` that no shape had, which are usually misspelt."""
+        for name in sorted(set(self._class_names) - self._met):
+            self.notes[f"no shape of class {name!r}, which --map or --ignore-class names"] += 1
 
     def _unknown_class(self, name: str) -> str:
         by_folded = {known.casefold(): known for known in self._class_ids}

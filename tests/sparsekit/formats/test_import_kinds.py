@@ -234,6 +234,8 @@ def test_unknown_classes(tmp_path: Path, dataset: Dataset) -> None:
         bring(tmp_path, dataset, "labelme", class_names={"Tree": "oak"})
     summary = bring(tmp_path, dataset, "labelme", class_names={"Tree": ""})
     assert summary.num_labelled == 1 and summary.notes == ("shapes of class 'Tree' left out (1)",)
+    (note,) = bring(tmp_path, dataset, "labelme", class_names={"Tree": "tree", "Treee": ""}).notes
+    assert "'Treee'" in note and "--ignore-class" in note  # a misspelt name leaves nothing out in silence
 
 
 def test_accents_match_however_they_are_written(tmp_path: Path, dataset: Dataset) -> None:
