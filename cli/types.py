@@ -77,6 +77,20 @@ class ShardType(_PairType):
         self.fail(f"expected i/n such as 3/16, with 1 <= i <= n <= {self.most}, got '{value}'.", param, ctx)
 
 
+class BandsType(_TupleType):
+    """Reads ``all``, or ``1,2,5`` as (1, 2, 5)."""
+
+    name = "all or N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See ``click.ParamType``."""
+        if value == "all":
+            return value
+        if re.fullmatch(r"[1-9]\d{0,5}(,[1-9]\d{0,5})*", value):
+            return tuple(map(int, value.split(",")))
+        self.fail(f"expected all, or numbers of bands from 1 on such as 1,2,5, got '{value}'.", param, ctx)
+
+
 class PathType(click.Path):
     """Reads a path, or the URL of an object store; see ``as_path``."""
 

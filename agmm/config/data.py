@@ -12,6 +12,10 @@ Supervision = Literal["sparse", "full"]
 SUPERVISIONS = get_args(Supervision)
 
 
+#: Colour of padding, RGB: the mean of ImageNet, which the networks' normalisation maps to about zero.
+PADDING_COLOR = (124, 116, 104)
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """How a training sample is drawn from an image.
@@ -23,6 +27,7 @@ class Augmentation:
         photometric: Change colours, contrast and sharpness at random (see ``change_colors``).
         label_aware: Place each crop so that it contains a labelled pixel, of a class chosen uniformly.
         redraws: How often a crop without labels is redrawn before it is used anyway.
+        padding: Value of padding in each channel of the image.
     """
 
     crop_size: tuple[int, int]
@@ -31,3 +36,4 @@ class Augmentation:
     photometric: bool = False
     label_aware: bool = False
     redraws: int = 10
+    padding: tuple[int, ...] = PADDING_COLOR

@@ -28,8 +28,8 @@ class ModelConfig:
         decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped in training.
         freeze_batchnorm: Keep the statistics and scales of the encoder's BatchNorm fixed.
-        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect; None means timm's value.
-        image_std: Standard deviation that the encoder's weights expect; None means timm's value.
+        image_mean: Mean of each input channel, 0..1; None means timm's value of red, green and blue.
+        image_std: Standard deviation of each input channel; None means timm's value.
 
     Raises:
         ValueError: If a value is out of range.
@@ -44,8 +44,8 @@ class ModelConfig:
     decoder_channels: int = 256
     dropout: float = 0.5
     freeze_batchnorm: bool = False
-    image_mean: tuple[float, float, float] | None = None
-    image_std: tuple[float, float, float] | None = None
+    image_mean: tuple[float, ...] | None = None
+    image_std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.num_classes < 1:
@@ -67,8 +67,18 @@ class ModelConfig:
             )
         if (self.image_mean is None) != (self.image_std is None):
             raise ValueError("image_mean and image_std belong together: give both or neither.")
-        if self.image_std is not None and min(self.image_std) <= 0:
+        if len(self.image_mean or ()) != len(self.image_std or ()):
+            raise ValueError(
+                "image_mean and image_std must have one value for each input channel, got "
+                f"{len(self.image_mean or ())} and {len(self.image_std or ())}."
+            )
+        if self.image_std is not None and not min(self.image_std, default=0) > 0:
             raise ValueError(f"image_std must be positive, got {self.image_std}.")
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images: three, or as many as ``image_mean`` has."""
+        return 3 if self.image_mean is None else len(self.image_mean)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and TOML; ``from_dict`` gives the same configuration back."""

@@ -35,9 +35,9 @@ class TrainConfig:
     Args:
         encoder: A timm encoder, such as ``resnet50s.gluon_in1k``.
         encoder_weights: ``imagenet`` (timm downloads them), ``none``, or the path of a file.
-        image_mean: Mean of red, green and blue, 0..1, that the encoder's weights expect, if timm's value for the
-            encoder does not fit the weights file.
-        image_std: Standard deviation that the weights expect; required together with ``image_mean``.
+        image_mean: Mean of each input channel, 0..1, if timm's value for the encoder does not fit the weights file. Of
+            ``bands`` it is measured on the images to train on.
+        image_std: Standard deviation of each input channel; required together with ``image_mean``.
         output_stride: Pixels of the image per step of the deepest features, 8 or 16.
         aspp_rates: Dilations of the atrous pyramid.
         multi_grid: Factors on the dilations of the last stage's blocks, or empty.
@@ -51,6 +51,8 @@ class TrainConfig:
             before the mixture supervises.
         loss: Options of the loss by name; for ``agmm`` those of ``agmm.LossOptions``, on top of the preset.
         supervision: ``sparse`` trains on the annotations, ``full`` on the full masks.
+        bands: Bands of the images that are the network's input channels, counted from 1; one band is read as grey, in
+            three equal channels. Empty means red, green and blue as the manifest shows them.
         train_split: Split to train on.
         val_split: Split to choose the best epoch on.
         crop_size: Height and width of a training sample in pixels.
@@ -88,8 +90,8 @@ class TrainConfig:
 
     encoder: str = ModelConfig.encoder
     encoder_weights: str = ModelConfig.encoder_weights
-    image_mean: tuple[float, float, float] | None = None
-    image_std: tuple[float, float, float] | None = None
+    image_mean: tuple[float, ...] | None = None
+    image_std: tuple[float, ...] | None = None
     output_stride: int = ModelConfig.output_stride
     aspp_rates: tuple[int, ...] = ModelConfig.aspp_rates
     multi_grid: tuple[int, ...] = ModelConfig.multi_grid
@@ -102,6 +104,7 @@ class TrainConfig:
     lambda_ramp: float = 0.0
     loss: Mapping[str, Any] = field(default_factory=dict)
     supervision: Supervision = "sparse"
+    bands: tuple[int, ...] = ()
     train_split: str = "train"
     val_split: str = "val"
     crop_size: tuple[int, ...] = (321, 321)
@@ -161,7 +164,24 @@ class TrainConfig:
             raise ValueError(
                 f"scale must be two factors of at least {_SMALLEST_SCALE}, the smaller first, got {list(self.scale)}."
             )
+        self._check_bands()
         self.model(num_classes=1)  # checks the network's own settings
+
+    def _check_bands(self) -> None:
+        if not self.bands:
+            return
+        if min(self.bands) < 1:
+            raise ValueError(f"bands must be counted from 1, got {list(self.bands)}.")
+        channels = 3 if len(self.bands) == 1 else len(self.bands)
+        if self.photometric and channels != 3:
+            raise ValueError(
+                f"photometric changes colours, which {channels} bands are not. Leave it off: --no-photometric."
+            )
+        if self.image_mean is not None and len(self.image_mean) != channels:
+            raise ValueError(
+                f"image_mean must have {channels} values for bands {list(self.bands)}, got {len(self.image_mean)}. "
+                "Leave image_mean and image_std out to have them measured."
+            )
 
     def model(self, num_classes: int) -> ModelConfig:
         """The network's settings."""
@@ -171,7 +191,10 @@ class TrainConfig:
     def augmentation(self) -> Augmentation:
         """The augmentation settings."""
         shared = {f.name for f in fields(Augmentation)}
-        return Augmentation(**{name: getattr(self, name) for name in shared})
+        values = {name: getattr(self, name) for name in shared if name != "padding"}
+        if self.bands and self.image_mean is not None:
+            values["padding"] = tuple(round(255 * mean) for mean in self.image_mean)
+        return Augmentation(**values)
 
     def mixture(self) -> MixtureOptions:
         """The mixture options; the paper's if the loss has no mixture."""
@@ -179,7 +202,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for TOML and JSON; ``from_dict`` gives the same settings back."""
-        values = {name: getattr(self, name) for name in _FIELDS}
+        values = {name: getattr(self, name) for name in _FIELDS if name != "bands" or self.bands}
         return {
             spell(name): list(value) if isinstance(value, tuple) else dict(value) if name == "loss" else value
             for name, value in values.items()

@@ -36,7 +36,7 @@ class Sample(NamedTuple):
     the traffic, and channels-last memory without a copy.
 
     Args:
-        image: RGB, uint8, shape (H, W, 3).
+        image: RGB, uint8, shape (H, W, 3), or the bands that the settings name.
         target: Train ids, uint8 (int32 above 255 classes), shape (H, W); ``ignore_index`` where there is no label.
         valid: Pixels of the image, bool, shape (H, W); False at padding.
         image_classes: Classes labelled anywhere in the whole image, bool, shape (C,).
@@ -152,7 +152,7 @@ class ManifestDataset(Dataset[Sample]):
         labels = self.labels(index)
         image = read_row_image(self.manifest, row)
         window = self._draw(rng, row, labels)
-        pixels = crop_image(image, window)
+        pixels = crop_image(image, window, self.augmentation.padding)
         if self.augmentation.photometric:
             pixels = change_colors(pixels, rng)
         target = labels.crop(window)

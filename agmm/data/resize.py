@@ -21,6 +21,13 @@ def fit_size(height: int, width: int, room: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def as_rgb(image: NDArray[np.uint8]) -> Rgb:
+    """An image to draw over: RGB as it is, any other number of bands as their mean, in grey."""
+    if image.shape[2] == 3:
+        return image
+    return np.repeat(image.mean(2, keepdims=True).round().astype(np.uint8), 3, axis=2)
+
+
 def shrink_image(image: Rgb, size: tuple[int, int]) -> Rgb:
     """Resize an image by area averaging."""
     return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -11,11 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from agmm.config.data import Augmentation
+from agmm.config.data import PADDING_COLOR, Augmentation
 from data_manifests.label_space import LabelMap
-
-#: Colour of padding, RGB: the mean of ImageNet, which the networks' normalisation maps to about zero.
-PADDING_COLOR = (124, 116, 104)
 
 
 class Span(NamedTuple):
@@ -80,18 +77,19 @@ def draw_window(
     return Window(spans[0], spans[1], augmentation.crop_size, mirrored)
 
 
-def crop_image(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
+def crop_image(image: NDArray[np.uint8], window: Window, padding: tuple[int, ...] = PADDING_COLOR) -> NDArray[np.uint8]:
     """Cut a window from an image and resize it (bilinear).
 
     Args:
-        image: RGB, shape (H, W, 3).
+        image: RGB, or any number of bands, shape (H, W, channels).
         window: The window.
+        padding: Value of padding in each channel.
 
     Returns:
-        RGB, shape (h, w, 3) for a ``crop_size`` of (h, w); padding in ``PADDING_COLOR``.
+        The same channels, shape (h, w, channels) for a ``crop_size`` of (h, w).
     """
     pixels = _cut_and_resize(image, window, cv2.INTER_LINEAR)
-    return _pad_and_mirror(pixels, window, PADDING_COLOR)
+    return _pad_and_mirror(pixels, window, padding)
 
 
 def crop_label_map(label_map: LabelMap, window: Window, ignore_index: int) -> LabelMap:
@@ -125,7 +123,7 @@ def _cut_and_resize(pixels: NDArray[Any], window: Window, interpolation: int) ->
     return np.asarray(cv2.resize(part, size, interpolation=interpolation))
 
 
-def _pad_and_mirror(pixels: NDArray[Any], window: Window, fill: int | tuple[int, int, int]) -> NDArray[Any]:
+def _pad_and_mirror(pixels: NDArray[Any], window: Window, fill: int | tuple[int, ...]) -> NDArray[Any]:
     rows, cols, (height, width) = window.rows, window.cols, window.crop_size
     if pixels.shape[:2] != window.crop_size:
         padded = np.empty((height, width, *pixels.shape[2:]), pixels.dtype)

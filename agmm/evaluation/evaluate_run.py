@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agmm.config.protocol import ProtocolName
+from agmm.data.bands import with_bands
 from agmm.distributed import join_ranks
 from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
 from agmm.evaluation.per_image import PER_IMAGE_NAME, write_per_image
@@ -71,6 +72,7 @@ def evaluate_run(
     ranks = join_ranks(device)
     loaded = load_run(run, ranks.device)
     loaded.info.require_classes(manifest.label_space, manifest.path)
+    manifest = with_bands(manifest, loaded.info.config)
     rows = manifest.rows_of(split)[:limit]
     folder = loaded.path.parent if out_dir is None else as_path(out_dir)
     # Check now what would otherwise fail after all images have been segmented.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agmm.errors import TrainingError
 from agmm.requirements import require_crf
 
 # The values of DeepLab's evaluation on VOC, which most papers on weak supervision use.
@@ -30,12 +31,14 @@ def refine(images: Tensor, probs: Tensor) -> Tensor:
         Refined probabilities, float32, shape and device of ``probs``.
 
     Raises:
-        TrainingError: If pydensecrf2 is not installed.
+        TrainingError: If pydensecrf2 is not installed, or images have other than three channels.
 
     References:
         Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011;
         parameters of Chen et al., "DeepLab", TPAMI 2018.
     """
+    if images.shape[1] != 3:
+        raise TrainingError(f"A dense CRF reads colours, and the network reads {images.shape[1]} bands. Leave it out.")
     require_crf()
     from pydensecrf.densecrf import DenseCRF2D
 

@@ -89,19 +89,21 @@ def export_run(
     require_writable(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     network, any_size = _LogitsOnly(loaded.model).eval(), loaded.model.encoder.dilated
-    example = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    channels = loaded.info.model.in_channels
+    example = torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0))
     with atomic_path(path) as partial:
         _export(network, example, partial, format_, any_size)
-        probes = [example, torch.rand(2, 3, height + 5, width + 9)] if any_size else [example]
+        probes = [example, torch.rand(2, channels, height + 5, width + 9)] if any_size else [example]
         max_difference = _max_difference(network, partial, format_, probes)
         if max_difference is not None and max_difference > 1e-3:
             raise TrainingError(
                 f"{path}: the exported network's logits differ from the original's by {max_difference:.3g}; "
                 "nothing was written. Try the other format."
             )
-    num_classes = loaded.label_space.num_classes
+    num_classes, bands = loaded.label_space.num_classes, loaded.info.config.bands
+    meaning = f"bands {', '.join(map(str, bands))} in 0..1, float32" if bands else "RGB in 0..1, float32"
     description = {
-        "input": {"name": "images", "meaning": "RGB in 0..1, float32", "shape": ["N", 3, "H", "W"]},
+        "input": {"name": "images", "meaning": meaning, "shape": ["N", channels, "H", "W"]},
         "output": {"name": "logits", "meaning": "argmax is the train id", "shape": ["N", num_classes, "H", "W"]},
         "size": "any" if any_size else [height, width],
         "label_space": loaded.label_space.to_dict(),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from agmm.config.protocol import PREDICTED_IDS, PredictedIds, ProtocolName
 from agmm.data.masked_images import image_tensor, to_network
+from agmm.data.resize import as_rgb
 from agmm.distributed import choose_device
 from agmm.errors import TrainingError
 from agmm.inference.protocols import Protocol, evaluating, make_protocol, predict_mixture
@@ -116,7 +117,9 @@ def predict_images(
                 target = inside(out_dir / "label_maps", f"{name}.tif")
                 write_georeferenced(target, values, path, space.unlabelled_value)
             if overlays:
-                _write(out_dir / "overlays", name, ".jpg", encode_image(_overlay(image, label_map, space), "JPEG"))
+                _write(
+                    out_dir / "overlays", name, ".jpg", encode_image(_overlay(as_rgb(image), label_map, space), "JPEG")
+                )
             if probabilities:
                 _write(out_dir / "probabilities", name, ".npy", _npy(probs))
             if gmm_manifest is not None and name in rows:

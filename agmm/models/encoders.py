@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import timm
 import torch
+from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -61,7 +62,7 @@ class Encoder(nn.Module):
         """Return the features of each level, shapes (N, channels[i], about H / strides[i], about W / strides[i]).
 
         Args:
-            images: Normalised, float32, shape (N, 3, H, W).
+            images: Normalised, float32, shape (N, in_channels, H, W).
         """
         if not self.pads:
             return list(self.backbone(images))
@@ -110,7 +111,7 @@ def build_encoder(config: ModelConfig, *, load_weights: bool = True) -> Encoder:
 
 
 def image_statistics(config: ModelConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and standard deviation of red, green and blue (0..1) that the encoder expects."""
+    """Return the mean and standard deviation of each input channel (0..1) that the encoder expects."""
     if config.image_mean is not None and config.image_std is not None:
         return config.image_mean, config.image_std
     record: Any = timm.get_pretrained_cfg(config.encoder)
@@ -139,7 +140,9 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
         )
     for options in ({"output_stride": config.output_stride}, *_FREE_SIZE_OPTIONS):
         try:
-            backbone = timm.create_model(config.encoder, pretrained=pretrained, features_only=True, **options)
+            backbone = timm.create_model(
+                config.encoder, pretrained=pretrained, features_only=True, in_chans=config.in_channels, **options
+            )
         except (TypeError, AssertionError, NotImplementedError):  # how timm's encoders refuse an option
             continue
         except OSError as error:
@@ -151,11 +154,13 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
         except RuntimeError as error:
             raise TrainingError(f"Encoder '{config.encoder}' cannot be used ({error}).") from error
         dilated = "output_stride" in options
-        if dilated and _reads_every_pixel(encoder := Encoder(backbone, dilated, False, config.freeze_batchnorm)):
+        if dilated and _reads_every_pixel(
+            encoder := Encoder(backbone, dilated, False, config.freeze_batchnorm), config.in_channels
+        ):
             return encoder
         encoder = Encoder(backbone, dilated, True, config.freeze_batchnorm)
         step = max(encoder.strides)
-        if _sizes_of_levels(encoder, (3 * step, 5 * step)) is not None:
+        if _sizes_of_levels(encoder, config.in_channels, (3 * step, 5 * step)) is not None:
             return encoder
     raise TrainingError(
         f"Encoder '{config.encoder}' takes images of one size only. Choose one without a fixed window grid, such as "
@@ -163,19 +168,19 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
     )
 
 
-def _reads_every_pixel(encoder: Encoder) -> bool:
+def _reads_every_pixel(encoder: Encoder, channels: int) -> bool:
     """Whether the levels cover images of any size; patch encoders without padding drop the remainder at the edge."""
     side = max(encoder.strides) + 1
     covered = [(-(-side // stride), -(-side // stride)) for stride in encoder.strides]
-    return _sizes_of_levels(encoder, (side, side)) == covered
+    return _sizes_of_levels(encoder, channels, (side, side)) == covered
 
 
 @torch.no_grad()
-def _sizes_of_levels(encoder: Encoder, size: tuple[int, int]) -> list[tuple[int, ...]] | None:
+def _sizes_of_levels(encoder: Encoder, channels: int, size: tuple[int, int]) -> list[tuple[int, ...]] | None:
     """Return height and width of the levels for an image size; None if the encoder rejects it."""
     was_training = encoder.training
     try:
-        return [tuple(level.shape[-2:]) for level in encoder.eval()(torch.zeros(1, 3, *size))]
+        return [tuple(level.shape[-2:]) for level in encoder.eval()(torch.zeros(1, channels, *size))]
     except (RuntimeError, AssertionError, ValueError):
         return None
     finally:
@@ -206,6 +211,9 @@ def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
         )
     fitting = {key: found[flat] for key, flat in wanted.items() if flat in found}
     own = backbone.state_dict()
+    for key, value in fitting.items():
+        if value.ndim == 4 and value.shape[1] == 3 != own[key].shape[1] and value.shape[2:] == own[key].shape[2:]:
+            fitting[key] = adapt_input_conv(own[key].shape[1], value)  # the first layer, as timm does
     if other := [
         f"{key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}"
         for key, value in fitting.items()

@@ -42,8 +42,8 @@ class SegmentationModel(nn.Module):
         self.config = config
         mean, std = image_statistics(config)
         # Buffers are part of the checkpoint, so a later timm with other statistics cannot change a trained network.
-        self.register_buffer("image_mean", torch.tensor(mean).reshape(1, 3, 1, 1))
-        self.register_buffer("image_std", torch.tensor(std).reshape(1, 3, 1, 1))
+        self.register_buffer("image_mean", torch.tensor(mean).reshape(1, -1, 1, 1))
+        self.register_buffer("image_std", torch.tensor(std).reshape(1, -1, 1, 1))
         self.encoder = encoder
         self.decoder = decoder
         self.classifier = nn.Conv2d(config.decoder_channels, config.num_classes, 1)
@@ -52,7 +52,7 @@ class SegmentationModel(nn.Module):
         """Segment images.
 
         Args:
-            images: RGB in 0..1, float32, shape (N, 3, H, W), of any size.
+            images: In 0..1, float32, shape (N, in_channels, H, W), of any size; RGB unless the run names bands.
 
         Raises:
             ValueError: If they are not of a floating type, because pixels of 0..255 would give wrong results.

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agmm.config.loss import MixtureOptions
+from agmm.data.bands import with_bands
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.evaluation.metrics import ConfusionMatrix
 from agmm.inference.protocols import evaluating
@@ -110,7 +111,8 @@ def predict_rows(
             if images.image is None or number not in models:
                 predictions.append(None)
             else:
-                predictions.append(_predict(run, models[number], images.image, images.annotation, at, device))
+                image = _network_image(run, manifest, row, images.image)
+                predictions.append(_predict(run, models[number], image, images.annotation, at, device))
             on_image()
         yield PredictedRow(images, tuple(predictions))
 
@@ -141,7 +143,7 @@ def read_features(
     found = []
     with evaluating(model, device):
         for row, positions in pixels:
-            image = read_row_image(manifest, row)
+            image = read_row_image(with_bands(manifest, run.info.config), row)
             features = model(to_network(image_tensor(image), device)).features
             found.append(_features_at(features, positions, image.shape[:2]))
             on_image()
@@ -160,6 +162,12 @@ def image_miou(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> flo
     )
     score = matrix.mean_iou()
     return None if score != score else 100 * score
+
+
+def _network_image(run: Run, manifest: Manifest, row: ManifestRow, shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image as the network reads it: the one that is shown, unless the run names bands."""
+    config = run.info.config
+    return read_row_image(with_bands(manifest, config), row) if config.bands else shown
 
 
 def _load(run: Run, manifest: Manifest, device: torch.device | str) -> SegmentationModel:

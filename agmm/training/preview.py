@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from agmm.data.masked_images import read_masked_images, to_network
-from agmm.data.resize import fit_size, shrink_image, shrink_labels
+from agmm.data.resize import as_rgb, fit_size, shrink_image, shrink_labels
 from agmm.inference.protocols import Protocol, evaluating
 from data_manifests import Manifest, ManifestRow
 from data_manifests.figures.drawing import colorize
@@ -48,7 +48,7 @@ def draw_predictions(
     with evaluating(model, device, amp):
         for sample in read_masked_images(manifest, rows[:NUM_SHOWN]):
             preds = protocol.predict(model, to_network(sample.image, device)).argmax(1)[0]
-            image = sample.image.permute(1, 2, 0).numpy()
+            image = as_rgb(sample.image.permute(1, 2, 0).numpy())
             size = fit_size(image.shape[0], image.shape[1], LONGER_SIDE)
             maps = [labels.cpu().numpy().astype(space.dtype) for labels in (preds, sample.target)]
             panels = [colorize(shrink_labels(label_map, size), space) for label_map in maps]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agmm.config.training import PseudoClasses
+from agmm.data.bands import with_bands
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.data.soft_labels import SOFT, soft_labels_path, soften, write_soft_labels
 from agmm.distributed import join_ranks
@@ -163,7 +164,15 @@ def write_pseudo_labels(
             _begin(partial, settings)
         ranks.wait()
         rows = [row for row in manifest.rows_of(split) if row.annotation]
-        label = _Labeller(loaded.model, manifest, ranks.device, protocol, threshold, soft, pseudo_classes)
+        label = _Labeller(
+            loaded.model,
+            with_bands(manifest, loaded.info.config),
+            ranks.device,
+            protocol,
+            threshold,
+            soft,
+            pseudo_classes,
+        )
         with evaluating(loaded.model, ranks.device, amp):
             for row in rows[ranks.rank :: ranks.num_ranks]:
                 path = inside(partial, _annotation_name(row))

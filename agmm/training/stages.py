@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from agmm.config.training import PseudoClasses, Start, TrainConfig
+from agmm.data.bands import with_statistics
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
 from agmm.inference.protocols import Protocol
@@ -117,6 +118,7 @@ def run_stages(
         if stages > 1 and ranks.is_first and not quiet:
             tqdm.write(text, file=sys.stderr)
 
+    config = with_statistics(manifest, config)
     say(pseudo_classes_notice(manifest, pseudo_classes))
     allowed = pseudo_classes_for(manifest, pseudo_classes)
     source, results = manifest, list[StageResult]()
@@ -246,7 +248,7 @@ def _begin_from(before: Path, manifest: Manifest, config: TrainConfig, num_ranks
         tensors |= with_prefix("ema", {**average, "n_averaged": torch.tensor(0)})
     checksum = manifest.sha256()
     fresh = CheckpointInfo(
-        info.model, manifest.label_space, config, checksum, epoch=0, num_ranks=num_ranks, images=manifest.info.images
+        info.model, manifest.label_space, config, checksum, epoch=0, num_ranks=num_ranks, images=info.images
     )
     save_checkpoint(state, tensors, fresh)
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from agmm.config.recipes import read_toml
 from agmm.config.training import TrainConfig
+from agmm.data.bands import with_bands, with_statistics
 from agmm.data.dataset import batches, to_network_input
 from agmm.data.soft_labels import has_soft_labels, soft_labels_path
 from agmm.distributed import join_ranks
@@ -87,6 +88,7 @@ def train_network(
     ranks.require_equal(config.to_toml(), "settings")
     val_rows = validation_rows(manifest, config)
     require_files(manifest, needed_files(manifest, config))
+    config, manifest = with_statistics(manifest, config), with_bands(manifest, config)
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
     if resume:

@@ -33,13 +33,13 @@ def read_image(
 
     Args:
         path: File in any format that Pillow or tifffile reads.
-        bands: Red, green and blue band, counted from 1, or a single grey band. By default the only band, or the
-            first three of an RGB image.
+        bands: Red, green and blue band, counted from 1, or a single grey band. Any other number of bands is returned
+            as it is, for networks. By default the only band, or the first three of an RGB image.
         value_range: Values shown as black and white. By default 0 and 255 for 8-bit images; for 16-bit ones 0 and 4095
             if no value exceeds that (12-bit cameras and microscopes), otherwise 0 and 65535.
 
     Returns:
-        RGB, uint8, shape (H, W, 3).
+        RGB, uint8, shape (H, W, 3), or (H, W, len(bands)).
 
     Raises:
         DataError: If the file is missing, damaged, not an image, too large or multi-page, or if the display of its
@@ -265,7 +265,7 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def _shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> NDArray[Any]:
-    """The displayed bands, shape (H, W, 1) or (H, W, 3)."""
+    """The bands that are read, shape (H, W, bands)."""
     values = samples.values if samples.values.ndim == 3 else samples.values[:, :, np.newaxis]
     if bands is None:
         colors = values.shape[2] - samples.has_alpha
@@ -275,8 +275,8 @@ def _shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> N
             f"{path}: has {values.shape[2]} bands, and it is unknown which are red, green and blue. Name them, such as "
             "--bands 3,2,1."
         )
-    if len(bands) not in (1, 3) or not all(band >= 1 for band in bands):
-        raise ValueError(f"bands must be one or three numbers from 1 on, got {list(bands)}.")
+    if not bands or min(bands) < 1:
+        raise ValueError(f"bands must be numbers from 1 on, got {list(bands)}.")
     if max(bands) > values.shape[2]:
         raise DataError(f"{path}: has {counted(values.shape[2], 'band')}, so there is no band {max(bands)}.")
     return values[:, :, [band - 1 for band in bands]]

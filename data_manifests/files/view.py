@@ -20,7 +20,8 @@ class ImageView:
     """How images become 8-bit RGB; the default is the default of ``read_image``.
 
     Args:
-        bands: Red, green and blue band, counted from 1, or a single grey band.
+        bands: Red, green and blue band, counted from 1, or a single grey band; or any others that a network reads, which
+            no figure shows.
         value_range: Values displayed as black and white.
 
     Raises:
@@ -31,8 +32,8 @@ class ImageView:
     value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise ValueError(f"bands must be one or three numbers from 1 on, got {','.join(map(str, self.bands))}.")
+        if self.bands is not None and not min(self.bands, default=0) >= 1:
+            raise ValueError(f"bands must be numbers from 1 on, got {','.join(map(str, self.bands))}.")
         if self.value_range is not None:
             low, high = self.value_range
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -41,6 +42,11 @@ class ImageView:
     def read(self, path: Path) -> NDArray[np.uint8]:
         """See ``read_image``."""
         return read_image(path, self.bands, self.value_range)
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether images become RGB."""
+        return self.bands is None or len(self.bands) in (1, 3)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON-ready data; empty for the default."""

@@ -198,7 +198,7 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
         return files, ManifestInfo(
             label_space=LabelSpace.from_dict(data["label_space"]),
             mask_encoding=data["mask_encoding"],
-            images=ImageView.from_dict(data.get("images", {})),
+            images=_rgb_view(data.get("images", {})),
             dataset=str(data["dataset"]),
             layout=str(data["layout"]),
             command=str(data["command"]),
@@ -211,6 +211,13 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
         raise ManifestError(f"{path}: damaged ({str(error).removesuffix('.')}).") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ManifestError(f"{path}: damaged ({type(error).__name__}: {error}).") from error
+
+
+def _rgb_view(data: dict[str, Any]) -> ImageView:
+    view = ImageView.from_dict(data)
+    if not view.is_rgb:
+        raise DataError(f"images are shown by one or three bands, got {len(view.bands or ())}")
+    return view
 
 
 def _optional_columns() -> list[Any]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from agmm.config.model import ModelConfig
+from agmm.models.encoders import build_encoder
+from agmm.runs.checkpoint import load_run
 from cli.agmm_cli import main as agmm_main
 from cli.sparsekit_cli import main as sparsekit_main
 from data_manifests import read_manifest, read_row_image
 from data_manifests.files.images import read_mask
+from data_manifests.files.view import ImageView
 
 rasterio = pytest.importorskip("rasterio", reason="needs rasterio, extra geo")
 
@@ -73,6 +80,82 @@ def test_the_whole_way(scenes):
     with rasterio.open("predictions/label_maps/c.tif") as file:
         assert file.crs.to_epsg() == 32633 and tuple(file.transform)[:6] == TRANSFORM and file.nodata == 255
         np.testing.assert_array_equal(file.read(1), label_map)
+
+
+SMALL = (
+    "--encoder", "mobilenetv3_small_050.lamb_in1k", "--encoder-weights", "none", "--crop-size", "80x32",
+    "--workers", 0, "--device", "cpu",
+)  # fmt: skip
+
+
+def test_the_whole_way_on_all_bands(scenes):
+    run(sparsekit_main, "points", "--clicks", 10, "--value-range", "0,3000", "scenes")
+    manifest = "sparse/scenes-10clicks"
+    run(agmm_main, "train", manifest, "--bands", "all", "--out", "run", "--epochs", 1, *SMALL)
+    loaded = load_run("run")
+    assert loaded.model.encoder.backbone.conv_stem.weight.shape[1] == 8
+    assert loaded.info.images == ImageView(tuple(range(1, 9)), (0.0, 3000.0))
+    seen = np.stack([scenes["a"], scenes["b"]]).astype(float).clip(0, 3000) / 3000
+    np.testing.assert_allclose(loaded.model.image_mean.flatten(), seen.mean((0, 2, 3)), atol=1 / 255)
+    np.testing.assert_allclose(loaded.model.image_std.flatten(), seen.std((0, 2, 3)), atol=1 / 255)
+    written = tomllib.loads(Path("run/config.toml").read_text())
+    assert written["bands"] == list(range(1, 9)) and len(written["image_mean"]) == len(written["image_std"]) == 8
+    run(agmm_main, "evaluate", "run", manifest, "--device", "cpu", "--gmm", "--split", "train")
+    run(agmm_main, "predict", "run", "scenes/val/images", "--out", "out", "--device", "cpu", "--overlays")
+    image = np.rint(np.moveaxis(scenes["c"], 0, 2).astype(np.float32) * np.float32(255 / 3000)).clip(0, 255)
+    with torch.inference_mode():
+        logits = loaded.model(torch.from_numpy(image / 255).permute(2, 0, 1)[None]).logits
+    agree = read_mask("out/label_maps/c.png") == logits[0].argmax(0).numpy()
+    assert agree.mean() > 0.99  # values at halves may be rounded either way
+    assert Path("out/overlays/c.jpg").is_file()
+    again = ("--config", "run/config.toml", "--out", "again")
+    run(agmm_main, "train", manifest, *again)
+    assert Path("again/weights.safetensors").read_bytes() == Path("run/weights.safetensors").read_bytes()
+    run(agmm_main, "train", manifest, "--resume", "run", "--bands", "all", "--epochs", 2)
+
+
+def test_stages_and_a_report_on_some_bands(scenes):
+    view = ("--bands", "4,3,2", "--value-range", "0,3000")
+    run(sparsekit_main, "points", "--clicks", 10, *view, "scenes")
+    manifest = "sparse/scenes-10clicks"
+    bands = ("--set", "bands=[8,1,2,3,5]", "--epochs", 1)
+    for _ in range(2):  # the second call finds all stages finished
+        run(agmm_main, "stages", manifest, "--stages", 2, "--out", "stages", *bands, *SMALL)
+    assert load_run("stages/stage-2").info.images.bands == (8, 1, 2, 3, 5)
+    assert read_manifest("stages/pseudo-labels-1").info.images.bands == (4, 3, 2)
+    run(agmm_main, "report", "stages/stage-1", "--manifest", manifest, "--out", "report", "--device", "cpu")
+    run(agmm_main, "export", "stages/stage-1", "--format", "torchscript", "--out", "model.pt")
+    described = json.loads(Path("model.pt.json").read_text())
+    assert described["input"]["shape"] == ["N", 5, "H", "W"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--bands", "1,0"), 2, "--bands"),
+        (("--bands", "two"), 2, "--bands"),
+        (("--bands", "all", "--photometric"), 2, "--no-photometric"),
+        (("--bands", "1,9"), 1, "there is no band 9"),
+        (("--set", "image_mean=[0.5,0.5]", "--set", "image_std=[0.5,0.5]"), 1, "--bands"),
+        (("--bands", "1,2", "--set", "image_mean=[0.5]", "--set", "image_std=[0.5]"), 2, "image_mean"),
+    ],
+)
+def test_bands_that_cannot_be_trained_on(scenes, options, code, said):
+    run(sparsekit_main, "points", "--clicks", 10, "--value-range", "0,3000", "scenes")
+    command = ["train", "sparse/scenes-10clicks", "--out", "run", "--epochs", "1", *map(str, SMALL), *options]
+    result = CliRunner().invoke(agmm_main, command)
+    assert result.exit_code == code and said in result.output
+    assert not list(Path("run").glob("*.safetensors"))
+
+
+def test_weights_of_three_channels_are_adapted_as_timm_does(tmp_path):
+    name, path = "mobilenetv3_small_050", str(tmp_path / "weights.pth")
+    torch.save(timm.create_model(name).state_dict(), path)
+    config = ModelConfig(2, name, path, image_mean=(0.5,) * 8, image_std=(0.5,) * 8)
+    own = build_encoder(config).backbone.state_dict()
+    overlay = {"file": path, "url": ""}
+    theirs = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, in_chans=8).state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in own.items()) and own["conv_stem.weight"].shape[1] == 8
 
 
 def test_without_bands_it_is_said_what_to_give(scenes):
