@@ -395,8 +395,9 @@ class TestReadImage:
         np.testing.assert_array_equal(read_image(tmp_path / "five.tif", bands=(2,)), values[:, :, [1, 1, 1]])
         with pytest.raises(DataError, match="has 5 bands, so there is no band 6"):
             read_image(tmp_path / "five.tif", bands=(6,))
-        with pytest.raises(ValueError, match="bands must be one or three numbers"):
-            read_image(tmp_path / "five.tif", bands=(1, 2))
+        np.testing.assert_array_equal(read_image(tmp_path / "five.tif", bands=(2, 1)), values[:, :, [1, 0]])
+        with pytest.raises(ValueError, match="bands must be numbers from 1 on"):
+            read_image(tmp_path / "five.tif", bands=(0, 1))
         tifffile.imwrite(tmp_path / "infrared.tif", values[:, :, :4], photometric="rgb", extrasamples=["unspecified"])
         np.testing.assert_array_equal(read_image(tmp_path / "infrared.tif"), values[:, :, :3])
         planar = np.moveaxis(values, 2, 0)
