@@ -20,7 +20,7 @@ class ImageView:
     """How images become 8-bit RGB; the default is the default of ``read_image``.
 
     Args:
-        bands: Red, green and blue band, counted from 1, or a single grey band; or any others that a network reads, which
+        bands: Red, green and blue band, counted from 1, or a single grey band; or any others that a network reads and
             no figure shows.
         value_range: Values displayed as black and white.
 

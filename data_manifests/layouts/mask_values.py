@@ -78,8 +78,8 @@ def orientation_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
     if not turned:
         return ()
     return (
-        f"An EXIF rotation was found in {turned} of {counted(len(photos), 'image')} looked at. They are taken as viewers show "
-        "them, and masks must fit that; turn masks that were made for the pixels as stored.",
+        f"{turned} of {counted(len(photos), 'image')} looked at: an EXIF rotation. Images are read as viewers show them, "
+        "and masks must fit that; turn masks that were made for the pixels as stored.",
     )
 
 
