@@ -221,7 +221,7 @@ def test_exif_is_told(tmp_path):
     exif[0x0112] = 3
     Image.new("RGB", (8, 6)).save(tmp_path / "images" / "m.jpg", exif=exif)
     (note,) = orientation_notes(open_dataset(tmp_path).items)
-    assert "1 of 1 image looked at have an EXIF rotation" in note
+    assert "1 of 1 image looked at has an EXIF rotation" in note
 
 
 def test_colours_beside_ids(tmp_path):
