@@ -79,8 +79,8 @@ def orientation_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
         return ()
     have = "has" if turned == 1 else "have"
     return (
-        f"{turned} of {counted(len(photos), 'image')} looked at {have} an EXIF rotation. Images are read as viewers show "
-        "them, and masks must fit that; turn masks that were made for the pixels as stored.",
+        f"{turned} of {counted(len(photos), 'image')} looked at {have} an EXIF rotation. Images are read as viewers "
+        "show them, and masks must fit that; turn masks that were made for the pixels as stored.",
     )
 
 
