@@ -206,7 +206,7 @@ def bare(root):
         (colour_coded, ["a.png", "RGB", "colour-coded"]),
         (wrong_size, ["a.png", "4x5", "8x10"]),
         (truncated_mask, ["a.png", "damaged or incomplete"]),
-        (not_a_image, ["a.png", "not an image"]),
+        (not_a_image, ["a.png", "readable image"]),
         (id_outside, ["a.png", "ids 1 ", "classes.csv"]),
         (empty, ["no images"]),
         (bare, ["fits no known layout", "cityscapes", "generic", "--layout"]),

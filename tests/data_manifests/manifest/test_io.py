@@ -262,7 +262,7 @@ class TestMarks:
 
     def test_damaged_parquet(self, tmp_path):
         (tmp_path / "marks.parquet").write_bytes(b"PAR1 no")
-        with pytest.raises(ManifestError, match=r"marks.parquet: not a parquet table"):
+        with pytest.raises(ManifestError, match=r"marks.parquet: not a "):
             list(read_marks(tmp_path / "marks.parquet"))
 
     def test_parquet_without_pyarrow(self, tmp_path, monkeypatch):
