@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Generator
 from importlib.util import find_spec
 
 import pytest
+
+# A shell starts background jobs with SIGINT ignored, and children inherit that: commands under test would not hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: What the extras install, and `test` for reading the results of others; a core installation has none of it.
 _OPTIONAL = (
