@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: setup demo test lint test-wheel docs clean
+.PHONY: setup demo test lint fuzz mutants test-lowest test-wheel docs clean
 
 setup: .venv/installed
 

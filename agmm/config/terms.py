@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 #: Which classes pseudo-labels may hold: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]
@@ -22,6 +22,14 @@ class TermOptions:
 
     weight: float = 1.0
 
+    #: Whether the term needs every class of an image to be labelled, whatever its options.
+    always_relies: ClassVar[bool] = False
+
+    @property
+    def relies_on_all_classes(self) -> bool:
+        """Whether the term treats a class without a label in an image as absent from it."""
+        return self.always_relies or getattr(self, "classes", "") == "image"
+
     def __post_init__(self) -> None:
         _require(self, weight=(0.0, math.inf))
 
@@ -29,6 +37,8 @@ class TermOptions:
 @dataclass(frozen=True)
 class AbsenceOptions(TermOptions):
     """Options of :class:`agmm.losses.absence.AbsenceLoss`."""
+
+    always_relies: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,8 @@ class MixtureLabelsOptions(TermOptions):
 
     threshold: float = 0.4
     spar: float = 1.0
+
+    always_relies: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

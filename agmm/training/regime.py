@@ -83,11 +83,7 @@ def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:
         terms = {config.loss_kind: term_options(config.loss_kind, config.loss)}
     else:
         terms = {}
-    return [
-        name
-        for name, options in terms.items()
-        if options.weight and (name in ("absence", "mixture_labels") or getattr(options, "classes", "") == "image")
-    ]
+    return [name for name, options in terms.items() if options.weight and options.relies_on_all_classes]
 
 
 def pseudo_classes_for(manifest: Manifest, wanted: PseudoClasses | None) -> PseudoClasses:
