@@ -110,6 +110,7 @@ LOSSES: dict[str, LossKind] = {
     "agmm": LossKind("agmm.losses.agmm:AGMM", "AGMM"),
     "seg": LossKind("agmm.losses.seg:SegLoss", ""),
     "absence": LossKind("agmm.losses.absence:AbsenceLoss", "L_absence"),
+    "presence": LossKind("agmm.losses.presence:PresenceLoss", "L_presence"),
     "entropy": LossKind("agmm.losses.entropy:EntropyLoss", "L_entropy"),
     "gated_crf": LossKind("agmm.losses.gated_crf:GatedCRFLoss", "L_crf"),
     "tree_energy": LossKind("agmm.losses.tree_energy:TreeEnergyLoss", "L_tree"),

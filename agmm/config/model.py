@@ -28,6 +28,7 @@ class ModelConfig:
         decoder_channels: Channels of the features that the mixture reads.
         dropout: Share of the pyramid's output channels dropped in training.
         freeze_batchnorm: Keep the statistics and scales of the encoder's BatchNorm fixed.
+        presence_head: Predict which classes an image holds, and weight the probabilities of its pixels by that.
         image_mean: Mean of each input channel, 0..1; None means timm's value of red, green and blue.
         image_std: Standard deviation of each input channel; None means timm's value.
 
@@ -44,6 +45,7 @@ class ModelConfig:
     decoder_channels: int = 256
     dropout: float = 0.5
     freeze_batchnorm: bool = False
+    presence_head: bool = False
     image_mean: tuple[float, ...] | None = None
     image_std: tuple[float, ...] | None = None
 

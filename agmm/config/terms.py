@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, get_args
 
+from agmm.config.loss import LossOptions, SelfTarget
+
 #: Which classes pseudo-labels may hold: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]
 
@@ -35,8 +37,43 @@ class TermOptions:
 
 
 @dataclass(frozen=True)
+class AGMMTermOptions(TermOptions):
+    """Options of :class:`agmm.losses.agmm.AGMMTerm`, as in :class:`agmm.config.loss.LossOptions`.
+
+    Args:
+        weight: Weight of L_self + L_spar + L_con.
+        use_self: Use L_self.
+        use_spar: Use L_spar.
+        use_con: Use L_con.
+        self_target: Target of L_self, ``density`` or ``responsibility``.
+        stop_gradient: Stop the gradient of L_self into the mixture.
+    """
+
+    use_self: bool = True
+    use_spar: bool = True
+    use_con: bool = True
+    self_target: SelfTarget = "density"
+    stop_gradient: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.loss()
+
+    def loss(self) -> LossOptions:
+        """The same as options of the AGMM loss."""
+        return LossOptions(**{name: value for name, value in vars(self).items() if name != "weight"})
+
+
+@dataclass(frozen=True)
 class AbsenceOptions(TermOptions):
     """Options of :class:`agmm.losses.absence.AbsenceLoss`."""
+
+    always_relies: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class PresenceOptions(TermOptions):
+    """Options of :class:`agmm.losses.presence.PresenceLoss`."""
 
     always_relies: ClassVar[bool] = True
 
@@ -135,7 +172,9 @@ class MixtureLabelsOptions(TermOptions):
 
 #: Options of each term that `combined` can add up, by the name of its loss.
 TERM_OPTIONS: dict[str, type[TermOptions]] = {
+    "agmm": AGMMTermOptions,
     "absence": AbsenceOptions,
+    "presence": PresenceOptions,
     "entropy": EntropyOptions,
     "gated_crf": GatedCRFOptions,
     "tree_energy": TreeEnergyOptions,

@@ -186,7 +186,13 @@ class TrainConfig:
     def model(self, num_classes: int) -> ModelConfig:
         """The network's settings."""
         shared = {f.name for f in fields(ModelConfig)} & {f.name for f in fields(self)}
-        return ModelConfig(num_classes=num_classes, **{name: getattr(self, name) for name in shared})
+        values = {name: getattr(self, name) for name in shared}
+        return ModelConfig(num_classes=num_classes, presence_head=self.learns_presence, **values)
+
+    @property
+    def learns_presence(self) -> bool:
+        """Whether the loss has L_presence, which needs the network's presence head."""
+        return "presence" in (self.loss_kind, *self.loss)
 
     def augmentation(self) -> Augmentation:
         """The augmentation settings."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from agmm.config.loss import Contrastive, Distance, resolve_options
+from agmm.config.loss import Contrastive, Distance, LossOptions, resolve_options
 from agmm.losses.base import SparseLoss
 from agmm.losses.bilinear import resize_map
 from agmm.losses.labelled_pixels import LabelledPixels, find_labelled, send
 from agmm.losses.mixture import EPSILON, Mixture, fit_mixture
 from agmm.losses.pixel_terms import pixel_terms
+from agmm.losses.term import LabelledBatch, TermLoss
 
 if TYPE_CHECKING:
     from agmm.config.training import TrainConfig
@@ -147,27 +148,60 @@ class AGMMLoss(nn.Module):
             target, valid, num_classes=logits.shape[1], ignore_index=self.ignore_index, device=logits.device
         )
         valid = valid.to(logits.device, non_blocking=True)
-        terms = {name: features.new_zeros(()) for name in TERMS}
         with torch.autocast(features.device.type, enabled=False):
-            mixture = None
-            if options.use_self or options.use_spar or options.use_con:
-                mixture = fit_mixture(features, logits, valid, labelled, options)
-            density, pairs = None, labelled
-            if mixture and options.use_self:
-                by_share = options.self_target == "responsibility"
-                density, pairs = mixture.responsibilities() if by_share else mixture.density, mixture.labelled
-                density = density.detach() if options.stop_gradient else density
             absent = _absent_classes(labelled, image_classes) if options.absence_weight else None
-            terms["seg"], terms["self"], terms["absence"] = pixel_terms(logits, density, pairs, valid, absent)
-            if mixture and options.use_spar:
-                terms["spar"] = sparse_supervision_loss(mixture)
-            if mixture and options.use_con:
-                terms["con"] = contrastive_loss(
-                    mixture.prototypes, mixture.labelled, distance=options.distance, contrastive=options.contrastive
-                )
+            terms = _terms(features, logits, labelled, valid, absent, options)
             extra = terms["self"] + terms["spar"] + terms["con"]
             total = terms["seg"] + self.lambda_ * extra + options.absence_weight * terms["absence"]
         return total, terms
+
+
+class AGMMTerm(TermLoss):
+    """L_self + L_spar + L_con as a term, to train with others at once.
+
+    Args:
+        ignore_index: The value of ``target`` where no class is given.
+        options: See :class:`agmm.config.terms.AGMMTermOptions`.
+
+    Raises:
+        ValueError: If an option is unknown, of the wrong kind or out of range.
+    """
+
+    term_name = "agmm"
+
+    def term(self, output: SegmentationOutput, batch: LabelledBatch) -> Tensor:
+        """L_self + L_spar + L_con, a scalar."""
+        options = self.options.loss()
+        terms = _terms(output.features, output.logits, batch.labelled, batch.valid, None, options)
+        return terms["self"] + terms["spar"] + terms["con"]
+
+
+def _terms(
+    features: Tensor,
+    logits: Tensor,
+    labelled: LabelledPixels,
+    valid: Tensor,
+    absent: list[Tensor] | None,
+    options: LossOptions,
+) -> dict[str, Tensor]:
+    """The terms by name, 0 where disabled; ``absent`` are the classes absent from each image, for that term."""
+    terms = {name: features.new_zeros(()) for name in TERMS}
+    mixture = None
+    if options.use_self or options.use_spar or options.use_con:
+        mixture = fit_mixture(features, logits, valid, labelled, options)
+    density, pairs = None, labelled
+    if mixture and options.use_self:
+        by_share = options.self_target == "responsibility"
+        density, pairs = mixture.responsibilities() if by_share else mixture.density, mixture.labelled
+        density = density.detach() if options.stop_gradient else density
+    terms["seg"], terms["self"], terms["absence"] = pixel_terms(logits, density, pairs, valid, absent)
+    if mixture and options.use_spar:
+        terms["spar"] = sparse_supervision_loss(mixture)
+    if mixture and options.use_con:
+        terms["con"] = contrastive_loss(
+            mixture.prototypes, mixture.labelled, distance=options.distance, contrastive=options.contrastive
+        )
+    return terms
 
 
 class AGMM(SparseLoss):

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from agmm.config.terms import combined_options
 from agmm.data.dataset import Sample
 from agmm.losses.absence import AbsenceLoss
+from agmm.losses.agmm import AGMMTerm
 from agmm.losses.base import SparseLoss
 from agmm.losses.entropy import EntropyLoss
 from agmm.losses.gated_crf import GatedCRFLoss
 from agmm.losses.mean_teacher import MeanTeacherLoss
 from agmm.losses.mixture_labels import MixtureLabelsLoss
+from agmm.losses.presence import PresenceLoss
 from agmm.losses.term import TermLoss, add_terms
 from agmm.losses.tree_energy import TreeEnergyLoss
 from agmm.models.network import SegmentationOutput
@@ -22,7 +24,16 @@ from agmm.models.network import SegmentationOutput
 #: The losses whose terms can be added up, by the term's name.
 TERM_LOSSES: dict[str, type[TermLoss]] = {
     loss.term_name: loss
-    for loss in (AbsenceLoss, EntropyLoss, GatedCRFLoss, TreeEnergyLoss, MeanTeacherLoss, MixtureLabelsLoss)
+    for loss in (
+        AGMMTerm,
+        AbsenceLoss,
+        PresenceLoss,
+        EntropyLoss,
+        GatedCRFLoss,
+        TreeEnergyLoss,
+        MeanTeacherLoss,
+        MixtureLabelsLoss,
+    )
 }
 
 

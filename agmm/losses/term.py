@@ -26,12 +26,14 @@ class LabelledBatch:
         valid: False on padding, bool, shape (N, H, W).
         labelled: The labelled pixels.
         present: Classes known to be in the image, bool, shape (N, C); none for an image without any label.
+        in_crop: Those of them that are labelled in the sample itself, bool, shape (N, C).
     """
 
     image: Tensor
     valid: Tensor
     labelled: LabelledPixels
     present: Tensor
+    in_crop: Tensor
 
 
 def labelled_batch(output: SegmentationOutput, batch: Sample, ignore_index: int) -> LabelledBatch:
@@ -47,7 +49,11 @@ def labelled_batch(output: SegmentationOutput, batch: Sample, ignore_index: int)
     in_crop = labelled.on_host.pair_of >= 0
     present = in_crop if batch.image_classes is None else in_crop | batch.image_classes.cpu()
     return LabelledBatch(
-        batch.image.to(device), batch.valid.to(device, non_blocking=True), labelled, present.to(device)
+        batch.image.to(device),
+        batch.valid.to(device, non_blocking=True),
+        labelled,
+        present.to(device),
+        in_crop.to(device),
     )
 
 

@@ -19,10 +19,12 @@ class SegmentationOutput(NamedTuple):
     Args:
         logits: Raw scores at the image's size, shape (N, num_classes, H, W).
         features: Input of the classifier, after ReLU, shape (N, decoder_channels, h, w).
+        presence: Raw scores of the classes that the image holds, shape (N, num_classes); None without such a head.
     """
 
     logits: Tensor
     features: Tensor
+    presence: Tensor | None = None
 
 
 class SegmentationModel(nn.Module):
@@ -47,6 +49,7 @@ class SegmentationModel(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.classifier = nn.Conv2d(config.decoder_channels, config.num_classes, 1)
+        self.presence = PresenceHead(encoder.channels[-1], config) if config.presence_head else None
 
     def forward(self, images: Tensor) -> SegmentationOutput:
         """Segment images.
@@ -60,15 +63,40 @@ class SegmentationModel(nn.Module):
         if not images.is_floating_point():
             raise ValueError(f"images must be float32 in 0..1, got {images.dtype}; give images.float() / 255.")
         normalised = (images - self.image_mean) / self.image_std
-        features = self.encoder.without_padding(self.decoder(self.encoder(normalised)), images)
+        levels = self.encoder(normalised)
+        features = self.encoder.without_padding(self.decoder(levels), images)
+        presence = None if self.presence is None else self.presence(levels[-1])
         logits = self.classifier(features)
+        if presence is not None and not self.training:
+            # Pixels learn without it: on training images it is surer of the classes than on others.
+            logits = logits + F.logsigmoid(presence)[:, :, None, None]
         return SegmentationOutput(
-            F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False), features
+            F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False), features, presence
         )
 
     def split_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters of the encoder, and those of the new layers (decoder, classifier)."""
-        return list(self.encoder.parameters()), [*self.decoder.parameters(), *self.classifier.parameters()]
+        encoder = list(self.encoder.parameters())
+        known = {id(parameter) for parameter in encoder}
+        return encoder, [parameter for parameter in self.parameters() if id(parameter) not in known]
+
+
+class PresenceHead(nn.Module):
+    """Predicts from the deepest features which classes an image holds.
+
+    Args:
+        in_channels: Channels of the features.
+        config: Defines the classes and dropout.
+    """
+
+    def __init__(self, in_channels: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.classify = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(in_channels, config.num_classes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features, shape (N, in_channels, h, w), to a raw score per class, shape (N, num_classes)."""
+        scores: Tensor = self.classify(features.mean((2, 3)))
+        return scores
 
 
 def sync_batchnorm(model: SegmentationModel) -> SegmentationModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,7 +111,10 @@ def _model(data: Mapping[str, Any], num_classes: int) -> ModelConfig:
     settings = {name: value for name, value in data.items() if name != "num_classes"}
     if data["num_classes"] != num_classes:
         raise ValueError(f"the network has {data['num_classes']} classes, the label space {num_classes}")
-    return TrainConfig.from_dict(settings, "model").model(num_classes)
+    presence_head = settings.pop("presence_head", False)  # follows from the loss in a run's settings
+    if not isinstance(presence_head, bool):
+        raise ValueError(f"presence_head is {presence_head!r}, not true or false")
+    return replace(TrainConfig.from_dict(settings, "model").model(num_classes), presence_head=presence_head)
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:

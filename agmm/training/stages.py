@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import get_args
@@ -53,6 +53,14 @@ class StageResult:
     info: CheckpointInfo
 
 
+def later_stage(config: TrainConfig) -> TrainConfig:
+    """The settings of the stages that learn from pseudo-labels: without any term that spreads labels to pixels."""
+    if not config.learns_presence:
+        return replace(config, loss_kind="agmm", loss=SEG_ONLY)
+    own = config.loss if config.loss_kind == "presence" else config.loss["presence"]
+    return replace(config, loss_kind="presence", loss=own if isinstance(own, Mapping) else {"weight": own})
+
+
 def run_stages(
     manifest: Manifest,
     config: TrainConfig,
@@ -70,8 +78,8 @@ def run_stages(
     """Train in stages.
 
     Stage 1 trains as ``agmm train`` does. Each later stage labels the training images with the previous network (see
-    ``agmm.training.pseudo_labels``; true labels are kept) and trains on them with cross-entropy alone. Finished
-    stages are kept, so repeating an interrupted call resumes it.
+    ``agmm.training.pseudo_labels``; true labels are kept) and trains on them with cross-entropy, and with L_presence
+    if stage 1 does. Finished stages are kept, so repeating an interrupted call resumes it.
 
     Args:
         manifest: The sparse annotation.
@@ -108,6 +116,8 @@ def run_stages(
         raise ValueError(
             f"Stages after the first replace the sparse annotation, but supervision is {config.supervision}."
         )
+    if soft and stages > 1 and config.learns_presence:
+        raise ValueError("Soft pseudo-labels train with cross-entropy alone, without presence: leave one of them out.")
     ranks, protocol = join_ranks(config.device), protocol or Protocol("multi-scale")
     if not overwrite and stages > 1:
         _require_same_start(out_dir, start)
@@ -124,7 +134,7 @@ def run_stages(
     source, results = manifest, list[StageResult]()
     for number in range(1, stages + 1):
         run_dir = out_dir / f"stage-{number}"
-        settings = config if number == 1 else replace(config, loss_kind="agmm", loss=SEG_ONLY)
+        settings = config if number == 1 else later_stage(config)
         before = results[-1].run_dir if results and start == "warm" else None
         is_finished = not overwrite and _is_finished(run_dir, settings)
         what = "is trained already" if is_finished else f"learns from {source.path.parent.name}"

@@ -77,6 +77,26 @@ def literal_mean_teacher(
     return total / max(1, int(valid.sum()))
 
 
+def literal_presence(scores: Tensor, target: Tensor, valid: Tensor, present: Tensor) -> Tensor:
+    """Mean of -log q for classes labelled in the crop and -log(1 - q) for classes that the image does not hold.
+
+    Args:
+        scores: Raw scores of the classes of each image, shape (N, C).
+        target: Shape (N, H, W).
+        valid: Shape (N, H, W).
+        present: Classes labelled anywhere in the image, shape (N, C).
+    """
+    losses = []
+    for n in range(len(scores)):
+        for k in range(scores.shape[1]):
+            q = torch.sigmoid(scores[n, k])
+            if bool(((target[n] == k) & valid[n]).any()):
+                losses.append(-torch.log(q))
+            elif present[n].any() and not present[n, k]:
+                losses.append(-torch.log(1 - q))
+    return torch.stack(losses).mean() if losses else scores.sum() * 0
+
+
 def literal_mixture_labels(logits: Tensor, density: Tensor, valid: Tensor, *, threshold: float) -> Tensor:
     """Cross-entropy against the Gaussian with the highest share.
 

@@ -144,8 +144,8 @@ def test_mixture_equals_its_own_argmax(manifest: Manifest) -> None:
     for row in rows:
         sparse = torch.from_numpy(read_mask(manifest.resolve(row.annotation)).astype(np.int64))[None]
         with torch.inference_mode():
-            logits, features = model(images_of(manifest, row.image_id))
-            probs = mixture_probs(features, logits, sparse, torch.ones_like(sparse, dtype=torch.bool), options)
+            out = model(images_of(manifest, row.image_id))
+            probs = mixture_probs(out.features, out.logits, sparse, torch.ones_like(sparse, dtype=torch.bool), options)
         full = read_mask(manifest.resolve(row.full_mask))
         preds = probs.argmax(1)[0].numpy()
         assert set(np.unique(preds)) <= set(row.classes_labelled)

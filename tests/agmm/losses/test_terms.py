@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from agmm.config.loss import MixtureOptions
 from agmm.data.dataset import Sample
-from agmm.losses.agmm import sparse_supervision_loss
+from agmm.losses.agmm import AGMMLoss, sparse_supervision_loss
 from agmm.losses.combined import TERM_LOSSES, CombinedLoss
 from agmm.losses.labelled_pixels import find_labelled
 from agmm.losses.mean_teacher import MeanTeacherLoss
@@ -21,6 +21,7 @@ from tests.helpers.literal_terms import (
     literal_gated_crf,
     literal_mean_teacher,
     literal_mixture_labels,
+    literal_presence,
     literal_tree_energy,
 )
 
@@ -55,7 +56,12 @@ def make_batch(seed: int = 0, num_labels: int = 6, padded: int = 4) -> tuple[Seg
     images = torch.rand((3, 3, *SIZE), generator=rng).round(decimals=1)
     none = torch.zeros((3, 0, *SIZE), dtype=torch.uint8)
     teacher = torch.randn(3, NUM_CLASSES, *SIZE, generator=rng, dtype=torch.float64).mul(2)
-    return SegmentationOutput(logits, features), Sample(images, target, valid, image_classes, none, none), teacher
+    presence = torch.randn(3, NUM_CLASSES, generator=rng, dtype=torch.float64).requires_grad_()
+    return (
+        SegmentationOutput(logits, features, presence),
+        Sample(images, target, valid, image_classes, none, none),
+        teacher,
+    )
 
 
 def present_classes(batch: Sample) -> Tensor:
@@ -71,6 +77,13 @@ def literal_term(name: str, loss: TermLoss, out: SegmentationOutput, batch: Samp
     logits, valid, present = out.logits, batch.valid, present_classes(batch)
     if name == "absence":
         return literal_absence(logits, valid, present)
+    if name == "presence":
+        assert out.presence is not None
+        return literal_presence(out.presence, batch.target, valid, present)
+    if name == "agmm":
+        loss_options = {key: value for key, value in options.items() if key != "weight"}
+        terms = AGMMLoss(**loss_options)(out.features, logits, batch.target, valid)[1]
+        return terms["self"] + terms["spar"] + terms["con"]
     if name == "entropy":
         return literal_entropy(logits, valid)
     if name == "gated_crf":
@@ -93,6 +106,9 @@ def literal_term(name: str, loss: TermLoss, out: SegmentationOutput, batch: Samp
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("absence", {}),
+    ("presence", {}),
+    ("agmm", {}),
+    ("agmm", {"use_con": False, "stop_gradient": True, "self_target": "responsibility"}),
     ("entropy", {}),
     ("gated_crf", {}),
     ("gated_crf", {"shrink": 1, "radius": 2, "sigma_rgb": 0.3, "sigma_xy": 2.0}),
@@ -120,9 +136,9 @@ def test_equals_the_literal_formula(name: str, options: dict[str, Any], seed: in
     out, batch, teacher = make_batch(seed)
     loss = build(name, teacher, **options)
     total, terms = loss(out, batch)
-    found = torch.autograd.grad(terms[name], (out.logits, out.features), allow_unused=True, retain_graph=True)
+    found = torch.autograd.grad(terms[name], out, allow_unused=True, retain_graph=True)
     expected = literal_term(name, loss, out, batch, teacher)
-    wanted = torch.autograd.grad(expected, (out.logits, out.features), allow_unused=True)
+    wanted = torch.autograd.grad(expected, out, allow_unused=True)
     assert tuple(terms) == loss.term_names == ("seg", name)
     torch.testing.assert_close(terms[name], expected)
     for leaf, one, other in zip(out, found, wanted, strict=True):
@@ -134,7 +150,7 @@ def test_equals_the_literal_formula(name: str, options: dict[str, Any], seed: in
     torch.testing.assert_close(terms["seg"], seg)
 
 
-@pytest.mark.parametrize("name", ["absence", "entropy", "gated_crf", "mean_teacher", "mixture_labels"])
+@pytest.mark.parametrize("name", ["absence", "agmm", "entropy", "gated_crf", "mean_teacher", "mixture_labels"])
 def test_gradient_of_the_logits_is_that_of_the_value(name: str) -> None:
     out, batch, teacher = make_batch()
     loss = build(name, teacher)
@@ -143,8 +159,10 @@ def test_gradient_of_the_logits_is_that_of_the_value(name: str) -> None:
         term: Tensor = loss(out._replace(logits=logits), batch)[1][name]
         return term
 
-    if name == "mixture_labels":  # its Gaussians' variances read the logits, without gradient
-        loss = build(name, teacher, spar=0.0)
+    if name in ("agmm", "mixture_labels"):  # its Gaussians' variances read the logits, without gradient
+        loss = build(
+            name, teacher, **({"spar": 0.0} if name == "mixture_labels" else {"stop_gradient": True, "use_spar": False})
+        )
     assert torch.autograd.gradcheck(value, (out.logits.detach().requires_grad_(),), fast_mode=True)
 
 
@@ -171,7 +189,7 @@ def _one_image() -> tuple[SegmentationOutput, Sample, Tensor]:
 def test_odd_batches_give_finite_values_and_gradients(name: str, case: str) -> None:
     out, batch, teacher = BATCHES[case]()
     total, terms = build(name, teacher)(out, batch)
-    grads = torch.autograd.grad(total, (out.logits, out.features), allow_unused=True)
+    grads = torch.autograd.grad(total, out, allow_unused=True)
     assert all(torch.isfinite(value) for value in (total, *terms.values()))
     assert all(torch.isfinite(grad).all() for grad in grads if grad is not None)
     if case == "nothing but padding":

@@ -37,7 +37,8 @@ def test_takes_images_of_any_size_and_trains_every_part(encoder: str, decoder: s
     torch.manual_seed(0)
     model = build_model(dataclasses.replace(TINY, encoder=encoder))
     assert type(model.decoder).__name__ == decoder
-    logits, features = model(torch.rand(2, 3, *size))
+    logits, features, presence = model(torch.rand(2, 3, *size))
+    assert presence is None
     assert logits.shape == (2, 3, *size)
     assert features.shape[:2] == (2, 16)
     assert all(abs(f - s / 4) <= 4 for f, s in zip(features.shape[2:], size, strict=True))
@@ -100,6 +101,24 @@ def test_logits_are_the_classifier_of_the_features_brought_to_the_image_size() -
         output = model(torch.rand(1, 3, 40, 56))
         expected = F.interpolate(model.classifier(output.features), (40, 56), mode="bilinear", align_corners=False)
     assert torch.equal(output.logits, expected)
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv3_small_050.lamb_in1k", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"])
+def test_presence_head_weights_the_classes_of_the_whole_image_outside_training(encoder: str) -> None:
+    model = build_model(dataclasses.replace(TINY, encoder=encoder, presence_head=True)).eval()
+    images = torch.rand(2, 3, 40, 56)
+    with torch.no_grad():
+        logits, features, presence = model(images)
+        plain = F.interpolate(model.classifier(features), (40, 56), mode="bilinear", align_corners=False)
+        assert presence is not None and presence.shape == (2, 3)
+        probs = plain.softmax(1) * torch.sigmoid(presence)[:, :, None, None]
+        torch.testing.assert_close(logits.softmax(1), probs / probs.sum(1, keepdim=True))
+        model.train()
+        out = model(images)
+        plain = F.interpolate(model.classifier(out.features), (40, 56), mode="bilinear", align_corners=False)
+        assert torch.equal(out.logits, plain)
+    _, new_parameters = model.split_parameters()
+    assert {id(p) for p in model.presence.parameters()} <= {id(p) for p in new_parameters}
 
 
 @pytest.mark.parametrize("stride", [8, 16])

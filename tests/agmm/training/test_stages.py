@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import agmm.training.stages
 from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
+from agmm.evaluation.evaluate_run import evaluate_run
 from agmm.inference.protocols import Protocol
 from agmm.runs.checkpoint import read_checkpoint_info
 from agmm.training.stages import SEG_ONLY, StageResult, run_stages
@@ -62,6 +63,29 @@ def test_each_stage_trains_on_the_labels_of_the_one_before(
     summary = json.loads((out_dir / "stages.json").read_text())["stages"]
     assert [s["manifest"] for s in summary[1:]] == ["pseudo-labels-1/manifest.csv", "pseudo-labels-2/manifest.csv"]
     assert [s["best_miou"] for s in summary] == [r.info.best_miou for r in results]
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "later"),
+    [
+        ("presence", {"weight": 0.5}, {"weight": 0.5}),
+        ("combined", {"absence": 1.0, "presence": 2.0}, {"weight": 2.0}),
+        ("combined", {"agmm": 1.0, "presence": {"weight": 0.1}}, {"weight": 0.1}),
+    ],
+)
+def test_later_stages_keep_the_classifier_of_the_image(
+    manifest: Manifest, tmp_path: Path, kind: str, loss: dict[str, Any], later: dict[str, Any]
+) -> None:
+    results = stages(manifest, tmp_path / "mt", fast_config(loss_kind=kind, loss=loss), stages=2)
+    second = read_checkpoint_info(results[1].run_dir / "weights.safetensors")
+    assert (second.config.loss_kind, second.config.loss) == ("presence", later)
+    assert second.model.presence_head
+    assert "presence" in (results[1].run_dir / "log.csv").read_text().splitlines()[0]
+    (score,) = evaluate_run(results[1].run_dir, manifest, split="val", device="cpu")
+    assert score["num_images"] == 1
+    with pytest.raises(ValueError, match="presence"):
+        stages(manifest, tmp_path / "soft", fast_config(loss_kind=kind, loss=loss), stages=2, soft=True)
+    assert not (tmp_path / "soft").exists()
 
 
 def test_finished_stages_are_not_trained_again(
