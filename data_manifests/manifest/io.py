@@ -58,7 +58,8 @@ def write_manifest(manifest: Manifest) -> None:
     Raises:
         ManifestError: If ``read_manifest`` would refuse an image id or split.
     """
-    _refuse(f"{manifest.path}, {fault}." for row in manifest.rows if (fault := row.name_fault))
+    faults = [row.name_fault for row in manifest.rows] + [manifest.split_fault]
+    _refuse(f"{manifest.path}, {fault}." for fault in faults if fault)
     text = info_to_json(manifest.info, hash_marks(manifest.marks_path) if manifest.marks_path.is_file() else "")
     write_atomically(manifest.path.with_suffix(".json"), text.encode())
     rows = sorted(manifest.rows, key=lambda row: row.image_id)
@@ -76,12 +77,14 @@ def read_manifest(path: str | Path) -> Manifest:
 
     Raises:
         ManifestError: If a file or column is missing, a value cannot be read, an image id is duplicate or not a plain
-            name, or the manifest was written by a newer version.
+            name, a split is empty or differs from another in letter case only, or the manifest was written by a newer
+            version.
     """
     manifest, problems = load_manifest(path)
     problems += [
         f"{manifest.path}, image '{row.image_id}': {p}." for row in manifest.rows if (p := _fault(manifest, row))
     ]
+    problems += [f"{manifest.path}: {manifest.split_fault}."] if manifest.split_fault else []
     _refuse(problems)
     return manifest
 

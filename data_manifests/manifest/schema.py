@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,8 +80,8 @@ class ManifestRow:
     def name_fault(self) -> str:
         """Why image_id or split cannot name files below a folder, as writers use them; empty if both can."""
         for column, name in (("image_id", self.image_id), ("split", self.split)):
-            if column == "split" and not name:
-                continue  # names nothing; ``validate`` tells of it
+            if not name:
+                return f"column {column} is empty"
             if fault := name_fault(name) or ("holds /" if column == "split" and "/" in name else ""):
                 return f"{column} {name!r} is no plain name: it {fault}"
         return ""
@@ -180,6 +181,15 @@ class Manifest:
         for row in self.rows:
             counts[row.split] = counts.get(row.split, 0) + 1
         return dict(sorted(counts.items()))
+
+    @property
+    def split_fault(self) -> str:
+        """Which splits differ in letter case only, a typing error that would leave images out; empty if none do."""
+        splits = self.splits
+        alike = Counter(name.casefold() for name in splits)
+        twice = [name for name in splits if alike[name.casefold()] > 1]
+        counts = ", ".join(f"'{name}' ({splits[name]})" for name in twice)
+        return f"splits that differ in letter case only: {counts}; spell them alike" if twice else ""
 
     def rows_of(self, split: str | None) -> tuple[ManifestRow, ...]:
         """Rows of one split, or all of them where it is None.

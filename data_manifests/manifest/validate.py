@@ -65,8 +65,6 @@ def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
     def problem(kind: str, message: str) -> Problem:
         return Problem(kind, row.image_id, message)
 
-    if not row.split:
-        yield problem("row", "column split is empty")
     if not row.image and not row.full_mask:  # mask-only datasets have no images
         yield problem("row", "columns image and full_mask are empty")
     if row.name_fault:
@@ -86,6 +84,8 @@ def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
 
 
 def _check_folder(manifest: Manifest) -> Iterator[Problem]:
+    if manifest.split_fault:
+        yield Problem("split", "", manifest.split_fault)
     if outside := [row.annotation for row in manifest.rows if row.annotation and _leaves_folder(row.annotation)]:
         lie = counted(len(outside), "annotation lies", "annotations lie")
         text = f"{lie} outside of the manifest's folder, as in subsets: {list_some(outside, 3)}"

@@ -354,6 +354,19 @@ class TestDamagedManifest:
                 read_manifest(manifest)
             assert str(manifest) in str(caught.value) and "image_id" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("split", "message"), [("", "column split is empty"), ("Train", "'Train' \\(1\\), 'train'")]
+    )
+    def test_splits_that_would_leave_images_out(self, manifest, split, message):
+        lines = manifest.read_text().splitlines()
+        lines[2] = lines[2].replace("b,train,", f"b,{split},")
+        manifest.write_text("\n".join(lines) + "\n")
+        with pytest.raises(ManifestError, match=message):
+            read_manifest(manifest)
+        sound, _ = load_manifest(manifest)
+        with pytest.raises(ManifestError, match=message):
+            write_manifest(sound)
+
     def test_every_bad_row_is_named(self, manifest):
         lines = manifest.read_text().splitlines()
         lines[1] = lines[1].replace(",4,6,", ",four,6,")

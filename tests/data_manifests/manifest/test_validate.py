@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_manifests import Manifest, Mark, read_manifest, write_manifest, write_marks
+from data_manifests import Manifest, Mark, read_manifest, write_marks
 from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, write_atomically
 from data_manifests.manifest.io import load_manifest
 from data_manifests.manifest.validate import check_manifest
@@ -31,9 +31,7 @@ def manifest(tmp_path):
 
 def change_row(manifest, image_id, **changes):
     rows = tuple(replace(row, **changes) if row.image_id == image_id else row for row in manifest.rows)
-    changed = Manifest(manifest.path, rows, manifest.info)
-    write_manifest(changed)
-    return changed
+    return Manifest(manifest.path, rows, manifest.info, manifest.marks_sha256)
 
 
 def problems_of(manifest, **options):
@@ -71,6 +69,10 @@ class TestRows:
         first, *rest = problems_of(change_row(manifest, "image_0", **changes))
         assert first == (expected[0], "image_0", expected[1])
         assert {kind for kind, _, _ in rest} <= {"count"}  # the annotation says otherwise, too
+
+    def test_splits_that_differ_in_letter_case(self, manifest):
+        kind, image_id, message = the_problem(change_row(manifest, "image_0", split="Train"))
+        assert (kind, image_id) == ("split", "") and "'Train' (1), 'train' (1)" in message
 
     def test_labels_without_annotation(self, manifest):
         kind, image_id, message = the_problem(change_row(manifest, "image_2", num_labelled=3))
