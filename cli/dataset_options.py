@@ -12,7 +12,7 @@ import click
 
 from cli.command import option_group
 from cli.reporting import usage_errors, warn
-from cli.types import PathType
+from cli.types import Choice, PathType
 from data_manifests.layout_names import LAYOUT_NAMES
 
 if TYPE_CHECKING:
@@ -63,12 +63,13 @@ class DatasetOptions:
         """Whether any of them was given."""
         return any(getattr(self, field.name) is not None for field in fields(self))
 
-    def open(self, dataset_dir: Path | None, out_dir: Path | None = None) -> Dataset:
+    def open(self, dataset_dir: Path | None, out_dir: Path | None = None, named: str = "DATASET") -> Dataset:
         """Read the dataset of a folder, or of the folders that the options name.
 
         Args:
             dataset_dir: The folder; it may hold shapes drawn with another tool instead of masks.
             out_dir: Where the full masks of such shapes go; without it they are refused.
+            named: How the command's usage names the folder.
 
         Raises:
             DataError: If it cannot be read.
@@ -78,17 +79,17 @@ class DatasetOptions:
 
         with usage_errors():
             view = ImageView(self.bands, self.value_range)
-        return replace(self._open(dataset_dir, out_dir), images=view)
+        return replace(self._open(dataset_dir, out_dir, named), images=view)
 
-    def _open(self, dataset_dir: Path | None, out_dir: Path | None) -> Dataset:
+    def _open(self, dataset_dir: Path | None, out_dir: Path | None, named: str) -> Dataset:
         import data_manifests
 
         if (dataset_dir is None) == (self.masks_dir is None):
-            raise click.UsageError("Give either DATASET, or --masks DIR with or without --images DIR.")
+            raise click.UsageError(f"Give either {named}, or --masks DIR with or without --images DIR.")
         if dataset_dir is not None and (self.images_dir or self.mask_suffix):
-            raise click.UsageError("--images and --mask-suffix need --masks DIR; they do not apply to DATASET.")
+            raise click.UsageError(f"--images and --mask-suffix need --masks DIR; they do not apply to {named}.")
         if self.masks_dir is not None and self.layout:
-            raise click.UsageError("--layout applies to DATASET, not to --masks.")
+            raise click.UsageError(f"--layout applies to {named}, not to --masks.")
         if self.mask_values and self.mask_channel:
             raise click.UsageError("Give either --mask-values or --mask-channel.")
         label_space = data_manifests.read_label_space(self.classes_path) if self.classes_path else None
@@ -151,7 +152,7 @@ _OPTIONS = (
     ),
     click.option(
         "--layout",
-        type=click.Choice(list(LAYOUT_NAMES)),
+        type=Choice(list(LAYOUT_NAMES)),
         metavar="NAME",
         help=f"Folder layout of the dataset: {', '.join(LAYOUT_NAMES)}.  [default: detected]",
     ),
@@ -164,11 +165,11 @@ _OPTIONS = (
     ),
     click.option(
         "--mask-values",
-        type=click.Choice(MASK_VALUES),
+        type=Choice(MASK_VALUES),
         help="Values of the masks: ids of the class table, 0, 1, 2, ... in its order, or class colors, exact or "
         "nearest (JPEG).  [default: detected]",
     ),
-    click.option("--mask-channel", type=click.Choice(MASK_CHANNELS), help="Channel of the masks that holds the ids."),
+    click.option("--mask-channel", type=Choice(MASK_CHANNELS), help="Channel of the masks that holds the ids."),
     click.option(
         "--bands",
         type=NumbersType("R,G,B", int, (1, 3)),

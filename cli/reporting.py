@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -94,11 +95,19 @@ class ReportingGroup(click.Group):
         if isinstance(error, DataError):
             return str(error)
         if isinstance(error, OSError):
+            if isinstance(error, NotADirectoryError | FileExistsError) and (file := _file_above(error.filename)):
+                return f"{file}: is a file, where a folder is needed. Give another path."
             where = f"{error.filename}: " if error.filename else ""
             return f"{where}{error.strerror or error}."
         if isinstance(error, MemoryError):
             return _too_little_memory("This machine", str(error), self.memory_advice)
         return _told_of_torch(error) if isinstance(error, RuntimeError) else ""
+
+
+def _file_above(path: object) -> Path | None:
+    """The part of a path that is a file, if one is."""
+    there = Path(path) if isinstance(path, str) else Path()
+    return next((part for part in (there, *there.parents) if part.is_file()), None)
 
 
 def _color() -> bool | None:

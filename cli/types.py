@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -14,12 +15,26 @@ from data_manifests.files.paths import as_path, is_remote
 if TYPE_CHECKING:
     _PairType = click.ParamType[tuple[int, int]]
     _TupleType = click.ParamType[tuple[Any, ...]]
+    _ChoiceType = click.Choice[str]
 else:  # generic from click 8.4 on
     _PairType = _TupleType = click.ParamType
+    _ChoiceType = click.Choice
+
+
+class Choice(_ChoiceType):
+    """One of several words; a misspelt one gets the word that was probably meant."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """See ``click.Choice``."""
+        near = difflib.get_close_matches(str(value).lower(), self.choices, 1)
+        meant = f" Did you mean '{near[0]}'?" if near else ""
+        return super().get_invalid_choice_message(value, ctx) + meant
 
 
 class IntRange(click.IntRange):
     """A range of whole numbers, shown as N."""
+
+    name = "whole number"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """See ``click.ParamType``."""
@@ -28,6 +43,8 @@ class IntRange(click.IntRange):
 
 class FloatRange(click.FloatRange):
     """A range of numbers, shown as X; "nan" is not in it."""
+
+    name = "number"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """See ``click.ParamType``."""

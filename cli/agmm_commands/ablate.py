@@ -20,7 +20,7 @@ from cli.command import command, is_quiet, option_group
 from cli.options import data_root_option, json_option, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
 from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
-from cli.types import IntRange, PathType, list_option
+from cli.types import Choice, IntRange, PathType, list_option
 
 if TYPE_CHECKING:
     from agmm.studies.runner import Plan
@@ -46,7 +46,7 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
     "Study",
     click.option(
         "--table",
-        type=click.Choice([str(number) for number in PAPER_TABLES]),
+        type=Choice([str(number) for number in PAPER_TABLES]),
         help="Settings of a table of the paper's supplement: 1 lambda, 2 loss terms and multi-stage training.",
     ),
     list_option(

@@ -12,12 +12,12 @@ from cli.command import command
 from cli.options import json_option, out_option
 from cli.processes import require_one_process
 from cli.reporting import echo_json, echo_summary, note, usage_errors
-from cli.types import SizeType
+from cli.types import Choice, SizeType
 
 
 @command(short_help="Export a network to ONNX or TorchScript.")
 @run_argument
-@click.option("--format", "format_", type=click.Choice(EXPORT_FORMATS), required=True, help="Format to write.")
+@click.option("--format", "format_", type=Choice(EXPORT_FORMATS), required=True, help="Format to write.")
 @out_option("File to write.  [default: model.onnx or model.pt in RUN]", "out_path")
 @click.option(
     "--size",

@@ -13,13 +13,13 @@ from cli.command import command
 from cli.options import image_option, json_option, out_option, read_manifest
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, usage_errors, warn
-from cli.types import IntRange, PathType
+from cli.types import Choice, IntRange, PathType
 
 _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
 
 
 @command(short_help="Draw a figure of the paper's supplement.")
-@click.argument("kind", type=click.Choice(list(FIGURES)))
+@click.argument("kind", type=Choice(list(FIGURES)))
 @runs_argument
 @names_option
 @manifest_option

@@ -17,7 +17,7 @@ from agmm.config.training import OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
 from cli.command import option_group
 from cli.options import data_root_option
 from cli.reporting import echo_next, usage_errors
-from cli.types import FloatRange, IntRange, PathType, SizeType
+from cli.types import Choice, FloatRange, IntRange, PathType, SizeType
 
 if TYPE_CHECKING:
     from agmm.runs.checkpoint_info import CheckpointInfo
@@ -31,8 +31,8 @@ _not_negative = FloatRange(min=0)
 _SCALES = f"{SCALES[0]:g} to {SCALES[-1]:g}"
 
 
-def _choice(choices: Collection[str]) -> click.Choice[str]:
-    return click.Choice(list(choices))
+def _choice(choices: Collection[str]) -> Choice:
+    return Choice(list(choices))
 
 
 # No flag has a default of its own: what is not given comes from --config, then from the recipe.

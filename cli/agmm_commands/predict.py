@@ -15,7 +15,7 @@ from cli.options import data_root_option, json_option, out_option, read_manifest
 from cli.processes import require_one_process
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, usage_errors, warn, warn_of_some
-from cli.types import PathType
+from cli.types import Choice, PathType
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "Output",
     out_option("Folder for the results.", required=True),
     click.option(
-        "--ids", type=click.Choice(PREDICTED_IDS), default="train", show_default=True,
+        "--ids", type=Choice(PREDICTED_IDS), default="train", show_default=True,
         help="Values of the label maps: train ids, or the dataset's own ids (labelIds of Cityscapes) as gray PNG.",
     ),
     click.option("--overlays", is_flag=True, help="Also draw the classes over the images."),

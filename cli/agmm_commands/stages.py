@@ -24,7 +24,7 @@ from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
 from cli.reporting import echo_json, echo_summary, usage_errors
-from cli.types import IntRange
+from cli.types import Choice, IntRange
 
 
 @command(short_help="Train in stages, with pseudo-labels in between.")
@@ -33,11 +33,11 @@ from cli.types import IntRange
     "Stages",
     click.option("--stages", type=IntRange(min=1), default=2, show_default=True, help="Number of stages."),
     click.option(
-        "--first", type=click.Choice(["agmm", "seg"]), default="agmm", show_default=True,
+        "--first", type=Choice(["agmm", "seg"]), default="agmm", show_default=True,
         help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy.",
     ),
     click.option(
-        "--init", "start", type=click.Choice(get_args(Start)), default="fresh", show_default=True,
+        "--init", "start", type=Choice(get_args(Start)), default="fresh", show_default=True,
         help="Initialize later stages like stage 1, or from the network of the stage before.",
     ),
 )  # fmt: skip
@@ -46,7 +46,7 @@ from cli.types import IntRange
     protocol_option("Segment training images like this for their pseudo-labels.", default="multi-scale"),
     tile_option,
     click.option(
-        "--pseudo-classes", type=click.Choice(get_args(PseudoClasses)),
+        "--pseudo-classes", type=Choice(get_args(PseudoClasses)),
         help="Classes of the pseudo-labels: those labelled in the image, or all.  [default: labelled if the manifest "
         "says that the labels of an image name all its classes, else all]",
     ),

@@ -12,10 +12,11 @@ from cli.agmm_commands.work import cost_model_option, read_model, work_of_run
 from cli.command import command
 from cli.options import out_option
 from cli.reporting import echo_summary, usage_errors
+from cli.types import Choice
 
 
 @command(short_help="Compare runs in a table.")
-@click.argument("kind", type=click.Choice(list(TABLES)))
+@click.argument("kind", type=Choice(list(TABLES)))
 @runs_argument
 @names_option
 @scores_split_option
@@ -24,7 +25,7 @@ from cli.reporting import echo_summary, usage_errors
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(TABLE_FORMATS),
+    type=Choice(TABLE_FORMATS),
     default="markdown",
     show_default=True,
     help="LaTeX needs the package booktabs.",

@@ -11,13 +11,14 @@ from cli import options
 from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, warn
+from cli.types import Choice
 from data_manifests.errors import counted
 from sparsekit.formats import EXPORTED
 
 
 @command(short_help="Write annotations in another tool's format.")
 @options.manifest_argument
-@click.option("--to", "target", type=click.Choice([*EXPORTED, "croissant"]), required=True, help="Format to write.")
+@click.option("--to", "target", type=Choice([*EXPORTED, "croissant"]), required=True, help="Format to write.")
 @options.out_option("Folder to create.")
 @options.split_option
 @click.option("--lossy", is_flag=True, help="Export even if the format cannot hold everything; losses are listed.")

@@ -12,7 +12,7 @@ from cli.annotation_options import ANNOTATION_OPTIONS, read_maps
 from cli.command import command, option_group
 from cli.progress import counting
 from cli.reporting import echo_json, echo_next, echo_summary, warn
-from cli.types import LocalPathType, PathType
+from cli.types import Choice, LocalPathType, PathType
 from data_manifests.errors import counted
 from sparsekit.formats import DRAWN_FORMATS, Overlaps
 
@@ -23,7 +23,7 @@ NO_BACKGROUND = "none"
 @click.argument("source", type=LocalPathType())
 @option_group(
     "Annotations",
-    click.option("--from", "format_", type=click.Choice(DRAWN_FORMATS), help="Format to read.  [default: detected]"),
+    click.option("--from", "format_", type=Choice(DRAWN_FORMATS), help="Format to read.  [default: detected]"),
     click.option("--images", "images_dir", type=LocalPathType(), help="Folder of the images.  [default: SOURCE]"),
     *ANNOTATION_OPTIONS,
 )
@@ -34,7 +34,7 @@ NO_BACKGROUND = "none"
         help="Class of pixels that no shape covers; none makes them void.",
     ),
     click.option(
-        "--overlaps", type=click.Choice(get_args(Overlaps)), default="order", show_default=True,
+        "--overlaps", type=Choice(get_args(Overlaps)), default="order", show_default=True,
         help="Shape on top where shapes overlap: the one that the tool draws last, or the smaller one.",
     ),
     click.option(

@@ -10,7 +10,7 @@ from cli import options
 from cli.command import command
 from cli.progress import counting
 from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
-from cli.types import FloatRange, IntRange, PathType
+from cli.types import Choice, FloatRange, IntRange, PathType
 from sparsekit.grow.settings import METHODS, GrowSettings
 
 
@@ -18,7 +18,7 @@ from sparsekit.grow.settings import METHODS, GrowSettings
 @options.manifest_argument
 @click.option(
     "--method",
-    type=click.Choice(list(METHODS)),
+    type=Choice(list(METHODS)),
     default=GrowSettings.method,
     show_default=True,
     help="superpixels, geodesic: along paths of even color, over superpixels or pixels. random-walker: by random walks "

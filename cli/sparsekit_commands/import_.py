@@ -14,7 +14,7 @@ from cli.command import command, option_group
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, note, warn
-from cli.types import IntRange, LocalPathType
+from cli.types import Choice, IntRange, LocalPathType
 from sparsekit.formats import IMPORTED
 
 
@@ -22,7 +22,7 @@ from sparsekit.formats import IMPORTED
 @click.argument("source", type=LocalPathType())
 @option_group(
     "Annotations",
-    click.option("--from", "format_", type=click.Choice(IMPORTED), required=True, help="Format to read."),
+    click.option("--from", "format_", type=Choice(IMPORTED), required=True, help="Format to read."),
     *ANNOTATION_OPTIONS,
     click.option(
         "--stroke-width", type=IntRange(1, options.WIDEST_MARK), default=3, show_default=True,
@@ -66,7 +66,7 @@ def import_(
     from sparsekit.formats.import_ import ImportOptions, import_annotations
 
     map_path, class_names = read_maps(maps, ignored)
-    dataset = replace(dataset_options, map_path=map_path).open(dataset_dir)
+    dataset = replace(dataset_options, map_path=map_path).open(dataset_dir, named="--dataset DIR")
     for text in orientation_notes(dataset.items):
         note(text)
     how = ImportOptions(stroke_width, class_names, skip_unsupported, image_key, unlabelled)

@@ -10,7 +10,7 @@ import click
 from cli import options
 from cli.command import command, option_group
 from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
-from cli.types import FloatRange, IntRange, list_option
+from cli.types import Choice, FloatRange, IntRange, list_option
 from sparsekit.areas.settings import DEFAULT_SHARES, MarkKind, MarkUnit, RegionMarkSettings
 
 
@@ -19,7 +19,7 @@ from sparsekit.areas.settings import DEFAULT_SHARES, MarkKind, MarkUnit, RegionM
 @option_group(
     "Marks",
     click.option(
-        "--kind", type=click.Choice(get_args(MarkKind)), required=True,
+        "--kind", type=Choice(get_args(MarkKind)), required=True,
         help="block: the inner part of each region. box: its bounding box. coarse: a simple polygon inside it.",
     ),
     list_option(
@@ -33,7 +33,7 @@ from sparsekit.areas.settings import DEFAULT_SHARES, MarkKind, MarkUnit, RegionM
         f"[default: {RegionMarkSettings.margin}]",
     ),
     click.option(
-        "--per", type=click.Choice(get_args(MarkUnit)),
+        "--per", type=Choice(get_args(MarkUnit)),
         help="What gets a mark: each connected region or each instance.  [default: instance for boxes, else region]",
     ),
     click.option(

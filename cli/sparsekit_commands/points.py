@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command, option_group
 from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
-from cli.types import FloatRange, IntRange, list_option
+from cli.types import Choice, FloatRange, IntRange, list_option
 from sparsekit.clicks.settings import DEFAULT_BUDGETS, STRATEGIES, ClickSettings
 
 
@@ -23,7 +23,7 @@ from sparsekit.clicks.settings import DEFAULT_BUDGETS, STRATEGIES, ClickSettings
         "[default: 20,50,100 per image, or 1 per class or instance]",
     ),
     click.option(
-        "--strategy", type=click.Choice(list(STRATEGIES)), default=ClickSettings.strategy, show_default=True,
+        "--strategy", type=Choice(list(STRATEGIES)), default=ClickSettings.strategy, show_default=True,
         help="uniform: any pixel. class-balanced: one click on every class before the next round. per-class, "
         "per-instance: N clicks per class or instance. center: prefers region interiors, and so misses more of the "
         "small classes than uniform.",

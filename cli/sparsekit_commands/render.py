@@ -10,7 +10,7 @@ from cli import options
 from cli.command import command, option_group
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, first_of, note, usage_errors
-from cli.types import FloatRange, IntRange, PathType, SizeType
+from cli.types import Choice, FloatRange, IntRange, PathType, SizeType
 from data_manifests.errors import counted
 from sparsekit.figures.settings import FORMATS, FigureSettings
 
@@ -45,7 +45,7 @@ from sparsekit.figures.settings import FORMATS, FigureSettings
     "Output",
     options.out_option("Folder for the figures.", type=PathType(), default=Path("figures")),
     click.option(
-        "--format", "file_format", type=click.Choice(FORMATS), default=FigureSettings.file_format, show_default=True,
+        "--format", "file_format", type=Choice(FORMATS), default=FigureSettings.file_format, show_default=True,
         help="PDF keeps text as vectors; it needs the extra 'figures'.",
     ),
     click.option(

@@ -11,7 +11,7 @@ from cli import options
 from cli.command import command
 from cli.progress import progress
 from cli.reporting import echo_json, warn
-from cli.types import IntRange, list_option
+from cli.types import Choice, IntRange, list_option
 from data_manifests.errors import DataError, counted
 from sparsekit.audit.settings import DEFAULT_MAX_SIZE, METHOD_NAMES
 
@@ -21,7 +21,7 @@ from sparsekit.audit.settings import DEFAULT_MAX_SIZE, METHOD_NAMES
 @list_option(
     "--method",
     "methods",
-    type=click.Choice(METHOD_NAMES),
+    type=Choice(METHOD_NAMES),
     metavar=f"[{'|'.join(METHOD_NAMES)}]",
     default=METHOD_NAMES[:1],
     help="How labels spread over the image: to the nearest pixels, along paths that avoid image edges, or over "

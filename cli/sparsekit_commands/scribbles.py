@@ -10,7 +10,7 @@ import click
 from cli import options
 from cli.command import command, option_group
 from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
-from cli.types import FloatRange, IntRange, list_option
+from cli.types import Choice, FloatRange, IntRange, list_option
 from sparsekit.scribbles.settings import DEFAULT_LENGTH, PRESETS, ScribbleSettings, ScribbleUnit, scribble_settings
 
 # No default is click's own: what is not given comes from --like.
@@ -30,7 +30,7 @@ _DEFAULTS = ScribbleSettings()
         help=f"Width in pixels; less in thin regions.  [default: {_DEFAULTS.width}]",
     ),
     click.option(
-        "--per", type=click.Choice(get_args(ScribbleUnit)),
+        "--per", type=Choice(get_args(ScribbleUnit)),
         help=f"What gets a stroke: each connected region, each instance, or each class.  [default: {_DEFAULTS.per}]",
     ),
     click.option(
@@ -51,7 +51,7 @@ _DEFAULTS = ScribbleSettings()
         help=f"Drop points that change a stroke by at most X pixels.  [default: {_DEFAULTS.tolerance}]",
     ),
     click.option(
-        "--like", type=click.Choice(list(PRESETS)),
+        "--like", type=Choice(list(PRESETS)),
         help="Start from settings fitted to a human dataset; the options above override them.",
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.reporting import note, usage_errors
-from cli.types import FloatRange, PathType
+from cli.types import Choice, FloatRange, PathType
 
 
 @command(short_help="Split a manifest into train, val and test.")
@@ -19,7 +19,7 @@ from cli.types import FloatRange, PathType
 @click.option("--test", type=FloatRange(0, 1), default=0.0, show_default=True, help="Share of the images for test.")
 @click.option(
     "--by",
-    type=click.Choice(["image", "group", "class"]),
+    type=Choice(["image", "group", "class"]),
     default="image",
     show_default=True,
     help="Unit to distribute: single images, whole groups (cities, sequences), or images so that classes are even.",

@@ -31,6 +31,9 @@ _REPLACED = "replaced-"
 # Images move first: without them, the folder is not a dataset, and no scene counts as finished.
 _FOLDERS = ("leftImg8bit", "gtFine")
 
+#: As many images as the largest datasets have; days of drawing.
+MOST_SCENES = 100_000
+
 # Every fourth scene is kept for validation, in a town of its own, as the splits of Cityscapes have their own cities.
 _TOWNS = (("train", "alder"), ("train", "birch"), ("train", "cedar"), ("val", "willow"))
 
@@ -52,8 +55,8 @@ class DemoSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.num_images < 1:
-            raise ValueError(f"num_images must be at least 1, got {self.num_images}.")
+        if not 1 <= self.num_images <= MOST_SCENES:
+            raise ValueError(f"num_images must lie between 1 and {MOST_SCENES}, got {self.num_images}.")
         check_size(self.width, self.height)
 
 

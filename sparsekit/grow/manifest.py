@@ -53,7 +53,8 @@ class _Task:
 
 def default_folder(manifest: Manifest, method: str) -> Path:
     """Default output folder: beside the manifest's folder, named after it and the method."""
-    source = absolute(manifest.path).parent
+    source = manifest.path.parent
+    source = source if source.name not in ("", "..") else absolute(source)
     return source.with_name(f"{source.name}-{method}")
 
 

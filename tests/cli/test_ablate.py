@@ -146,7 +146,7 @@ def test_a_missing_crf_is_told_at_once(manifest: Manifest, tmp_path: Path, monke
         ([], "Give one of --table 1, --table 2 or a STUDY.toml"),
         (["m", "--table", "2", "--seed", "1"], "takes --seeds, not --seed"),
         (["--table", "2"], "Give the manifests to train on"),
-        (["m", "--table", "2", "--seeds", "0,x"], "'x' is not a valid integer"),
+        (["m", "--table", "2", "--seeds", "0,x"], "'x' is not a valid whole number"),
         (["m", "--table", "2", "--seeds", "0,0"], "--seeds must differ"),
     ],
 )

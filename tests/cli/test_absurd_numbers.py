@@ -22,6 +22,7 @@ _BILLION = str(10**9)
         ("gallery m --out o", "--dot-size", _BILLION, "1<=x<=1000"),
         ("gallery m --out o", "--thumbnail-size", _BILLION, "16<=x<=16383"),
         ("import s --from coco --dataset d --out o", "--stroke-width", _BILLION, "1<=x<=1000"),
+        ("demo-data o", "--images", _BILLION, "between 1 and 100000"),
         ("demo-data o --images 1", "--size", f"{_BILLION}x16", "at most 4096x4096"),
         ("demo-data o --images 1", "--size", "16x4097", "at most 4096x4096"),
         ("demo-data o --images 1", "--workers", _BILLION, "1<=x<=1024"),

@@ -48,6 +48,37 @@ def test_wrong_values(words: str) -> None:
     assert result.exit_code == 2 and words.split()[0] in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("render m --format pgn", "Did you mean 'png'?"),
+        ("export m --to LabelMe --out o", "Did you mean 'labelme'?"),
+        ("points d --clicks some", "'some' is not a valid whole number"),
+        ("points d --wrong some", "'some' is not a valid number"),
+        ("import s --from coco --out o", "Give either --dataset DIR, or --masks DIR"),
+        ("import s --from coco --out o --dataset d --images i", "do not apply to --dataset DIR"),
+    ],
+)
+def test_what_was_meant(words: str, expected: str) -> None:
+    result = CliRunner().invoke(sparsekit, words.split())
+    assert result.exit_code == 2 and expected in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["points {d} --clicks 3", "render {m}", "subset {m} --count 1", "split {m} --val 0.5", "merge {m}", "demo-data"],
+)
+def test_a_folder_to_make_that_is_a_file(tmp_path: Path, words: str) -> None:
+    manifest = tiny_manifest(tmp_path / "m")
+    (tmp_path / "file").write_text("mine")
+    arguments = words.format(d=tmp_path / "m" / "data", m=manifest.path).split()
+    out = [] if words == "demo-data" else ["--out"]
+    result = CliRunner().invoke(sparsekit, [*arguments, *out, str(tmp_path / "file")])
+    assert result.exit_code == 1 and ".partial" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {tmp_path / 'file'}: is a file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 @pytest.mark.parametrize("group", [sparsekit, agmm])
 def test_no_option_takes_a_size_in_another_way(group: click.Group) -> None:
     for found in group.commands.values():
