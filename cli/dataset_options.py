@@ -63,13 +63,21 @@ class DatasetOptions:
         """Whether any of them was given."""
         return any(getattr(self, field.name) is not None for field in fields(self))
 
-    def open(self, dataset_dir: Path | None, out_dir: Path | None = None, named: str = "DATASET") -> Dataset:
+    def open(
+        self,
+        dataset_dir: Path | None,
+        out_dir: Path | None = None,
+        named: str = "DATASET",
+        *,
+        is_scratch: bool = False,
+    ) -> Dataset:
         """Read the dataset of a folder, or of the folders that the options name.
 
         Args:
             dataset_dir: The folder; it may hold shapes drawn with another tool instead of masks.
             out_dir: Where the full masks of such shapes go; without it they are refused.
             named: How the command's usage names the folder.
+            is_scratch: Whether ``out_dir`` is removed when the command ends.
 
         Raises:
             DataError: If it cannot be read.
@@ -79,9 +87,9 @@ class DatasetOptions:
 
         with usage_errors():
             view = ImageView(self.bands, self.value_range)
-        return replace(self._open(dataset_dir, out_dir, named), images=view)
+        return replace(self._open(dataset_dir, out_dir, named, is_scratch), images=view)
 
-    def _open(self, dataset_dir: Path | None, out_dir: Path | None, named: str) -> Dataset:
+    def _open(self, dataset_dir: Path | None, out_dir: Path | None, named: str, is_scratch: bool) -> Dataset:
         import data_manifests
 
         if (dataset_dir is None) == (self.masks_dir is None):
@@ -101,8 +109,9 @@ class DatasetOptions:
         try:
             return data_manifests.open_dataset(folder, self.layout, *how)
         except data_manifests.DataError as error:
-            drawn = None if self.layout or self.mask_values or self.mask_channel else _dataset_drawn(folder, out_dir)
-            if drawn is None:
+            if self.layout or self.mask_values or self.mask_channel:
+                raise
+            if (drawn := _dataset_drawn(folder, out_dir, is_scratch)) is None:
                 raise
             if isinstance(drawn, str):
                 raise data_manifests.DataError(drawn) from error
@@ -111,7 +120,7 @@ class DatasetOptions:
             return replace(made, root=folder)
 
 
-def _dataset_drawn(folder: Path, out_dir: Path | None) -> Path | str | None:
+def _dataset_drawn(folder: Path, out_dir: Path | None, is_scratch: bool) -> Path | str | None:
     """Full masks of the shapes in a folder; a message where they have no place; None where there are no shapes."""
     from data_manifests.files.paths import absolute, is_remote
     from sparsekit.formats.detect import find_drawn_format
@@ -129,9 +138,10 @@ def _dataset_drawn(folder: Path, out_dir: Path | None) -> Path | str | None:
         made = write_full_masks(folder, format_, masks_dir, overwrite=True)
         for note in made.notes:
             warn(note)
+    where = "These are filled to full masks" if is_scratch else f"{masks_dir} has their full masks"
     warn(
-        f"{folder}: holds annotations of {format_}. {masks_dir} has their full masks: pixels of no shape are "
-        "background, and of two shapes the one drawn last lies on top; see `sparsekit full-masks`."
+        f"{folder}: holds annotations of {format_}. {where}: pixels of no shape are background, and of two shapes the "
+        "one drawn last lies on top; see `sparsekit full-masks`."
     )
     return masks_dir
 

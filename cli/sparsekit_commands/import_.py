@@ -62,12 +62,12 @@ def import_(
     label maps stay as they are, without marks.
     """
     from data_manifests.errors import counted, list_some
-    from data_manifests.layouts.mask_values import orientation_notes
+    from data_manifests.layouts.image_notes import image_notes
     from sparsekit.formats.import_ import ImportOptions, import_annotations
 
     map_path, class_names = read_maps(maps, ignored)
     dataset = replace(dataset_options, map_path=map_path).open(dataset_dir, named="--dataset DIR")
-    for text in orientation_notes(dataset.items):
+    for text in image_notes(dataset.items):
         note(text)
     how = ImportOptions(stroke_width, class_names, skip_unsupported, image_key, unlabelled)
     with progress(len(dataset.items)) as advance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,7 +37,8 @@ def info(
 ) -> None:
     """Describe a dataset folder or a manifest: layout, splits, sizes, classes and their shares, oddities.
 
-    Of a dataset every mask is read; of a manifest its rows only (`sparsekit validate` reads its files).
+    Of a dataset every mask is read, and shapes drawn with another tool are filled; of a manifest its rows only
+    (`sparsekit validate` reads its files).
     """
     from data_manifests.manifest.info import describe_dataset, describe_manifest
 
@@ -45,11 +47,12 @@ def info(
             raise click.UsageError(f"{path} is a manifest; the options that describe a dataset do not apply.")
         described = describe_manifest(options.read_manifest(path))
     else:
-        dataset = dataset_options.open(path)
-        if write_classes:
-            _write_classes(write_classes, dataset)
-        with progress(len(dataset.items)) as advance:
-            described = describe_dataset(dataset, workers=workers, on_image=advance)
+        with TemporaryDirectory() as scratch:
+            dataset = dataset_options.open(path, Path(scratch), is_scratch=True)
+            if write_classes:
+                _write_classes(write_classes, dataset)
+            with progress(len(dataset.items)) as advance:
+                described = describe_dataset(dataset, workers=workers, on_image=advance)
     if as_json:
         echo_json(described)
     else:

@@ -83,14 +83,14 @@ class SynthesisOptions:
 
 def run_synthesis(dataset_dir: Path | None, annotator: Annotator, given: SynthesisOptions) -> None:
     """Annotate a dataset and print the result."""
-    from data_manifests.layouts.mask_values import orientation_notes
+    from data_manifests.layouts.image_notes import image_notes
     from sparsekit.synthesis.synthesize import choose_splits, synthesize
 
     started = time.perf_counter()
     dataset = given.dataset_options.open(dataset_dir, None if given.dry_run else given.out_dir)
     with usage_errors():
         choose_splits(dataset, given.splits)
-    for text in (*dataset.notes, *orientation_notes(dataset.items)):
+    for text in (*dataset.notes, *image_notes(dataset.items)):
         note(text)
     if annotator.uses_instances and not any(item.instance_path for item in dataset.items):
         note(f"layout {dataset.layout} has no instances; connected regions are used instead.")
@@ -166,6 +166,6 @@ def _print_summary(summary: FolderSummary, shard: tuple[int, int]) -> None:
     echo_summary(f"  {reached:,} of {counted(present, 'class', 'classes')} in images reached{missed}")
     if short := summary.num_short_images:
         images = counted(short, "image has", "images have")
-        echo_summary(f"  {images} fewer annotated pixels than clicks; all of them were clicked")
+        echo_summary(f"  {images} fewer clicks than requested: no other annotated pixel fits")
     if void := summary.num_void_images:
         echo_summary(f"  {counted(void, 'image has', 'images have')} a mask that is all void: no marks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +17,24 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from data_manifests.errors import DataError
 from data_manifests.files.paths import as_path, is_remote, open_start
 from data_manifests.files.samples import MAX_PIXELS_VARIABLE, Header, Samples, as_shown, max_pixels, turn
-from data_manifests.files.tiff import is_tiff, tiff_bands, tiff_header, tiff_kind, tiff_samples
+from data_manifests.files.tiff import (
+    check_tiff_is_whole,
+    is_tiff,
+    tiff_bands,
+    tiff_header,
+    tiff_kind,
+    tiff_palette,
+    tiff_samples,
+)
+
+#: Pillow's modes with an alpha channel.
+_WITH_ALPHA = ("LA", "RGBA", "PA", "La", "RGBa")
+
+#: Last bytes of intact files, by Pillow's name of the format.
+_ENDS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "GIF": b";"}
+
+#: First bytes of the formats that are read.
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"II", b"MM")
 
 
 def read_header(path: Path) -> Header:
@@ -37,6 +55,29 @@ def read_header(path: Path) -> Header:
         raise _unreadable(path, error) from error
 
 
+def check_is_whole(path: Path) -> None:
+    """Check that an image file does not end early, as an interrupted copy does.
+
+    The last bytes tell it in most cases; the image is decoded where they do not. Object stores are not asked.
+
+    Raises:
+        DataError: As for ``read_samples``.
+    """
+    if is_remote(path):
+        return
+    try:
+        with _open(path) as file:
+            if is_tiff(file):
+                return check_tiff_is_whole(path, file)
+            expected = _ENDS.get(_parse(file).format or "")
+            file.seek(-min(64, file.seek(0, io.SEEK_END)), io.SEEK_END)
+            if expected and file.read().rstrip(b"\0").endswith(expected):
+                return
+    except Exception as error:  # see read_header
+        raise _unreadable(path, error) from error
+    read_samples(path)
+
+
 def read_num_bands(path: Path) -> int:
     """Number of bands of an image, without decoding it; a palette image has one.
 
@@ -46,6 +87,19 @@ def read_num_bands(path: Path) -> int:
     try:
         with _open(path) as file:
             return tiff_bands(path, file) if is_tiff(file) else len(_parse(file).getbands())
+    except Exception as error:  # see read_header
+        raise _unreadable(path, error) from error
+
+
+def read_palette(path: Path) -> NDArray[np.uint8] | None:
+    """Colours of a palette image, shape (N, 3), without decoding it; None for other images.
+
+    Raises:
+        DataError: As for ``read_header``.
+    """
+    try:
+        with _open(path) as file:
+            return tiff_palette(path, file) if is_tiff(file) else _palette(_parse(file))
     except Exception as error:  # see read_header
         raise _unreadable(path, error) from error
 
@@ -110,13 +164,30 @@ def _parse(file: IO[bytes]) -> ImageFile.ImageFile:
     if Image.MAX_IMAGE_PIXELS is not None and max_pixels() > 2 * Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = max_pixels()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # about large images, and damaged EXIF, of which ``_header`` tells
         return Image.open(file)
 
 
 def _header(path: Path, decoded: Image.Image) -> Header:
-    exif = Image.Image.getexif(decoded)  # PNG's own getexif would decode all pixels first
-    return as_shown(path, decoded.height, decoded.width, exif.get(ExifTags.Base.Orientation, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exif = Image.Image.getexif(decoded)  # PNG's own getexif would decode all pixels first
+    header = as_shown(path, decoded.height, decoded.width, exif.get(ExifTags.Base.Orientation, 1))
+    has_alpha = decoded.mode in _WITH_ALPHA or "transparency" in decoded.info
+    return replace(header, has_alpha=has_alpha, exif_is_damaged=_is_damaged(decoded.info.get("exif")))
+
+
+def _is_damaged(exif: object) -> bool:
+    """Whether Pillow cannot read the bytes of an EXIF block."""
+    if not isinstance(exif, bytes) or not exif:
+        return False
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            Image.Exif().load(exif)
+        except Exception:  # readers raise undocumented errors on damaged bytes
+            return True
+    return bool(caught)
 
 
 def _raw_modes(decoded: ImageFile.ImageFile) -> list[str]:
@@ -143,10 +214,14 @@ def _pillow_samples(path: Path, file: IO[bytes]) -> Samples:
         decoded.load()
         values = _stored(decoded)
         values = values if stretch == 1 else values // np.uint8(stretch)
-    palette = None
-    if mode == "P":
-        palette = np.array(decoded.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-    return Samples(turn(values, header.orientation), format_, mode, palette, has_alpha=mode in ("LA", "RGBA", "PA"))
+    palette = _palette(decoded) if mode == "P" else None
+    return Samples(turn(values, header.orientation), format_, mode, palette, has_alpha=mode in _WITH_ALPHA)
+
+
+def _palette(decoded: Image.Image) -> NDArray[np.uint8] | None:
+    if decoded.mode != "P":
+        return None
+    return np.array(decoded.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
 
 
 def _stored(decoded: Image.Image) -> NDArray[Any]:
@@ -224,5 +299,13 @@ def _unreadable(path: Path, error: Exception) -> DataError:
             f"{path}: exceeds the limit of {max_pixels():,} pixels ({error}). If this size is intended, set "
             f"{MAX_PIXELS_VARIABLE} to that number; otherwise cut it into tiles."
         )
-    reason = "not a readable image" if isinstance(error, UnidentifiedImageError) else str(error)
+    if isinstance(error, UnidentifiedImageError) and not (start := _start(path)).startswith(_SIGNATURES):
+        what = "is not an image of a format that is read" if start else "is an empty file"
+        return DataError(f"{path}: {what}; expected PNG, JPEG, TIFF, BMP, GIF or WebP.")
+    reason = "its header is unreadable" if isinstance(error, UnidentifiedImageError) else str(error)
     return DataError(f"{path}: the image is damaged or incomplete ({reason}). Copy or download it again.")
+
+
+def _start(path: Path) -> bytes:
+    with open_start(path) as file:
+        return file.read(8)

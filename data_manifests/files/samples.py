@@ -28,11 +28,15 @@ class Header:
         height: Displayed height in pixels.
         width: Displayed width in pixels.
         orientation: EXIF orientation 1..8; 1 is upright.
+        has_alpha: Whether pixels may be transparent.
+        exif_is_damaged: Whether the orientation is unknown, as the EXIF block is damaged.
     """
 
     height: int
     width: int
     orientation: int = 1
+    has_alpha: bool = False
+    exif_is_damaged: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -45,10 +46,7 @@ def tiff_samples(path: Path, file: IO[bytes]) -> Samples:
         header = _header(path, page)
         if int(page.photometric) not in (0, 1, 2, 3):  # CMYK, YCbCr, ...
             raise NotImplementedError("its kind of colour needs Pillow")
-        if not page.dataoffsets or not page.size:
-            raise OSError("no pixels in it")
-        if _end_of_data(page) > file.seek(0, 2):
-            raise OSError("the file ends before its pixels do")
+        _check_is_whole(page, file)
         try:
             values = page.asarray()
         except (ValueError, NotImplementedError) as error:
@@ -58,10 +56,22 @@ def tiff_samples(path: Path, file: IO[bytes]) -> Samples:
         return _samples(page, turn(_bands_last(page, values), header.orientation))
 
 
+def check_tiff_is_whole(path: Path, file: IO[bytes]) -> None:
+    """See ``check_is_whole``."""
+    with _open(file) as tiff:
+        _check_is_whole(_only_page(path, tiff), file)
+
+
 def tiff_bands(path: Path, file: IO[bytes]) -> int:
     """Number of bands."""
     with _open(file) as tiff:
         return int(_only_page(path, tiff).samplesperpixel)
+
+
+def tiff_palette(path: Path, file: IO[bytes]) -> NDArray[np.uint8] | None:
+    """See ``read_palette``."""
+    with _open(file) as tiff:
+        return _palette(_only_page(path, tiff))
 
 
 def tiff_kind(path: Path, file: IO[bytes], values: NDArray[Any]) -> Samples:
@@ -101,7 +111,19 @@ def _only_page(path: Path, tiff: TiffFile) -> TiffPage:
 
 def _header(path: Path, page: TiffPage) -> Header:
     tag = page.tags.get(_ORIENTATION)
-    return as_shown(path, page.imagelength, page.imagewidth, tag.value if tag else 1)
+    header = as_shown(path, page.imagelength, page.imagewidth, tag.value if tag else 1)
+    return replace(header, has_alpha=_has_alpha(page))
+
+
+def _has_alpha(page: TiffPage) -> bool:
+    return bool(page.extrasamples) and int(page.extrasamples[-1]) in (1, 2)
+
+
+def _check_is_whole(page: TiffPage, file: IO[bytes]) -> None:
+    if not page.dataoffsets or not page.size:
+        raise OSError("no pixels in it")
+    if _end_of_data(page) > file.seek(0, 2):
+        raise OSError("the file ends before its pixels do")
 
 
 def _end_of_data(page: TiffPage) -> int:
@@ -118,18 +140,21 @@ def _bands_last(page: TiffPage, values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
+def _palette(page: TiffPage) -> NDArray[np.uint8] | None:
+    if int(page.photometric) != 3 or page.colormap is None:
+        return None
+    return (np.asarray(page.colormap).T >> 8).astype(np.uint8)
+
+
 def _samples(page: TiffPage, values: NDArray[Any]) -> Samples:
     photometric = int(page.photometric)
-    palette = None
-    if photometric == 3 and page.colormap is not None:
-        palette = (np.asarray(page.colormap).T >> 8).astype(np.uint8)
-    alpha = bool(page.extrasamples) and int(page.extrasamples[-1]) in (1, 2)
+    alpha = _has_alpha(page)
     tag = page.tags.get(_NODATA)
     return Samples(
         values=values,
         format="JPEG" if int(page.compression) in _JPEG_COMPRESSIONS else "TIFF",
         mode=_MODES.get(photometric, "TIFF") + "A" * (alpha and photometric == 2),
-        palette=palette,
+        palette=_palette(page),
         white_is_zero=photometric == 0,
         has_alpha=alpha,
         nodata=_number(tag.value) if tag else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -173,6 +173,12 @@ def images_in(folder: Path) -> list[Path]:
             f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).{there}"
         )
     return found
+
+
+def spread(paths: Sequence[Path], most: int = 12) -> list[Path]:
+    """At most so many of the paths, evenly spread."""
+    step = max(1, len(paths) // most)
+    return list(paths[::step][:most])
 
 
 def relative_stem(path: Path, folder: Path) -> str:

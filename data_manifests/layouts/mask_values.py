@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import DataError, counted
-from data_manifests.files.images import exif_orientation, mask_channels, read_mask
-from data_manifests.files.paths import is_remote
+from data_manifests.files.decode import read_palette, read_samples
+from data_manifests.files.images import mask_channels, read_mask
 from data_manifests.label_space import (
     Encoding,
     LabelClass,
@@ -21,13 +21,10 @@ from data_manifests.label_space import (
     numbered_label_space,
     to_rgb,
 )
-from data_manifests.layouts.base import Dataset, DatasetItem
+from data_manifests.layouts.base import Dataset, spread
 
 #: Placeholder for the classes of a dataset without a table until its masks have been inspected.
 UNKNOWN_CLASSES = LabelSpace("unknown", (LabelClass("unknown", (0, 0, 0), ()),))
-
-#: Number of masks to inspect, evenly spread.
-_SAMPLE = 12
 
 #: Colours no brighter than this are probably ids in several channels, not chosen colours.
 _DARKEST_PALETTE = 50
@@ -47,13 +44,15 @@ def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
         DataError: If the masks do not match the encoding, or their classes are unknown.
     """
     masks = [item.mask_path for item in dataset.items]
-    sample = _spread(masks)
+    sample = spread(masks)
     if encoding != "nearest_colors":
         for mask in sample:
             if mask.suffix.lower() in _JPEG:
                 read_mask(mask)  # raises with reason and remedy
     if encoding is None and dataset.encoding == "class_ids":
         encoding = _colors_or_ids(sample)
+        if encoding is None:
+            _check_palettes(sample)
     if dataset.label_space is UNKNOWN_CLASSES:
         return _with_classes_found(dataset, encoding or dataset.encoding)
     if encoding in _RGB:
@@ -65,28 +64,6 @@ def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
     if dataset.layout == "ade20k" and dataset.label_space.name == "ade20k":
         _check_ade20k(sample)
     return dataset
-
-
-def orientation_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
-    """Notes about images with an EXIF rotation."""
-    photos = [item.image_path for item in items if item.image_path and item.image_path.suffix.lower() != ".png"]
-    photos = _spread([path for path in photos if not is_remote(path)])
-    try:
-        turned = sum(exif_orientation(path) != 1 for path in photos)
-    except DataError:
-        return ()  # reported when the image is read
-    if not turned:
-        return ()
-    have = "has" if turned == 1 else "have"
-    return (
-        f"{turned} of {counted(len(photos), 'image')} looked at {have} an EXIF rotation. Images are read as viewers "
-        "show them, and masks must fit that; turn masks that were made for the pixels as stored.",
-    )
-
-
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    step = max(1, len(paths) // _SAMPLE)
-    return list(paths[::step][:_SAMPLE])
 
 
 def _colors_or_ids(sample: Sequence[Path]) -> Encoding | None:
@@ -102,6 +79,35 @@ def _colors_or_ids(sample: Sequence[Path]) -> Encoding | None:
             "the former is a colour-coded picture of a mask, such as RGB previews are, leave it out."
         )
     return "colors" if "colors" in kinds else None
+
+
+def _check_palettes(sample: Sequence[Path]) -> None:
+    """Reject masks of ids in which one index has different colours.
+
+    Programs that number the colours of each image anew write such files: an index then is another class in each mask.
+
+    Raises:
+        DataError: If two masks use the same index for two colours.
+    """
+    palettes = {mask: found for mask in sample if (found := read_palette(mask)) is not None}
+    if len({palette.tobytes() for palette in palettes.values()}) < 2:
+        return
+    first: dict[int, tuple[tuple[int, ...], Path]] = {}
+    for mask, palette in palettes.items():
+        values = read_samples(mask).values
+        for index in np.unique(values[values < len(palette)]).tolist():
+            color = tuple(palette[index].tolist())
+            other, where = first.setdefault(index, (color, mask))
+            if color != other:
+                raise DataError(
+                    f"{where} and {mask}: index {index} of their palettes is the colour {_rgb(other)} in one and "
+                    f"{_rgb(color)} in the other. If the colours are the classes, give --mask-values colors; if the "
+                    "indices are, --mask-values class-ids."
+                )
+
+
+def _rgb(color: tuple[int, ...]) -> str:
+    return ",".join(map(str, color))
 
 
 def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Dataset:

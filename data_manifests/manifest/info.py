@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import exif_orientation, read_image_size, read_mask
+from data_manifests.files.decode import check_is_whole, read_header
+from data_manifests.files.images import read_mask
+from data_manifests.files.samples import Header
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts import Dataset, DatasetItem
+from data_manifests.layouts.image_notes import notes_of
 from data_manifests.manifest.schema import Manifest
 
 #: Number of sizes to list; more are summarised by their range.
@@ -32,7 +35,7 @@ class _Found:
     size: str
     mask_kind: str
     pixels: tuple[int, ...]
-    rotated: bool = False
+    header: Header | None = None
     problem: str = ""
 
 
@@ -72,7 +75,7 @@ def describe_dataset(
         "anomalies": [
             *dataset.notes,
             *_first_problems([f.problem for f in found if f.problem]),
-            *_rotation_anomalies([item.image_id for item, f in zip(dataset.items, found, strict=True) if f.rotated]),
+            *notes_of([f.header for f in found if f.header and not f.problem]),
             *_class_anomalies(space, pixels, [item.image_id for item in sound]),
         ],
     }
@@ -122,7 +125,10 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
 
 def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
     try:
-        height, width = read_image_size(item.image_or_mask)
+        header = read_header(item.image_or_mask)
+        height, width = header.height, header.width
+        if item.image_path:
+            check_is_whole(item.image_path)
         mask = read_mask(item.mask_path, dataset.encoding)
         space = dataset.label_space
         if mask.shape != (height, width):
@@ -131,7 +137,7 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
         _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask_path)
         pixels = (*counts.tolist(), mask.size - int(counts.sum()))
         kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {mask.dtype}"
-        return _Found(item.split, f"{width}x{height}", kind, pixels, exif_orientation(item.image_or_mask) != 1)
+        return _Found(item.split, f"{width}x{height}", kind, pixels, header if item.image_path else None)
     except (DataError, OSError) as error:
         return _Found(item.split, "", "", (), problem=str(error))
 
@@ -162,15 +168,6 @@ def _class_table(space: LabelSpace, pixels: np.ndarray[Any, np.dtype[np.int64]])
 def _first_problems(problems: list[str]) -> list[str]:
     more = counted(len(problems) - _MAX_PROBLEMS, "more mask or image", "more masks or images")
     return problems[:_MAX_PROBLEMS] + ([f"{more} cannot be used."] if len(problems) > _MAX_PROBLEMS else [])
-
-
-def _rotation_anomalies(ids: list[str]) -> list[str]:
-    if not ids:
-        return []
-    return [
-        f"{counted(len(ids), 'image has', 'images have')} an EXIF rotation: {list_some(ids)}. They are taken as "
-        "viewers show them, and their masks must fit that; masks made for the pixels as stored must be turned."
-    ]
 
 
 def _class_anomalies(space: LabelSpace, pixels: np.ndarray[Any, np.dtype[np.int64]], ids: list[str]) -> list[str]:

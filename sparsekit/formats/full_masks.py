@@ -12,6 +12,7 @@ import numpy as np
 from data_manifests import Dataset, DatasetItem, LabelClass, LabelMap, LabelSpace
 from data_manifests.errors import list_some
 from data_manifests.files.csv import write_table
+from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import encode_label_map, exif_orientation, list_images, write_atomically
 from data_manifests.files.paths import absolute, as_path, inside
 from data_manifests.layouts.base import relative_stem
@@ -101,6 +102,7 @@ def write_full_masks(
     with whole_folder(out, _is_ours, overwrite=overwrite) as folder:
         for one in once_each(_read(source, format_), source_dir):
             item, drawn = one.item, [_as_shown(part, one) for part in one.drawn]
+            check_is_whole(item.image_or_mask)
             mask = fill(drawn, image_shape(item), space, empty, overlaps)
             write_atomically(inside(folder, f"masks/{item.image_id}.png"), encode_label_map(mask, space))
             link = inside(folder, f"images/{item.image_id}{item.image_or_mask.suffix}")

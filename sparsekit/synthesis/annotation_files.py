@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests import DatasetItem, LabelMap, LabelSpace, ManifestRow
+from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import (
     encode_label_map,
     exif_orientation,
@@ -26,7 +27,7 @@ def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
 
     Raises:
         AnnotationError: If image and mask differ in size.
-        DataError: If the mask or the image cannot be read.
+        DataError: If the mask or the image cannot be read, or the image's file ends early.
     """
     mask = read_mask(item.mask_path, encoding)
     height, width = mask.shape
@@ -41,6 +42,8 @@ def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
             f"{item.mask_path}: mask is {height}x{width} (height x width) but its image {item.image_path} is "
             f"{size[0]}x{size[1]}. {advice}"
         )
+    if item.image_path:  # no label for an image that nobody can read
+        check_is_whole(item.image_path)
     return mask
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,7 +58,8 @@ class FolderSummary:
         classes_present: Number of classes in the full masks, summed over images.
         classes_reached: Number of classes with a label on a pixel of their own, summed over images.
         num_void_images: Images whose mask is entirely void.
-        num_short_images: Images with fewer annotated pixels than requested marks.
+        num_short_images: Images with fewer clicks than requested: not enough annotated pixels, or none that keep the
+            minimum distance. Not counted where the number of instances decides.
         num_evaluation_images: Images listed without an annotation, for evaluation.
         already_there: The folder already held this result and was not touched; ``classes_present`` and
             ``num_short_images``, which only the full masks tell, are 0.
@@ -243,7 +244,7 @@ class OutputFolder:
             nonlocal summary
             for result in self._results([self._shard[0]] if missing else range(1, self._shard[1] + 1)):
                 rows.append(result.row)
-                summary = _add(summary, result, self._info.settings.get("clicks_per_image", 0))
+                summary = _add(summary, result, self._info.settings)
                 yield result
 
         if missing or not self._has_marks:
@@ -329,7 +330,7 @@ def _is_there(folder: Path) -> bool:
     return folder.is_file() or (folder.is_dir() and any(path.suffix != ".partial" for path in folder.iterdir()))
 
 
-def _add(summary: FolderSummary, result: ImageResult, wanted: int) -> FolderSummary:
+def _add(summary: FolderSummary, result: ImageResult, settings: Mapping[str, Any]) -> FolderSummary:
     if not result.row.annotation:
         return replace(summary, num_evaluation_images=summary.num_evaluation_images + 1)
     return replace(
@@ -340,5 +341,11 @@ def _add(summary: FolderSummary, result: ImageResult, wanted: int) -> FolderSumm
         classes_present=summary.classes_present + result.classes_present,
         classes_reached=summary.classes_reached + result.classes_reached,
         num_void_images=summary.num_void_images + (result.annotated_pixels == 0),
-        num_short_images=summary.num_short_images + (0 < result.annotated_pixels < wanted),
+        num_short_images=summary.num_short_images + (result.annotated_pixels > 0 and _is_short(result, settings)),
     )
+
+
+def _is_short(result: ImageResult, settings: Mapping[str, Any]) -> bool:
+    """Whether an image has fewer clicks than were requested."""
+    wanted = settings.get("clicks_per_image", 0) or settings.get("clicks_per_class", 0) * result.classes_present
+    return len(result.marks) < wanted

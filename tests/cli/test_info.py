@@ -67,7 +67,7 @@ class TestDataset:
         Image.new("RGB", (3, 2)).save(mini.make_generic(tmp_path) / "images" / "b.jpg", exif=exif)
         no_classes, rotated = info(tmp_path)["anomalies"]
         assert no_classes.startswith("no classes.csv in ")
-        assert rotated.startswith("1 image has an EXIF rotation: b. They are taken as viewers show them")
+        assert rotated.startswith("1 of 2 images has an EXIF rotation. Images are read as viewers show them")
 
     def test_masks_without_a_list_are_told(self, tmp_path):
         assert any("left out, in no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])
@@ -95,6 +95,20 @@ class TestDataset:
         (tmp_path / "classes.toml").write_text('[[classes]]\nname = "all"\nclass_ids = [0, 1, 4]\n')
         described = info(mini.make_generic(tmp_path), "--classes", tmp_path / "classes.toml")
         assert [c["name"] for c in described["classes"]] == ["all"]
+
+    def test_polygons_of_another_tool(self, tmp_path):
+        ids = np.zeros((6, 8), np.uint8)
+        ids[1:4, 2:7] = 1
+        mini.save_image(tmp_path / "drawn/a.png", ids.shape)
+        shape = {"label": "car", "shape_type": "rectangle", "points": [[2, 1], [7, 4]]}
+        text = json.dumps({"shapes": [shape], "imagePath": "a.png", "imageHeight": 6, "imageWidth": 8})
+        (tmp_path / "drawn/a.json").write_text(text)
+        described = info(tmp_path / "drawn")
+        assert [(c["name"], round(c["share"] * ids.size)) for c in described["classes"]] == [
+            ("background", np.count_nonzero(ids == 0)),
+            ("car", np.count_nonzero(ids)),
+        ]
+        assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
 
     def test_class_map(self, tmp_path):
         (tmp_path / "map.json").write_text('{"ground": ["road", "sidewalk"], "void": ["sky"]}')

@@ -83,7 +83,7 @@ def test_folders_whose_names_are_not_utf8(dataset_dir, tmp_path):
 def test_fewer_annotated_pixels_than_clicks_are_counted(dataset_dir, tmp_path):
     result = sparsekit("points", "--clicks", 1000, "--out", tmp_path / "out", dataset_dir)
     assert "144 marks on 144 pixels" in result.stdout
-    assert "2 images have fewer annotated pixels than clicks" in result.stdout
+    assert "2 images have fewer clicks than requested" in result.stdout
 
 
 def test_void_everywhere_is_counted(dataset_dir, tmp_path):
@@ -179,6 +179,23 @@ def truncated_mask(root):
     path.write_bytes(path.read_bytes()[:50])
 
 
+@pytest.mark.parametrize("strategy", ["uniform", "per-class"])
+def test_clicks_that_find_no_room_are_counted(dataset_dir, tmp_path, strategy):
+    """A distance longer than the images leaves room for one click each."""
+    options = ("--strategy", strategy, "--clicks", 2, "--out", tmp_path / "out", dataset_dir)
+    result = sparsekit("points", "--min-distance", 100, *options)
+    assert result.exit_code == 0 and "have fewer clicks than requested" in result.stdout
+    summary = json.loads(sparsekit("points", "--min-distance", 100, *options, "--overwrite", "--json").stdout)
+    (made,) = summary["results"]
+    assert made["num_short_images"] == made["num_marks"] == made["num_images"] - made["num_void_images"] > 0
+    assert "fewer clicks" not in sparsekit("points", *options, "--overwrite").stdout
+
+
+def truncated_image(root):
+    path = root / "images" / "a.png"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
 def not_a_image(root):
     (root / "images" / "a.png").write_text("hello")
 
@@ -206,7 +223,8 @@ def bare(root):
         (colour_coded, ["a.png", "RGB", "colour-coded"]),
         (wrong_size, ["a.png", "4x5", "8x10"]),
         (truncated_mask, ["a.png", "damaged or incomplete"]),
-        (not_a_image, ["a.png", "readable image"]),
+        (truncated_image, ["images/a.png", "damaged or incomplete"]),
+        (not_a_image, ["a.png", "not an image"]),
         (id_outside, ["a.png", "ids 1 ", "classes.csv"]),
         (empty, ["no images"]),
         (bare, ["fits no known layout", "cityscapes", "generic", "--layout"]),

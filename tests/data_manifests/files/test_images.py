@@ -16,6 +16,7 @@ import tifffile
 from PIL import Image
 
 from data_manifests import DataError, known_label_space
+from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import (
     atomic_path,
     encode_image,
@@ -301,10 +302,33 @@ class TestBrokenFiles:
         with pytest.raises(DataError, match=r"none.png: no such file\."):
             read_image_size(tmp_path / "none.png")
         (tmp_path / "text.png").write_text("hello")
-        with pytest.raises(DataError, match=r"text.png: .*not a readable image"):
+        with pytest.raises(DataError, match=r"text.png: is not an image of a format"):
             read_image_size(tmp_path / "text.png")
+        (tmp_path / "empty.png").touch()
+        with pytest.raises(DataError, match=r"empty.png: is an empty file"):
+            read_image(tmp_path / "empty.png")
+        (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+        with pytest.raises(DataError, match=r"cut.png: the image is damaged"):
+            read_image(tmp_path / "cut.png")
         with pytest.raises(DataError, match=r"cannot be opened"):
             read_mask(tmp_path)
+
+    @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp", "a.gif", "a.bmp"])
+    def test_files_that_end_early(self, tmp_path, name):
+        whole, cut = tmp_path / name, tmp_path / f"cut-{name}"
+        noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+        Image.fromarray(noise).save(whole)
+        check_is_whole(whole)
+        data = whole.read_bytes()
+        for share in (0.5, 0.9, 0.99):
+            cut.write_bytes(data[: int(len(data) * share)])
+            with pytest.raises(DataError, match=rf"cut-{name}: the image is damaged or incomplete"):
+                check_is_whole(cut)
+            with pytest.raises(DataError):  # the same rule as for reading
+                read_image(cut)
+        cut.write_bytes(data + b"trailing words")  # phones add such
+        check_is_whole(cut)
+        read_image(cut)
 
     def test_links_in_a_circle_and_names_too_long(self, tmp_path):
         (tmp_path / "a.png").symlink_to("a.png")

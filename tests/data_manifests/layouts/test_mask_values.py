@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from data_manifests import DataError, open_dataset
-from data_manifests.files.images import read_mask
-from data_manifests.layouts.mask_values import orientation_notes
+from data_manifests.files.images import read_image, read_mask
+from data_manifests.layouts.image_notes import image_notes
 from tests.helpers import miniature_datasets as mini
 
 IDS = np.random.default_rng(3).integers(0, 3, (6, 8)).astype(np.uint8)
@@ -27,9 +27,9 @@ def make(root, mask, name="m.png", classes=""):
     return root
 
 
-def train_ids(dataset):
-    """The train ids of the only mask."""
-    mask = dataset.items[0].mask_path
+def train_ids(dataset, index=0):
+    """The train ids of a mask."""
+    mask = dataset.items[index].mask_path
     return dataset.label_space.to_train_ids(read_mask(mask, dataset.encoding), dataset.encoding, mask)
 
 
@@ -220,8 +220,51 @@ def test_exif_is_told(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.new("RGB", (8, 6)).save(tmp_path / "images" / "m.jpg", exif=exif)
-    (note,) = orientation_notes(open_dataset(tmp_path).items)
+    (note,) = image_notes(open_dataset(tmp_path).items)
     assert "1 of 1 image looked at has an EXIF rotation" in note
+
+
+@pytest.mark.parametrize("name", ["m.png", "m.tif", "m.webp"])
+def test_transparency_is_told(tmp_path, name):
+    make(tmp_path, IDS, classes=TABLE)
+    (tmp_path / "images" / "m.jpg").unlink()
+    Image.new("RGBA", (8, 6)).save(tmp_path / "images" / name)
+    (note,) = image_notes(open_dataset(tmp_path).items)
+    assert "1 of 1 image looked at has transparency" in note
+
+
+def test_damaged_exif_is_told_in_our_words(tmp_path):
+    make(tmp_path, IDS, classes=TABLE)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"
+    Image.new("RGB", (8, 6)).save(tmp_path / "images" / "m.jpg", exif=exif)
+    (note,) = image_notes(open_dataset(tmp_path).items)  # warnings are errors in this suite
+    assert "1 of 1 image looked at has a damaged EXIF block" in note
+    assert read_image(tmp_path / "images" / "m.jpg").shape == (6, 8, 3)
+
+
+class TestPalettes:
+    def two_masks(self, folder):
+        """The same classes in the same colours; the second program numbers them in its own order."""
+        make(folder, IDS, classes=TABLE)
+        mini.save_image(folder / "images" / "n.jpg", IDS.shape)
+        order = np.array([2, 0, 1], np.uint8)
+        for name, ids, palette in (("m", IDS, COLORS[:3]), ("n", order[IDS], COLORS[:3][np.argsort(order)])):
+            mask = Image.fromarray(ids.astype(np.uint8))
+            mask.putpalette(palette.astype(np.uint8).tobytes())
+            mask.save(folder / "masks" / f"{name}.png")
+
+    def test_an_index_of_two_colours_is_refused(self, tmp_path):
+        self.two_masks(tmp_path)
+        with pytest.raises(DataError, match=r"m.png and .*n.png: index 0 .*--mask-values colors"):
+            open_dataset(tmp_path)
+
+    def test_the_colours_or_the_indices_on_demand(self, tmp_path):
+        self.two_masks(tmp_path)
+        one, other = (train_ids(open_dataset(tmp_path, encoding="colors"), i) for i in (0, 1))
+        np.testing.assert_array_equal(one, IDS)
+        np.testing.assert_array_equal(other, IDS)
+        by_index = train_ids(open_dataset(tmp_path, encoding="class_ids"), 1)
+        np.testing.assert_array_equal(by_index, np.array([2, 0, 1])[IDS])
 
 
 def test_colours_beside_ids(tmp_path):

@@ -208,7 +208,10 @@ def test_what_others_put_beside_a_part_of_the_scenes_is_never_touched(tmp_path):
 
 @pytest.mark.parametrize(
     ("changed", "message"),
-    [({"num_images": 0}, "num_images must lie between 1 and 100000, got 0"), ({"height": 8}, "at least 16x16 .* got 32x8")],
+    [
+        ({"num_images": 0}, "num_images must lie between 1 and 100000, got 0"),
+        ({"height": 8}, "at least 16x16 .* got 32x8"),
+    ],
     ids=["images", "size"],
 )
 def test_bad_settings(changed, message):
