@@ -19,13 +19,13 @@ from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
     LINE_HEIGHT,
+    break_lines,
     check_figure,
     class_legend,
     legend_height,
     new_figure,
     plain_grid,
     run_color,
-    shorten,
 )
 from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestRow
 from data_manifests.figures.drawing import VOID_COLOR, colorize
@@ -221,6 +221,7 @@ def _draw_grid(
     sizes = [next(_shape(content) for content in row if content is not None) for row in grid]
     heights = [cell * min(height / width, _TALLEST) for height, width in sizes]
     present = classes_shown(grid, label_space)
+    titles = [break_lines(title, cell) for title in titles]
     top = LINE_HEIGHT * (1 + max(title.count("\n") for title in titles)) + 0.03
     bottom = legend_height(present, TEXT_WIDTH)
     total = top + sum(heights) + _GAP * (len(grid) - 1) + bottom
@@ -240,8 +241,7 @@ def _draw_grid(
                     axes.imshow(drawn, interpolation="none", aspect="auto")
                 if number == 0:
                     x = (left + cell / 2) / TEXT_WIDTH
-                    title = "\n".join(shorten(line, cell) for line in titles[column].split("\n"))
-                    figure.text(x, (y + 0.04) / total, title, ha="center", va="bottom", color=INK)
+                    figure.text(x, (y + 0.04) / total, titles[column], ha="center", va="bottom", color=INK)
             y -= height + _GAP
         class_legend(figure, present, (bottom - 0.06) / total)
     save_figure(figure, paths)

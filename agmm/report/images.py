@@ -12,10 +12,11 @@ import numpy as np
 from agmm.data.resize import SUPERSAMPLING, Rgb, average_down, shrink_labels
 from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.figures.drawing import colorize, draw_dot, paint_pixels
+from data_manifests.figures.drawing import colorize, draw_dot, paint_pixels, widen_lines
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 
 _T = TypeVar("_T")
+_LEAST_LINE = 3  # least width of a patch without its rim, in pixels of the result
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def error_veil(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> Rgb
 def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, int], dot_share: float = 0.028) -> Rgb:
     """Draw the labelled pixels of an annotation at a visible size, as `sparsekit render` does.
 
-    Isolated pixels become dots with a rim; larger patches keep their shape and get a rim.
+    Isolated pixels become dots with a rim; larger patches keep their shape, at least 3 pixels wide, and get a rim.
 
     Args:
         annotation: Train ids, shape (H, W), with the unlabelled value elsewhere.
@@ -112,7 +113,8 @@ def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, i
         patches[lone[components]] = label_space.unlabelled_value
         fine = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
         canvas = np.zeros((*fine, 4), np.uint8)
-        paint_pixels(canvas, shrink_labels(patches, fine), label_space, rim=SUPERSAMPLING)
+        lines = widen_lines(shrink_labels(patches, fine), _LEAST_LINE * SUPERSAMPLING, label_space.unlabelled_value)
+        paint_pixels(canvas, lines, label_space, rim=SUPERSAMPLING)
         drawn = average_down(canvas, size)
     dot_size = max(1.0, dot_share * max(size))
     down, right = size[0] / annotation.shape[0], size[1] / annotation.shape[1]

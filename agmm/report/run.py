@@ -19,6 +19,7 @@ from data_manifests import LabelSpace, Manifest, ManifestInfo
 from data_manifests.files.csv import read_whole_table
 from data_manifests.files.text import read_json
 from data_manifests.manifest.schema import GROWN, PSEUDO_LABELS
+from data_manifests.manifest.words import annotation_words
 
 if TYPE_CHECKING:
     from agmm.config.loss import MixtureOptions
@@ -104,13 +105,7 @@ class Run:
         """The human annotation in words."""
         if self.is_full:
             return FULL_MASKS
-        made, grown = self._annotation, self.grown_by
-        command, settings = made.command, made.settings
-        while command == GROWN:
-            command, settings = settings.get("source_command", ""), settings.get("source_settings", {})
-        clicks = settings.get("clicks_per_image")
-        words = command if clicks is None else f"{clicks} clicks"
-        return f"{words} grown by {grown}" if grown else words or self.manifest_path.parent.name
+        return annotation_words(self._annotation) or self.manifest_path.parent.name
 
     @property
     def grown_by(self) -> str:

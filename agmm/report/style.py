@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agmm.errors import TrainingError
 from data_manifests import LabelClass
-from data_manifests.figures.style import FONT_SIZE, INK, LINE, SERIES_COLORS, styled
+from data_manifests.figures.style import FONT_SIZE, INK, LINE, SERIES_COLORS, styled, wrap
 from data_manifests.label_space import Color
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def class_legend(figure: Figure, classes: Sequence[LabelClass], y: float) -> Non
     dots = [
         Line2D([], [], marker="o", linestyle="", markersize=5, color=to_unit(c.color), markeredgecolor=INK,
                markeredgewidth=0.4, label=c.name)
-        for c in classes
+        for column in range(columns)  # matplotlib fills columns first; names are read along rows, as in other figures
+        for c in classes[column::columns]
     ]  # fmt: skip
     figure.legend(
         handles=dots, loc="upper center", bbox_to_anchor=(0.5, y), ncols=columns, handletextpad=0.1, columnspacing=1.2,
@@ -82,15 +83,15 @@ def legend_height(classes: Sequence[LabelClass], width: float) -> float:
     return LINE_HEIGHT * -(-len(classes) // legend_columns(classes, width)) + 0.1 if classes else 0.02
 
 
-def shorten(text: str, width: float) -> str:
-    """Cut the middle out of a line of text that would be wider than ``width`` inches.
+def break_lines(text: str, width: float) -> str:
+    """Break the lines of a text that would be wider than ``width`` inches.
 
     Example:
-        >>> shorten("agmm", 1.0), shorten("study/runs/20-clicks/seed-0", 1.0)
-        ('agmm', 'study/ru…s/seed-0')
+        >>> break_lines("agmm", 1.0), break_lines("study/runs/20-clicks/seed-0", 1.0)
+        ('agmm', 'study/runs/20-\\nclicks/seed-0')
     """
     most = max(3, int(width / (0.56 * FONT_SIZE / 72)))
-    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
+    return "\n".join(part for line in text.split("\n") for part in wrap(line, lambda part: len(part) <= most))
 
 
 def plain_grid(axes: Axes) -> None:

@@ -16,11 +16,11 @@ from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
     LINE_HEIGHT,
+    break_lines,
     check_figure,
     class_legend,
     legend_height,
     new_figure,
-    shorten,
     to_unit,
 )
 from data_manifests import LabelSpace, Manifest, ManifestRow
@@ -129,13 +129,14 @@ def plot_tsne(
     present = [label_space.classes[i] for i in np.unique(classes)]
     width = COLUMN_WIDTH if len(runs) == 1 else TEXT_WIDTH
     panel, bottom = width / len(runs), legend_height(present, width)
-    top = LINE_HEIGHT if len(runs) > 1 else 0.02
+    titles = [break_lines(run.name, panel) for run in runs] if len(runs) > 1 else []
+    top = LINE_HEIGHT * (1 + max(title.count("\n") for title in titles)) if titles else 0.02
     height = top + panel + bottom
     order = np.random.default_rng(seed).permutation(len(classes))  # so that no class covers all others
     colors = np.array([to_unit(c.color) for c in label_space.classes])[classes[order]]
     with styled():
         figure = new_figure(width, height, constrained=False)
-        for number, (run, layout) in enumerate(zip(runs, layouts, strict=True)):
+        for number, layout in enumerate(layouts):
             axes = figure.add_axes((number / len(runs) + 0.005, bottom / height, 1 / len(runs) - 0.01, panel / height))
             axes.spines[["top", "right"]].set_visible(True)
             axes.spines[:].set_color(LINE)
@@ -143,10 +144,8 @@ def plot_tsne(
             axes.margins(0.03)
             x, y = layout[order].T
             axes.scatter(x, y, s=5, c=colors, linewidths=0.15, edgecolors=INK)
-            if len(runs) > 1:
-                figure.text(
-                    (number + 0.5) / len(runs), 1 - 0.03 / height, shorten(run.name, panel), ha="center", va="top"
-                )
+        for number, title in enumerate(titles):
+            figure.text((number + 0.5) / len(runs), 1 - 0.03 / height, title, ha="center", va="top")
         class_legend(figure, present, (bottom - 0.06) / height)
     save_figure(figure, paths)
 

@@ -98,6 +98,37 @@ def paint_pixels(canvas: Image, annotation: LabelMap, label_space: LabelSpace, r
     canvas[labelled | around, 3:] = 255
 
 
+def widen_lines(annotation: LabelMap, least: float, unlabelled_value: int) -> LabelMap:
+    """Widen the lines of a sparse label map that are thinner than ``least``, so that they survive scaling down.
+
+    Args:
+        annotation: Train ids, shape (H, W), with the unlabelled value elsewhere; it is not modified.
+        least: Least width of a connected patch of a class at its widest place, in pixels.
+        unlabelled_value: The value of pixels without a label.
+
+    Returns:
+        Train ids, shape (H, W). Labelled pixels keep their class; where lines meet, each pixel belongs to the nearest.
+    """
+    labelled = annotation != unlabelled_value
+    if not labelled.any():
+        return annotation
+    growth = np.zeros(annotation.shape, np.float32)
+    for class_id in np.unique(annotation[labelled]).tolist():
+        own = annotation == class_id
+        _, patches = cv2.connectedComponents(own.astype(np.uint8), connectivity=8)
+        depth = cv2.distanceTransform(own.astype(np.uint8), cv2.DIST_L2, 5)
+        deepest = np.zeros(int(patches.max()) + 1, np.float32)
+        np.maximum.at(deepest, patches[own], depth[own])
+        growth[own] = (least + 1) / 2 - deepest[patches[own]]  # the middle of a line of width w is (w + 1) / 2 deep
+    away, nearest = cv2.distanceTransformWithLabels(
+        (~labelled).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    place = np.zeros(int(nearest.max()) + 1, np.intp)
+    place[nearest[labelled]] = np.flatnonzero(labelled)
+    origin = place[nearest]
+    return np.where(away <= growth.ravel()[origin], annotation.ravel()[origin], annotation)
+
+
 def rim_color(color: Color) -> Color:
     """Return black or white, whichever contrasts more with a colour.
 

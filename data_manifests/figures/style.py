@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +45,30 @@ def font_path() -> Path | None:
 
         data = Path(matplotlib.get_data_path())
     return data / "fonts/ttf/DejaVuSans.ttf"
+
+
+def wrap(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """Break a text into lines, after spaces, hyphens, underscores and slashes; inside a word only if it must be.
+
+    Args:
+        text: Any white space in it counts as one space.
+        fits: Whether a text is narrow enough for a line. Single letters are lines even if they do not fit.
+
+    Example:
+        >>> wrap("scribbles, 80 % length", lambda line: len(line) <= 12)
+        ['scribbles,', '80 % length']
+        >>> wrap("aachen_000000_000019", lambda line: len(line) <= 8)
+        ['aachen_', '000000_', '000019']
+    """
+    rest, lines = " ".join(text.split()), []
+    while rest and not fits(rest):
+        # Width grows with the number of letters, so bisection handles texts of any length.
+        most = max(1, bisect_right(range(1, len(rest)), False, key=lambda letters: not fits(rest[:letters])))
+        breaks = [i + 1 for i in range(most) if rest[i] in " -_/" and rest[i + 1 : i + 2] != "%"]
+        end = most if rest[most : most + 1] == " " else max(breaks, default=most)
+        lines.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return [*lines, rest] if rest else lines
 
 
 def styled() -> AbstractContextManager[None]:

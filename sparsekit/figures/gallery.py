@@ -28,7 +28,7 @@ from data_manifests.files.paths import as_path
 from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.figures.join import JoinedRow, check_marks, join_manifests, manifest_captions
-from sparsekit.figures.overlay import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation
+from sparsekit.figures.overlay import DOT_SHARE, default_dot_size, draw_marks, marks_from_annotation, stroke_width_for
 from sparsekit.figures.provenance import digest_of, digest_of_image, has_note, note_of, refuse_others
 from sparsekit.figures.sheets import fitting_size, shrink
 
@@ -282,12 +282,11 @@ def _marks_uri(manifest: Manifest, row: ManifestRow, marks: list[Mark], dot_size
     annotation = read_row_annotation(manifest, row)  # checks the size that the row gives
     drawn_from = annotation if not marks or any(mark.kind == "stroke" for mark in marks) else None
     marks = marks or marks_from_annotation(annotation, manifest.label_space)
+    look = {"dot_size": dot_size, "stroke_width": stroke_width_for((row.height, row.width), room)}
     drawn = []
     for background in (0, 255):
         canvas = np.full((row.height, row.width, 3), background, np.uint8)
-        drawn.append(
-            shrink(draw_marks(canvas, marks, manifest.label_space, annotation=drawn_from, dot_size=dot_size), room)
-        )
+        drawn.append(shrink(draw_marks(canvas, marks, manifest.label_space, annotation=drawn_from, **look), room))
     return image_uri(_transparent(*drawn), lossless=True)
 
 

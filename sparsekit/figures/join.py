@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from data_manifests import Manifest, ManifestError, ManifestRow, Mark
 from data_manifests.errors import list_some
 from data_manifests.manifest.marks import read_marks_of
+from data_manifests.manifest.words import annotation_words
 from sparsekit.annotated_images import fault_in_words
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.mark_pixels import fault_of
@@ -68,7 +69,7 @@ def _nothing_in_common(manifests: Sequence[Manifest], split: str | None) -> str:
 
 
 def manifest_captions(manifests: Sequence[Manifest]) -> list[str]:
-    """Return a caption for each manifest: its budget, or else the name of its folder without the dataset's name."""
+    """Return a caption for each manifest: its annotations in words, or else its folder without the dataset's name."""
     captions = [_caption(manifest) for manifest in manifests]
     if len(set(captions)) == len(captions):
         return captions
@@ -76,10 +77,8 @@ def manifest_captions(manifests: Sequence[Manifest]) -> list[str]:
 
 
 def _caption(manifest: Manifest) -> str:
-    budget = manifest.info.settings.get("clicks_per_image")
-    if isinstance(budget, int):
-        return f"{budget} click{'s' if budget != 1 else ''}"
-    return manifest.name.removeprefix(f"{manifest.info.dataset}-") or manifest.name
+    named = manifest.name.removeprefix(f"{manifest.info.dataset}-") or manifest.name
+    return annotation_words(manifest.info) if manifest.info.settings else named
 
 
 def marks_by_image(manifest: Manifest, rows: Collection[ManifestRow]) -> dict[str, list[Mark]]:

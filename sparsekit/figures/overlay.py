@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap, LabelSpace, Mark
-from data_manifests.figures.drawing import Image, draw_dot, paint_pixels, rim_color
+from data_manifests.figures.drawing import Image, draw_dot, paint_pixels, rim_color, widen_lines
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.mark_pixels import AREA_KINDS
@@ -18,6 +19,7 @@ from sparsekit.geometry.mark_pixels import AREA_KINDS
 DOT_SHARE = 40 / 2048
 
 _VEIL_OPACITY = 0.5
+_STROKE_ON_PAGE = 3  # least width of a stroke; the rim takes a third of it on each side
 
 
 def draw_marks(
@@ -27,6 +29,7 @@ def draw_marks(
     *,
     annotation: LabelMap | None = None,
     dot_size: int | None = None,
+    stroke_width: int = 1,
 ) -> Image:
     """Draw marks over their image.
 
@@ -40,6 +43,7 @@ def draw_marks(
         label_space: Defines the class colours.
         annotation: Sparse label map, shape (H, W); needed only for strokes.
         dot_size: Diameter of a click's dot in pixels, including the rim; by default ``default_dot_size``.
+        stroke_width: Least width of a stroke in pixels, without its rim; thinner ones are widened.
 
     Returns:
         RGB, uint8, shape (H, W, 3).
@@ -62,7 +66,8 @@ def draw_marks(
         if annotation is None or annotation.shape != image.shape[:2]:
             size = "none" if annotation is None else "x".join(map(str, annotation.shape))
             raise ValueError(f"Strokes need an annotation of {image.shape[0]}x{image.shape[1]}, got {size}.")
-        paint_pixels(canvas, _outside(annotation, areas, label_space), label_space, _line_width(canvas))
+        lines = widen_lines(_outside(annotation, areas, label_space), stroke_width, label_space.unlabelled_value)
+        paint_pixels(canvas, lines, label_space, max(_line_width(canvas), stroke_width // _STROKE_ON_PAGE))
     for mark in reversed(marks):
         if mark.kind == "click":
             draw_dot(canvas, mark.row + 0.5, mark.col + 0.5, dot_size, colors[mark.class_id])
@@ -77,6 +82,18 @@ def default_dot_size(height: int, width: int) -> int:
         (40, 10, 3)
     """
     return max(3, round(DOT_SHARE * max(height, width)))
+
+
+def stroke_width_for(size: tuple[int, ...], page_size: tuple[int, ...]) -> int:
+    """Return the least width of strokes, in pixels of an image that is scaled down to fit into ``page_size``.
+
+    On the page, strokes are at least 3 pixels wide: at 300 dots per inch, 0.7 points.
+
+    Example:
+        >>> stroke_width_for((1024, 2048), (172, 344)), stroke_width_for((375, 500), (375, 500))
+        (18, 3)
+    """
+    return math.ceil(_STROKE_ON_PAGE * max(1.0, size[0] / page_size[0], size[1] / page_size[1]))
 
 
 def marks_from_annotation(annotation: LabelMap, label_space: LabelSpace) -> list[Mark]:

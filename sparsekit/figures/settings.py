@@ -19,7 +19,8 @@ class FigureSettings:
         sheet: Rows and columns of a contact sheet; by default one figure per image.
         names: Write the image ids below the images.
         captions: One per manifest; by default derived from its settings.
-        max_width: Largest width of a figure in pixels; wider ones are scaled down after drawing.
+        max_width: Largest width of a figure in pixels; wider ones are scaled down after drawing, and small images are
+            enlarged before.
         file_format: ``png`` or ``pdf``.
 
     Raises:

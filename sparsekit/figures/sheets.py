@@ -15,12 +15,14 @@ from PIL import ImageDraw, ImageFont
 
 from data_manifests.errors import counted
 from data_manifests.figures.drawing import Image, draw_dot, rim_width
-from data_manifests.figures.style import font_path
+from data_manifests.figures.style import font_path, wrap
 from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 
 _INK = (32, 32, 32)
 _MIN_WIDTH = 320
+_SMALL_SIDE = 480  # images whose longer side is at most half of this are enlarged
+_LINE = 1.25  # distance of two lines of text, in text sizes
 _DOTS_PER_INCH = 300  # a figure 2048 pixels wide fills the text width of a page
 
 
@@ -133,7 +135,7 @@ class Grid:
         rows: Rows of groups.
         columns: Groups per row.
         panels: Panels per group.
-        max_width: Largest width of the figure in pixels; images are scaled down to fit, never up.
+        max_width: Largest width of the figure in pixels; images are scaled down to fit.
     """
 
     rows: int
@@ -155,6 +157,10 @@ class Grid:
         """Width of a panel in pixels if ``columns`` groups and their gaps fill ``width``."""
         narrow, wide = self.gaps()
         return (width - (columns - 1) * wide - columns * (self.panels - 1) * narrow) // (columns * self.panels)
+
+    def zoom(self, longest: int) -> int:
+        """Whole factor that enlarges images whose longest side has ``longest`` pixels, as far as there is room."""
+        return max(1, min(_SMALL_SIDE, self.share_of(self.max_width, self.columns)) // longest)
 
     def panel_width(self, widest: int) -> int:
         """Width of a panel in pixels if the widest image has ``widest`` pixels.
@@ -199,13 +205,17 @@ def lay_out(
     size = _text_size(sheet.width, columns * grid.panels)
     y = 0
     if captions:
-        y = round(1.4 * size)
+        written = [_wrap(caption, size, room_width) for caption in captions]
+        most = max(map(len, written))
         for column in range(columns):
-            for panel, caption in enumerate(captions):
+            for panel, lines in enumerate(written):
                 middle = column * (group_width + wide) + panel * (room_width + narrow) + room_width / 2
-                sheet.texts.append(Text(shorten(caption, size, room_width), middle, size, size, centered=True))
+                _add_lines(sheet, lines, middle, size + _LINE * size * (most - len(lines)), size)
+        y = round(1.4 * size + _LINE * size * (most - 1))
+    small = round(0.8 * size)
     for start in range(0, len(groups), columns):
         row = groups[start : start + columns]
+        named = [_wrap(name, small, group_width) for name in names[start : start + columns]]
         row_height = max(image.shape[0] for group in row for image in group)
         for column, group in enumerate(row):
             group_left = column * (group_width + wide)
@@ -213,14 +223,23 @@ def lay_out(
                 x = group_left + panel * (room_width + narrow) + (room_width - image.shape[1]) // 2
                 sheet.images.append((x, y + (row_height - image.shape[0]) // 2, image))
             if names:
-                small = round(0.8 * size)
-                name = shorten(names[start + column], small, group_width)
-                middle = group_left + group_width / 2
-                sheet.texts.append(Text(name, middle, y + row_height + 1.1 * small, small, centered=True))
-        y += row_height + (round(1.3 * size) if names else 0) + narrow
+                _add_lines(sheet, named[column], group_left + group_width / 2, y + row_height + 1.1 * small, small)
+        more_lines = max(map(len, named), default=1) - 1
+        y += row_height + (round(1.3 * size + _LINE * small * more_lines) if names else 0) + narrow
     sheet.height = y - narrow
     _add_legend(sheet, legend, size)
     return sheet
+
+
+def _wrap(text: str, size: int, width: float) -> list[str]:
+    font = _font(size)
+    return wrap(text, lambda line: font.getlength(line) <= width)
+
+
+def _add_lines(sheet: Sheet, lines: Sequence[str], middle: float, baseline: float, size: int) -> None:
+    """Write centred lines of text, the first at a baseline."""
+    for number, line in enumerate(lines):
+        sheet.texts.append(Text(line, middle, baseline + _LINE * size * number, size, centered=True))
 
 
 def shrink(image: Image, panel_size: tuple[int, int]) -> Image:

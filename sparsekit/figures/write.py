@@ -19,8 +19,9 @@ from data_manifests.files.paths import as_path, inside
 from data_manifests.label_space import Color
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.errors import AnnotationError
+from sparsekit.figures.enlarge import enlarge_image, enlarge_labels, enlarge_mark
 from sparsekit.figures.join import JoinedRow, join_manifests, manifest_captions, marks_by_image
-from sparsekit.figures.overlay import default_dot_size, draw_marks, marks_from_annotation
+from sparsekit.figures.overlay import default_dot_size, draw_marks, marks_from_annotation, stroke_width_for
 from sparsekit.figures.provenance import add_note_to_png, digest_of, digest_of_image, has_note, note_of, refuse_others
 from sparsekit.figures.settings import FigureSettings
 from sparsekit.figures.sheets import Grid, Sheet, lay_out, shrink
@@ -33,12 +34,14 @@ class PlannedFigure:
     Args:
         path: The file to write.
         images: For each of its images, the row in each manifest.
+        zoom: Whole factor by which its images are enlarged.
         room: Height and width of one image in pixels.
         note: Provenance note for the file, which distinguishes it from figures of other annotations or settings.
     """
 
     path: Path
     images: tuple[JoinedRow, ...]
+    zoom: int
     room: tuple[int, int]
     note: str
 
@@ -102,7 +105,8 @@ def plan_figures(
         name = f"sheet-{number:03}" if settings.sheet else images[0][0].image_id
         path = inside(out_dir, f"{name}.{settings.file_format}")
         note = note_of(digest, _look(images, manifests, settings))
-        figures.append(PlannedFigure(path, images, _room(images, grid), note))
+        zoom = grid.zoom(max(max(rows[0].height, rows[0].width) for rows in images))
+        figures.append(PlannedFigure(path, images, zoom, _room(images, grid, zoom), note))
     there = [] if overwrite else [figure for figure in figures if figure.path.exists()]
     refuse_others([figure.path for figure in there if not has_note(figure.path, figure.note)])
     wanted = tuple(figure for figure in figures if figure not in there)
@@ -145,15 +149,20 @@ def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[st
     groups = []
     present: set[int] = set()
     for rows in figure.images:
-        image = read_row_image(manifests[0], rows[0])
-        dot_size = settings.dot_size or default_dot_size(*image.shape[:2])
+        image = enlarge_image(read_row_image(manifests[0], rows[0]), figure.zoom)
+        look = {
+            "dot_size": figure.zoom * (settings.dot_size or default_dot_size(rows[0].height, rows[0].width)),
+            "stroke_width": stroke_width_for(image.shape, figure.room),
+        }
         panels = []
         for manifest, row, of_images in zip(manifests, rows, marks, strict=True):
             annotation, of_image = _annotation_of(manifest, row, of_images.get(row.image_id, []))
-            drawn = draw_marks(image, of_image, manifest.label_space, annotation=annotation, dot_size=dot_size)
+            of_image = [enlarge_mark(mark, figure.zoom) for mark in of_image]
+            annotation = None if annotation is None else enlarge_labels(annotation, figure.zoom)
+            drawn = draw_marks(image, of_image, manifest.label_space, annotation=annotation, **look)
             panels.append((drawn, {*row.classes_labelled, *(mark.class_id for mark in of_image)}))
         if settings.full_mask:
-            panels.append(_full_mask_panel(image, manifests[0], rows[0], settings.mask_opacity))
+            panels.append(_full_mask_panel(image, manifests[0], rows[0], settings.mask_opacity, figure.zoom))
         groups.append([shrink(panel, figure.room) for panel, _ in panels])
         present.update(*(classes for _, classes in panels))
     return lay_out(
@@ -166,9 +175,9 @@ def _draw_sheet(figure: PlannedFigure, plan: FigurePlan, marks: Sequence[dict[st
     )
 
 
-def _room(images: Sequence[JoinedRow], grid: Grid) -> tuple[int, int]:
+def _room(images: Sequence[JoinedRow], grid: Grid, zoom: int) -> tuple[int, int]:
     """Height and width of an image in pixels, from the median shape, so that a single tall image does not set it."""
-    sizes = [(rows[0].height, rows[0].width) for rows in images]
+    sizes = [(zoom * rows[0].height, zoom * rows[0].width) for rows in images]
     width = grid.panel_width(max(width for _, width in sizes))
     return max(1, round(width * median(height / width for height, width in sizes))), width
 
@@ -188,11 +197,13 @@ def _annotation_of(manifest: Manifest, row: ManifestRow, marks: list[Mark]) -> t
     return annotation, marks or marks_from_annotation(annotation, manifest.label_space)
 
 
-def _full_mask_panel(image: Image, manifest: Manifest, row: ManifestRow, opacity: float) -> tuple[Image, set[int]]:
+def _full_mask_panel(
+    image: Image, manifest: Manifest, row: ManifestRow, opacity: float, zoom: int
+) -> tuple[Image, set[int]]:
     """Draw the full mask in class colours; also return the train ids it shows, including void."""
     if not row.full_mask:
         raise AnnotationError(f"{manifest.path}: image '{row.image_id}' has no full mask to show.")
-    label_map = read_row_full_mask(manifest, row)
+    label_map = enlarge_labels(read_row_full_mask(manifest, row), zoom)
     space = manifest.label_space
     present = set(np.flatnonzero(np.bincount(label_map.ravel())).tolist())
     return colorize(label_map, space, image, opacity), present - ({space.unlabelled_value} if opacity < 1 else set())

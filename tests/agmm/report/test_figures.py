@@ -22,8 +22,9 @@ from agmm.report.figures import (
 from agmm.report.predictions import predict_rows
 from agmm.report.run import Run
 from agmm.report.runs import read_runs
+from agmm.report.style import class_legend, new_figure
 from agmm.report.tsne import draw_tsne, lay_out, sample_pixels
-from data_manifests import DataError, Manifest
+from data_manifests import DataError, Manifest, known_label_space
 from data_manifests.figures.style import TEXT_WIDTH
 from data_manifests.manifest.rows import read_row_full_mask
 from tests.agmm.conftest import tiny_label_space
@@ -103,6 +104,17 @@ def test_the_legend_names_what_is_shown() -> None:
     truth[1, 1] = 255
     assert [c.name for c in classes_shown([[image, truth], [(image, labels), None]], space)] == ["c0", "c2", "void"]
     assert classes_shown([[image]], space) == []
+
+
+def test_the_legend_is_read_along_rows_whatever_its_columns() -> None:
+    classes = known_label_space("cityscapes").classes
+    figure = new_figure(3.35, 3.0)
+    class_legend(figure, classes, 0.5)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    places = {text.get_text(): text.get_window_extent() for text in legend.get_texts()}
+    reading = sorted(places, key=lambda name: (-round(places[name].y0), places[name].x0))
+    assert reading == [c.name for c in classes]
 
 
 def test_a_run_without_curves_is_told_the_option(town: Town, tmp_path: Path) -> None:

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from data_manifests import LabelClass, LabelSpace, known_label_space
-from data_manifests.figures.drawing import VOID_COLOR, Image, colorize, draw_dot, paint_pixels, rim_color, rim_width
+from data_manifests.figures.drawing import (
+    VOID_COLOR,
+    Image,
+    colorize,
+    draw_dot,
+    paint_pixels,
+    rim_color,
+    rim_width,
+    widen_lines,
+)
 from tests.sparsekit.conftest import letters, numbered_space
 
 CITYSCAPES = known_label_space("cityscapes")
@@ -143,3 +152,28 @@ def test_colorize_beyond_255_classes() -> None:
     space = numbered_space(300)
     colored = colorize(np.array([[299, 65535]], np.uint16), space)
     assert np.array_equal(colored[0, 0], space.palette[299]) and tuple(colored[0, 1]) == VOID_COLOR
+
+
+@pytest.mark.parametrize("own", [1, 3, 5, 9, 21])
+@pytest.mark.parametrize("least", [1, 3, 9, 14])
+def test_thin_lines_get_the_least_width_and_wide_ones_keep_theirs(own: int, least: int) -> None:
+    annotation = np.full((80, 120), 255, np.uint8)
+    annotation[30 : 30 + own, 20:100] = 4
+    before = annotation.copy()
+    widened = widen_lines(annotation, least, 255)
+    assert np.array_equal(annotation, before)
+    assert (widened[:, 60] == 4).sum() == pytest.approx(max(own, least), abs=1)
+    assert (widened[annotation == 4] == 4).all()
+    if least <= own:
+        assert np.array_equal(widened, annotation)
+
+
+def test_widened_lines_meet_in_the_middle() -> None:
+    annotation = np.full((40, 60), 255, np.uint16)
+    annotation[15, 5:55], annotation[20, 5:55] = 0, 7
+    widened = widen_lines(annotation, 21, 255)
+    assert widened.dtype == np.uint16
+    assert (widened[8:18, 30] == 0).all() and (widened[18:28, 30] == 7).all()
+    nothing = np.full((4, 5), 255, np.uint8)
+    assert np.array_equal(widen_lines(nothing, 9, 255), nothing)
+    assert (widen_lines(np.zeros((4, 5), np.uint8), 9, 255) == 0).all()

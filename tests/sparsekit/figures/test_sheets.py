@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from data_manifests import known_label_space
 from data_manifests.figures.drawing import Image
-from data_manifests.figures.style import font_path
+from data_manifests.figures.style import font_path, wrap
 from sparsekit.errors import AnnotationError
 from sparsekit.figures.sheets import Grid, Sheet, Text, _font, lay_out, shorten, shrink
 
@@ -135,6 +135,27 @@ def test_legend_fills_columns_evenly() -> None:
     first, *others = lines.values()
     for line in others:
         assert [t.x for t in line] == [t.x for t in first[: len(line)]]
+
+
+@pytest.mark.parametrize("panels", [1, 2, 6])
+def test_captions_and_names_are_whole_on_as_many_lines_as_they_need(panels: int) -> None:
+    captions = ["scribbles, 80 % length, one per instance", *[f"{n} clicks" for n in range(1, panels)]]
+    name = "a_very_long_folder-name/with_parts/frankfurt_000001_005898_leftImg8bit_0123456789_0123456789" * 3
+    grid = Grid(1, 1, panels, 600)
+    room = grid.panel_width(500)
+    sheet = lay_out([[grey(50, room)] * panels], grid, room, captions=captions, names=[name], legend=LEGEND[:2])
+    lines = [text.text for text in sheet.texts]
+    assert "…" not in "".join(lines)
+    joined = "".join(lines).replace(" ", "")
+    assert captions[0].replace(" ", "") in joined and name in joined
+    assert all(box[0] >= -1 and box[2] <= sheet.width + 1 for box in text_boxes(sheet))
+
+
+@given(text=st.text("ilmW -_/%", max_size=40), most=st.integers(1, 12))
+def test_lines_hold_all_letters_and_fit(text: str, most: int) -> None:
+    lines = wrap(text, lambda line: len(line) <= most)
+    assert "".join(lines).replace(" ", "") == "".join(text.split())
+    assert all(0 < len(line) <= most for line in lines)
 
 
 def pdf_text_and_streams(data: bytes) -> bytes:

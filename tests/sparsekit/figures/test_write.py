@@ -26,6 +26,7 @@ from data_manifests.files.images import encode_image, read_image, write_atomical
 from data_manifests.manifest.relocate import with_data_root
 from sparsekit.errors import AnnotationError
 from sparsekit.figures import write as figures
+from sparsekit.figures.enlarge import enlarge_image
 from sparsekit.figures.join import join_manifests, manifest_captions
 from sparsekit.figures.provenance import has_note
 from sparsekit.figures.settings import FigureSettings
@@ -34,6 +35,7 @@ from sparsekit.figures.write import draw_figures, plan_figures
 from tests.sparsekit.conftest import SCENE, letters, numbered_space, tiny_manifest
 
 DOTS = FigureSettings(dot_size=1)
+ZOOM = 60  # images of 8x8 are enlarged to 480x480
 
 
 def draw(manifests: list[Manifest], out: Path, settings: FigureSettings = DOTS, **kwargs: object) -> list[Path]:
@@ -72,13 +74,13 @@ def test_one_figure_per_annotated_image(tmp_path: Path) -> None:
     written = draw([manifest], tmp_path / "figures")
     assert [path.name for path in written] == ["image_0.png", "image_1.png"]
     figure = read_image(written[0])
-    left = (figure.shape[1] - 8) // 2
-    image = read_image(manifest.resolve(manifest.rows[0].image))
-    marks = {(0, 0): 0, (0, 4): 1}  # the clicks of tiny_manifest, one pixel each at this dot size
-    for (row, col), class_id in marks.items():
-        image = image.copy()
-        image[row, col] = manifest.label_space.classes[class_id].color
-    assert np.array_equal(figure[:8, left : left + 8], image)
+    side = ZOOM * 8
+    drawn = figure[:side, :side]
+    image = enlarge_image(read_image(manifest.resolve(manifest.rows[0].image)), ZOOM)
+    for (row, col), class_id in {(0, 0): 0, (0, 4): 1}.items():  # the clicks of tiny_manifest, one pixel at this size
+        middle = ZOOM * row + ZOOM // 2, ZOOM * col + ZOOM // 2
+        assert tuple(drawn[middle]) == manifest.label_space.classes[class_id].color
+    assert figure.shape[1] == side and np.array_equal(drawn[ZOOM + 2 :], image[ZOOM + 2 :])
 
 
 def test_legend_names_only_classes_in_the_figure(tmp_path: Path, seen_sheets: list[Sheet]) -> None:
@@ -100,6 +102,27 @@ def test_budgets_stand_side_by_side_with_captions(tmp_path: Path, seen_sheets: l
     assert words(seen_sheets[-1])[:2] == ["few", "many"]
 
 
+@pytest.mark.parametrize(
+    ("command", "settings", "words"),
+    [
+        ("points", {"clicks_per_image": 20, "strategy": "center"}, "20 clicks, center"),
+        ("points", {"clicks_per_instance": 2, "strategy": "per-instance"}, "2 clicks per instance"),
+        ("scribbles", {"length": 0.5, "per": "class"}, "scribbles, 50 % length, one per class"),
+        ("marks", {"kind": "block", "share": 0.2}, "blocks, 20 % of each region"),
+        ("marks", {"kind": "box", "per": "instance"}, "boxes, one per instance"),
+        ("grow", {"method": "geodesic", "source_command": "points", "source_settings": {"clicks_per_image": 1}},
+         "1 click grown by geodesic"),
+        ("import", {"source": "labelme"}, "import"),
+    ],
+)  # fmt: skip
+def test_captions_say_in_words_what_was_drawn(
+    tmp_path: Path, command: str, settings: dict[str, Any], words: str
+) -> None:
+    manifest = tiny_manifest(tmp_path / "m")
+    made = replace(manifest, info=replace(manifest.info, command=command, settings=settings))
+    assert manifest_captions([made]) == [words]
+
+
 def test_captions_fall_back_to_folder_names(tmp_path: Path) -> None:
     short, long = (tiny_manifest(tmp_path / name) for name in ("tiny-short", "tiny-long"))
     assert manifest_captions([short, long]) == ["short", "long"]
@@ -119,7 +142,7 @@ def test_upright_image_does_not_blow_up_its_row(tmp_path: Path, seen_sheets: lis
     wide, tall = np.zeros((30, 60), np.uint8), np.zeros((60, 30), np.uint8)
     manifest = tiny_manifest(tmp_path / "m", [wide, tall, wide], marks=[[Mark("click", 0, 1, 1)]] * 3)
     draw([manifest], tmp_path / "f", replace(DOTS, sheet=(1, 3)))
-    assert [image.shape[:2] for _, _, image in seen_sheets[0].images] == [(30, 60), (30, 15), (30, 60)]
+    assert [image.shape[:2] for _, _, image in seen_sheets[0].images] == [(240, 480), (240, 120), (240, 480)]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (8, 8), (3, 5000), (40, 8192)])
@@ -129,7 +152,7 @@ def test_any_size(tmp_path: Path, height: int, width: int) -> None:
     manifest = tiny_manifest(tmp_path / "m", [mask], marks=marks, label_space=numbered_space(1))
     (path,) = draw([manifest], tmp_path / "f", FigureSettings())
     figure = read_image(path)
-    assert figure.shape[1] == min(2048, max(320, width))
+    assert figure.shape[1] == (480 if max(height, width) < 480 else min(2048, max(320, width)))
 
 
 def test_dots_are_drawn_before_the_image_is_made_smaller(tmp_path: Path) -> None:
@@ -256,17 +279,46 @@ def test_strokes_come_from_the_annotation(tmp_path: Path) -> None:
     (path,) = draw([manifest], tmp_path / "f")
     (tmp_path / "m/marks.csv").unlink()  # a manifest from elsewhere: the annotation tells it all
     (other,) = draw([manifest], tmp_path / "g")
-    left = (320 - 8) // 2
     for figure in (read_image(path), read_image(other)):
-        assert (figure[1, left + 1 : left + 4] == manifest.label_space.classes[1].color).all()
-        assert (figure[7, left + 7] == manifest.label_space.classes[2].color).all()
+        assert (figure[ZOOM + 30, ZOOM + 1 : 4 * ZOOM - 1] == manifest.label_space.classes[1].color).all()
+        assert (figure[7 * ZOOM + 30, 7 * ZOOM + 30] == manifest.label_space.classes[2].color).all()
+
+
+@pytest.mark.parametrize("columns", [1, 4])
+def test_strokes_keep_their_color_however_small_the_panel(tmp_path: Path, columns: int) -> None:
+    """A stroke 5 pixels wide on a large image is about one pixel wide in a sheet of four columns."""
+    mask, sparse = np.zeros((1024, 2048), np.uint8), np.full((1024, 2048), 255, np.uint8)
+    sparse[500:505, 100:1900] = 1
+    marks = [[Mark("stroke", 1, 502, 100, ((502, 100), (502, 1899)), (5, 5))]]
+    manifests = [
+        tiny_manifest(tmp_path / str(i), [mask], marks=marks, sparse_maps=[sparse], label_space=numbered_space(2))
+        for i in range(columns)
+    ]
+    (path,) = draw(manifests, tmp_path / "f", FigureSettings(max_width=1400))
+    figure = read_image(path)
+    color = np.array(manifests[0].label_space.classes[1].color)
+    column = figure[:, 150].astype(int)
+    shown = np.abs(column - color).max(1) < 16
+    least, most = (3, 5) if columns == 1 else (2, 4)
+    assert least <= shown[: figure.shape[0] // 2 + 200].sum() <= most
+
+
+def test_small_images_are_enlarged_with_their_marks(tmp_path: Path, seen_sheets: list[Sheet]) -> None:
+    mask = np.zeros((60, 100), np.uint8)
+    mask[:, 50:] = 1
+    manifest = tiny_manifest(tmp_path / "m", [mask], marks=[[Mark("click", 1, 30, 70)]])
+    draw([manifest], tmp_path / "f", FigureSettings(full_mask=True))
+    (_, _, drawn), (_, _, full) = seen_sheets[0].images
+    assert drawn.shape == full.shape == (240, 400, 3)
+    assert tuple(drawn[4 * 30 + 2, 4 * 70 + 2]) == manifest.label_space.classes[1].color
+    assert np.array_equal(full[2::4, 2::4], manifest.label_space.palette[mask])
 
 
 def test_all_void_image_is_drawn_without_marks(tmp_path: Path) -> None:
     mask = np.full((8, 8), 255, np.uint8)
     manifest = tiny_manifest(tmp_path / "m", [mask], marks=[[]])
     (path,) = draw([manifest], tmp_path / "f")
-    assert read_image(path).shape == (8, 320, 3)
+    assert read_image(path).shape == (480, 480, 3)
 
 
 def test_manifests_without_a_common_image(tmp_path: Path) -> None:
