@@ -7,15 +7,41 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from agmm.errors import TrainingError
+from data_manifests import Manifest
 from data_manifests.errors import counted, list_some
 from data_manifests.files.images import (
     IMAGE_SUFFIXES,
     list_images,
 )
 from data_manifests.files.paths import as_path
+from data_manifests.manifest.rows import require_files
 
 #: Subfolders of the output folder.
 RESULT_FOLDERS = ("label_maps", "overlays", "probabilities", "mixture")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a source is a manifest: a CSV file, or a folder that holds ``manifest.csv``."""
+    return path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file()
+
+
+def images_of_manifest(manifest: Manifest, split: str | None = None) -> dict[Path, Path]:
+    """The images of a manifest by image id, which names their results.
+
+    Args:
+        manifest: The manifest.
+        split: This split only.
+
+    Raises:
+        TrainingError: If a row has no image.
+        ManifestError: If the split has no rows, or images are missing.
+    """
+    rows = manifest.rows_of(split)
+    if bare := next((row for row in rows if not row.image), None):
+        raise TrainingError(f"{manifest.path}: image '{bare.image_id}' has no file to segment.")
+    found = {Path(row.image_id): manifest.resolve(row.image) for row in rows}
+    require_files(manifest, found.values())
+    return found
 
 
 def find_images(

@@ -11,7 +11,7 @@ import click
 from agmm.config.protocol import PREDICTED_IDS
 from cli.agmm_commands.options import prediction_options, run_argument
 from cli.command import command, option_group
-from cli.options import data_root_option, json_option, out_option, read_manifest
+from cli.options import data_root_option, json_option, out_option, read_manifest, split_option
 from cli.processes import require_one_process
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, usage_errors, warn, warn_of_some
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @command(short_help="Segment images with a network.")
 @run_argument
 @click.argument("images", type=PathType(), nargs=-1, required=True)
+@split_option
 @option_group(
     "Output",
     out_option("Folder for the results.", required=True),
@@ -43,21 +44,33 @@ if TYPE_CHECKING:
 @prediction_options
 @data_root_option
 def predict(
-    run: Path, images: tuple[Path, ...], out_dir: Path, gmm_manifest: Path | None, as_json: bool, **settings: Any
+    run: Path,
+    images: tuple[Path, ...],
+    out_dir: Path,
+    split: str | None,
+    gmm_manifest: Path | None,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
-    """Segment IMAGES (files or folders) with the network of RUN.
+    """Segment IMAGES (files or folders, or a manifest) with the network of RUN.
 
+    Results are named by the path of an image in its folder, or by its image id in a manifest.
     Writes label maps as PNG: train ids in the class colors, or the dataset's own ids (--ids class). Unreadable images
     are skipped and named, and the exit code is then 1.
     """
-    from agmm.inference.sources import find_images
+    from agmm.inference.sources import find_images, images_of_manifest, is_manifest
     from agmm.requirements import require_training_packages
     from agmm.runs.files import weights_path
 
     require_one_process("Prediction")
     weights_path(run)
     passed_over: list[str] = []
-    sources = find_images(images, out_dir, passed_over.append)
+    if len(images) == 1 and is_manifest(images[0]):
+        sources = images_of_manifest(read_manifest(images[0]), split)
+    elif split is not None:
+        raise click.UsageError("--split is for the images of a manifest.")
+    else:
+        sources = find_images(images, out_dir, passed_over.append)
     source = None if gmm_manifest is None else read_manifest(gmm_manifest)
     require_training_packages(crf=settings["crf"])
     from agmm.inference.predict import predict_images

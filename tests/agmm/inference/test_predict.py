@@ -18,7 +18,7 @@ from agmm.inference.protocols import Protocol, predict_mixture
 from agmm.inference.sources import find_images
 from agmm.runs.checkpoint import load_run, save_checkpoint
 from cli.agmm_cli import main
-from data_manifests import DataError, LabelSpace, Manifest, read_manifest
+from data_manifests import DataError, LabelSpace, Manifest, read_manifest, write_manifest
 from data_manifests.files.images import read_image, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.tiny_run import tiny_run
@@ -217,3 +217,23 @@ def test_predicts_in_the_ids_of_the_dataset(run: Path, manifest: Manifest, tmp_p
     np.testing.assert_array_equal(np.array(own)[label_maps[0]], label_maps[1])
     with pytest.raises(ValueError, match="train, class"):
         predict_images(run, {Path("a"): image}, tmp_path / "x", ids="colour")  # type: ignore[arg-type]
+
+
+def test_images_of_a_manifest_are_named_by_their_ids(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    rows = tuple(replace(row, image_id=f"town/{row.image_id}") for row in manifest.rows)
+    write_manifest(replace(manifest, rows=rows))
+    out = tmp_path / "out"
+    arguments = ["predict", str(run), str(manifest.path.parent), "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(main, [*arguments, "--split", "train", "--probabilities"])
+    assert result.exit_code == 0, result.output
+    written = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    names = [f"town/{name}" for name in ("a00", "a01", "a02")]
+    assert written == [f"label_maps/{name}.png" for name in names] + [f"probabilities/{name}.npy" for name in names]
+    every = CliRunner().invoke(main, [*arguments[:2], str(manifest.path), *arguments[3:]])
+    assert "Segmented 4 images" in every.stdout
+    nothing = CliRunner().invoke(main, [*arguments, "--split", "test"])
+    assert nothing.exit_code == 1 and "split 'test' has no rows" in nothing.stderr
+    folder = CliRunner().invoke(
+        main, ["predict", str(run), str(tmp_path / "data/images"), *arguments[3:], "--split", "x"]
+    )
+    assert folder.exit_code == 2 and "--split is for the images of a manifest" in folder.stderr
