@@ -36,7 +36,7 @@ from sparsekit.geometry.regions import find_regions
 from sparsekit.randomness import ImageStream
 from sparsekit.scribbles.settings import ScribbleSettings
 from sparsekit.scribbles.trace import trace_scribbles
-from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
+from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator, Subject
 from sparsekit.synthesis.synthesize import synthesize
 
 #: Runs the other generator on one mask; h5py is imported by it and not needed.
@@ -133,7 +133,7 @@ def compare_with_decoding(dataset: Dataset, repeats: int) -> None:
 
 def _sparse(dataset: Dataset, item: DatasetItem) -> LabelMap:
     label_map = _label_map(dataset, item)
-    (clicks,) = ClickAnnotator((50,)).annotate(label_map, None, _stream(item), dataset.label_space.unlabelled_value)
+    (clicks,) = ClickAnnotator((50,)).annotate(Subject(item.image_id, label_map, _stream(item), dataset.label_space))
     return rasterize(clicks, (label_map.shape[0], label_map.shape[1]), dataset.label_space)
 
 

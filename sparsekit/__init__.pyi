@@ -7,6 +7,12 @@ from .areas.settings import (
 from .clicks.draw import (
     draw_clicks as draw_clicks,
 )
+from .clicks.guides import (
+    Guidance as Guidance,
+)
+from .clicks.guides import (
+    Guide as Guide,
+)
 from .clicks.settings import (
     ClickSettings as ClickSettings,
 )
@@ -40,6 +46,9 @@ from .synthesis.annotators import (
 )
 from .synthesis.annotators import (
     ScribbleAnnotator as ScribbleAnnotator,
+)
+from .synthesis.annotators import (
+    Subject as Subject,
 )
 from .synthesis.output_folder import FolderSummary as FolderSummary
 from .synthesis.synthesize import synthesize as synthesize

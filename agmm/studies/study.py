@@ -128,6 +128,8 @@ class Study:
 def published_as(manifest: Manifest) -> str:
     """The supplement's name for the annotations: number of clicks per image, ``scribble``, or ``point``."""
     info = manifest.info
+    if "source" in info.settings or info.settings.get("strategy") in ("uncertain", "corrective"):
+        return ""  # clicks that a network guides, or that were added to others: the supplement has none
     if "clicks_per_image" in info.settings:
         return str(info.settings["clicks_per_image"])
     return {"scribbles": "scribble", "points": "point"}.get(info.command, "")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from agmm.config.loss import resolve_options
 from agmm.config.terms import TERM_OPTIONS, combined_options, term_options
@@ -48,11 +49,18 @@ def reaches_all_classes(manifest: Manifest) -> bool:
     Other clicks miss classes. Annotations from other sources may, and count as if they did.
     """
     command, settings = manifest.info.command, manifest.info.settings
-    while "source_command" in settings:  # grown and pseudo-labels keep the marks that they were made from
+    while not _marks_every_class(command, settings):
+        if "source_command" not in settings:
+            return False
+        # Grown labels, pseudo-labels and added clicks keep the marks that they were made from.
         command, settings = settings["source_command"], settings.get("source_settings", {})
+    return True
+
+
+def _marks_every_class(command: str, settings: Mapping[str, Any]) -> bool:
     if command == "points":
         return any(name in settings for name in _EVERY_CLASS) and not settings.get("wrong")
-    return bool(command == "scribbles")
+    return command == "scribbles"
 
 
 def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from cli import options
 from cli.command import command, option_group
 from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
-from cli.types import Choice, FloatRange, IntRange, list_option
-from sparsekit.clicks.settings import DEFAULT_BUDGETS, STRATEGIES, ClickSettings
+from cli.types import Choice, FloatRange, IntRange, PathType, list_option
+from sparsekit.clicks.settings import DEFAULT_BUDGETS, GUIDED, STRATEGIES, ClickSettings, Uncertainty
+
+if TYPE_CHECKING:
+    from sparsekit.clicks.guides import Guide
 
 
 @command(short_help="Place clicks on full masks.")
@@ -26,7 +31,8 @@ from sparsekit.clicks.settings import DEFAULT_BUDGETS, STRATEGIES, ClickSettings
         "--strategy", type=Choice(list(STRATEGIES)), default=ClickSettings.strategy, show_default=True,
         help="uniform: any pixel. class-balanced: one click on every class before the next round. per-class, "
         "per-instance: N clicks per class or instance. center: prefers region interiors, and so misses more of the "
-        "small classes than uniform.",
+        "small classes than uniform. uncertain: where --probabilities are least certain. corrective: in the largest "
+        "regions where --predictions are wrong.",
     ),
     click.option(
         "--margin", type=IntRange(min=0), default=ClickSettings.margin, show_default=True,
@@ -45,7 +51,40 @@ from sparsekit.clicks.settings import DEFAULT_BUDGETS, STRATEGIES, ClickSettings
         help="Share of clicks labelled as another class of the image.",
     ),
 )  # fmt: skip
+@option_group(
+    "Clicks guided by a network",
+    click.option(
+        "--probabilities",
+        type=PathType(),
+        metavar="DIR",
+        help="For uncertain: IMAGE_ID.npy, as `agmm predict RUN MANIFEST --probabilities` writes them.",
+    ),
+    click.option(
+        "--uncertainty",
+        type=Choice(get_args(Uncertainty)),
+        help="For uncertain: between the two likeliest classes, over all classes, or of the likeliest class alone.  "
+        "[default: margin]",
+    ),
+    click.option(
+        "--top-share",
+        type=FloatRange(0, 1, min_open=True),
+        help="For uncertain: draw at random among this share of the pixels, the most uncertain ones.  [default: 0.05]",
+    ),
+    click.option(
+        "--predictions",
+        type=PathType(),
+        metavar="DIR",
+        help="For corrective: label maps IMAGE_ID.png, as `agmm predict RUN MANIFEST` writes them.",
+    ),
+    click.option(
+        "--add-to",
+        type=PathType(),
+        metavar="MANIFEST",
+        help="Add N clicks to the marks of this manifest, on its images, instead of annotating DATASET.",
+    ),
+)
 @synthesis_options
+@options.data_root_option
 def points(
     dataset: Path | None,
     budgets: tuple[int, ...],
@@ -54,7 +93,8 @@ def points(
     min_distance: int,
     jitter: int,
     wrong: float,
-    **synthesis: object,
+    add_to: Path | None,
+    **others: Any,
 ) -> None:
     """Label a few random pixels of each image, from its full mask.
 
@@ -62,12 +102,40 @@ def points(
 
     Each budget becomes a folder OUT/<dataset>-<N>clicks/ with
     manifest.csv, manifest.json, marks.csv and annotations/; strategies other than uniform append their name. Smaller
-    budgets are the first clicks of larger ones.
+    budgets are the first clicks of larger ones. With --add-to, the folder is OUT/<folder of MANIFEST>+<N>clicks/, and
+    N clicks are added to those of MANIFEST, which stay as they are.
     """
     from cli.reporting import usage_errors
     from sparsekit.synthesis.annotators import ClickAnnotator
 
+    guides = {name: others.pop(name) for name in ("probabilities", "uncertainty", "top_share", "predictions")}
+    synthesis = SynthesisOptions(**others)
+    if add_to is not None:
+        _require_no_dataset(dataset, strategy, synthesis)
     with usage_errors():
+        guide = _guide(strategy, {name: value for name, value in guides.items() if value is not None})
         settings = ClickSettings(strategy, margin, jitter, wrong, min_distance)
-        annotator = ClickAnnotator(budgets or DEFAULT_BUDGETS[STRATEGIES[strategy][1]], settings)
-    run_synthesis(dataset, annotator, SynthesisOptions(**synthesis))  # type: ignore[arg-type]
+        annotator = ClickAnnotator(budgets or DEFAULT_BUDGETS[STRATEGIES[strategy][1]], settings, guide)
+    run_synthesis(dataset, annotator, synthesis, add_to=add_to)
+
+
+def _guide(strategy: str, given: dict[str, Any]) -> Guide | None:
+    """The guide of a strategy; an error for options of another one."""
+    from sparsekit.clicks.guides import Guide
+
+    folder = given.pop(GUIDED.get(strategy, ""), None)
+    allowed = ("uncertainty", "top_share") if strategy == "uncertain" else ()
+    if foreign := [name for name in given if name not in allowed]:
+        raise click.UsageError(f"--{foreign[0].replace('_', '-')} is of no use to strategy {strategy}.")
+    if strategy not in GUIDED:
+        return None
+    if folder is None:
+        raise click.UsageError(f"Strategy {strategy} needs --{GUIDED[strategy]} DIR.")
+    return Guide(strategy, folder, **given)
+
+
+def _require_no_dataset(dataset: Path | None, strategy: str, synthesis: SynthesisOptions) -> None:
+    if dataset or synthesis.limit or any(value is not None for value in astuple(synthesis.dataset_options)):
+        raise click.UsageError("--add-to takes the images of its manifest: leave out DATASET, its options and --limit.")
+    if strategy == "per-instance":
+        raise click.UsageError("--add-to MANIFEST knows no instances; choose another strategy than per-instance.")

@@ -19,7 +19,7 @@ from cli.types import IntRange, PathType, list_option
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
-    from data_manifests import Dataset
+    from data_manifests import Dataset, Manifest
     from sparsekit.synthesis.annotators import Annotator
     from sparsekit.synthesis.output_folder import FolderSummary
 
@@ -81,13 +81,20 @@ class SynthesisOptions:
         return {name: getattr(self, name) for name in ("seed", "splits", "limit", "absolute_paths")}
 
 
-def run_synthesis(dataset_dir: Path | None, annotator: Annotator, given: SynthesisOptions) -> None:
-    """Annotate a dataset and print the result."""
+def run_synthesis(
+    dataset_dir: Path | None, annotator: Annotator, given: SynthesisOptions, *, add_to: Path | None = None
+) -> None:
+    """Annotate a dataset, or add to the marks of a manifest, and print the result."""
     from data_manifests.layouts.image_notes import image_notes
+    from sparsekit.synthesis.adding import dataset_of
     from sparsekit.synthesis.synthesize import choose_splits, synthesize
 
     started = time.perf_counter()
-    dataset = given.dataset_options.open(dataset_dir, None if given.dry_run else given.out_dir)
+    if add_to is not None:
+        source: Dataset | Manifest = (manifest := options.read_manifest(add_to))
+        dataset = dataset_of(manifest)
+    else:
+        source = dataset = given.dataset_options.open(dataset_dir, None if given.dry_run else given.out_dir)
     with usage_errors():
         choose_splits(dataset, given.splits)
     for text in (*dataset.notes, *image_notes(dataset.items)):
@@ -95,11 +102,11 @@ def run_synthesis(dataset_dir: Path | None, annotator: Annotator, given: Synthes
     if annotator.uses_instances and not any(item.instance_path for item in dataset.items):
         note(f"layout {dataset.layout} has no instances; connected regions are used instead.")
     if given.dry_run:
-        _print_plan(dataset, annotator, given)
+        _print_plan(source, dataset, annotator, given)
         return
     with counting() as counter:
         summaries = synthesize(
-            dataset, annotator, given.out_dir, **given.which(),
+            source, annotator, given.out_dir, **given.which(),
             workers=given.workers, dask=given.dask, shard=given.shard, overwrite=given.overwrite,
             on_start=lambda done, total: counter.start(total, done), on_image=counter.advance,
         )  # fmt: skip
@@ -124,16 +131,16 @@ def run_synthesis(dataset_dir: Path | None, annotator: Annotator, given: Synthes
         echo_next("sparsekit", following, *(summary.folder / "manifest.csv" for summary in summaries))
 
 
-def _print_plan(dataset: Dataset, annotator: Annotator, given: SynthesisOptions) -> None:
-    from sparsekit.synthesis.synthesize import choose_splits, finished_folders, output_folders
+def _print_plan(source: Dataset | Manifest, dataset: Dataset, annotator: Annotator, given: SynthesisOptions) -> None:
+    from sparsekit.synthesis.synthesize import finished_folders, output_folders, what_to_annotate
 
     counts = {split: sum(item.split == split for item in dataset.items) for split in dataset.splits}
     counts = {split: min(n, given.limit or n) for split, n in counts.items()}
-    splits = choose_splits(dataset, given.splits)
+    _, splits, _ = what_to_annotate(source, given.splits, given.limit)
     if given.overwrite:
-        finished = {folder: False for folder, _ in output_folders(dataset, annotator, given.out_dir)}
+        finished = {folder: False for folder, _ in output_folders(source, annotator, given.out_dir)}
     else:
-        finished = finished_folders(dataset, annotator, given.out_dir, **given.which())
+        finished = finished_folders(source, annotator, given.out_dir, **given.which())
     if given.as_json:
         folders = [{"folder": str(folder), "already_there": is_there} for folder, is_there in finished.items()]
         echo_json({"layout": dataset.layout, "images": counts, "annotated_splits": splits, "folders": folders})

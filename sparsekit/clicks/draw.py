@@ -10,7 +10,8 @@ from data_manifests import LabelMap, Mark
 from data_manifests.label_space import as_label_map
 from sparsekit.arguments import as_whole_number
 from sparsekit.clicks import strategies
-from sparsekit.clicks.settings import STRATEGIES, ClickSettings
+from sparsekit.clicks.guides import Guidance
+from sparsekit.clicks.settings import GUIDED, STRATEGIES, ClickSettings
 from sparsekit.clicks.strategies import Scene
 from sparsekit.geometry.polylines import Bools
 from sparsekit.geometry.regions import distances_by_region, far_from_other_values, find_regions, squared
@@ -32,6 +33,8 @@ def draw_clicks(
     rng: ImageStream,
     unlabelled_value: int = 255,
     instances: LabelMap | None = None,
+    guidance: Guidance | None = None,
+    labelled: Bools | None = None,
 ) -> list[tuple[int, Mark]]:
     """Draw clicks with a strategy.
 
@@ -43,18 +46,29 @@ def draw_clicks(
             so they do not change the original clicks.
         unlabelled_value: The value of void pixels, which strategies never choose.
         instances: For ``per-instance``, instance numbers, shape (H, W), 0 outside instances.
+        guidance: For ``uncertain`` and ``corrective``, what a network says about the image; see
+            ``sparsekit.clicks.guides``.
+        labelled: Pixels that have a label already, shape (H, W). They are not clicked, and ``settings.min_distance``
+            applies to them too.
 
     Returns:
         Each click with the smallest budget that contains it, in drawing order.
 
     Raises:
-        ValueError: If ``label_map`` is not an array of ids of shape (H, W), or ``budget`` is below 1.
+        ValueError: If ``label_map`` is not an array of ids of shape (H, W), ``budget`` is below 1, or the strategy
+            needs ``guidance`` and there is none.
     """
     label_map = as_label_map(label_map)
     require_stream(rng)
     budget = as_whole_number(settings.budget_name, budget, least=1)
+    if settings.strategy in GUIDED and guidance is None:
+        raise ValueError(f"Strategy {settings.strategy} needs the {GUIDED[settings.strategy]} of a network.")
     allowed = _far_from_others(label_map, settings.margin, unlabelled_value)
-    scene = Scene(label_map, unlabelled_value, instances, allowed, settings.min_distance, rng)
+    taken: list[tuple[int, int]] = []
+    if labelled is not None:
+        allowed = (label_map != unlabelled_value if allowed is None else allowed) & ~labelled
+        taken = [(row, col) for row, col in np.argwhere(labelled).tolist()] if settings.min_distance else []
+    scene = Scene(label_map, unlabelled_value, instances, allowed, settings.min_distance, rng, taken, guidance)
     slips = _Slips(label_map, unlabelled_value, settings, rng)
     function, unit = STRATEGIES[settings.strategy]
     draw = getattr(strategies, function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 #: Strategies by name: the function of ``strategies.py`` that draws the clicks, and the unit of a budget.
 STRATEGIES: dict[str, tuple[str, str]] = {
@@ -11,7 +12,15 @@ STRATEGIES: dict[str, tuple[str, str]] = {
     "per-class": ("draw_by_class", "class"),
     "per-instance": ("draw_by_instance", "instance"),
     "center": ("draw_central", "image"),
+    "uncertain": ("draw_uncertain", "image"),
+    "corrective": ("draw_corrective", "image"),
 }
+
+#: Strategies that a network guides: the files they read, a word that is also the option and the recorded setting.
+GUIDED = {"uncertain": "probabilities", "corrective": "predictions"}
+
+#: How the uncertainty of a pixel is measured.
+Uncertainty = Literal["margin", "entropy", "least-confidence"]
 
 #: Default budgets by their unit.
 DEFAULT_BUDGETS: dict[str, tuple[int, ...]] = {"image": (20, 50, 100), "class": (1,), "instance": (1,)}

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap
+from sparsekit.clicks.guides import Guidance
 from sparsekit.clicks.uniform import draw_distinct
 from sparsekit.geometry.polylines import Bools, Ints
-from sparsekit.geometry.regions import far_from_other_values, find_regions, find_runs
+from sparsekit.geometry.regions import distances_by_region, far_from_other_values, find_regions, find_runs, squared
 from sparsekit.randomness import ImageStream
 
 #: Consecutive rejected candidates before the free pixels are listed.
@@ -26,7 +27,10 @@ _PATIENCE = 200
 
 @dataclass(frozen=True)
 class Scene:
-    """Input of a strategy, and the clicks drawn so far; ``allowed`` is None if everything except void is allowed."""
+    """Input of a strategy, and the clicks drawn so far; ``allowed`` is None if everything except void is allowed.
+
+    Strategies that a network guides need its ``guidance``.
+    """
 
     label_map: LabelMap
     unlabelled_value: int
@@ -35,6 +39,7 @@ class Scene:
     min_distance: int
     rng: ImageStream
     taken: list[tuple[int, int]] = field(default_factory=list)
+    guidance: Guidance | None = None
 
     def where_allowed(self, values: NDArray[Any], nothing: int) -> NDArray[Any]:
         """Values on allowed pixels, ``nothing`` elsewhere, shape (H, W)."""
@@ -109,6 +114,54 @@ def draw_central(scene: Scene) -> Iterator[Candidate]:
             blocked = ~scene.are_free(rows, cols)
             weights[rows[blocked], cols[blocked]] = 0
             in_rows = _sums_of_rows(weights)
+
+
+def draw_uncertain(scene: Scene) -> Iterator[Candidate]:
+    """Draw each of the most uncertain share of allowed pixels with equal probability, then of the rest, and so on.
+
+    Pixels as uncertain as the last one of the share belong to it, so that their order plays no part.
+
+    References:
+        Shin et al., "All you need are a few pixels: semantic segmentation with PixelPick", ICCV workshops 2021.
+    """
+    assert scene.guidance is not None  # ``draw_clicks`` checks it
+    scores, share = scene.guidance.values, scene.guidance.top_share
+    left = scene.label_map != scene.unlabelled_value if scene.allowed is None else scene.allowed.copy()
+    while left.any():
+        of_left = scores[left]
+        position = len(of_left) - max(1, round(share * len(of_left)))
+        top = left & (scores >= np.partition(of_left, position)[position])
+        for pool in _pools(scene, top, nothing=False):
+            while place := pool.draw():
+                yield Candidate(*place)
+        left &= ~top
+
+
+def draw_corrective(scene: Scene) -> Iterator[Candidate]:
+    """Draw one click in each region where a prediction is wrong, the largest first, as annotators correct a network.
+
+    A region is connected, of one class of the label map, and predicted as any other class. Its click is the allowed
+    pixel farthest from the region's edge; of several, the middle one in reading order. Of regions of equal size, the
+    one whose first pixel comes first is first.
+
+    References:
+        Sofiiuk et al., "Reviving iterative training with mask guidance for interactive segmentation", ICIP 2022.
+    """
+    assert scene.guidance is not None
+    void = scene.unlabelled_value
+    errors = find_regions(np.where(scene.guidance.values == scene.label_map, void, scene.label_map), void)
+    for number in np.argsort(-errors.areas, kind="stable"):
+        ((_, distances),) = distances_by_region(errors, np.array([number]))
+        top, left, bottom, right = errors.boxes[number].tolist()
+        allowed = True if scene.allowed is None else scene.allowed[top:bottom, left:right]
+        rows, cols = np.nonzero((distances > 0) & allowed)
+        free = scene.are_free(rows + top, cols + left)
+        rows, cols = rows[free], cols[free]
+        if len(rows):
+            depths = squared(distances[rows, cols])
+            deepest = np.flatnonzero(depths == depths.max())
+            middle = deepest[len(deepest) // 2]
+            yield Candidate(int(rows[middle]) + top, int(cols[middle]) + left)
 
 
 def _sums_of_rows(weights: NDArray[np.uint8]) -> Ints:

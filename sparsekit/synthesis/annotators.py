@@ -2,20 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from data_manifests import LabelMap, Mark
+from data_manifests import LabelMap, LabelSpace, Mark
 from sparsekit.areas.draw import mark_regions
 from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.arguments import as_tuple, as_whole_number
 from sparsekit.clicks.draw import draw_clicks
-from sparsekit.clicks.settings import ClickSettings
+from sparsekit.clicks.guides import Guide
+from sparsekit.clicks.settings import GUIDED, ClickSettings
 from sparsekit.clicks.uniform import sample_clicks
+from sparsekit.geometry.polylines import Bools
 from sparsekit.geometry.regions import true_instances
 from sparsekit.randomness import ImageStream
 from sparsekit.scribbles.settings import DEFAULT_LENGTH, ScribbleSettings
 from sparsekit.scribbles.trace import trace_scribbles
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image to annotate.
+
+    Args:
+        image_id: Its id.
+        label_map: Train ids of its full mask, shape (H, W).
+        rng: Its random stream.
+        space: The classes; ``space.unlabelled_value`` is the value of void pixels.
+        instance_map: Its instance map, shape (H, W), if the layout has one.
+        labelled: Pixels that an earlier annotation labels, shape (H, W), if marks are added to one.
+    """
+
+    image_id: str
+    label_map: LabelMap
+    rng: ImageStream
+    space: LabelSpace
+    instance_map: LabelMap | None = None
+    labelled: Bools | None = None
+
+    @property
+    def void(self) -> int:
+        """The value of void pixels."""
+        return self.space.unlabelled_value
+
+    @property
+    def instances(self) -> LabelMap | None:
+        """True instances; see ``true_instances``."""
+        return None if self.instance_map is None else true_instances(self.instance_map)
 
 
 class Annotator(Protocol):
@@ -34,17 +68,11 @@ class Annotator(Protocol):
     def variants(self) -> list[tuple[str, dict[str, Any]]]:
         """For each variant, the suffix of its folder name and the settings to record in its ``manifest.json``."""
 
-    def annotate(
-        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
-    ) -> list[list[Mark]]:
-        """Draw the marks of one image for each variant.
+    def inputs(self, image_ids: Iterable[str]) -> dict[str, Any]:
+        """Settings to record about files other than the dataset's that annotations of these images depend on."""
 
-        Args:
-            label_map: Train ids, shape (H, W).
-            instance_map: Instance map, shape (H, W), if the layout has one.
-            rng: The image's random stream.
-            unlabelled_value: The value of void pixels.
-        """
+    def annotate(self, subject: Subject) -> list[list[Mark]]:
+        """Draw the marks of one image for each variant."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +82,27 @@ class ClickAnnotator:
     Args:
         budgets: Clicks per image, or per class or instance, depending on the strategy.
         settings: How clicks are drawn.
+        guide: A network's output, for the strategies ``uncertain`` and ``corrective``.
 
     Raises:
-        ValueError: If there is no budget, one occurs twice, or one is not an integer of at least 1.
+        ValueError: If there is no budget, one occurs twice, or one is not an integer of at least 1; or if the strategy
+            needs a guide and there is none, or the other way round.
     """
 
     command: ClassVar[str] = "points"
 
     budgets: tuple[int, ...]
     settings: ClickSettings = field(default_factory=ClickSettings)
+    guide: Guide | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.settings, ClickSettings):
             raise ValueError(f"settings must be ClickSettings, such as ClickSettings(), got {self.settings!r}.")
+        strategy = self.settings.strategy
+        if strategy in GUIDED and self.guide is None:
+            raise ValueError(f"Strategy {strategy} needs {GUIDED[strategy]} of a network, and none are given.")
+        if self.guide is not None and self.guide.strategy != strategy:
+            raise ValueError(f"Strategy {strategy} does not read {self.guide.kind}; {self.guide.strategy} does.")
         name = self.settings.budget_name
         budgets = tuple(as_whole_number(name, budget, least=1) for budget in as_tuple("budgets", self.budgets))
         object.__setattr__(self, "budgets", budgets)
@@ -84,20 +120,29 @@ class ClickAnnotator:
         """See ``Annotator``."""
         how = self.settings
         ending = "" if how.strategy == "uniform" else f"-{how.strategy}"
-        return [(f"{n}clicks{ending}", {how.budget_name: n, **asdict(how)}) for n in self.budgets]
+        guided = self.guide.settings if self.guide else {}
+        return [(f"{n}clicks{ending}", {how.budget_name: n, **asdict(how), **guided}) for n in self.budgets]
 
-    def annotate(
-        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
-    ) -> list[list[Mark]]:
+    def inputs(self, image_ids: Iterable[str]) -> dict[str, Any]:
         """See ``Annotator``."""
-        most = max(self.budgets)
-        if self.settings == ClickSettings():  # the same clicks as draw_clicks, several times as fast
-            clicks = sample_clicks(label_map, most, rng=rng, unlabelled_value=unlabelled_value)
+        return self.guide.provenance(image_ids) if self.guide else {}
+
+    def annotate(self, subject: Subject) -> list[list[Mark]]:
+        """See ``Annotator``.
+
+        Raises:
+            DataError: If a file of the guide cannot be used.
+        """
+        most, label_map = max(self.budgets), subject.label_map
+        if self.settings == ClickSettings() and subject.labelled is None:  # as draw_clicks, several times as fast
+            clicks = sample_clicks(label_map, most, rng=subject.rng, unlabelled_value=subject.void)
             return [clicks[:budget] for budget in self.budgets]
-        instances = None if instance_map is None else true_instances(instance_map)
+        shape = label_map.shape[0], label_map.shape[1]
         drawn = draw_clicks(
-            label_map, most, self.settings, rng=rng, unlabelled_value=unlabelled_value, instances=instances
-        )
+            label_map, most, self.settings, rng=subject.rng, unlabelled_value=subject.void,
+            instances=subject.instances, labelled=subject.labelled,
+            guidance=self.guide.read(subject.image_id, shape, subject.space) if self.guide else None,
+        )  # fmt: skip
         return [[click for smallest, click in drawn if smallest <= budget] for budget in self.budgets]
 
 
@@ -132,14 +177,16 @@ class ScribbleAnnotator:
         settings = asdict(self.settings)
         return [(f"scribbles{round(100 * share)}", {"length": share, **settings}) for share in self.shares]
 
-    def annotate(
-        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
-    ) -> list[list[Mark]]:
+    def inputs(self, image_ids: Iterable[str]) -> dict[str, Any]:
+        """See ``Annotator``; none."""
+        return {}
+
+    def annotate(self, subject: Subject) -> list[list[Mark]]:
         """See ``Annotator``."""
-        instances = None if instance_map is None else true_instances(instance_map)
         return trace_scribbles(
-            label_map, self.settings, self.shares, rng=rng, unlabelled_value=unlabelled_value, instances=instances
-        )
+            subject.label_map, self.settings, self.shares, rng=subject.rng, unlabelled_value=subject.void,
+            instances=subject.instances,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,13 +227,15 @@ class RegionMarkAnnotator:
             return [(f"blocks{round(100 * share)}", {**settings, "share": share}) for share in self.shares]
         return [("boxes" if self.settings.kind == "box" else "coarse", settings)]
 
-    def annotate(
-        self, label_map: LabelMap, instance_map: LabelMap | None, rng: ImageStream, unlabelled_value: int
-    ) -> list[list[Mark]]:
+    def inputs(self, image_ids: Iterable[str]) -> dict[str, Any]:
+        """See ``Annotator``; none."""
+        return {}
+
+    def annotate(self, subject: Subject) -> list[list[Mark]]:
         """See ``Annotator``; uses no random numbers."""
-        instances = None if instance_map is None else true_instances(instance_map)
+        instances = subject.instances
         return [
-            mark_regions(label_map, self.settings, share, unlabelled_value=unlabelled_value, instances=instances)
+            mark_regions(subject.label_map, self.settings, share, unlabelled_value=subject.void, instances=instances)
             for share in self.shares or (1.0,)  # boxes and polygons ignore it
         ]
 

@@ -99,10 +99,14 @@ class ImageResult:
         """Parse a line written by ``to_json``."""
         row, marks, *counts = json.loads(line)
         return cls(
-            ManifestRow(**row | {"classes_labelled": tuple(row["classes_labelled"]), "extra": ()}),
+            ManifestRow(**row | {name: _as_tuples(row[name]) for name in ("classes_labelled", "extra")}),
             tuple(map(_read_mark, marks)),
             *counts,
         )
+
+
+def _as_tuples(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
 def _read_mark(cells: list[Any]) -> Mark:
@@ -347,5 +351,5 @@ def _add(summary: FolderSummary, result: ImageResult, settings: Mapping[str, Any
 
 def _is_short(result: ImageResult, settings: Mapping[str, Any]) -> bool:
     """Whether an image has fewer clicks than were requested."""
-    wanted = settings.get("clicks_per_image", 0) or settings.get("clicks_per_class", 0) * result.classes_present
+    wanted: int = settings.get("clicks_per_image", 0) or settings.get("clicks_per_class", 0) * result.classes_present
     return len(result.marks) < wanted

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_manifests import Dataset, DatasetItem, LabelSpace, ManifestInfo, ManifestRow, Mark, __version__
+from data_manifests import Dataset, DatasetItem, LabelSpace, Manifest, ManifestInfo, ManifestRow, Mark, __version__
 from data_manifests.files.images import pixel_sha256, read_instances
 from data_manifests.files.paths import absolute, as_path, name_from, name_in_full, reaching
 from data_manifests.label_space import Encoding
 from sparsekit.arguments import as_whole_number
+from sparsekit.errors import AnnotationError
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
+from sparsekit.synthesis.adding import added_info, dataset_of, earlier_marks, require_marks
 from sparsekit.synthesis.annotation_files import num_reached, read_full_mask, write_annotation
-from sparsekit.synthesis.annotators import Annotator
+from sparsekit.synthesis.annotators import Annotator, Subject
 from sparsekit.synthesis.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 
 #: Just below 32 MB, the largest size that glibc takes into account.
@@ -39,10 +42,26 @@ class _Task:
     encoding: Encoding
     seed: int
     absolute_paths: bool
+    earlier: Earlier | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An image of an annotation to which marks are added.
+
+    Args:
+        marks: Its marks.
+        full_mask_sha256: Of the full mask that they were drawn on.
+        extra: Cells of columns that this version does not know.
+    """
+
+    marks: tuple[Mark, ...]
+    full_mask_sha256: str
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 def synthesize(
-    dataset: Dataset,
+    source: Dataset | Manifest,
     annotator: Annotator,
     out_dir: str | Path,
     *,
@@ -60,11 +79,14 @@ def synthesize(
     """Annotate a dataset: write a folder with manifest, marks and sparse label maps for each variant.
 
     Args:
-        dataset: Images with full masks.
+        source: Images with full masks; or a manifest, to whose marks the new ones are added. Its own marks come first
+            and stay as they are, and its labelled pixels are not clicked again. A mark of another kind may cover
+            them, but the label that is there stays.
         annotator: Draws the marks.
-        out_dir: Parent of the folders ``<dataset>-<variant>``.
+        out_dir: Parent of the folders ``<dataset>-<variant>``, or ``<folder of the manifest>+<variant>``.
         seed: Equal seeds give equal annotations, for any number of workers.
-        splits: Splits to annotate; by default ``train`` if it exists, or else all. Others are listed for evaluation.
+        splits: Splits to annotate; by default ``train`` if it exists, or else all; of a manifest those that are
+            annotated. Others are listed for evaluation.
         limit: At most this many images of each split.
         workers: Number of processes.
         dask: Address of a dask scheduler to use instead of processes; its workers must see the same files.
@@ -82,18 +104,17 @@ def synthesize(
         AnnotationError: If a folder is in the way, or a mask and its image differ in size.
         DataError: If another process is using a folder, or an image or mask cannot be used. Finished images are kept,
             and the same call resumes.
-        ValueError: If ``dataset`` is not a ``Dataset``, does not have a split, or ``shard``, ``seed`` or ``limit`` is
-            out of range.
+        ValueError: If ``source`` is neither a ``Dataset`` nor a ``Manifest``, does not have a split, or ``shard``,
+            ``seed`` or ``limit`` is out of range.
     """
-    if not isinstance(dataset, Dataset):
-        raise ValueError(f"dataset must be an opened one, as open_dataset gives it, got {dataset!r}.")
+    if not isinstance(source, Dataset | Manifest):
+        raise ValueError(f"dataset must be an opened one, as open_dataset gives it, or a manifest, got {source!r}.")
     seed = as_whole_number("seed", seed, least=0)
     limit = None if limit is None else as_whole_number("limit", limit, least=1)
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
-    annotated_splits = choose_splits(dataset, splits)
-    items = _limited(dataset.items, limit)
-    plans = _plans(dataset, annotator, as_path(out_dir), seed, annotated_splits, items, absolute_paths, shard)
+    dataset, annotated_splits, items = what_to_annotate(source, splits, limit)
+    plans = _plans(source, annotator, as_path(out_dir), seed, annotated_splits, items, absolute_paths, shard)
     with ExitStack() as held:
         for plan in plans:
             held.callback(plan.release)
@@ -102,13 +123,14 @@ def synthesize(
                 plan.prepare(overwrite)
         mine = shard_of(items, shard)
         pending = [item for item in mine if any(plan.lacks(item.image_id) for plan in plans)]
+        earlier = _earlier(source, pending) if isinstance(source, Manifest) else repeat(None)
         on_start(len(mine) - len(pending), len(mine))
         tasks = (
             _Task(
                 item, item.split in annotated_splits, tuple(None if p.complete else p.folder for p in plans), annotator,
-                dataset.label_space, dataset.encoding, seed, absolute_paths,
+                dataset.label_space, dataset.encoding, seed, absolute_paths, before,
             )
-            for item in pending
+            for item, before in zip(pending, earlier, strict=False)
         )  # fmt: skip
         for results in map_in_order(_annotate_image, tasks, workers, dask):
             for plan, result in zip(plans, results, strict=True):
@@ -121,7 +143,7 @@ def synthesize(
 
 
 def finished_folders(
-    dataset: Dataset,
+    source: Dataset | Manifest,
     annotator: Annotator,
     out_dir: str | Path,
     *,
@@ -137,13 +159,26 @@ def finished_folders(
     Raises:
         AnnotationError: If a folder is in the way.
     """
-    chosen, items = choose_splits(dataset, splits), _limited(dataset.items, limit)
-    plans = _plans(dataset, annotator, as_path(out_dir), seed, chosen, items, absolute_paths)
+    _, chosen, items = what_to_annotate(source, splits, limit)
+    plans = _plans(source, annotator, as_path(out_dir), seed, chosen, items, absolute_paths)
     return {plan.folder: plan.is_finished() for plan in plans}
 
 
+def what_to_annotate(
+    source: Dataset | Manifest, splits: Sequence[str], limit: int | None
+) -> tuple[Dataset, tuple[str, ...], list[DatasetItem]]:
+    """The images as a dataset, the splits to annotate, and the images of all splits."""
+    if isinstance(source, Manifest):
+        require_marks(source)
+        dataset = dataset_of(source)
+        splits = splits or sorted({row.split for row in source.rows if row.annotation})
+    else:
+        dataset = source
+    return dataset, choose_splits(dataset, splits), _limited(dataset.items, limit)
+
+
 def _plans(
-    dataset: Dataset,
+    source: Dataset | Manifest,
     annotator: Annotator,
     out_dir: Path,
     seed: int,
@@ -152,18 +187,24 @@ def _plans(
     absolute_paths: bool,
     shard: tuple[int, int] = (1, 1),
 ) -> list[OutputFolder]:
-    how = {"dataset": str(absolute(dataset.root)), "absolute_paths": absolute_paths}
-    image_ids = [item.image_id for item in items]
-    return [
-        OutputFolder(folder, _info(dataset, annotator, settings, seed, splits), image_ids, how, shard)
-        for folder, settings in output_folders(dataset, annotator, out_dir)
-    ]
+    root = source.path if isinstance(source, Manifest) else source.root
+    how = {"dataset": str(absolute(root)), "absolute_paths": absolute_paths}
+    inputs = annotator.inputs(item.image_id for item in items if item.split in splits)
+    plans = []
+    for folder, settings in output_folders(source, annotator, out_dir):
+        settings = {"seed": seed, "splits": list(splits), **settings, **inputs}
+        info = _info(source, folder, annotator.command, settings)
+        plans.append(OutputFolder(folder, info, [item.image_id for item in items], how, shard))
+    return plans
 
 
-def output_folders(dataset: Dataset, annotator: Annotator, out_dir: Path) -> list[tuple[Path, dict[str, Any]]]:
+def output_folders(
+    source: Dataset | Manifest, annotator: Annotator, out_dir: Path
+) -> list[tuple[Path, dict[str, Any]]]:
     """Return the folder and the settings of each variant."""
-    name = absolute(dataset.root).name  # also for "." or "x/.."
-    return [(out_dir / f"{name}-{suffix}", settings) for suffix, settings in annotator.variants()]
+    # absolute: also for "." or "x/.."
+    start = f"{source.name}+" if isinstance(source, Manifest) else f"{absolute(source.root).name}-"
+    return [(out_dir / f"{start}{suffix}", settings) for suffix, settings in annotator.variants()]
 
 
 def choose_splits(dataset: Dataset, splits: Sequence[str]) -> tuple[str, ...]:
@@ -194,19 +235,28 @@ def _limited(items: Iterable[DatasetItem], limit: int | None) -> list[DatasetIte
     return kept
 
 
-def _info(
-    dataset: Dataset, annotator: Annotator, settings: dict[str, Any], seed: int, splits: tuple[str, ...]
-) -> ManifestInfo:
+def _info(source: Dataset | Manifest, folder: Path, command: str, settings: dict[str, Any]) -> ManifestInfo:
+    named = {key: name_from(folder, value) if isinstance(value, Path) else value for key, value in settings.items()}
+    if isinstance(source, Manifest):
+        return added_info(source, folder, command, named)
     return ManifestInfo(
-        label_space=dataset.label_space,
-        mask_encoding=dataset.encoding,
-        dataset=absolute(dataset.root).name,
-        layout=dataset.layout,
-        command=annotator.command,
-        settings={"seed": seed, "splits": list(splits), **settings},
+        label_space=source.label_space,
+        mask_encoding=source.encoding,
+        dataset=absolute(source.root).name,
+        layout=source.layout,
+        command=command,
+        settings=named,
         tool_version=__version__,
-        images=dataset.images,
+        images=source.images,
     )
+
+
+def _earlier(manifest: Manifest, items: Sequence[DatasetItem]) -> Iterator[Earlier]:
+    """Yield the part of a manifest that each of these images has, which are sorted by id."""
+    rows = {row.image_id: row for row in manifest.rows}
+    for item, marks in zip(items, earlier_marks(manifest, [item.image_id for item in items]), strict=True):
+        row = rows[item.image_id]
+        yield Earlier(marks, row.full_mask_sha256, row.extra)
 
 
 def _annotate_image(task: _Task) -> list[ImageResult | None]:
@@ -215,16 +265,20 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
     item, space = task.item, task.label_space
     mask = read_full_mask(item, task.encoding)
     height, width = mask.shape
+    earlier = task.earlier or Earlier((), "")
     row = ManifestRow(
-        item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask)
+        item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask), extra=earlier.extra
     )  # fmt: skip
+    if earlier.full_mask_sha256 not in ("", row.full_mask_sha256):
+        raise AnnotationError(f"{item.mask_path}: is not the full mask that the marks of the manifest were drawn on.")
     label_map, counts = space.to_train_ids_and_counts(mask, task.encoding, item.mask_path)
     present, annotated_pixels = int(np.count_nonzero(counts)), int(counts.sum())
     variants: list[list[Mark]] = [[] for _ in task.folders]
     if task.annotated:
         instances = read_instances(item.instance_path) if item.instance_path and task.annotator.uses_instances else None
         rng = ImageStream(task.seed, item.image_id, task.annotator.command)
-        variants = task.annotator.annotate(label_map, instances, rng, space.unlabelled_value)
+        subject = subject_with(earlier.marks, Subject(item.image_id, label_map, rng, space, instances))
+        variants = [[*earlier.marks, *marks] for marks in task.annotator.annotate(subject)]
     results: list[ImageResult | None] = []
     for folder, marks in zip(task.folders, variants, strict=True):
         if folder is None:
@@ -242,6 +296,18 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
             reached = num_reached(sparse, label_map, space)
         results.append(ImageResult(named, tuple(marks), present, reached, annotated_pixels))
     return results
+
+
+def subject_with(marks: tuple[Mark, ...], subject: Subject) -> Subject:
+    """The subject of annotators that add to earlier marks: without these labelled pixels, and with a stream of its own.
+
+    With the stream that drew the earlier clicks, new ones would lie beside them.
+    """
+    if not marks:
+        return subject
+    shape = subject.label_map.shape[0], subject.label_map.shape[1]
+    labelled = rasterize(marks, shape, subject.space) != subject.space.unlabelled_value
+    return replace(subject, labelled=labelled, rng=subject.rng.branch(f"after {len(marks)} marks"))
 
 
 @cache

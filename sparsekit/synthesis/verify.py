@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data_manifests import LAYOUTS, Dataset, Encoding, LabelSpace, Manifest, ManifestRow, open_dataset
+from data_manifests import LAYOUTS, Dataset, Encoding, LabelSpace, Manifest, ManifestRow, Mark, open_dataset
 from data_manifests.errors import DataError
 from data_manifests.files.images import pixel_sha256, read_instances, read_mask
 from data_manifests.manifest.derive import HISTORY
 from data_manifests.manifest.validate import Problem
 from sparsekit.areas.settings import RegionMarkSettings
-from sparsekit.clicks.settings import ClickSettings
+from sparsekit.clicks.guides import Guide
+from sparsekit.clicks.settings import GUIDED, ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
 from sparsekit.scribbles.settings import ScribbleSettings
-from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator
+from sparsekit.synthesis.adding import SOURCE, earlier_marks, own_settings, source_of
+from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator, Subject
+from sparsekit.synthesis.synthesize import subject_with
 
 S = TypeVar("S")
 
 _IN_WORDS = {int: "a whole number", float: "a number", str: "a word"}
 
-#: Settings that select the images, as opposed to how they are annotated.
-_NOT_THE_ANNOTATORS = ("seed", "splits", HISTORY)
+#: Settings that select the images and name files, as opposed to how images are annotated.
+_NOT_THE_ANNOTATORS = (
+    "seed", "splits", HISTORY, *SOURCE, *GUIDED.values(), *(f"{kind}_sha256" for kind in GUIDED.values())
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class _Task:
     encoding: Encoding  # of the masks when the manifest was made
     encoding_here: Encoding
     seed: int
+    earlier: tuple[Mark, ...]
 
 
 def verify_manifest(
@@ -66,10 +73,11 @@ def verify_manifest(
         manifest) or ``missing``.
 
     Raises:
-        AnnotationError: If the manifest does not record how its annotations were made, or has no annotations.
+        AnnotationError: If the manifest does not record how its annotations were made, has no annotations, or adds
+            clicks to an annotation that is missing or has changed.
         DataError: If the dataset cannot be opened.
     """
-    annotator = annotator_from_settings(manifest.info.command, manifest.info.settings)
+    annotator = annotator_from_settings(manifest.info.command, manifest.info.settings, manifest.resolve)
     layout = manifest.info.layout
     if dataset_dir and layout not in LAYOUTS:
         raise AnnotationError(
@@ -88,12 +96,13 @@ def verify_manifest(
     return sorted(problems, key=lambda problem: problem.image_id)
 
 
-def annotator_from_settings(command: str, settings: Any) -> Annotator:
+def annotator_from_settings(command: str, settings: Any, resolve: Callable[[str], Path] = Path) -> Annotator:
     """Build the annotator from its recorded command and settings.
 
     Args:
         command: As in ``manifest.json``.
         settings: As in ``manifest.json``.
+        resolve: Finds a folder that the settings name.
 
     Raises:
         AnnotationError: If this version has no such annotator.
@@ -105,7 +114,8 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
         )
     recorded = {name: value for name, value in settings.items() if name not in _NOT_THE_ANNOTATORS}
     try:
-        annotator = _ANNOTATORS[command](recorded)
+        recorded = own_settings(recorded)
+        annotator = _ANNOTATORS[command](recorded, lambda kind: resolve(_recorded(settings, kind, "")))
         ((_, again),) = annotator.variants()
         if "seed" in settings:
             _recorded(settings, "seed", 0)
@@ -120,22 +130,24 @@ def annotator_from_settings(command: str, settings: Any) -> Annotator:
     return annotator
 
 
-def _clicks(recorded: dict[str, Any]) -> Annotator:
-    settings = _recorded_fields(ClickSettings, recorded)
-    return ClickAnnotator((_recorded(recorded, settings.budget_name, 1),), settings)
+def _clicks(recorded: dict[str, Any], folder_of: Callable[[str], Path]) -> Annotator:
+    settings, guide = _recorded_fields(ClickSettings, recorded), None
+    if settings.strategy in GUIDED:
+        guide = Guide(settings.strategy, folder_of(GUIDED[settings.strategy]), **_recorded_of(Guide, recorded))
+    return ClickAnnotator((_recorded(recorded, settings.budget_name, 1),), settings, guide)
 
 
-def _scribbles(recorded: dict[str, Any]) -> Annotator:
+def _scribbles(recorded: dict[str, Any], folder_of: Callable[[str], Path]) -> Annotator:
     return ScribbleAnnotator((_recorded(recorded, "length", 1.0),), _recorded_fields(ScribbleSettings, recorded))
 
 
-def _region_marks(recorded: dict[str, Any]) -> Annotator:
+def _region_marks(recorded: dict[str, Any], folder_of: Callable[[str], Path]) -> Annotator:
     settings = _recorded_fields(RegionMarkSettings, recorded)
     return RegionMarkAnnotator(settings, (_recorded(recorded, "share", 1.0),) if settings.kind == "block" else ())
 
 
-#: Command -> builder of its annotator from recorded settings.
-_ANNOTATORS: dict[str, Callable[[dict[str, Any]], Annotator]] = {
+#: Command -> builder of its annotator from recorded settings, and from where they say that a network's output lies.
+_ANNOTATORS: dict[str, Callable[[dict[str, Any], Callable[[str], Path]], Annotator]] = {
     ClickAnnotator.command: _clicks,
     ScribbleAnnotator.command: _scribbles,
     RegionMarkAnnotator.command: _region_marks,
@@ -144,8 +156,13 @@ _ANNOTATORS: dict[str, Callable[[dict[str, Any]], Annotator]] = {
 
 def _recorded_fields(kind: type[S], recorded: dict[str, Any]) -> S:
     """Read recorded settings of this kind; others keep their defaults."""
-    named = fields(kind)  # type: ignore[arg-type]
-    return kind(**{f.name: _recorded(recorded, f.name, f.default) for f in named if f.name in recorded})
+    return kind(**_recorded_of(kind, recorded))
+
+
+def _recorded_of(kind: type[Any], recorded: dict[str, Any]) -> dict[str, Any]:
+    """The recorded settings that are fields with defaults of this kind."""
+    named = [f for f in fields(kind) if f.default is not MISSING and f.name in recorded]
+    return {f.name: _recorded(recorded, f.name, f.default) for f in named}
 
 
 def _recorded(recorded: dict[str, Any], name: str, example: object) -> Any:
@@ -160,9 +177,10 @@ def _tasks(
     manifest: Manifest, annotator: Annotator, dataset: Dataset | None, problems: list[Problem]
 ) -> Iterator[_Task]:
     items = {item.image_id: item for item in dataset.items} if dataset else {}
-    for row in manifest.rows:
-        if not row.annotation:
-            continue
+    rows = [row for row in manifest.rows if row.annotation]
+    source = source_of(manifest)
+    earlier = earlier_marks(source, (row.image_id for row in rows)) if source else repeat(())
+    for row, before in zip(rows, earlier, strict=False):
         item = items.get(row.image_id)
         if dataset and not item:
             problems.append(Problem("missing", row.image_id, f"no such image in {dataset.root}"))
@@ -180,6 +198,7 @@ def _tasks(
             manifest.info.mask_encoding,
             dataset.encoding if dataset else manifest.info.mask_encoding,
             manifest.info.settings.get("seed", 0),
+            before,
         )
 
 
@@ -195,8 +214,9 @@ def _verify_image(task: _Task) -> list[Problem]:
         label_map = task.label_space.to_train_ids(mask, encoding, task.mask)
         instances = read_instances(task.instances) if task.instances and task.annotator.uses_instances else None
         rng = ImageStream(task.seed, row.image_id, task.annotator.command)
-        (marks,) = task.annotator.annotate(label_map, instances, rng, task.label_space.unlabelled_value)
-        made = rasterize(marks, (label_map.shape[0], label_map.shape[1]), task.label_space)
+        subject = Subject(row.image_id, label_map, rng, task.label_space, instances)
+        (marks,) = task.annotator.annotate(subject_with(task.earlier, subject))
+        made = rasterize([*task.earlier, *marks], (label_map.shape[0], label_map.shape[1]), task.label_space)
         if pixel_sha256(made) != row.annotation_sha256:
             problems.append(Problem("annotation", row.image_id, "the reproduced annotation differs"))
         if pixel_sha256(read_mask(task.annotation)) != row.annotation_sha256:

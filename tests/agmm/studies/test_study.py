@@ -57,6 +57,8 @@ def test_published_numbers_stand_only_beside_such_data() -> None:
     assert published_as(manifest("pascal_voc", "scribbles")) == "scribble"
     assert published_as(manifest("pascal_voc", clicks_per_instance=1)) == "point"
     assert published_as(manifest("pascal_voc", "merge")) == ""
+    assert published_as(manifest("cityscapes", clicks_per_image=20, strategy="corrective")) == ""
+    assert published_as(manifest("cityscapes", clicks_per_image=20, source="a/manifest.csv")) == ""
 
 
 def test_a_loss_option_of_the_base_stays() -> None:

@@ -30,6 +30,9 @@ def with_settings(manifest: Manifest, command: str, settings: dict[str, Any]) ->
         ("import", {}, False),
         ("grow", {"source_command": "points", "source_settings": {"clicks_per_class": 1}}, True),
         ("pseudo-labels", {"source_command": "points", "source_settings": {"clicks_per_image": 5}}, False),
+        ("points", {"clicks_added": 5, "source_command": "scribbles", "source_settings": {}}, True),
+        ("points", {"clicks_per_class": 2, "source_command": "import", "source_settings": {}}, True),
+        ("points", {"clicks_added": 5, "source_command": "points", "source_settings": {"clicks_per_image": 4}}, False),
     ],
 )
 def test_only_annotations_that_go_by_class_reach_all_classes(

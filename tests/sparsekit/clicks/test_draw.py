@@ -10,12 +10,15 @@ from scipy.stats import chisquare
 from data_manifests import open_dataset
 from data_manifests.files.images import read_mask
 from sparsekit.clicks.draw import _SMALL_MARGIN, _far_from_others, draw_clicks
-from sparsekit.clicks.settings import STRATEGIES, ClickSettings
+from sparsekit.clicks.settings import GUIDED, STRATEGIES, ClickSettings
 from sparsekit.clicks.uniform import sample_clicks
 from sparsekit.geometry.regions import find_regions, true_instances
 from sparsekit.randomness import ImageStream
 from tests.helpers.label_maps import AWKWARD, VOID, label_maps
 from tests.helpers.real_data import real_data
+
+#: Those that a network guides are in ``test_guides.py``.
+UNGUIDED = sorted(STRATEGIES.keys() - GUIDED)
 
 
 def stream(seed=0, image_id="image"):
@@ -94,7 +97,7 @@ def test_large_margins_allow_the_same_pixels_whichever_way_they_are_found(margin
 
 @given(
     label_map=label_maps(),
-    strategy=st.sampled_from(sorted(STRATEGIES)),
+    strategy=st.sampled_from(UNGUIDED),
     small=st.integers(1, 12),
     more=st.integers(1, 12),
     margin=st.integers(0, 4),
@@ -228,7 +231,7 @@ def test_clicks_stop_where_there_is_no_room_left():
         assert len(clicks) < 150 and nearest.max() < 30**2  # no pixel could still be clicked
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", UNGUIDED)
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_shapes(name, strategy):
     label_map = AWKWARD[name]
@@ -236,7 +239,7 @@ def test_awkward_shapes(name, strategy):
     assert clicks and all(click.class_id == label_map[click.row, click.col] != VOID for _, click in clicks)
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", UNGUIDED)
 @pytest.mark.parametrize(
     ("ids_of_rows", "void", "clicked"),
     [
