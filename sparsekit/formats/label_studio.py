@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from data_manifests import Mark
 from data_manifests.files.images import IMAGE_SUFFIXES
+from data_manifests.files.text import parse_json
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.formats import Format
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
@@ -197,7 +198,7 @@ def _drawn(source: ImportSource, result: dict[str, Any], shape: Shape) -> Drawn 
     if kind == "brushlabels":
         pixels = label_studio_pixels(value["rle"], shape)
         # A mark is there unless somebody has painted it.
-        marks = (mark_from_description(json.loads(text), class_id, shape),) if text.startswith("{") else ()
+        marks = (mark_from_description(parse_json(text), class_id, shape),) if text.startswith("{") else ()
         return Drawn(class_id, marks, pixels)
     return _placed(source, str(kind), value, class_id, text, shape)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_manifests.errors import DataError
+from data_manifests.files import text
 from sparsekit.errors import AnnotationError
 
 
@@ -33,11 +33,14 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         AnnotationError: If it is missing, no file, or too large.
     """
-    if not path.is_file():
-        raise AnnotationError(f"{path}: no such file.")
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise AnnotationError(f"{path}: has {size} bytes; more than {MAX_BYTES} are not read. Export it in parts.")
-    return path.read_bytes()
+    try:
+        return text.read_bytes(path, MAX_BYTES)
+    except FileNotFoundError as error:
+        raise AnnotationError(f"{path}: no such file.") from error
+    except ValueError as error:
+        raise AnnotationError(
+            f"{path}: {error}. Give a file of at most {MAX_BYTES} bytes, or export it in parts."
+        ) from error
 
 
 def read_json(path: Path) -> Any:
@@ -48,8 +51,8 @@ def read_json(path: Path) -> Any:
     """
     data = read_bytes(path)
     try:
-        return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        return text.parse_json(data.decode("utf-8-sig"))
+    except ValueError as error:
         raise AnnotationError(f"{path}: not JSON, or cut off ({error}).") from error
 
 
