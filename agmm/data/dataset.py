@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from agmm.data.labels import DENSE_SHARE, DenseLabels, Labels, SparseLabels
 from agmm.data.soft_labels import SoftLabels, has_soft_labels, read_row_soft_labels
 from agmm.data.transforms import Window, change_colors, crop_image, draw_window, valid_mask
 from agmm.errors import TrainingError
-from data_manifests import Manifest, ManifestRow
+from data_manifests import Manifest, ManifestRow, read_manifest
 from data_manifests.errors import DataError, counted
 from data_manifests.label_space import LabelMap
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
@@ -112,6 +113,33 @@ class ManifestDataset(Dataset[Sample]):
                 f"{self.manifest.path}: {len(lacking)} rows to train on have no {column} (first: '{lacking[0]}'). "
                 "Annotate that split, choose another one, or choose another --supervision."
             )
+
+    @classmethod
+    def from_manifest(
+        cls,
+        manifest: Manifest | str | Path,
+        crop_size: int | tuple[int, int],
+        *,
+        split: str = "train",
+        supervision: Supervision = "sparse",
+        seed: int = 0,
+    ) -> Self:
+        """Make the dataset of a split with the default augmentation, for any loader or framework.
+
+        Args:
+            manifest: A manifest, also one of selected rows, or its path.
+            crop_size: Height and width of the samples in pixels, or one number for both.
+            split: Split to sample from.
+            supervision: ``sparse`` reads the annotations, ``full`` the full masks.
+            seed: Seed of the samples.
+
+        Raises:
+            ManifestError: If the split has no rows, or the manifest cannot be read.
+            TrainingError: If a row lacks the file that the supervision requires.
+        """
+        manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+        size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
+        return cls(manifest, manifest.rows_of(split), Augmentation(size), supervision, seed)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from agmm.evaluation.per_image import ImageCounts
 from agmm.inference.protocols import Protocol, evaluating, predict_mixture
 from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ class EvalResult:
     def boundary_miou(self) -> float | None:
         """Mean boundary IoU over the classes that occur, 0..1; None where it was not counted."""
         return None if self.boundary is None else self.boundary.mean_iou()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the scores of the classes as a table: ``name``, ``iou``, ``accuracy``, ``boundary_iou``.
+
+        Undefined scores are NaN. The mean of the column ``iou`` is the mIoU.
+        """
+        import pandas as pd  # takes half a second
+
+        frame = pd.DataFrame(self.to_dict()["classes"])
+        return frame.astype({"iou": float, "accuracy": float, "boundary_iou": float})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: scores 0..1, None where there is none, and the confusion matrix (rows are truth)."""

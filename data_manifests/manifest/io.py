@@ -59,7 +59,7 @@ def write_manifest(manifest: Manifest) -> None:
         ManifestError: If ``read_manifest`` would refuse an image id or split.
     """
     faults = [row.name_fault for row in manifest.rows] + [manifest.split_fault]
-    _refuse(f"{manifest.path}, {fault}." for fault in faults if fault)
+    refuse(f"{manifest.path}, {fault}." for fault in faults if fault)
     text = info_to_json(manifest.info, hash_marks(manifest.marks_path) if manifest.marks_path.is_file() else "")
     write_atomically(manifest.path.with_suffix(".json"), text.encode())
     rows = sorted(manifest.rows, key=lambda row: row.image_id)
@@ -82,19 +82,20 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     manifest, problems = load_manifest(path)
     problems += [
-        f"{manifest.path}, image '{row.image_id}': {p}." for row in manifest.rows if (p := _fault(manifest, row))
+        f"{manifest.path}, image '{row.image_id}': {p}." for row in manifest.rows if (p := row_fault(manifest, row))
     ]
     problems += [f"{manifest.path}: {manifest.split_fault}."] if manifest.split_fault else []
-    _refuse(problems)
+    refuse(problems)
     return manifest
 
 
-def _refuse(problems: Iterable[str]) -> None:
+def refuse(problems: Iterable[str]) -> None:
+    """Raise a ``ManifestError`` of the first ten problems, if there are any."""
     if problems := list(problems):
         raise ManifestError("\n".join(problems[:10]) + (f"\nand {len(problems) - 10} more" if problems[10:] else ""))
 
 
-def _fault(manifest: Manifest, row: ManifestRow) -> str:
+def row_fault(manifest: Manifest, row: ManifestRow) -> str:
     """Why a row is invalid, independent of its files; empty if it is valid."""
     if row.height < 1 or row.width < 1:
         return f"height and width must be at least 1, got {row.height} and {row.width}"
@@ -131,7 +132,7 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
     if path.suffix.lower() == ".json":
         raise ManifestError(f"{path}: belongs to a manifest, but is not one. Give the .csv beside it, or their folder.")
     files, info = _read_files(path)
-    to_row = _row_reader(path, files.header)
+    to_row = row_reader(path, files.header)
     rows: dict[str, ManifestRow] = {}
     problems = []
     for number, cells in files.records:
@@ -236,7 +237,7 @@ def _row_to_cells(row: ManifestRow, optional: Sequence[str], extra: Sequence[str
             *(getattr(row, name) for name in optional), *(cells.get(name, "") for name in extra))  # fmt: skip
 
 
-def _row_reader(path: Path, header: Sequence[str]) -> Callable[[Sequence[str]], ManifestRow]:
+def row_reader(path: Path, header: Sequence[str]) -> Callable[[Sequence[str]], ManifestRow]:
     """Return a function that converts the cells of a line to a row."""
     require_columns(path, header, MANIFEST_COLUMNS)
     if twice := sorted({name for name in header if name and header.count(name) > 1}):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
-from data_manifests.errors import ManifestError, counted
+from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.files.paths import absolute, name_fault, named_by
 from data_manifests.files.view import DEFAULT_VIEW, ImageView
 from data_manifests.label_space import Encoding, LabelSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 1
 
@@ -139,7 +142,9 @@ class ManifestInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest in memory.
+    """A manifest in memory: a sequence of rows.
+
+    Its length is the number of rows; an index gives a row, and a slice a manifest of some rows.
 
     Args:
         path: The CSV file; paths in the rows are relative to its folder.
@@ -147,17 +152,35 @@ class Manifest:
         info: What holds for all rows.
         marks_sha256: Of the marks that belong to the rows, as ``marks.csv`` writes them; empty where the files do not
             say. Writing takes it from the marks that lie beside the manifest.
+        edited: Whether rows were selected or changed in memory, so that ``sha256`` counts them too.
     """
 
     path: Path
     rows: tuple[ManifestRow, ...]
     info: ManifestInfo
     marks_sha256: str = ""
+    edited: bool = False
 
     @property
     def label_space(self) -> LabelSpace:
         """Classes of the annotations."""
         return self.info.label_space
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[ManifestRow]:
+        return iter(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> ManifestRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Manifest: ...
+
+    def __getitem__(self, index: int | slice) -> ManifestRow | Manifest:
+        rows = self.rows[index]
+        return rows if isinstance(rows, ManifestRow) else replace(self, rows=rows, edited=True)
 
     def __repr__(self) -> str:
         """One line, for notebooks and debuggers, without the thousands of rows."""
@@ -204,15 +227,93 @@ class Manifest:
             raise ManifestError(f"{self.path}: split '{split}' has no rows. {self.splits_in_words()}")
         return rows
 
+    def filter(
+        self,
+        where: Callable[[ManifestRow], bool] | None = None,
+        *,
+        split: str | None = None,
+        classes: Sequence[str] = (),
+    ) -> Manifest:
+        """Select rows in memory; ``sparsekit subset`` and ``sparsekit split`` write new manifests.
+
+        Args:
+            where: Whether to keep a row.
+            split: Keep only this split.
+            classes: Keep only images with a label of at least one of these classes, given by name.
+
+        Returns:
+            The rows that meet all conditions, with the same path and settings.
+
+        Raises:
+            ManifestError: If the split has no rows, or a class is unknown.
+        """
+        names = self.label_space.class_names
+        if unknown := [name for name in classes if name not in names]:
+            raise ManifestError(f"{self.path}: no class {list_some(unknown)}. Classes: {list_some([*names], 40)}.")
+        wanted = {names.index(name) for name in classes}
+        rows = tuple(
+            row
+            for row in self.rows_of(split)
+            if (where is None or where(row)) and (not wanted or wanted & set(row.classes_labelled))
+        )
+        return replace(self, rows=rows, edited=True)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a table with the columns of ``manifest.csv``.
+
+        Sizes and counts are integers, ``classes_labelled`` holds tuples of train ids; columns of your own hold text.
+        """
+        from data_manifests.manifest.frames import rows_to_frame
+
+        return rows_to_frame(self)
+
+    def marks_to_pandas(self) -> pd.DataFrame:
+        """Return the marks of the rows as a table, one mark per line.
+
+        The columns are ``image_id``, ``mark`` (its number in the image), ``kind``, ``class_id``, ``class_name``,
+        ``row``, ``col``, ``widths``, ``region`` and ``points``, with the values of :class:`Mark`.
+
+        Raises:
+            ManifestError: If there are no marks, or they are not those the manifest was written with.
+        """
+        from data_manifests.manifest.frames import marks_to_frame
+
+        return marks_to_frame(self)
+
+    @classmethod
+    def from_pandas(cls, frame: pd.DataFrame, like: Manifest) -> Manifest:
+        """Make a manifest of the rows of a table.
+
+        Args:
+            frame: A table with the columns of ``manifest.csv``, as ``to_pandas`` or ``pandas.read_csv`` return it.
+                Further columns are kept as text. Paths are relative to the folder of ``like.path``.
+            like: The manifest that gives path, label space and settings. For images without a manifest, give
+                ``Manifest(path, (), ManifestInfo(label_space))``.
+
+        Returns:
+            The manifest in memory, sorted by image id; ``write_manifest`` writes it.
+
+        Raises:
+            ManifestError: If a column is missing, a cell has a wrong value, or an image id occurs twice.
+        """
+        from data_manifests.manifest.frames import frame_to_manifest
+
+        return frame_to_manifest(frame, like)
+
     def splits_in_words(self) -> str:
         """A sentence that names the splits and counts their rows."""
         return f"Splits of this manifest: {', '.join(f'{name} ({n})' for name, n in self.splits.items()) or 'none'}."
 
     def sha256(self) -> str:
-        """Checksum of the manifest's two files: rows with the hashes of every annotation, label space, settings."""
+        """Checksum of the manifest's two files: rows with the hashes of every annotation, label space, settings.
+
+        Of an edited manifest, also of its rows.
+        """
         digest = hashlib.sha256()
         for path in (self.path, self.path.with_suffix(".json")):
             digest.update(path.read_bytes())
+        if self.edited:
+            digest.update(repr(self.rows).encode())
         return digest.hexdigest()
 
     def resolve(self, relative: str) -> Path:

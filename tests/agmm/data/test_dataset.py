@@ -35,6 +35,18 @@ def test_a_sample_of_the_whole_image_is_the_files(tmp_path: Path) -> None:
     assert tuple(sample.image_classes.nonzero().flatten().tolist()) == row.classes_labelled
 
 
+def test_a_dataset_from_a_manifest_or_its_path(tmp_path: Path) -> None:
+    manifest = open_tiny(tmp_path)
+    whole = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((16, 16)), seed=3)
+    for given in (manifest, manifest.path, str(tmp_path)):
+        made = ManifestDataset.from_manifest(given, 16, seed=3)
+        assert len(made) == 3 and all(same(made[n, n], whole[n, n]) for n in range(3))
+    held_back = ManifestDataset.from_manifest(manifest[:], (8, 24), split="val", supervision="full")
+    assert held_back[0].target.shape == (8, 24) and len(held_back) == 1
+    with pytest.raises(DataError, match="split 'test' has no rows"):
+        ManifestDataset.from_manifest(manifest, 16, split="test")
+
+
 def test_full_supervision_reads_the_full_mask(tmp_path: Path) -> None:
     manifest = open_tiny(tmp_path)
     dataset = ManifestDataset(manifest, manifest.rows, WHOLE, supervision="full")

@@ -64,6 +64,14 @@ def test_counts_equal_scikit_learn_to_the_last_pixel(manifest: Manifest, protoco
     assert result.pixel_accuracy == pytest.approx(np.trace(expected) / expected.sum())
 
 
+def test_scores_as_a_table(manifest: Manifest) -> None:
+    result = evaluate_rows(tiny_model(), manifest, manifest.rows[:1], boundary=True)
+    frame = result.to_pandas()
+    assert list(frame.columns) == ["name", "iou", "accuracy", "boundary_iou"]
+    assert dict(zip(frame.name, frame.iou, strict=True)) == pytest.approx(result.iou, nan_ok=True)
+    assert (frame.iou.mean(), frame.boundary_iou.mean()) == pytest.approx((result.miou, result.boundary_miou))
+
+
 def test_images_of_several_sizes_and_class_id_masks(tmp_path: Path) -> None:
     small = read_manifest(tiny_manifest(tmp_path / "a", num_images=1, size=(40, 50)))
     large = read_manifest(tiny_manifest(tmp_path / "b", num_images=1, size=(64, 33), seed=1))
