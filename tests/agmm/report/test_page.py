@@ -268,6 +268,19 @@ def test_page_opens_with_everything_escaped(opened: Page) -> None:
     assert EVIL in opened.run("document.querySelector('#confusion tbody th').textContent")
 
 
+@pytest.mark.parametrize("width", [1400, 400])
+def test_long_names_of_runs_are_broken(tmp_path: Path, width: int) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path, 2))
+    runs = [write_run(tmp_path / f"{'x' * 180}{number}", manifest) for number in range(2)]
+    make_page(read_runs(runs), manifest, manifest.rows[:1], tmp_path / "index.html")
+    with browser(width=width) as page:
+        page.open(tmp_path / "index.html")
+        page.settle()
+        assert "x" * 180 in page.run("document.querySelector('.run').textContent")
+        assert page.run("document.documentElement.scrollWidth") <= width
+        assert page.run("Math.max(...[...document.querySelectorAll('.run')].map((e) => e.offsetWidth))") <= width
+
+
 def test_links_unfold_what_they_lead_to(opened: Page) -> None:
     assert not opened.run("document.querySelector('#confusion').open")
     opened.run("document.querySelector('nav [href*=confusion]').click()")
