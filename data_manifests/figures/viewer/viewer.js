@@ -137,7 +137,7 @@
       if ("-+".includes(kind)) return left;
       return left == null || right == null ? null : right - left;
     };
-    return [...images].sort((a, b) => (value(a) == null) - (value(b) == null) || sign * (value(a) - value(b)));
+    return [...items].sort((a, b) => (value(a) == null) - (value(b) == null) || sign * (value(a) - value(b)));
   }
 
   function stack(item, side, className) {
