@@ -51,6 +51,7 @@ from .runs.checkpoint import (
 from .runs.checkpoint import (
     load_run as load_run,
 )
+from .training.rounds import run_rounds as run_rounds
 from .training.stages import run_stages as run_stages
 from .training.train import (
     TrainResult as TrainResult,

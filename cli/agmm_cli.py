@@ -12,6 +12,7 @@ from cli.agmm_commands.figure import figure
 from cli.agmm_commands.predict import predict
 from cli.agmm_commands.recipes import recipes
 from cli.agmm_commands.report import report
+from cli.agmm_commands.rounds import rounds
 from cli.agmm_commands.stages import stages
 from cli.agmm_commands.table import table
 from cli.agmm_commands.train import train
@@ -21,6 +22,7 @@ from data_manifests.version import __version__
 COMMANDS: tuple[click.Command, ...] = (
     train,
     stages,
+    rounds,
     ablate,
     evaluate,
     compare,

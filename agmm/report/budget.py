@@ -103,8 +103,9 @@ def budgets_of_runs(
     for name, group in _but_for_the_seed(runs):
         run = group[0]
         values = tuple(100 * score for run in group if (score := score_of[run.name]) is not None)
-        rest = [part for part in name.split(", ") if part not in (run.annotation, run.method)]
-        way = ", ".join(filter(None, [run.method, *rest, run.grown_by and f"grown by {run.grown_by}"]))
+        budget, *how = run.annotation.split(", ")
+        rest = [part for part in name.split(", ") if part not in (budget, *how, run.method)]
+        way = ", ".join(filter(None, [run.method, *rest, *how, run.grown_by and f"grown by {run.grown_by}"]))
         points.append(
             BudgetPoint(name, way, run.annotation, run.loss, work_of(run), Scores(values) if values else None)
         )

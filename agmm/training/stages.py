@@ -120,7 +120,7 @@ def run_stages(
         raise ValueError("Soft pseudo-labels train with cross-entropy alone, without presence: leave one of them out.")
     ranks, protocol = join_ranks(config.device), protocol or Protocol("multi-scale")
     if not overwrite and stages > 1:
-        _require_same_start(out_dir, start)
+        require_same_start(out_dir / SUMMARY_NAME, out_dir / "stage-2", start)
     if protocol.crf and stages > 1:
         require_crf()  # now, not after the first stage
 
@@ -136,10 +136,10 @@ def run_stages(
         run_dir = out_dir / f"stage-{number}"
         settings = config if number == 1 else later_stage(config)
         before = results[-1].run_dir if results and start == "warm" else None
-        is_finished = not overwrite and _is_finished(run_dir, settings)
-        what = "is trained already" if is_finished else f"learns from {source.path.parent.name}"
+        done = not overwrite and is_finished(run_dir, settings)
+        what = "is trained already" if done else f"learns from {source.path.parent.name}"
         say(f"stage {number}/{stages}: {run_dir} {what}")
-        info = _train_stage(source, settings, run_dir, before, overwrite, quiet, say)
+        info = train_stage(source, settings, run_dir, before, overwrite, quiet, say)
         results.append(StageResult(run_dir, source.path, info))
         if ranks.is_first:
             _write_summary(out_dir, start, results)
@@ -160,12 +160,13 @@ def run_stages(
     return results
 
 
-def _is_finished(run_dir: Path, config: TrainConfig) -> bool:
+def is_finished(run_dir: Path, config: TrainConfig) -> bool:
+    """Whether a stage has all its epochs."""
     state = run_dir / STATE_NAME
     return state.is_file() and read_checkpoint_info(state).epoch >= config.epochs
 
 
-def _train_stage(
+def train_stage(
     manifest: Manifest,
     config: TrainConfig,
     run_dir: Path,
@@ -174,7 +175,21 @@ def _train_stage(
     quiet: bool,
     say: Callable[[str], None],
 ) -> CheckpointInfo:
-    """Train or resume one stage, unless it is finished; ``before`` is the run whose network it starts from."""
+    """Train or resume one stage, unless it is finished.
+
+    Args:
+        manifest: What it is trained on.
+        config: Its settings.
+        run_dir: Its run folder.
+        before: Run folder of the stage whose network it starts from, if any.
+        overwrite: Start again.
+        quiet: Show no progress on stderr.
+        say: Shows a warning.
+
+    Raises:
+        TrainingError: As ``agmm.train_network``, or if the folder holds a run on other data.
+        ValueError: If the settings differ from those of the folder.
+    """
     state = run_dir / STATE_NAME
     ranks = join_ranks(config.device)
     begun = state.is_file() and not overwrite
@@ -234,9 +249,19 @@ def _require_not_edited(run_dir: Path, config: TrainConfig, say: Callable[[str],
         say(f"Warning: {path}: {', '.join(edited.values())} is not taken: stages go by the settings of the command.")
 
 
-def _require_same_start(out_dir: Path, start: Start) -> None:
-    path = out_dir / SUMMARY_NAME
-    if not (out_dir / "stage-2" / STATE_NAME).is_file() or not path.is_file():
+def require_same_start(path: Path, second: Path, start: Start) -> None:
+    """Check that later stages or rounds start as those that exist.
+
+    Args:
+        path: The summary, which says how they started.
+        second: Run folder of the second one.
+        start: How they are to start now.
+
+    Raises:
+        TrainingError: If the summary is damaged.
+        ValueError: If they started otherwise.
+    """
+    if not (second / STATE_NAME).is_file() or not path.is_file():
         return
     try:
         was = read_json(path).get("start", start)
@@ -244,7 +269,7 @@ def _require_same_start(out_dir: Path, start: Start) -> None:
         raise TrainingError(f"{path}: damaged ({error!r}). Choose another --out, or begin with --overwrite.") from error
     if was != start:
         raise ValueError(
-            f"{out_dir}: its later stages were started {was}, but {start} is requested. Choose another --out, or start "
+            f"{path.parent}: {second.name} was started {was}, but {start} is requested. Choose another --out, or start "
             "again with --overwrite."
         )
 

@@ -19,6 +19,9 @@ def annotation_words(info: ManifestInfo) -> str:
         '1 click per class'
         >>> annotation_words(ManifestInfo(space, command="scribbles", settings={"length": 0.8}))
         'scribbles, 80 % length'
+        >>> added = {"clicks_added": 3, "source_command": "points", "source_settings": {"clicks_per_class": 1}}
+        >>> annotation_words(ManifestInfo(space, command="points", settings=added))
+        '1 click per class + 3 clicks'
     """
     command, made = info.command, info.settings
     if command != GROWN:
@@ -47,6 +50,9 @@ def _click_words(made: Mapping[str, Any]) -> str:
             strategy = made.get("strategy", "uniform")
             how = f", {strategy}" if unit == "image" and strategy != "uniform" else ""
             return f"{number} click{'s' if number != 1 else ''}{per}{how}"
+    if "clicks_added" in made:  # to marks of another kind
+        before = _words(made.get("source_command", ""), made.get("source_settings", {}))
+        return f"{before} + {_click_words({**made, 'clicks_per_image': made['clicks_added']})}"
     return "points"
 
 

@@ -65,6 +65,7 @@ def synthesize(
     annotator: Annotator,
     out_dir: str | Path,
     *,
+    name: str | None = None,
     seed: int = 0,
     splits: Sequence[str] = (),
     limit: int | None = None,
@@ -84,6 +85,7 @@ def synthesize(
             them, but the label that is there stays.
         annotator: Draws the marks.
         out_dir: Parent of the folders ``<dataset>-<variant>``, or ``<folder of the manifest>+<variant>``.
+        name: Name of the folder instead, if there is a single variant.
         seed: Equal seeds give equal annotations, for any number of workers.
         splits: Splits to annotate; by default ``train`` if it exists, or else all; of a manifest those that are
             annotated. Others are listed for evaluation.
@@ -105,7 +107,7 @@ def synthesize(
         DataError: If another process is using a folder, or an image or mask cannot be used. Finished images are kept,
             and the same call resumes.
         ValueError: If ``source`` is neither a ``Dataset`` nor a ``Manifest``, does not have a split, or ``shard``,
-            ``seed`` or ``limit`` is out of range.
+            ``seed`` or ``limit`` is out of range, or ``name`` would name several folders.
     """
     if not isinstance(source, Dataset | Manifest):
         raise ValueError(f"dataset must be an opened one, as open_dataset gives it, or a manifest, got {source!r}.")
@@ -114,7 +116,9 @@ def synthesize(
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     dataset, annotated_splits, items = what_to_annotate(source, splits, limit)
-    plans = _plans(source, annotator, as_path(out_dir), seed, annotated_splits, items, absolute_paths, shard)
+    if name is not None and len(annotator.variants()) > 1:
+        raise ValueError(f"A folder can have the name '{name}' only if there is one variant.")
+    plans = _plans(source, annotator, as_path(out_dir), seed, annotated_splits, items, absolute_paths, shard, name)
     with ExitStack() as held:
         for plan in plans:
             held.callback(plan.release)
@@ -171,7 +175,10 @@ def what_to_annotate(
     if isinstance(source, Manifest):
         require_marks(source)
         dataset = dataset_of(source)
-        splits = splits or sorted({row.split for row in source.rows if row.annotation})
+        annotated = sorted({row.split for row in source.rows if row.annotation})
+        splits = choose_splits(dataset, splits or annotated)
+        if left_out := [split for split in annotated if split not in splits]:
+            raise ValueError(f"{source.path}: split '{left_out[0]}' is annotated too; name it as well.")
     else:
         dataset = source
     return dataset, choose_splits(dataset, splits), _limited(dataset.items, limit)
@@ -186,6 +193,7 @@ def _plans(
     items: Sequence[DatasetItem],
     absolute_paths: bool,
     shard: tuple[int, int] = (1, 1),
+    name: str | None = None,
 ) -> list[OutputFolder]:
     root = source.path if isinstance(source, Manifest) else source.root
     how = {"dataset": str(absolute(root)), "absolute_paths": absolute_paths}
@@ -193,6 +201,7 @@ def _plans(
     plans = []
     for folder, settings in output_folders(source, annotator, out_dir):
         settings = {"seed": seed, "splits": list(splits), **settings, **inputs}
+        folder = out_dir / name if name else folder
         info = _info(source, folder, annotator.command, settings)
         plans.append(OutputFolder(folder, info, [item.image_id for item in items], how, shard))
     return plans
