@@ -18,6 +18,7 @@ from agmm.config.data import Augmentation, Supervision
 from agmm.data.labels import DENSE_SHARE, DenseLabels, Labels, SparseLabels
 from agmm.data.soft_labels import SoftLabels, has_soft_labels, read_row_soft_labels
 from agmm.data.transforms import Window, change_colors, crop_image, draw_window, valid_mask
+from agmm.data.user_transform import Transform, apply_transform
 from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestRow, read_manifest
 from data_manifests.errors import DataError, counted
@@ -88,9 +89,18 @@ class ManifestDataset(Dataset[Sample]):
         augmentation: How a sample is drawn from an image.
         supervision: ``sparse`` reads the annotations, ``full`` the full masks.
         seed: Sample ``(number, index)`` depends only on the seed, not on the process or the time.
+        transform: Your own augmentation, called last as ``transform(image=..., masks=..., keypoints=...)``, as an
+            ``albumentations.Compose`` with ``keypoint_params`` is. ``image`` is uint8, shape (h, w, bands). ``masks``
+            is a list of maps of shape (h, w): the valid pixels as 0 and 1, and the target if labels are areas.
+            ``keypoints`` holds the labelled pixels of sparse labels, float32, shape (K, 3): x, y, train id; whole
+            numbers are pixel centres. It returns a mapping with the same keys. Pixels that it makes invalid lose
+            their label. It may change the size, if all samples of a batch get the same. Random numbers that it draws
+            from the global generators of Python, NumPy and torch, or from one of its own that ``set_random_seed``
+            seeds, depend only on the sample's.
 
     Raises:
-        TrainingError: If a row lacks the file that the supervision requires.
+        TrainingError: If a row lacks the file that the supervision requires, or labels are soft and there is a
+            transform.
     """
 
     manifest: Manifest
@@ -98,6 +108,7 @@ class ManifestDataset(Dataset[Sample]):
     augmentation: Augmentation
     supervision: Supervision = "sparse"
     seed: int = 0
+    transform: Transform | None = None
     _cache: dict[int, SparseLabels] = field(default_factory=dict, init=False, repr=False)
     _cached_bytes: int = field(default=0, init=False, repr=False)
     # Times each row was drawn, and last the epoch that was set, or -1. Shared, so that worker processes count on.
@@ -113,6 +124,8 @@ class ManifestDataset(Dataset[Sample]):
                 f"{self.manifest.path}: {len(lacking)} rows to train on have no {column} (first: '{lacking[0]}'). "
                 "Annotate that split, choose another one, or choose another --supervision."
             )
+        if self.transform is not None and self.is_soft:
+            raise TrainingError(f"{self.manifest.path}: has soft labels, which a transform of your own cannot change.")
 
     @classmethod
     def from_manifest(
@@ -123,6 +136,7 @@ class ManifestDataset(Dataset[Sample]):
         split: str = "train",
         supervision: Supervision = "sparse",
         seed: int = 0,
+        transform: Transform | None = None,
     ) -> Self:
         """Make the dataset of a split with the default augmentation, for any loader or framework.
 
@@ -132,6 +146,7 @@ class ManifestDataset(Dataset[Sample]):
             split: Split to sample from.
             supervision: ``sparse`` reads the annotations, ``full`` the full masks.
             seed: Seed of the samples.
+            transform: Your own augmentation; see :class:`ManifestDataset`.
 
         Raises:
             ManifestError: If the split has no rows, or the manifest cannot be read.
@@ -139,7 +154,7 @@ class ManifestDataset(Dataset[Sample]):
         """
         manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
         size = (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
-        return cls(manifest, manifest.rows_of(split), Augmentation(size), supervision, seed)
+        return cls(manifest, manifest.rows_of(split), Augmentation(size), supervision, seed, transform)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -186,12 +201,18 @@ class ManifestDataset(Dataset[Sample]):
         target = labels.crop(window)
         image_classes = np.zeros(self.manifest.label_space.num_classes, np.bool_)
         image_classes[labels.classes()] = True
-        none = np.empty((0, *window.crop_size), np.uint8)
+        valid = valid_mask(window)
+        if self.transform is not None:
+            pixels, target, valid = apply_transform(
+                self.transform, pixels, target, valid, sparse=isinstance(labels, SparseLabels),
+                ignore_index=self.manifest.label_space.unlabelled_value, seed=int(rng.integers(2**32)),
+            )  # fmt: skip
+        none = np.empty((0, *valid.shape), np.uint8)
         soft = read_row_soft_labels(self.manifest, row).crop(window) if self.is_soft else SoftLabels(none, none)
         return Sample(
             torch.from_numpy(np.ascontiguousarray(pixels)),
             _tensor_of_ids(target),
-            torch.from_numpy(valid_mask(window)),
+            torch.from_numpy(valid),
             torch.from_numpy(image_classes),
             _tensor_of_ids(soft.classes),
             torch.from_numpy(soft.shares),
