@@ -312,7 +312,7 @@ def _text_size(width: int, images_in_row: int) -> int:
 @lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     path = font_path()
-    font = ImageFont.load_default(size) if path is None else ImageFont.truetype(path, size)
+    font = ImageFont.load_default(size) if path is None else ImageFont.truetype(str(path), size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise AnnotationError("Figures need a Pillow with FreeType: pip install --upgrade --force-reinstall pillow.")
     return font

@@ -231,7 +231,7 @@
 
   function show(position) {
     state.open = (position + state.visible.length) % state.visible.length;
-    const image = state.visible[state.open];
+    const item = state.visible[state.open];
     byId("viewer-name").textContent = item.name;
     byId("viewer-facts").textContent = facts(item);
     byId("viewer-legend").replaceChildren(...legend(item));

@@ -109,7 +109,7 @@ def test_missing_files_leave_a_note_and_the_rest(tmp_path: Path) -> None:
     assert len(summary.problems) == 2 and "image_0.png: no such file" in summary.problems[0]
     first, second = page_data(tmp_path / "g.html")["images"]
     assert "no such file" in first["note"] and set(first["shared"]) == {"full mask"}
-    assert "damaged" in second["note"] and set(second["shared"]) == {"image"}
+    assert "is not an image" in second["note"] and set(second["shared"]) == {"image"}
     assert not is_gallery_there(choose_images([manifest]), tmp_path / "g.html")  # nor is the page taken for a whole one
     other = tiny_manifest(tmp_path / "other", [SCENE.T] * 2)
     with pytest.raises(AnnotationError, match="Give --overwrite"):  # but a page of other annotations stays
