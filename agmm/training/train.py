@@ -258,7 +258,7 @@ def classes_without_a_label(manifest: Manifest, config: TrainConfig) -> list[str
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
     """Seed of dropout and other random layers in one epoch of one process."""
-    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0]) >> 1
 
 
 def written_config(run_dir: Path, trained: TrainConfig) -> TrainConfig:

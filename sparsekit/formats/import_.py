@@ -101,6 +101,7 @@ def import_annotations(
     if not source_dir.is_dir():
         raise AnnotationError(f"{source_dir}: no such folder; expected the folder of the annotations.")
     source = ImportSource(source_dir, dataset, options or ImportOptions())
+    image_shape.cache_clear()  # images may have changed since the last import
     with whole_folder(out, lambda folder: (folder / "manifest.csv").is_file(), overwrite=overwrite) as folder:
         rows, marks = [], dict[str, tuple[Mark, ...] | None]()
         for one in once_each(read(source), source_dir):

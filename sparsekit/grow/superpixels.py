@@ -64,5 +64,5 @@ def colour_graph(segments: NDArray[np.int64], lab: NDArray[np.float32]) -> csr_a
     down = np.stack([segments[:-1].ravel(), segments[1:].ravel()], axis=1)
     pairs = np.sort(np.concatenate([across, down]), axis=1).astype(np.int64)
     codes = np.unique((pairs[:, 0] * num + pairs[:, 1])[pairs[:, 0] != pairs[:, 1]])
-    start, end = codes // num, codes % num
+    start, end = (codes // num).astype(np.int32), (codes % num).astype(np.int32)  # scipy 1.11 takes no wider indices
     return csr_array((np.linalg.norm(means[start] - means[end], axis=1), (start, end)), shape=(num, num))
