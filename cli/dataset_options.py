@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.command import option_group
-from cli.reporting import usage_errors, warn
+from cli.reporting import note, usage_errors, warn
 from cli.types import Choice, PathType
+from data_manifests.errors import counted
+from data_manifests.files.axes import AXES
 from data_manifests.layout_names import LAYOUT_NAMES
 
 if TYPE_CHECKING:
-    from data_manifests import Dataset
+    from data_manifests import Dataset, LabelSpace
+    from data_manifests.layouts.volumes import VolumeItem
 
 #: What ``--mask-values`` may say.
 MASK_VALUES = ("class-ids", "train-ids", "colors", "nearest-colors")
@@ -43,6 +47,36 @@ class NumbersType(click.ParamType[tuple[float, ...]]):
         self.fail(f"{value!r} is not of the form {self.name}.", param, ctx)
 
 
+class ValueRangeType(click.ParamType[Any]):
+    """Reads ``0,3000`` as (0.0, 3000.0), and ``2%,98%`` as percentiles."""
+
+    name = "LOW,HIGH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See ``click.ParamType``."""
+        parts = value.split(",")
+        shares = [part.strip().endswith("%") for part in parts]
+        try:
+            low, high = (float(part.strip().removesuffix("%")) for part in parts)
+        except ValueError:
+            low = high = math.nan
+        if low < high and (not any(shares) or (all(shares) and low >= 0 and high <= 100)):
+            return Percentiles(low, high) if any(shares) else (low, high)
+        self.fail(f"{value!r} is not of the form LOW,HIGH: two values, or two percentages such as 2%,98%.", param, ctx)
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """A range of values, in per cent of all values."""
+
+    low: float
+    high: float
+
+
+#: Of volumes without a ``--value-range``; nnU-Net clips CT so.
+_OF_VOLUMES = Percentiles(0.5, 99.5)
+
+
 @dataclass(frozen=True)
 class DatasetOptions:
     """The values of ``dataset_options``."""
@@ -56,7 +90,8 @@ class DatasetOptions:
     mask_values: str | None
     mask_channel: str | None
     bands: tuple[int, ...] | None
-    value_range: tuple[float, float] | None
+    value_range: tuple[float, float] | Percentiles | None
+    axis: str | None
 
     @property
     def given(self) -> bool:
@@ -85,9 +120,13 @@ class DatasetOptions:
         """
         from data_manifests.files.view import ImageView
 
+        given = None if isinstance(self.value_range, Percentiles) else self.value_range
         with usage_errors():
-            view = ImageView(self.bands, self.value_range)
-        return replace(self._open(dataset_dir, out_dir, named, is_scratch), images=view)
+            ImageView(self.bands, given)  # before any file is read
+        dataset = self._open(dataset_dir, out_dir, named, is_scratch)
+        dataset = replace(dataset, images=replace(dataset.images, bands=self.bands, value_range=given))
+        of_volumes = dataset.images.axis and not self.value_range
+        return _with_range_measured(dataset, _OF_VOLUMES if of_volumes else self.value_range)
 
     def _open(self, dataset_dir: Path | None, out_dir: Path | None, named: str, is_scratch: bool) -> Dataset:
         import data_manifests
@@ -103,21 +142,104 @@ class DatasetOptions:
         label_space = data_manifests.read_label_space(self.classes_path) if self.classes_path else None
         class_map = data_manifests.read_class_map(self.map_path) if self.map_path else None
         how: Any = (label_space, class_map, self.mask_channel or (self.mask_values or "").replace("-", "_") or None)
-        if self.masks_dir is not None:
-            return data_manifests.open_folders(self.masks_dir, self.images_dir, self.mask_suffix, *how)
         folder = dataset_dir or Path()
         try:
+            if self.masks_dir is not None:
+                return data_manifests.open_folders(self.masks_dir, self.images_dir, self.mask_suffix, *how)
             return data_manifests.open_dataset(folder, self.layout, *how)
         except data_manifests.DataError as error:
-            if self.layout or self.mask_values or self.mask_channel:
+            if self.layout:
+                raise
+            if volumes := self._find_volumes(dataset_dir):
+                root, items = volumes
+                return self._slices(root, items, out_dir, label_space, class_map, how[2])
+            if self.masks_dir is not None or self.mask_values or self.mask_channel:
                 raise
             if (drawn := _dataset_drawn(folder, out_dir, is_scratch)) is None:
                 raise
             if isinstance(drawn, str):
                 raise data_manifests.DataError(drawn) from error
-            space = data_manifests.read_label_space(self.classes_path) if self.classes_path else None
-            made = data_manifests.open_dataset(drawn, "generic", space, class_map)
+            made = data_manifests.open_dataset(drawn, "generic", label_space, class_map)
             return replace(made, root=folder)
+
+    def _find_volumes(self, dataset_dir: Path | None) -> tuple[Path, list[VolumeItem]] | None:
+        """The volumes of the folders, and the folder that their dataset is called after; None if there are none."""
+        from data_manifests.layouts import common_folder
+        from data_manifests.layouts.volumes import find_volumes, pair_volumes
+
+        if self.masks_dir is None:
+            root, items = dataset_dir or Path(), find_volumes(dataset_dir or Path())
+        else:
+            root = common_folder(self.masks_dir, self.images_dir)
+            items = pair_volumes("train", self.images_dir, self.masks_dir, self.mask_suffix)
+        return (root, items) if items else None
+
+    def _slices(
+        self,
+        root: Path,
+        items: list[VolumeItem],
+        out_dir: Path | None,
+        label_space: LabelSpace | None,
+        class_map: Any,
+        encoding: Any,
+    ) -> Dataset:
+        """The slices of volumes as a dataset, written below ``out_dir`` unless they are there."""
+        import data_manifests
+        from cli.progress import counting
+        from data_manifests.files.axes import DEFAULT_AXIS
+        from data_manifests.files.paths import absolute, is_remote
+        from data_manifests.files.view import ImageView
+        from data_manifests.files.volumes import is_nifti
+        from data_manifests.layouts.volumes import classes_of
+        from sparsekit.volumes import are_up_to_date, write_slices
+
+        has_axes = is_nifti(items[0].mask)
+        if self.axis and not has_axes:
+            raise click.UsageError("--axis applies to NIfTI; the slices of a TIFF are its pages.")
+        if out_dir is None or is_remote(out_dir):
+            raise data_manifests.DataError(
+                f"{root}: holds volumes. `sparsekit points` writes their slices to OUT/{absolute(root).name}-slices, a "
+                "dataset to name here."
+            )
+        axis: Any = self.axis or DEFAULT_AXIS
+        label_space = label_space or classes_of(root)
+        folder = out_dir / f"{absolute(root).name}-slices"
+        if not are_up_to_date(folder, items, axis):
+            with counting("volume") as counter:
+                found = write_slices(
+                    items, folder, axis=axis, label_space=label_space, on_start=counter.start,
+                    on_volume=counter.advance,
+                )  # fmt: skip
+            note(f"{root}: wrote {f'{axis} ' * has_axes}slices of {counted(len(items), 'volume')}: {found}.")
+        how = (label_space, class_map, encoding)
+        if items[0].images:
+            made = data_manifests.open_dataset(folder, "generic", *how)
+        else:
+            made = data_manifests.open_folders(folder / "masks", None, None, *how)
+        return replace(made, root=root, images=ImageView(axis=axis if has_axes else None))
+
+
+def _with_range_measured(dataset: Dataset, wanted: object) -> Dataset:
+    """The dataset with percentiles as values, measured on some of its images; unchanged where none are wanted."""
+    from data_manifests.errors import DataError
+    from data_manifests.files.images import is_eight_bits
+    from data_manifests.files.view import measure_range
+    from data_manifests.layouts.base import spread
+
+    if not isinstance(wanted, Percentiles):
+        return dataset
+    paths = spread([item.image_path for item in dataset.items if item.image_path])
+    if wanted is _OF_VOLUMES and (not paths or is_eight_bits(paths[0])):
+        return dataset
+    if not paths:
+        raise DataError(f"{dataset.root}: percentiles of --value-range need images, and there are masks alone.")
+    low, high = measure_range(paths, dataset.images.bands, wanted.low, wanted.high)
+    text = (
+        f"value range {low:g},{high:g}: {wanted.low:g} % and {wanted.high:g} % of the values in "
+        f"{counted(len(paths), 'image')} looked at; --value-range sets another."
+    )
+    view = replace(dataset.images, value_range=(low, high))
+    return replace(dataset, images=view, notes=(*dataset.notes, text))
 
 
 def _dataset_drawn(folder: Path, out_dir: Path | None, is_scratch: bool) -> Path | str | None:
@@ -136,8 +258,8 @@ def _dataset_drawn(folder: Path, out_dir: Path | None, is_scratch: bool) -> Path
     masks_dir = out_dir / f"{absolute(folder).name}-full-masks"
     if not are_up_to_date(masks_dir, folder):
         made = write_full_masks(folder, format_, masks_dir, overwrite=True)
-        for note in made.notes:
-            warn(note)
+        for text in made.notes:
+            warn(text)
     where = "These are filled to full masks" if is_scratch else f"{masks_dir} has their full masks"
     warn(
         f"{folder}: holds annotations of {format_}. {where}: pixels of no shape are background, and of two shapes the "
@@ -187,8 +309,15 @@ _OPTIONS = (
     ),
     click.option(
         "--value-range",
-        type=NumbersType("LOW,HIGH", float, (2,)),
-        help="Values of the images that are black and white.  [default: 0,255; of 16 bits 0,4095 or 0,65535]",
+        type=ValueRangeType(),
+        metavar="LOW,HIGH",
+        help="Values of the images that are black and white, or percentiles such as 2%,98%.  [default: 0,255; of 16 "
+        "bits 0,4095 or 0,65535; of volumes 0.5%,99.5%]",
+    ),
+    click.option(
+        "--axis",
+        type=Choice(AXES),
+        help="Plane in which NIfTI volumes are sliced.  [default: axial]",
     ),
 )
 

@@ -8,20 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from agmm.config.protocol import PREDICTED_IDS, PredictedIds, ProtocolName
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.data.resize import as_rgb
 from agmm.distributed import choose_device
 from agmm.errors import TrainingError
-from agmm.inference.protocols import Protocol, evaluating, make_protocol, predict_mixture
+from agmm.inference.protocols import Protocol, evaluating, make_protocol, predict_mixture, slide
 from agmm.runs.checkpoint import load_run
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.files.axes import DEFAULT_AXIS
 from data_manifests.files.geo import is_georeferenced, write_georeferenced
 from data_manifests.files.images import encode_image, encode_label_map, write_atomically
 from data_manifests.files.paths import as_path, inside, is_remote
+from data_manifests.files.samples import Samples, max_pixels
+from data_manifests.files.scenes import open_scene, scene_size, write_scene_labels
+from data_manifests.files.view import ImageView
+from data_manifests.files.volumes import is_volume, read_volume, write_volume
+
+#: Pixels from which sliding windows are read from the file one by one.
+_LARGE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,10 @@ def predict_images(
     on_problem: Callable[[str], None] | None = None,
 ) -> PredictionSummary:
     """Segment images.
+
+    Volumes (NIfTI, TIFF with several pages) are segmented slice by slice; ``label_maps/NAME.nii.gz`` or ``.tif`` is
+    a volume too, and overlays and probabilities are ``NAME/slice_NNN``. With the sliding protocol, scenes of more than
+    2^24 pixels are read window by window and written as ``label_maps/NAME.tif``, so that size is no limit.
 
     Args:
         run: Run folder or weights file.
@@ -94,41 +107,140 @@ def predict_images(
     if gmm_manifest is not None:
         loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)
         rows = _annotated(gmm_manifest, images)
+    out = _Results(out_dir, space, ids, overlays, probabilities)
     options = config.mixture()
     num_images = num_mixtures = 0
+
+    def segment(image: NDArray[np.uint8]) -> Tensor:
+        return settings.predict(loaded.model, to_network(image_tensor(image), where))
+
     with evaluating(loaded.model, where, amp):
         for name, path in images.items():
+            image = None
             try:
-                image = loaded.info.images.read(path)
+                if is_volume(path):
+                    _predict_volume(path, name, loaded.info.images, segment, out)
+                elif _is_scene(path, settings, plain=not (overlays or probabilities or gmm_manifest)):
+                    _predict_scene(path, name, loaded.info.images, loaded.model, settings, where, out)
+                else:
+                    image = loaded.info.images.read(path)
             except DataError as error:
-                if on_problem is None:
+                if on_problem is None or isinstance(error, TrainingError):
                     raise
                 on_problem(str(error))
                 continue
             num_images += 1
-            probs = settings.predict(loaded.model, to_network(image_tensor(image), where))
-            label_map = _label_map(probs, space)
-            encoded = (
-                encode_label_map(label_map, space) if ids == "train" else encode_image(space.to_class_ids(label_map))
-            )
-            _write(out_dir / "label_maps", name, ".png", encoded)
-            if is_georeferenced(path) and not is_remote(out_dir):
-                values = label_map if ids == "train" else space.to_class_ids(label_map)
-                target = inside(out_dir / "label_maps", f"{name}.tif")
-                write_georeferenced(target, values, path, space.unlabelled_value)
-            if overlays:
-                _write(
-                    out_dir / "overlays", name, ".jpg", encode_image(_overlay(as_rgb(image), label_map, space), "JPEG")
-                )
-            if probabilities:
-                _write(out_dir / "probabilities", name, ".npy", _npy(probs))
-            if gmm_manifest is not None and name in rows:
-                mixture = predict_mixture(loaded.model, gmm_manifest, rows[name], image_tensor(image), options, where)
-                _write(out_dir / "mixture", name, ".png", encode_label_map(_label_map(mixture, space), space))
-                num_mixtures += 1
+            if image is not None:
+                probs = segment(image)
+                out.write(name, image, probs)
+                out.write_georeferenced(name, path, probs)
+                if gmm_manifest is not None and name in rows:
+                    mixture = predict_mixture(
+                        loaded.model, gmm_manifest, rows[name], image_tensor(image), options, where
+                    )
+                    out.put("mixture", name, ".png", encode_label_map(_label_map(mixture, space), space))
+                    num_mixtures += 1
             if on_image is not None:
                 on_image()
     return PredictionSummary(num_images, num_mixtures)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Writes what is predicted."""
+
+    folder: Path
+    space: LabelSpace
+    ids: PredictedIds
+    overlays: bool
+    probabilities: bool
+
+    def values(self, label_map: LabelMap) -> LabelMap:
+        """Train ids in the values that are wanted."""
+        return label_map if self.ids == "train" else self.space.to_class_ids(label_map)
+
+    def write(self, name: Path, image: NDArray[np.uint8], probs: Tensor, *, with_labels: bool = True) -> LabelMap:
+        """Write the results of one image, and return its train ids."""
+        label_map = _label_map(probs, self.space)
+        if with_labels:
+            is_train = self.ids == "train"
+            data = encode_label_map(label_map, self.space) if is_train else encode_image(self.values(label_map))
+            self.put("label_maps", name, ".png", data)
+        if self.overlays:
+            drawn = _overlay(as_rgb(image), label_map, self.space)
+            self.put("overlays", name, ".jpg", encode_image(drawn, "JPEG"))
+        if self.probabilities:
+            self.put("probabilities", name, ".npy", _npy(probs))
+        return label_map
+
+    def write_georeferenced(self, name: Path, path: Path, probs: Tensor) -> None:
+        """Write the label map of a GeoTIFF as one."""
+        if is_georeferenced(path) and not is_remote(self.folder):
+            values = self.values(_label_map(probs, self.space))
+            write_georeferenced(self.path("label_maps", name, ".tif"), values, path, self.space.unlabelled_value)
+
+    def put(self, kind: str, name: Path, suffix: str, data: bytes) -> None:
+        """Write one file."""
+        write_atomically(self.path(kind, name, suffix), data)
+
+    def path(self, kind: str, name: Path, suffix: str) -> Path:
+        """Where a result goes."""
+        return inside(self.folder / kind, f"{name}{suffix}")  # with_suffix would cut names that hold a dot
+
+
+def _predict_volume(
+    path: Path, name: Path, view: ImageView, segment: Callable[[NDArray[np.uint8]], Tensor], out: _Results
+) -> None:
+    """Segment a volume slice by slice, and write its label map as a volume with the same affine."""
+    volume = read_volume(path, view.axis or DEFAULT_AXIS)
+    label_maps = []
+    for number, values in enumerate(volume.slices):
+        image = view.show(path, Samples(values, "volume", "grey", white_is_zero=volume.white_is_zero))
+        slice_name = name / f"slice_{number:03d}"
+        label_maps.append(out.values(out.write(slice_name, image, segment(image), with_labels=False)))
+    suffix = ".nii.gz" if volume.grid.affine else ".tif"
+    write_volume(out.path("label_maps", name, suffix), np.stack(label_maps), volume.grid)
+
+
+def _is_scene(path: Path, settings: Protocol, *, plain: bool) -> bool:
+    """Whether an image is segmented window by window.
+
+    Raises:
+        DataError: If it is larger than an image may be, and the settings need it as a whole.
+    """
+    if (size := scene_size(path)) is None:
+        return False
+    pixels, limit = size[0] * size[1], max_pixels()
+    by_windows = settings.name == "sliding" and not settings.crf and plain
+    if pixels > limit and not by_windows:
+        raise DataError(
+            f"{path}: has {size[1]}x{size[0]} pixels; the limit is {limit:,} for an image that is read as a whole. "
+            "--protocol sliding reads it by windows, without --crf, --overlays, --probabilities and --gmm."
+        )
+    return by_windows and pixels > min(limit, _LARGE)
+
+
+def _predict_scene(
+    path: Path, name: Path, view: ImageView, model: nn.Module, settings: Protocol, where: torch.device, out: _Results
+) -> None:
+    """Segment a scene of any size by sliding windows, and write its label map as TIFF."""
+    space = out.space
+    with open_scene(path) as scene:
+
+        def read(rows: slice, cols: slice) -> Tensor:
+            return to_network(image_tensor(view.show(path, scene.read(rows, cols))), where)
+
+        palette = space.palette if out.ids == "train" and space.dtype == np.uint8 else None
+        target = out.path("label_maps", name, ".tif")
+        dtype = out.values(np.zeros((1, 1), space.dtype)).dtype
+        with write_scene_labels(target, scene, dtype, space.unlabelled_value, palette) as write:
+            size = scene.layout.height, scene.layout.width
+            strips = slide(
+                model, read, size, settings.tile_size or max(size), overlap=settings.overlap,
+                tile_batch=settings.tile_batch,
+            )  # fmt: skip
+            for _, probs in strips:
+                write(out.values(_label_map(probs, space)))
 
 
 def _annotated(manifest: Manifest, images: dict[Path, Path]) -> dict[Path, ManifestRow]:
@@ -161,7 +273,3 @@ def _npy(probs: Tensor) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, probs[0].cpu().numpy().astype(np.float16))
     return buffer.getvalue()
-
-
-def _write(folder: Path, name: Path, suffix: str, data: bytes) -> None:
-    write_atomically(inside(folder, f"{name}{suffix}"), data)  # with_suffix would cut names that hold a dot

@@ -155,25 +155,67 @@ def predict_sliding(
         overlap: Share of a tile that overlaps the next one; the last tile of a row ends at the image's border.
         tile_batch: Tiles per forward pass.
     """
-    num_images, _, height, width = images.shape
+    height, width = images.shape[-2:]
+    total: Tensor | None = None
+    strips = slide(
+        model, lambda rows, cols: images[..., rows, cols], (height, width), tile_size, overlap=overlap,
+        tile_batch=tile_batch,
+    )  # fmt: skip
+    for top, probs in strips:
+        if total is None:
+            total = probs.new_zeros(*probs.shape[:2], height, width)
+        total[..., top : top + probs.shape[2], :] = probs
+    if total is None:
+        raise ValueError(f"Expected images of at least one pixel, got shape {tuple(images.shape)}.")
+    return total
+
+
+def slide(
+    model: nn.Module,
+    read: Callable[[slice, slice], Tensor],
+    size: tuple[int, int],
+    tile_size: int,
+    *,
+    overlap: float = 2 / 3,
+    tile_batch: int = 4,
+) -> Iterator[tuple[int, Tensor]]:
+    """``predict_sliding`` for images of any size: yields rows as soon as no further tile covers them.
+
+    Args:
+        model: As in ``Protocol.predict``.
+        read: Gives rows and columns of the images, shape (N, 3, h, w).
+        size: Height and width of the images.
+        tile_size: As in ``predict_sliding``.
+        overlap: As in ``predict_sliding``.
+        tile_batch: As in ``predict_sliding``.
+
+    Yields:
+        The number of the first row, and the probabilities of some rows, shape (N, num_classes, rows, width).
+    """
+    height, width = size
     tile_height, tile_width = min(tile_size, height), min(tile_size, width)
     step = max(1, round(tile_size * (1 - overlap)))
     corners = [(row, col) for row in _starts(height, tile_height, step) for col in _starts(width, tile_width, step)]
-    total: Tensor | None = None
-    cover = images.new_zeros(height, width)
+    strip: Tensor | None = None  # sums of the rows that the present tiles cover
+    cover: Tensor = torch.empty(0)
+    top = 0
     for first in range(0, len(corners), tile_batch):
-        windows = [
-            (slice(r, r + tile_height), slice(c, c + tile_width)) for r, c in corners[first : first + tile_batch]
-        ]
-        probs = predict_whole(model, torch.cat([images[..., rows, cols] for rows, cols in windows]))
-        if total is None:
-            total = probs.new_zeros(num_images, probs.shape[1], height, width)
-        for (rows, cols), tile in zip(windows, torch.split(probs, num_images), strict=True):
-            total[..., rows, cols] += tile
-            cover[rows, cols] += 1
-    if total is None:
-        raise ValueError(f"Expected images of at least one pixel, got shape {tuple(images.shape)}.")
-    return total / cover
+        chosen = corners[first : first + tile_batch]
+        tiles = [read(slice(row, row + tile_height), slice(col, col + tile_width)) for row, col in chosen]
+        probs = predict_whole(model, torch.cat(tiles))
+        if strip is None:
+            strip = probs.new_zeros(len(tiles[0]), probs.shape[1], tile_height, width)
+            cover = probs.new_zeros(tile_height, width)
+        for (row, col), tile in zip(chosen, torch.split(probs, len(tiles[0])), strict=True):
+            if done := row - top:
+                yield top, strip[:, :, :done] / cover[:done]
+                strip = torch.cat([strip[:, :, done:], torch.zeros_like(strip[:, :, :done])], 2)
+                cover = torch.cat([cover[done:], torch.zeros_like(cover[:done])])
+                top = row
+            strip[..., col : col + tile_width] += tile
+            cover[:, col : col + tile_width] += 1
+    if strip is not None:
+        yield top, strip / cover
 
 
 def predict_multi_scale(

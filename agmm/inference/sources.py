@@ -14,7 +14,10 @@ from data_manifests.files.images import (
     list_images,
 )
 from data_manifests.files.paths import as_path
+from data_manifests.files.volumes import NIFTI_SUFFIXES, volume_stem
 from data_manifests.manifest.rows import require_files
+
+_SUFFIXES = (*IMAGE_SUFFIXES, *NIFTI_SUFFIXES)
 
 #: Subfolders of the output folder.
 RESULT_FOLDERS = ("label_maps", "overlays", "probabilities", "mixture")
@@ -50,8 +53,8 @@ def find_images(
     """Find the images to segment, by the name of their results without extension.
 
     Args:
-        sources: Images with any extension, and folders, which are searched at any depth for ``IMAGE_SUFFIXES``; names
-            keep the relative path in the folder.
+        sources: Images with any extension, and folders, which are searched at any depth for ``IMAGE_SUFFIXES`` and
+            NIfTI; names keep the relative path in the folder.
         out_dir: Output folder; earlier predictions in it are skipped.
         on_skipped: Called with a message about the other files of each folder, except hidden ones.
 
@@ -67,11 +70,11 @@ def find_images(
         is_folder = source.is_dir()
         files = list_images(source, ("",)) if is_folder else [source]
         files = [path for path in files if not results.intersection(path.resolve().parents)]
-        inside = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)] if is_folder else files
+        inside = [path for path in files if path.name.lower().endswith(_SUFFIXES)] if is_folder else files
         if len(inside) < len(files):
             others.append(f"{source}: {_describe_others(set(files).difference(inside))}")
         for path in inside:
-            name = (path.relative_to(source) if is_folder else Path(path.name)).with_suffix("")
+            name = volume_stem(path.relative_to(source) if is_folder else Path(path.name))
             if name in found:
                 raise TrainingError(
                     f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Give each an --out of its "
@@ -92,5 +95,5 @@ def _describe_others(paths: Collection[Path]) -> str:
     kinds = list_some([f"{count:,} {ending}" for ending, count in sorted(endings, key=lambda e: (-e[1], e[0]))], 5)
     return (
         f"passed over {counted(len(paths), 'file')} ({kinds}). In folders, images are files that end in "
-        f"{', '.join(IMAGE_SUFFIXES)}; name others one by one."
+        f"{', '.join(_SUFFIXES)}; name others one by one."
     )

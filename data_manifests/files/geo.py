@@ -8,19 +8,15 @@ from typing import Any
 
 from data_manifests.files.images import atomic_path
 from data_manifests.files.paths import is_remote
+from data_manifests.files.tiff import is_placed
 from data_manifests.label_space import LabelMap
-
-_PIXEL_SCALE, _TRANSFORMATION = 33550, 34264
 
 
 def is_georeferenced(path: Path) -> bool:
     """Whether an image is a georeferenced TIFF; the file must be readable."""
     if path.suffix.lower() not in (".tif", ".tiff") or is_remote(path):
         return False
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        return any(tag in tiff.pages.first.tags for tag in (_PIXEL_SCALE, _TRANSFORMATION))
+    return is_placed(path)
 
 
 def write_georeferenced(path: Path, label_map: LabelMap, source: Path, no_data: int) -> bool:

@@ -49,11 +49,17 @@ def read_image(
     path = as_path(path)
     if bands is None and value_range is None and (rgb := read_rgb(path)) is not None:
         return rgb
-    samples = read_samples(path)
+    return show_samples(path, read_samples(path), bands, value_range)
+
+
+def show_samples(
+    path: Path, samples: Samples, bands: Sequence[int] | None = None, value_range: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """See ``read_image``; for samples that are decoded already. ``path`` names them in messages."""
     if samples.palette is not None and bands is None and value_range is None:
         return np.asarray(samples.palette[samples.values], np.uint8)
-    values = _shown_bands(path, samples, bands)
-    shown = _in_eight_bits(path, values, value_range)
+    values = shown_bands(path, samples, bands)
+    shown = _in_eight_bits(path, values, value_range, samples.peak)
     if samples.white_is_zero:
         shown = 255 - shown
     return np.repeat(shown, 3, axis=2) if shown.shape[2] == 1 else shown
@@ -113,7 +119,7 @@ def read_mask(path: str | Path, encoding: Encoding = "class_ids") -> MaskValues:
     if encoding in ("colors", "nearest_colors"):
         rgb = _mask_rgb(path, samples).astype(np.uint32)
         return np.asarray(rgb[:, :, 0] << 16 | rgb[:, :, 1] << 8 | rgb[:, :, 2], np.uint32)
-    return _as_ids(path, _id_channel(path, samples, encoding), samples.nodata)
+    return as_ids(path, _id_channel(path, samples, encoding), samples.nodata)
 
 
 def read_instances(path: str | Path) -> LabelMap:
@@ -133,6 +139,15 @@ def read_instances(path: str | Path) -> LabelMap:
     if len(colors) < 255:
         return np.asarray(instances, np.uint8)
     return np.asarray(np.where(codes > 0, instances + 1000, 0), np.uint16)  # below 1000: classes, as in Cityscapes
+
+
+def is_eight_bits(path: str | Path) -> bool:
+    """Whether the values of an image are bytes.
+
+    Raises:
+        DataError: As for ``read_image``.
+    """
+    return bool(read_samples(as_path(path)).values.dtype == np.uint8)
 
 
 def mask_channels(path: str | Path) -> Literal["one", "equal", "colors", "several"]:
@@ -264,7 +279,7 @@ def _refuse_unreadable(error: OSError) -> None:
         raise error
 
 
-def _shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> NDArray[Any]:
+def shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> NDArray[Any]:
     """The bands that are read, shape (H, W, bands)."""
     values = samples.values if samples.values.ndim == 3 else samples.values[:, :, np.newaxis]
     if bands is None:
@@ -282,7 +297,9 @@ def _shown_bands(path: Path, samples: Samples, bands: Sequence[int] | None) -> N
     return values[:, :, [band - 1 for band in bands]]
 
 
-def _in_eight_bits(path: Path, values: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.uint8]:
+def _in_eight_bits(
+    path: Path, values: NDArray[Any], value_range: tuple[float, float] | None, peak: int | None
+) -> NDArray[np.uint8]:
     if value_range is not None:
         low, high = value_range
         if not low < high:
@@ -296,8 +313,14 @@ def _in_eight_bits(path: Path, values: NDArray[Any], value_range: tuple[float, f
         )
     if values.dtype == np.uint8:
         return values
+    if (low := values.min(initial=0)) < 0:
+        raise DataError(
+            f"{path}: has values below 0, down to {low}. Give the values of black and white, such as --value-range "
+            "-160,240 for soft tissue in CT."
+        )
     clipped = np.clip(values, 0, 65535).astype(np.uint16)
-    return np.asarray(clipped >> (4 if clipped.max(initial=0) < 4096 else 8), np.uint8)
+    largest = clipped.max(initial=0) if peak is None else peak
+    return np.asarray(clipped >> (4 if largest < 4096 else 8), np.uint8)
 
 
 def _without_alpha(samples: Samples) -> NDArray[Any]:
@@ -340,8 +363,12 @@ def _opaque(values: NDArray[Any]) -> int:
     return int(np.iinfo(values.dtype).max) if values.dtype.kind in "iu" else 1
 
 
-def _as_ids(path: Path, values: NDArray[Any], nodata: float | None) -> LabelMap:
-    """Ids of any type as uint8 or uint16, with 65535 for no data."""
+def as_ids(path: Path, values: NDArray[Any], nodata: float | None = None) -> LabelMap:
+    """Ids of any type and shape as uint8 or uint16, with 65535 for no data.
+
+    Raises:
+        DataError: If some are fractions, negative or above 65535.
+    """
     if values.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
     missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)

@@ -51,6 +51,7 @@ class Samples:
         white_is_zero: Whether 0 is displayed as white.
         has_alpha: Whether the last band is alpha.
         nodata: Nodata value declared by the file.
+        peak: Largest value of the whole image, where ``values`` are a window of it.
     """
 
     values: NDArray[Any]
@@ -60,6 +61,7 @@ class Samples:
     white_is_zero: bool = False
     has_alpha: bool = False
     nodata: float | None = None
+    peak: int | None = None
 
 
 def turn(values: NDArray[Any], orientation: int) -> NDArray[Any]:

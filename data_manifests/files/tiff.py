@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _NODATA = 274, 42113
+#: GeoTIFF's tags of pixel scale and transformation.
+_PLACES = (33550, 34264)
 _MODES = {0: "grey", 1: "grey", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
 _JPEG_COMPRESSIONS = (6, 7)
 
@@ -70,6 +73,82 @@ def tiff_bands(path: Path, file: IO[bytes]) -> int:
         return int(_only_page(path, tiff).samplesperpixel)
 
 
+@dataclass(frozen=True)
+class TiffLayout:
+    """Size and kind of the pixels of a TIFF with one page, as its header declares them."""
+
+    height: int
+    width: int
+    dtype: np.dtype[Any]
+    mode: str
+    orientation: int
+    white_is_zero: bool
+    has_alpha: bool
+    nodata: float | None
+    is_georeferenced: bool
+
+
+def tiff_layout(path: Path) -> TiffLayout:
+    """Size and kind of an image of any size; see ``read_header`` for errors."""
+    with path.open("rb") as file, _open(file) as tiff:
+        page = _only_page(path, tiff)
+        tag, nodata = page.tags.get(_ORIENTATION), page.tags.get(_NODATA)
+        if page.dtype is None:
+            raise OSError("samples of an unknown type")
+        return TiffLayout(
+            page.imagelength, page.imagewidth, page.dtype, _mode(page), int(tag.value) if tag else 1,
+            int(page.photometric) == 0, _has_alpha(page), _number(nodata.value) if nodata else None,
+            any(name in page.tags for name in _PLACES),
+        )  # fmt: skip
+
+
+def is_placed(path: Path) -> bool:
+    """Whether a TIFF has GeoTIFF's coordinates."""
+    with path.open("rb") as file, _open(file) as tiff:
+        return any(name in tiff.pages.first.tags for name in _PLACES)
+
+
+def num_pages(file: IO[bytes]) -> int:
+    """Number of pages; overviews and transparency masks do not count."""
+    with _open(file) as tiff:
+        return _count_pages(tiff)
+
+
+def read_pages(path: Path, file: IO[bytes], check_size: Callable[[tuple[int, ...]], None]) -> tuple[NDArray[Any], bool]:
+    """Decode all pages of a TIFF.
+
+    Args:
+        path: For messages.
+        file: The open file.
+        check_size: Called with the shape that the headers declare, before decoding.
+
+    Returns:
+        Samples as stored, shape (pages, H, W) or (pages, H, W, bands), and whether 0 is displayed as white.
+
+    Raises:
+        DataError: If the pages differ, or have an order that leaves open which of them are slices.
+    """
+    with _open(file) as tiff:
+        first: Any = tiff.pages.first
+        if len(tiff.series) > 1:
+            raise DataError(f"{path}: its pages differ in size or type; expected slices of one volume.")
+        series = tiff.series[0]
+        axes = "".join(axis for axis, side in zip(series.axes, series.shape, strict=True) if side > 1 or axis in "YX")
+        check_size(series.shape)
+        bands = next((axis for axis in "SC" if axis in axes), "")
+        if len(axes) != 3 + len(bands) or not axes.replace(bands or " ", "").endswith("YX"):
+            raise DataError(f"{path}: has the axes {series.axes}; expected pages of rows and columns.")
+        if (tag := first.tags.get(_ORIENTATION)) and tag.value != 1:
+            raise DataError(f"{path}: its pages have an orientation ({tag.value}). Save them upright.")
+        if _end_of_data(first) > file.seek(0, 2):
+            raise OSError("the file ends before its pixels do")
+        sides = dict(zip(series.axes, series.shape, strict=True))
+        values = series.asarray().reshape([sides[axis] for axis in axes])
+        if bands:
+            values = np.moveaxis(values, axes.index(bands), 3)
+        return values, int(first.photometric) == 0
+
+
 def tiff_palette(path: Path, file: IO[bytes]) -> NDArray[np.uint8] | None:
     """See ``read_palette``."""
     with _open(file) as tiff:
@@ -98,23 +177,37 @@ def _only_page(path: Path, tiff: TiffFile) -> TiffPage:
     Raises:
         DataError: If there are several pages.
     """
-    pages: list[Any] = [page for page in tiff.pages if not getattr(page, "subfiletype", 0) & 5]
-    images = max(len(pages), int((tiff.imagej_metadata or {}).get("images", 1)))
+    if (count := _count_pages(tiff)) > 1:
+        raise DataError(
+            f"{path}: holds {count} pages; expected one per image or mask. If they are the slices of a volume, all "
+            "images and masks must have as many; else split it, for example with tiffsplit."
+        )
+    page: TiffPage = _pages(tiff)[0]
+    return page
+
+
+def _pages(tiff: TiffFile) -> list[Any]:
+    pages = [page for page in tiff.pages if not getattr(page, "subfiletype", 0) & 5]
     if not pages:
         raise OSError("no image in it")
-    if images > 1 or getattr(pages[0], "imagedepth", 1) > 1:
-        raise DataError(
-            f"{path}: holds {max(images, pages[0].imagedepth)} pages; expected one per image or mask. Split it into "
-            "single-page files, for example with tiffsplit."
-        )
-    page: TiffPage = pages[0]
-    return page
+    return pages
+
+
+def _count_pages(tiff: TiffFile) -> int:
+    pages = _pages(tiff)
+    images = int((tiff.imagej_metadata or {}).get("images", 1))
+    return max(len(pages), images, int(getattr(pages[0], "imagedepth", 1)))
 
 
 def _header(path: Path, page: TiffPage) -> Header:
     tag = page.tags.get(_ORIENTATION)
     header = as_shown(path, page.imagelength, page.imagewidth, tag.value if tag else 1)
     return replace(header, has_alpha=_has_alpha(page))
+
+
+def _mode(page: TiffPage) -> str:
+    photometric = int(page.photometric)
+    return _MODES.get(photometric, "TIFF") + "A" * (_has_alpha(page) and photometric == 2)
 
 
 def _has_alpha(page: TiffPage) -> bool:
@@ -155,7 +248,7 @@ def _samples(page: TiffPage, values: NDArray[Any]) -> Samples:
     return Samples(
         values=values,
         format="JPEG" if int(page.compression) in _JPEG_COMPRESSIONS else "TIFF",
-        mode=_MODES.get(photometric, "TIFF") + "A" * (alpha and photometric == 2),
+        mode=_mode(page),
         palette=_palette(page),
         white_is_zero=photometric == 0,
         has_alpha=alpha,

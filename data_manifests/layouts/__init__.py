@@ -94,7 +94,7 @@ def open_folders(
     """
     masks = _existing(as_path(masks_dir))
     images = _existing(as_path(images_dir)) if images_dir is not None else None
-    root = _common(masks, images)
+    root = common_folder(masks, images)
     tables = map(own_classes, dict.fromkeys(folder for folder in (root, masks, images) if folder))
     space = label_space or next((table for table in tables if table), None)
     if images is not None:
@@ -129,7 +129,7 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _common(masks: Path, images: Path | None) -> Path:
+def common_folder(masks: Path, images: Path | None) -> Path:
     """The folder that a dataset of these folders is called after."""
     if is_remote(masks) or (images is not None and is_remote(images)):
         return masks.parent

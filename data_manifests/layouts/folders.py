@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -36,16 +37,27 @@ def split_folders(root: Path) -> list[SplitFolders]:
     return those_there((split, path / "images", path / "masks") for split, path in _split_dirs(root))
 
 
-def named_folders(root: Path) -> list[SplitFolders]:
+def holds_images(folder: Path) -> bool:
+    """Whether there are images below a folder."""
+    walked = os.walk(folder, followlinks=True)
+    return any(n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith(".") for _, _, names in walked for n in names)
+
+
+def named_folders(root: Path, holds: Callable[[Path], bool] = holds_images) -> list[SplitFolders]:
     """Splits of a folder, with any of the common names for image and mask folders.
 
-    Empty if none or several have such a name.
+    Args:
+        root: The folder.
+        holds: Whether a folder holds what is looked for.
+
+    Returns:
+        The splits; empty if no folder or several have such a name.
     """
     if not root.is_dir() or is_remote(root):
         return []
-    if pair := _named(root):
+    if pair := _named(root, holds):
         return splits_below(*pair)
-    return [(split, *pair) for split, path in _split_dirs(root) if (pair := _named(path))]
+    return [(split, *pair) for split, path in _split_dirs(root) if (pair := _named(path, holds))]
 
 
 def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
@@ -61,17 +73,12 @@ def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
     return [(SPLIT_NAMES[p.name.lower()], p) for p in folders if p.name.lower() in SPLIT_NAMES]
 
 
-def _named(folder: Path) -> tuple[Path, Path] | None:
+def _named(folder: Path, holds: Callable[[Path], bool]) -> tuple[Path, Path] | None:
     """The one folder of images and the one of masks below a folder."""
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    images = [path for path in below if path.name.lower() in _IMAGE_FOLDERS and _holds_images(path)]
-    masks = [path for path in below if path.name.lower() in MASK_FOLDERS and _holds_images(path)]
+    images = [path for path in below if path.name.lower() in _IMAGE_FOLDERS and holds(path)]
+    masks = [path for path in below if path.name.lower() in MASK_FOLDERS and holds(path)]
     return (images[0], masks[0]) if len(images) == len(masks) == 1 else None
-
-
-def _holds_images(folder: Path) -> bool:
-    walked = os.walk(folder, followlinks=True)
-    return any(n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith(".") for _, _, names in walked for n in names)
 
 
 def one_folder(root: Path) -> Rule | None:
@@ -102,6 +109,18 @@ def paired_by_rules(
         end = Path(mask_suffix).stem if Path(mask_suffix).suffix else mask_suffix
         masks = [path for path in images if path.stem.endswith(end)]
         images = [path for path in images if not path.stem.endswith(end)]
+    rule = pair_files(images, images_dir, masks, masks_dir, mask_suffix)
+    return [DatasetItem(key, split, image, mask) for key, image, mask in rule.pairs], rule.name
+
+
+def pair_files(
+    images: Sequence[Path], images_dir: Path, masks: Sequence[Path], masks_dir: Path, mask_suffix: str | None = None
+) -> Rule:
+    """The first rule that pairs all files of two folders; see ``pairing_rules``.
+
+    Raises:
+        DataError: If no rule pairs all of them.
+    """
     rules = pairing_rules(images, images_dir, masks, masks_dir, mask_suffix)
     if (rule := next((rule for rule in rules if rule.complete), None)) is None:
         best = max(rules, key=lambda rule: len(rule.pairs))
@@ -113,7 +132,7 @@ def paired_by_rules(
             f"pair up. Rules that were tried:\n{tried or '  none pairs a single file'}\nAdd or remove the files that "
             "are left over, or say how masks are named: --mask-suffix _mask."
         )
-    return [DatasetItem(key, split, image, mask) for key, image, mask in rule.pairs], rule.name
+    return rule
 
 
 def what_is_there(root: Path) -> str:

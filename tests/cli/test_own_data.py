@@ -133,6 +133,32 @@ def synthia() -> None:
     save("synthia", draw=lambda ids: np.dstack([ids, ids * 0 + 3, ids * 0]))
 
 
+def scans() -> None:
+    """Stored axes run to the left, back and head, so that an axial slice is the transposed mask."""
+    volume = np.repeat(IDS["7"].T[:, :, np.newaxis], 2, axis=2)
+    save_nifti("scans/imagesTr/case_1_0000.nii.gz", volume.astype(np.int16))
+    save_nifti("scans/labelsTr/case_1.nii.gz", volume)
+    Path("scans/dataset.json").write_text('{"labels": {"ground": 0, "tree": 1, "car": 2}}')
+
+
+def ct() -> None:
+    volume = np.repeat(IDS["7"][::-1].T[:, np.newaxis], 2, axis=1)
+    save_nifti("ct/a.nii", volume.astype(np.int16))
+    save_nifti("ct-labels/a.nii.gz", volume)
+
+
+def save_nifti(path: str, values: np.ndarray) -> None:
+    nibabel = pytest.importorskip("nibabel", reason="needs nibabel, extra medical")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-1, -1, 1, 1])), path)
+
+
+def stacks() -> None:
+    for folder in ("images", "masks"):
+        Path("stacks", folder).mkdir(parents=True)
+        tifffile.imwrite(f"stacks/{folder}/a.tif", np.stack([IDS["7"]] * 3), photometric="minisblack")
+
+
 #: What makes the folder of a row, by the row's last words, and the train ids that its masks mean.
 ROWS: dict[str, tuple[Callable[[], object], Callable[[np.ndarray], np.ndarray]]] = {
     "20 cityscapes": (make_cityscapes, lambda ids: mini.CITYSCAPES_TRAIN_IDS),
@@ -156,6 +182,9 @@ ROWS: dict[str, tuple[Callable[[], object], Callable[[np.ndarray], np.ndarray]]]
     "20 cvat": (make_cvat, lambda ids: ids),
     "labelme2voc": (make_labelme2voc, lambda ids: ids),
     "geotiff": (geotiff, lambda ids: np.where(ids == 2, 255, ids)),
+    "20 scans": (scans, lambda ids: ids),
+    "--masks ct-labels": (ct, lambda ids: ids),
+    "stacks": (stacks, lambda ids: ids),
     "map.toml mydata": (with_map, lambda ids: np.where(ids == 0, 1, 0)),
     "20 polygons": (make_polygons, np.array([0, 2, 1]).__getitem__),
     "--out mine": (make_drawn, lambda ids: ids),

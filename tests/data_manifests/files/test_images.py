@@ -447,8 +447,15 @@ class TestReadImage:
 
     def test_grey_beyond_sixteen_bits_is_black_or_white(self, tmp_path):
         path = tmp_path / "i.tif"
-        Image.fromarray(np.array([[-1, 512, 70000]], np.int32)).save(path)
+        Image.fromarray(np.array([[0, 512, 70000]], np.int32)).save(path)
         assert read_image(path).tolist() == [[[0] * 3, [2] * 3, [255] * 3]]
+
+    def test_negative_values_need_a_range(self, tmp_path):
+        path = tmp_path / "i.tif"
+        Image.fromarray(np.array([[-1000, 0, 1000]], np.int32)).save(path)
+        with pytest.raises(DataError, match="below 0, down to -1000.*--value-range"):
+            read_image(path)
+        assert read_image(path, value_range=(-1000, 1000))[0, :, 0].tolist() == [0, 128, 255]
 
     def test_floats_are_refused(self, tmp_path):
         Image.new("F", (2, 2)).save(tmp_path / "f.tif")

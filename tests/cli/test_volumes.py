@@ -1,0 +1,232 @@
+"""The whole way on volumes: NIfTI in a turned order of axes, TIFF with several pages, nnU-Net's folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from PIL import Image
+
+from cli.agmm_cli import main as agmm_main
+from cli.sparsekit_cli import main as sparsekit_main
+from data_manifests import read_manifest, read_row_full_mask
+from data_manifests.files.images import read_mask
+
+nibabel = pytest.importorskip("nibabel", reason="needs nibabel, extra medical")
+
+#: Stored axes run to posterior, superior and left, with voxels of 2, 5 and 1 mm, a little oblique.
+AFFINE = np.array([[0.02, 0.0, -1.0, 40.0], [-2.0, 0.05, 0.0, 30.0], [0.0, 5.0, 0.02, -60.0], [0, 0, 0, 1]])
+SHAPE = (36, 4, 40)  # rows of an axial slice, slices, columns
+SMALL = (
+    "--encoder", "mobilenetv3_small_050.lamb_in1k", "--encoder-weights", "none", "--crop-size", "32x32",
+    "--workers", 0, "--device", "cpu",
+)  # fmt: skip
+
+
+def run(main, *arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def save(path: Path | str, values: np.ndarray, affine: np.ndarray = AFFINE) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+
+
+def made(seed: int, shape: tuple[int, int, int] = SHAPE) -> tuple[np.ndarray, np.ndarray]:
+    """Values as in CT, and the mask of what is dense in it."""
+    values = np.random.default_rng(seed).integers(-1000, 1500, shape).astype(np.int16)
+    return values, (values > 500).astype(np.uint8)
+
+
+def world(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
+    """Millimetres to the right, to the front and up of each voxel, shape (3, *shape), by the affine alone."""
+    indices = np.indices(shape).reshape(3, -1)
+    return (AFFINE[:3, :3] @ indices + AFFINE[:3, 3:]).reshape(3, *shape)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def scans(here):
+    """Three volumes in nnU-Net's folders."""
+    volumes = {}
+    for seed, name in enumerate(("liver_01", "liver_02", "liver_03")):
+        volumes[name] = made(seed)
+        save(f"scans/imagesTr/{name}_0000.nii.gz", volumes[name][0])
+        save(f"scans/labelsTr/{name}.nii.gz", volumes[name][1])
+    Path("scans/dataset.json").write_text(json.dumps({"labels": {"background": 0, "bone": 1}}))
+    return volumes
+
+
+def stored_slices(name: str, kind: str = "images") -> np.ndarray:
+    """What was written of a volume, read by other readers, shape (slices, H, W)."""
+    files = sorted(Path(f"sparse/scans-slices/{kind}/{name}").iterdir())
+    return np.stack([tifffile.imread(f) if kind == "images" else np.asarray(Image.open(f)) for f in files])
+
+
+@pytest.mark.parametrize(
+    ("axis", "directions"),
+    [  # of slices, rows and columns: millimetres along x to the right, y to the front, z up
+        ("axial", ((2, 1), (1, -1), (0, -1))),
+        ("coronal", ((1, -1), (2, -1), (0, -1))),
+        ("sagittal", ((0, -1), (2, -1), (1, -1))),
+    ],
+)
+def test_slices_by_the_affine(here, axis, directions):
+    """Each coordinate, sliced like an image, runs where the plane says, whatever the stored order."""
+    for number, coordinate in enumerate(world()):
+        save(f"xyz/images/{number}.nii.gz", coordinate.astype(np.float32))
+        save(f"xyz/masks/{number}.nii.gz", np.zeros(SHAPE, np.uint8))
+    run(sparsekit_main, "points", "--clicks", 1, "--axis", axis, "xyz")
+    slices = [
+        np.stack([tifffile.imread(f) for f in sorted(Path(f"sparse/xyz-slices/images/{number}").iterdir())])
+        for number in range(3)
+    ]
+    for dimension, (coordinate, sign) in enumerate(directions):
+        assert (sign * np.diff(slices[coordinate], axis=dimension) > 0.5).all()
+    assert read_manifest("sparse/xyz-1clicks").info.images.axis == axis
+
+
+def test_the_whole_way(scans):
+    said = run(sparsekit_main, "points", "--clicks", 8, "--value-range=-1000,1500", "scans")
+    assert "wrote axial slices of 3 volumes: 12 slices, of which 0 have" in said
+    manifest = read_manifest("sparse/scans-8clicks")
+    assert [row.image_id for row in manifest.rows][:5] == [
+        *(f"liver_01/slice_{number:03d}" for number in range(4)),
+        "liver_02/slice_000",
+    ]
+    assert manifest.label_space.class_names == ("background", "bone")
+    for name, (values, mask) in scans.items():
+        turned = (1, 0, 2)  # slices, rows, columns: stored axes run to posterior, superior, left
+        np.testing.assert_array_equal(stored_slices(name), values.transpose(turned))
+        np.testing.assert_array_equal(stored_slices(name, "masks"), mask.transpose(turned))
+    for row in manifest.rows:
+        name, _, number = row.image_id.partition("/slice_")
+        np.testing.assert_array_equal(read_row_full_mask(manifest, row), scans[name][1][:, int(number)])
+    run(sparsekit_main, "validate", manifest.path)
+    run(sparsekit_main, "render", manifest.path, "--limit", 1)
+    split = ("--val", "0.3", "--by", "group", "--group-pattern", "[^/]+", "--out", "split")
+    run(sparsekit_main, "split", manifest.path, *split)
+    run(agmm_main, "train", "split", "--out", "run", "--epochs", 1, *SMALL)
+    run(agmm_main, "evaluate", "run", "split", "--device", "cpu")
+    source = "scans/imagesTr/liver_02_0000.nii.gz"
+    run(agmm_main, "predict", "run", source, "--out", "predicted", "--device", "cpu", "--overlays")
+    found = nibabel.load("predicted/label_maps/liver_02_0000.nii.gz")
+    assert found.shape == SHAPE and found.get_data_dtype() == np.uint8
+    np.testing.assert_allclose(found.affine, AFFINE, atol=1e-5)
+    # The same slices as images, segmented one by one.
+    run(agmm_main, "predict", "run", "sparse/scans-slices/images/liver_02", "--out", "slices", "--device", "cpu")
+    by_slice = [read_mask(f"slices/label_maps/slice_{number:03d}.png") for number in range(SHAPE[1])]
+    np.testing.assert_array_equal(np.asarray(found.dataobj), np.stack(by_slice, axis=1))
+    assert len(list(Path("predicted/overlays/liver_02_0000").glob("slice_*.jpg"))) == SHAPE[1]
+
+
+def test_slices_are_written_once(scans):
+    run(sparsekit_main, "points", "--clicks", 8, "scans")
+    first = Path("sparse/scans-slices/volumes.json").stat().st_mtime_ns
+    assert "value range" in run(sparsekit_main, "points", "--clicks", 9, "scans")
+    assert Path("sparse/scans-slices/volumes.json").stat().st_mtime_ns == first
+    save("scans/labelsTr/liver_01.nii.gz", 1 - scans["liver_01"][1])
+    run(sparsekit_main, "points", "--clicks", 10, "scans")
+    np.testing.assert_array_equal(stored_slices("liver_01", "masks"), 1 - scans["liver_01"][1].transpose(1, 0, 2))
+
+
+def test_the_range_of_values_is_measured(scans):
+    said = run(sparsekit_main, "points", "--clicks", 8, "scans")
+    everything = np.concatenate([values.ravel() for values, _ in scans.values()]).astype(float)
+    expected = np.percentile(everything, [0.5, 99.5])
+    low, high = read_manifest("sparse/scans-8clicks").info.images.value_range
+    np.testing.assert_allclose([low, high], expected, atol=1)
+    assert f"value range {low:g},{high:g}" in said
+
+
+def test_two_folders_and_masks_alone(here):
+    values, mask = made(0)
+    save("a/t1.nii", values)
+    save("b/t1_seg.nii.gz", mask)
+    run(sparsekit_main, "points", "--clicks", 3, "--images", "a", "--masks", "b")
+    run(sparsekit_main, "points", "--clicks", 4, "--masks", "b", "--out", "alone")
+    for folder in (f"sparse/{here.name}-3clicks", "alone/b-4clicks"):
+        manifest = read_manifest(folder)
+        for number, row in enumerate(manifest.rows):
+            np.testing.assert_array_equal(read_row_full_mask(manifest, row), mask[:, number])
+
+
+def test_channels_in_files_of_their_own(here):
+    values, mask = made(0)
+    for channel in range(4):
+        save(f"mr/imagesTr/a_{channel:04d}.nii.gz", values + channel)
+    save("mr/labelsTr/a.nii.gz", mask)
+    run(sparsekit_main, "points", "--clicks", 3, "mr")
+    slice_0 = tifffile.imread("sparse/mr-slices/images/a/slice_000.tif")
+    np.testing.assert_array_equal(slice_0, np.stack([values[:, 0] + channel for channel in range(4)], axis=2))
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_pages_of_a_tiff(here, photometric):
+    rng = np.random.default_rng(0)
+    cells, masks = rng.integers(0, 256, (5, 32, 40)).astype(np.uint8), rng.integers(0, 2, (5, 32, 40)).astype(np.uint8)
+    for folder, pages in (("images", cells), ("masks", masks)):
+        Path("stacks", folder).mkdir(parents=True)
+        kind = photometric if folder == "images" else "minisblack"
+        tifffile.imwrite(f"stacks/{folder}/a.tif", pages, photometric=kind)
+    run(sparsekit_main, "points", "--clicks", 4, "stacks")
+    manifest = read_manifest("sparse/stacks-4clicks")
+    assert [row.image_id for row in manifest.rows] == [f"a/slice_{number:03d}" for number in range(5)]
+    for number, row in enumerate(manifest.rows):
+        shown = manifest.info.images.read(manifest.resolve(row.image))[:, :, 0]
+        np.testing.assert_array_equal(shown, cells[number] if photometric == "minisblack" else 255 - cells[number])
+        np.testing.assert_array_equal(read_row_full_mask(manifest, row), masks[number])
+    run(agmm_main, "train", manifest.path, "--out", "run", "--epochs", 1, *SMALL)
+    run(agmm_main, "predict", "run", "stacks/images", "--out", "out", "--device", "cpu")
+    assert tifffile.imread("out/label_maps/a.tif").shape == cells.shape
+
+
+def test_info_of_volumes(scans):
+    result = CliRunner().invoke(sparsekit_main, ["info", "scans", "--json"])
+    described = json.loads(result.stdout)
+    shares = [np.mean([(mask == i).mean() for _, mask in scans.values()]) for i in (0, 1)]
+    assert [c["share"] for c in described["classes"]] == pytest.approx(shares)
+    assert not Path("sparse").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda: save("scans/labelsTr/liver_01.nii.gz", np.zeros((36, 4, 39), np.uint8)), "36x4x39 voxels"),
+        (lambda: save("scans/labelsTr/liver_01.nii.gz", made(0)[1], np.diag([1, 1, 1, 1])), "by the affines"),
+        (lambda: save("scans/labelsTr/liver_01.nii.gz", made(0)[0]), "between 0 and 65535, got"),
+        (lambda: save("scans/labelsTr/liver_01.nii.gz", made(0)[1] / np.float32(2)), "fractions such as 0.5"),
+        (lambda: Path("scans/labelsTr/liver_01.nii.gz").write_bytes(b"no gzip"), "damaged or incomplete"),
+        (lambda: Path("scans/labelsTr/liver_01.nii.gz").write_bytes(b""), "is an empty file"),
+        (lambda: Path("scans/labelsTr/liver_01.nii.gz").unlink(), "do not pair up"),
+        (lambda: Path("scans/dataset.json").write_text('{"labels": {"a": [1, 2]}}'), "lists of values"),
+    ],
+)
+def test_volumes_that_cannot_be_used(scans, spoil, said):
+    spoil()
+    output = run(sparsekit_main, "points", "--clicks", 8, "scans", code=1)
+    assert said in output, output
+    assert not Path("sparse").exists() or not list(Path("sparse").iterdir())
+
+
+def test_a_header_that_declares_too_much(scans, monkeypatch):
+    monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "5000")
+    output = run(sparsekit_main, "points", "--clicks", 8, "scans", code=1)
+    assert "36x4x40 voxels; the limit is 5,000" in output
+
+
+def test_a_truncated_volume(scans):
+    path = Path("scans/imagesTr/liver_01_0000.nii.gz")
+    path.write_bytes(path.read_bytes()[:2000])
+    assert "damaged or incomplete" in run(sparsekit_main, "points", "--clicks", 8, "scans", code=1)
