@@ -16,6 +16,7 @@ from data_manifests.label_space import Encoding, LabelSpace
 
 if TYPE_CHECKING:
     import pandas as pd
+    from datasets import DatasetDict
 
 SCHEMA_VERSION = 1
 
@@ -299,6 +300,20 @@ class Manifest:
         from data_manifests.manifest.frames import frame_to_manifest
 
         return frame_to_manifest(frame, like)
+
+    def to_hf(self) -> DatasetDict:
+        """Return the images with their label maps as a Hugging Face dataset of all splits.
+
+        ``annotation`` holds train ids: a few annotated pixels where ``sparse`` is true, otherwise the full mask, and
+        ``ignore_index`` elsewhere. The feature of ``classes_labelled`` names the classes. ``push_to_hub`` stores the
+        images themselves.
+
+        Raises:
+            ManifestError: If ``datasets`` is not installed, or a file of a row is missing.
+        """
+        from data_manifests.manifest.hf import manifest_to_hf
+
+        return manifest_to_hf(self)
 
     def splits_in_words(self) -> str:
         """A sentence that names the splits and counts their rows."""

@@ -1,10 +1,11 @@
-"""COCO: ``annotations.json`` with a run-length mask for each mark, and the images."""
+"""COCO: ``annotations/instances_<split>.json`` with a run-length mask for each mark, and the images."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,22 @@ Shape = tuple[int, int]
 
 
 def write(job: ExportJob) -> None:
-    """Write ``annotations.json``, categories counted from 1, and ``images/``."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    """Write ``annotations/instances_<split>.json``, categories counted from 1, and ``images/``."""
+    categories = [{"id": i, "name": name, "supercategory": ""} for i, name in enumerate(job.space.class_names, start=1)]
+    info = {"description": f"{job.manifest.info.dataset} {job.budget}"}
+    splits: dict[str, dict[str, Any]] = {}
+    ids = count(1)
     for image_id, image in enumerate(job.annotated(with_marks=True), start=1):
-        row = image.row
+        row, shape = image.row, (image.row.height, image.row.width)
+        data = splits.setdefault(row.split, {
+            "info": info, "licenses": [], "images": [], "categories": categories, "annotations": [],
+        })  # fmt: skip
         name = job.put_image(image, f"images/{job.name(row)}").removeprefix("images/")
-        images.append({"id": image_id, "file_name": name, "width": row.width, "height": row.height})
-        shape = row.height, row.width
+        data["images"].append({"id": image_id, "file_name": name, "width": row.width, "height": row.height})
         for mark, pixels in zip(image.marks, shown_pixels(image.marks, shape), strict=True):
-            annotations.append(
+            data["annotations"].append(
                 {
-                    "id": len(annotations) + 1,
+                    "id": next(ids),
                     "image_id": image_id,
                     "category_id": mark.class_id + 1,
                     "segmentation": {"size": list(shape), "counts": coco_counts(pixels, shape)},
@@ -44,10 +49,9 @@ def write(job: ExportJob) -> None:
                     "attributes": describe(mark),
                 }
             )
-    categories = [{"id": i, "name": name, "supercategory": ""} for i, name in enumerate(job.space.class_names, start=1)]
-    info = {"description": f"{job.manifest.info.dataset} {job.budget}"}
-    data = {"info": info, "licenses": [], "images": images, "categories": categories, "annotations": annotations}
-    job.write("annotations.json", json.dumps(data, ensure_ascii=False) + "\n")
+    for split, data in splits.items():
+        # The name by which Datumaro recognises COCO, even without a split.
+        job.write(f"annotations/instances_{split or 'default'}.json", json.dumps(data, ensure_ascii=False) + "\n")
 
 
 def _box(pixels: Ints, image_width: int) -> list[int]:

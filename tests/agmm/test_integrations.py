@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data_manifests import Manifest, Mark, read_manifest, read_row_annotation, write_marks
 from tests.agmm.conftest import tiny_manifest
 
 PAGE = (Path(__file__).parents[2] / "docs/integrations.md").read_text(encoding="utf-8")
@@ -22,6 +24,16 @@ OPTIONAL = (
 )  # fmt: skip
 
 
+def write_clicks(manifest: Manifest) -> None:
+    """The marks of the annotations, which exports need."""
+    marks = []
+    for row in manifest.rows_of("train"):
+        annotation = read_row_annotation(manifest, row)
+        places = np.argwhere(annotation != 255).tolist()
+        marks.append((row.image_id, [Mark("click", int(annotation[r, c]), r, c) for r, c in places]))
+    write_marks(manifest.marks_path, marks)
+
+
 @pytest.mark.parametrize(("title", "code"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
 def test_example(title: str, code: str, tmp_path: Path) -> None:
     lines = [line for line in code.splitlines() if line and not re.match(r"(import|from) ", line)]
@@ -29,7 +41,7 @@ def test_example(title: str, code: str, tmp_path: Path) -> None:
     for package in OPTIONAL:
         if re.search(rf"^(import|from) {package}\b", code, re.MULTILINE) and not importlib.util.find_spec(package):
             pytest.skip(f"needs {package}")
-    tiny_manifest(tmp_path / "sparse/town-50clicks")
+    write_clicks(read_manifest(tiny_manifest(tmp_path / "sparse/town-50clicks")))
     (tmp_path / "script.py").write_text(code)
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "NO_ALBUMENTATIONS_UPDATE": "1"}
     done = subprocess.run(

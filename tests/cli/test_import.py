@@ -113,7 +113,7 @@ def test_brings_back_boxes_as_label_maps(tmp_path: Path) -> None:
 
 def test_names_annotations_of_coco_whose_image_is_not_listed(tmp_path: Path) -> None:
     assert run("export", camvid(tmp_path).path, "--to", "coco", "--out", tmp_path / "coco")[0] == 0
-    path = tmp_path / "coco/annotations.json"
+    path = tmp_path / "coco/annotations/instances_train.json"
     data = json.loads(path.read_text())
     data["annotations"][0]["image_id"] = 999
     path.write_text(json.dumps(data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -154,6 +155,23 @@ def test_mmseg(tmp_path: Path) -> None:
     assert tuple(metainfo["classes"]) == manifest.label_space.class_names and len(metainfo["palette"]) == 11
 
 
+@pytest.mark.filterwarnings("ignore")  # of mmengine
+def test_mmseg_config_is_read_by_mmengine(tmp_path: Path) -> None:
+    config = pytest.importorskip("mmengine.config", reason="needs mmengine")
+    manifest = camvid(tmp_path)
+    out = export_manifest(manifest, "mmseg", tmp_path / "out").folder
+    read = config.Config.fromfile(out / "config.py")
+    assert read.num_classes == len(read.metainfo.classes) == len(read.metainfo.palette) == 11
+    for split in ("train", "val", "test"):
+        dataset = read[f"{split}_dataloader"].dataset
+        assert tuple(dataset.metainfo.classes) == manifest.label_space.class_names
+        root = Path(dataset.data_root)
+        images = list((root / dataset.data_prefix.img_path).rglob(f"*{dataset.img_suffix}"))
+        assert len(images) == 1  # as BaseSegDataset pairs them:
+        name = images[0].name.removesuffix(dataset.img_suffix) + dataset.seg_map_suffix
+        assert (root / dataset.data_prefix.seg_map_path / name).is_file()
+
+
 def test_hf_metadata(tmp_path: Path) -> None:
     manifest = camvid(tmp_path)
     out = export_manifest(manifest, "hf", tmp_path / "out").folder
@@ -179,6 +197,8 @@ def test_hf_loads_with_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (sample,) = part
         assert sample["image"].size == (3, 2)
         np.testing.assert_array_equal(np.asarray(sample["annotation"]), expected(manifest, sample["key"].split("/")[1]))
+    del loaded, part, sample
+    gc.collect()  # here, where the warnings are ignored
 
 
 def test_nnunet(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import pickle
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -243,7 +244,7 @@ def test_cvat(tmp_path: Path, mixed: Manifest) -> None:
 
 def test_coco(tmp_path: Path, mixed: Manifest) -> None:
     out = export_manifest(mixed, "coco", tmp_path / "out").folder
-    data = json.loads((out / "annotations.json").read_text())
+    data = json.loads((out / "annotations/instances_train.json").read_text())
     assert [c["id"] for c in data["categories"]] == [1, 2, 3]
     for number, image in enumerate(data["images"]):
         assert (out / "images" / image["file_name"]).is_file()
@@ -279,7 +280,7 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path, mixed: Manifest, capsys: py
     masks = pytest.importorskip("pycocotools.mask")
 
     out = export_manifest(mixed, "coco", tmp_path / "out").folder
-    read = coco.COCO(out / "annotations.json")
+    read = coco.COCO(out / "annotations/instances_train.json")
     for number, image_id in enumerate(read.getImgIds()):
         found = np.full(SHAPE, 255, np.uint8)
         for one in read.loadAnns(read.getAnnIds(imgIds=[image_id])):
@@ -289,6 +290,49 @@ def test_coco_is_read_by_pycocotools(tmp_path: Path, mixed: Manifest, capsys: py
             text = compressed["counts"].decode()
             np.testing.assert_array_equal(coco_pixels(coco_uncompress(text), SHAPE), np.flatnonzero(mask))
         np.testing.assert_array_equal(found, annotation(mixed, number))
+
+
+def test_coco_has_a_file_for_each_split(tmp_path: Path, mixed: Manifest) -> None:
+    rows = replace(mixed.rows[0], split="train"), replace(mixed.rows[1], split="")
+    out = export_manifest(replace(mixed, rows=rows), "coco", tmp_path / "out").folder
+    files = sorted((out / "annotations").iterdir())
+    assert [path.name for path in files] == ["instances_default.json", "instances_train.json"]
+    found = [json.loads(path.read_text()) for path in files]
+    assert [data["images"][0]["id"] for data in found] == [2, 1]
+    ids = [one["id"] for data in found for one in data["annotations"]]
+    assert sorted(ids) == list(range(1, 10))
+
+
+@pytest.mark.filterwarnings("ignore")  # of supervision
+def test_coco_is_read_by_supervision(tmp_path: Path, mixed: Manifest) -> None:
+    supervision = pytest.importorskip("supervision", reason="needs supervision")
+    out = export_manifest(mixed, "coco", tmp_path / "out").folder
+    read = supervision.DetectionDataset.from_coco(
+        str(out / "images"), str(out / "annotations/instances_train.json"), force_masks=True
+    )
+    assert tuple(read.classes) == mixed.label_space.class_names
+    for number, (_, image, found) in enumerate(read):
+        drawn = np.full(image.shape[:2], 255, np.uint8)
+        for mask, class_id in zip(found.mask, found.class_id, strict=True):
+            drawn[mask] = class_id
+        np.testing.assert_array_equal(drawn, annotation(mixed, number))
+
+
+@pytest.mark.filterwarnings("ignore")  # of Datumaro
+@pytest.mark.parametrize("format_", ["coco", "cvat"])
+def test_datumaro_finds_every_mark(tmp_path: Path, mixed: Manifest, format_: str) -> None:
+    datumaro = pytest.importorskip("datumaro", reason="needs datumaro, which allows older pandas and OpenCV only")
+    out = export_manifest(mixed, format_, tmp_path / "out").folder
+    (detected,) = datumaro.Environment().detect_dataset(str(out))
+    read = datumaro.Dataset.import_from(str(out), detected)
+    names = [label.name for label in read.categories()[datumaro.AnnotationType.label].items]
+    assert tuple(names) == mixed.label_space.class_names
+    marks = dict(read_marks(mixed.marks_path))
+    for item in read:
+        classes = [
+            one.label for one in item.annotations if one.type != datumaro.AnnotationType.bbox or format_ == "cvat"
+        ]
+        assert sorted(classes) == sorted(mark.class_id for mark in marks[item.id])
 
 
 def test_label_studio(tmp_path: Path, mixed: Manifest) -> None:

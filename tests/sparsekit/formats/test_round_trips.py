@@ -221,18 +221,18 @@ def test_annotations_of_coco_whose_image_is_not_listed_are_named(
     """An id as text is not the number; images of other names count once for all of their masks."""
     manifest, dataset = mixed
     out = export_manifest(manifest, "coco", tmp_path / "out").folder
-    data = json.loads((out / "annotations.json").read_text())
+    data = json.loads((out / "annotations/instances_train.json").read_text())
     second = [annotation for annotation in data["annotations"] if annotation["image_id"] == 2]
     for annotation, image_id in zip(second, [999, 999, "2", "2", 3, 3, 3], strict=True):
         annotation["image_id"] = image_id
     data["images"].append({"id": 3, "file_name": "nobody.png", "height": 20, "width": 30})
-    (out / "annotations.json").write_text(json.dumps(data))
+    (out / "annotations/instances_train.json").write_text(json.dumps(data))
     summary = import_annotations(out, "coco", dataset, tmp_path / "back")
     assert sorted(summary.unmatched) == ["image_id '2'", "image_id 999", "nobody.png"]
     assert marks_of(read_manifest(summary.folder)) == {"image_0": marks_of(manifest)["image_0"]}
     for annotation in data["annotations"]:
         annotation["image_id"] = "1"
-    (out / "annotations.json").write_text(json.dumps(data))
+    (out / "annotations/instances_train.json").write_text(json.dumps(data))
     with pytest.raises(AnnotationError, match=r"holds no annotation of an image of .* Names in them: image_id '1'\."):
         import_annotations(out, "coco", dataset, tmp_path / "none")
 
@@ -248,7 +248,7 @@ def test_masks_painted_in_since_count_more_than_what_was_drawn(
     expected = read_row_annotation(manifest, manifest.rows[0]).copy()
     pixels = np.flatnonzero(rasterize(MARKS[:1], SHAPE, numbered_space(3)) == 2)
     expected.flat[pixels[:5]] = 255
-    path = next(out.glob("*.json"))
+    path = next(out.rglob("*.json"))
     data = json.loads(path.read_text())
     if format_ == "coco":
         data["annotations"][0]["segmentation"]["counts"] = coco_counts(pixels[5:], SHAPE)
