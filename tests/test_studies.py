@@ -1,13 +1,16 @@
 """The studies that the documentation reports can be run again: their files are read, their data can be made."""
 
+import os
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from agmm.config.recipes import load_config
 from agmm.studies.study import read_study
@@ -17,7 +20,10 @@ from data_manifests.files.images import read_image, read_mask
 STUDIES = Path(__file__).parents[1] / "studies"
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*.toml") if "base" not in path.stem))
+NAMES = sorted(path.stem for path in STUDIES.glob("*.toml") if "base" not in path.stem)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "on-a-card/clothing", "on-a-card/camvid"])
 def test_every_row_can_be_applied_to_the_base(name: str) -> None:
     study = read_study(STUDIES / f"{name}.toml")
     base = load_config(config_path=study.base)
@@ -53,3 +59,35 @@ def test_camvid_can_be_shrunk(tmp_path: Path) -> None:
     image = read_image(full / "train/images/train.png").reshape(4, 3, 6, 3, 3).mean((1, 3))
     assert np.abs(read_image(small / "images/train.png") - image).max() <= 0.5
     assert len(open_dataset(tmp_path / "third", layout="camvid").items) == 3
+
+
+def test_jobs_on_a_card_stop_in_time_and_keep_what_they_have(tmp_path: Path) -> None:
+    module = runpy.run_path(str(STUDIES / "on-a-card/run.py"))
+    names = [job.name for job in module["jobs"](tmp_path, tiny=False, device="cuda")]
+    assert names[:3] == ["smoke", "loss", "steps"] and len(set(names)) == len(names) == 21
+    done = module["Job"]("done", ("-c", "open('scores', 'w').write('1'); print('said')"), ("scores", "missing"))
+    endless = module["Job"]("endless", ("-c", "import time; print('on', flush=True); time.sleep(600)"))
+    now = time.monotonic()
+    run, environment = module["run"], dict(os.environ)
+    assert run(done, tmp_path, tmp_path, environment, now + 600) == 0
+    assert (tmp_path / "done.log").read_text() == "said\n" and (tmp_path / "done-scores").read_text() == "1"
+    assert run(endless, tmp_path, tmp_path, environment, now) is None
+
+
+def test_card_is_packed_and_too_much_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for split in ("images", "masks"):
+        (data / "clothing_small/val" / split).mkdir(parents=True)
+        cv2.imwrite(str(data / f"clothing_small/val/{split}/a.png"), np.full((4, 6, 3), 90, np.uint8))
+    (data / "camvid").mkdir()
+    (data / "weights").mkdir()
+    name = "weights/mobilenetv2_100.imagenet.safetensors"
+    save_file({"conv.weight": np.ones(3, np.float32), "classifier.bias": np.ones(9, np.float32)}, data / name)
+    command = [sys.executable, STUDIES / "on-a-card/pack.py", data, "--card", tmp_path / "card"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert list(load_file(tmp_path / "card" / name)) == ["conv.weight"]
+    files = {str(path.relative_to(tmp_path / "card/data")) for path in (tmp_path / "card/data").rglob("*.*")}
+    assert files == {"clothing_small/val/images/a.jpg", "clothing_small/val/masks/a.png"}
+    assert (read_mask(tmp_path / "card/data/clothing_small/val/masks/a.png") == 90).all()
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 1 and "exists" in again.stderr

@@ -58,10 +58,9 @@ def jobs(card: Path, tiny: bool, device: str) -> Iterator[Job]:
         "scribbles80": ("scribbles",),
     }
     for data in ("clothing_small", "camvid"):
-        for command in marks.values():
-            yield Job(
-                f"{data}-{'-'.join(command)}", ("-m", "sparsekit", command[0], str(card / "data" / data), *command[1:])
-            )
+        for name, command in marks.items():
+            where = str(card / "data" / data)
+            yield Job(f"{data}-{name}", ("-m", "sparsekit", command[0], where, *command[1:]))
     crops = {"clothing": ("112x160", "[0.7, 1.1]"), "camvid": ("320x320", "[0.5, 1.5]")}
     for seed in range(1 if tiny else 3):
         for data, (crop, scale) in crops.items():
