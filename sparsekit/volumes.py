@@ -1,51 +1,32 @@
-"""Slices of volumes as a dataset of images and masks, and the way back to the volumes they are of."""
+"""Slices of volumes as a dataset of images and masks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.errors import DataError, counted
+from data_manifests.errors import counted
 from data_manifests.files.axes import AXES, DEFAULT_AXIS, Axis
 from data_manifests.files.images import as_ids, encode_image, write_atomically
 from data_manifests.files.paths import as_path, inside
-from data_manifests.files.text import read_json
+from data_manifests.files.slices import NOTE, read_note, slice_name
 from data_manifests.files.volumes import Grid, Volume, read_volume
-from data_manifests.label_space import LabelMap, LabelSpace
+from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.class_tables import write_classes_csv
 from data_manifests.layouts.volumes import VolumeItem
 from sparsekit.errors import AnnotationError
 from sparsekit.formats.shared.whole_folder import whole_folder
 
-_NOTE = "volumes.json"
-
 _LAST_PART = 1 << 16
 
 #: Share of a voxel by which image and mask may lie apart; headers round.
 _APART = 0.1
-
-
-@dataclass(frozen=True)
-class SliceOf:
-    """The slice that an image or mask is.
-
-    Args:
-        volume: Name of the volume, unique in its dataset.
-        number: Of the slice, from 0.
-        grid: Of the volume.
-    """
-
-    volume: str
-    number: int
-    grid: Grid
 
 
 def write_slices(
@@ -95,7 +76,7 @@ def write_slices(
             if item.images:
                 _write_images(folder, f"{prefix}images/{item.name}", _read_channels(item, mask, axis))
             for number, values in enumerate(ids):
-                name = f"{prefix}masks/{item.name}/{_slice_name(number)}.png"
+                name = f"{prefix}masks/{item.name}/{slice_name(number)}.png"
                 write_atomically(inside(folder, name), encode_image(values))
                 num_bare += int((values == values.flat[0]).all())
             num_slices += len(ids)
@@ -104,7 +85,7 @@ def write_slices(
         if label_space:
             write_classes_csv(folder / "classes.csv", label_space)
         note = {"source": digest_of(items, axis), "volumes": grids}
-        write_atomically(folder / _NOTE, (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
+        write_atomically(folder / NOTE, (json.dumps(note, indent=1, ensure_ascii=False) + "\n").encode())
     has = "has" if num_bare == 1 else "have"
     return f"{counted(num_slices, 'slice')}, of which {num_bare:,} {has} one value everywhere, often background"
 
@@ -125,46 +106,11 @@ def digest_of(items: Sequence[VolumeItem], axis: Axis) -> str:
 
 def are_up_to_date(folder: Path, items: Sequence[VolumeItem], axis: Axis) -> bool:
     """Whether slices were made of the volumes as they are now."""
-    return _is_ours(folder) and _read_note(folder / _NOTE).get("source") == digest_of(items, axis)
-
-
-def slice_of(path: Path) -> SliceOf | None:
-    """Which slice of which volume a file of ``write_slices`` is; None for other files.
-
-    Raises:
-        DataError: If the ``volumes.json`` above it is damaged.
-    """
-    for folder in path.parents[1:]:
-        if (folder / _NOTE).is_file():
-            parts = path.parent.relative_to(folder).parts
-            kind = next((i for i, part in enumerate(parts[:2]) if part in ("images", "masks")), None)
-            if kind is None or not path.stem.startswith("slice_"):
-                return None
-            volume = "/".join((*parts[:kind], *parts[kind + 1 :]))
-            grid = _grids(folder / _NOTE, (folder / _NOTE).stat().st_mtime_ns).get(volume)
-            return SliceOf(volume, int(path.stem.removeprefix("slice_")), grid) if grid else None
-    return None
-
-
-@lru_cache(maxsize=8)
-def _grids(path: Path, _: int) -> dict[str, Grid]:
-    try:
-        return {name: Grid.from_dict(data) for name, data in _read_note(path)["volumes"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: damaged ({error}). Remove the folder, and slice the volumes again.") from error
-
-
-def _read_note(path: Path) -> dict[str, Any]:
-    data: Any = read_json(path)
-    return data if isinstance(data, dict) else {}
+    return _is_ours(folder) and read_note(folder / NOTE).get("source") == digest_of(items, axis)
 
 
 def _is_ours(folder: Path) -> bool:
-    return (folder / _NOTE).is_file()
-
-
-def _slice_name(number: int) -> str:
-    return f"slice_{number:03d}"
+    return (folder / NOTE).is_file()
 
 
 def _read_channels(item: VolumeItem, mask: Volume, axis: Axis) -> Volume:
@@ -209,7 +155,7 @@ def _write_images(folder: Path, name: str, volume: Volume) -> None:
     parent.mkdir(parents=True, exist_ok=True)
     photometric = "miniswhite" if volume.white_is_zero else "minisblack"
     for number, values in enumerate(_storable(volume.slices)):
-        path = parent / f"{_slice_name(number)}.tif"
+        path = parent / f"{slice_name(number)}.tif"
         bands: Any = {"planarconfig": "contig"} if values.ndim == 3 else {}
         tifffile.imwrite(path, values, photometric=photometric, compression="zlib", metadata=None, **bands)
 
@@ -220,24 +166,3 @@ def _storable(slices: NDArray[Any]) -> NDArray[Any]:
         return slices
     kind = np.int32 if slices.min() >= np.iinfo(np.int32).min and slices.max() <= np.iinfo(np.int32).max else np.float32
     return slices.astype(kind)
-
-
-def stack(slices: dict[int, LabelMap], grid: Grid, fill: int, dtype: Any) -> NDArray[Any]:
-    """Slices by number as an array of shape (slices, H, W), with a value for those that are missing.
-
-    Args:
-        slices: Each of shape (H, W).
-        grid: Of their volume.
-        fill: The value.
-        dtype: Type of the result.
-
-    Raises:
-        AnnotationError: If a slice has another size than the volume.
-    """
-    shape = grid.slices(np.empty(grid.shape, np.bool_)).shape
-    values = np.full(shape, fill, dtype)
-    for number, one in slices.items():
-        if number >= shape[0] or one.shape != shape[1:]:
-            raise AnnotationError(f"slice {number} is of another size than its volume of {_sides(grid)} voxels.")
-        values[number] = one
-    return values

@@ -26,8 +26,9 @@ from data_manifests.files.images import encode_image, encode_label_map, write_at
 from data_manifests.files.paths import as_path, inside, is_remote
 from data_manifests.files.samples import Samples, max_pixels
 from data_manifests.files.scenes import open_scene, scene_size, write_scene_labels
+from data_manifests.files.slices import slice_name, slice_of, stack
 from data_manifests.files.view import ImageView
-from data_manifests.files.volumes import is_volume, read_volume, write_volume
+from data_manifests.files.volumes import Grid, is_volume, read_volume, write_volume
 
 #: Pixels from which sliding windows are read from the file one by one.
 _LARGE = 1 << 24
@@ -67,7 +68,8 @@ def predict_images(
     """Segment images.
 
     Volumes (NIfTI, TIFF with several pages) are segmented slice by slice; ``label_maps/NAME.nii.gz`` or ``.tif`` is
-    a volume too, and overlays and probabilities are ``NAME/slice_NNN``. With the sliding protocol, scenes of more than
+    a volume too, and overlays and probabilities are ``NAME/slice_NNN``. Slices that ``sparsekit points`` wrote are put
+    together in the same way. With the sliding protocol, scenes of more than
     2^24 pixels are read window by window and written as ``label_maps/NAME.tif``, so that size is no limit.
 
     Args:
@@ -108,6 +110,7 @@ def predict_images(
         loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)
         rows = _annotated(gmm_manifest, images)
     out = _Results(out_dir, space, ids, overlays, probabilities)
+    slices = _Slices(out)
     options = config.mixture()
     num_images = num_mixtures = 0
 
@@ -132,7 +135,7 @@ def predict_images(
             num_images += 1
             if image is not None:
                 probs = segment(image)
-                out.write(name, image, probs)
+                slices.add(path, out.values(out.write(name, image, probs)))
                 out.write_georeferenced(name, path, probs)
                 if gmm_manifest is not None and name in rows:
                     mixture = predict_mixture(
@@ -142,6 +145,7 @@ def predict_images(
                     num_mixtures += 1
             if on_image is not None:
                 on_image()
+    slices.finish()
     return PredictionSummary(num_images, num_mixtures)
 
 
@@ -188,6 +192,26 @@ class _Results:
         return inside(self.folder / kind, f"{name}{suffix}")  # with_suffix would cut names that hold a dot
 
 
+class _Slices:
+    """Puts the label maps of slices together to volumes; slices that are missing stay unlabelled."""
+
+    def __init__(self, out: _Results) -> None:
+        self._out = out
+        self._volumes: dict[str, tuple[Grid, dict[int, LabelMap]]] = {}
+
+    def add(self, path: Path, values: LabelMap) -> None:
+        """Take the label map of an image, if that is a slice of a volume."""
+        if (place := slice_of(path)) is not None:
+            self._volumes.setdefault(place.volume, (place.grid, {}))[1][place.number] = values
+
+    def finish(self) -> None:
+        """Write all volumes."""
+        for volume, (grid, label_maps) in self._volumes.items():
+            suffix = ".nii.gz" if grid.affine else ".tif"
+            stacked = stack(label_maps, grid, self._out.space.unlabelled_value)
+            write_volume(self._out.path("label_maps", Path(volume), suffix), stacked, grid)
+
+
 def _predict_volume(
     path: Path, name: Path, view: ImageView, segment: Callable[[NDArray[np.uint8]], Tensor], out: _Results
 ) -> None:
@@ -196,8 +220,7 @@ def _predict_volume(
     label_maps = []
     for number, values in enumerate(volume.slices):
         image = view.show(path, Samples(values, "volume", "grey", white_is_zero=volume.white_is_zero))
-        slice_name = name / f"slice_{number:03d}"
-        label_maps.append(out.values(out.write(slice_name, image, segment(image), with_labels=False)))
+        label_maps.append(out.values(out.write(name / slice_name(number), image, segment(image), with_labels=False)))
     suffix = ".nii.gz" if volume.grid.affine else ".tif"
     write_volume(out.path("label_maps", name, suffix), np.stack(label_maps), volume.grid)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cli.agmm_cli import main as agmm_main
 from cli.sparsekit_cli import main as sparsekit_main
-from data_manifests import read_manifest, read_row_full_mask
+from data_manifests import read_manifest, read_marks, read_row_full_mask
 from data_manifests.files.images import read_mask
 
 nibabel = pytest.importorskip("nibabel", reason="needs nibabel, extra medical")
@@ -128,6 +128,9 @@ def test_the_whole_way(scans):
     run(agmm_main, "predict", "run", "sparse/scans-slices/images/liver_02", "--out", "slices", "--device", "cpu")
     by_slice = [read_mask(f"slices/label_maps/slice_{number:03d}.png") for number in range(SHAPE[1])]
     np.testing.assert_array_equal(np.asarray(found.dataobj), np.stack(by_slice, axis=1))
+    again = nibabel.load("slices/label_maps/liver_02.nii.gz")
+    np.testing.assert_array_equal(np.asarray(again.dataobj), np.asarray(found.dataobj))
+    np.testing.assert_allclose(again.affine, AFFINE, atol=1e-5)
     assert len(list(Path("predicted/overlays/liver_02_0000").glob("slice_*.jpg"))) == SHAPE[1]
 
 
@@ -190,6 +193,41 @@ def test_pages_of_a_tiff(here, photometric):
     run(agmm_main, "train", manifest.path, "--out", "run", "--epochs", 1, *SMALL)
     run(agmm_main, "predict", "run", "stacks/images", "--out", "out", "--device", "cpu")
     assert tifffile.imread("out/label_maps/a.tif").shape == cells.shape
+
+
+def test_nnunet_in_three_dimensions(scans):
+    """Labels at the voxels of the clicks and nowhere else; images as they were."""
+    scans["liver_09"] = made(9)
+    save("scans/imagesTs/liver_09_0000.nii.gz", scans["liver_09"][0])
+    save("scans/labelsTs/liver_09.nii.gz", scans["liver_09"][1])
+    run(sparsekit_main, "points", "--clicks", 8, "scans")
+    run(sparsekit_main, "export", "sparse/scans-8clicks", "--to", "nnunet", "--out", "out")
+    (dataset,) = Path("out").glob("Dataset*")
+    described = json.loads((dataset / "dataset.json").read_text())
+    assert described["labels"] == {"background": 0, "bone": 1, "ignore": 2}
+    assert described["file_ending"] == ".nii.gz" and described["numTraining"] == 3
+    manifest = read_manifest("sparse/scans-8clicks")
+    marks = dict(read_marks(manifest.marks_path))
+    for name, (values, mask) in scans.items():
+        split, part = ("test", "Ts") if name == "liver_09" else ("train", "Tr")
+        labels = nibabel.load(dataset / f"labels{part}/{split}_{name}.nii.gz")
+        image = nibabel.load(dataset / f"images{part}/{split}_{name}_0000.nii.gz")
+        expected = mask
+        if split == "train":
+            expected = np.full(SHAPE, 2, np.uint8)
+            for number in range(SHAPE[1]):  # stored axes run to posterior, superior, left: rows, slices, columns
+                for mark in marks[f"train/{name}/slice_{number:03d}"]:
+                    expected[mark.row, number, mark.col] = mask[mark.row, number, mark.col]
+        np.testing.assert_array_equal(np.asarray(labels.dataobj), expected)
+        np.testing.assert_array_equal(np.asarray(image.dataobj), values)
+        for file in (labels, image):
+            np.testing.assert_allclose(file.affine, AFFINE, atol=1e-5)
+
+
+def test_nnunet_wants_volumes_whole(scans):
+    run(sparsekit_main, "points", "--clicks", 8, "scans")
+    run(sparsekit_main, "split", "sparse/scans-8clicks", "--val", "0.3", "--out", "mixed")
+    assert "are in several splits" in run(sparsekit_main, "export", "mixed", "--to", "nnunet", "--out", "o", code=1)
 
 
 def test_info_of_volumes(scans):
