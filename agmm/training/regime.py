@@ -30,6 +30,11 @@ class Regime:
     num_classes: int
     reaches_all: bool
 
+    @property
+    def few_of_many(self) -> bool:
+        """Whether an image holds at most half of the classes, so that knowing which it holds says much."""
+        return self.classes_per_image <= self.num_classes / 2
+
 
 def regime_of(manifest: Manifest, split: str = "train") -> Regime:
     """The regime of the annotations of a split.
@@ -75,8 +80,12 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
             f"Warning: {share}, and the manifest does not say that it holds no others, but {list_some(relying)} takes "
             "every class without a label as absent. Use clicks per class or instance, or scribbles, or leave it out."
         )
+    elif relying:
+        yield f"{share}, all that it holds: {list_some(relying)} on."
+    elif regime.reaches_all and regime.few_of_many:
+        yield f"{share}, all that it holds. No term of the loss uses that; --loss-kind presence does."
     elif regime.reaches_all:
-        yield f"{share}, all that it holds: {list_some(relying) + ' on' if relying else 'no term relies on that'}."
+        yield f"{share}, all that it holds: no term relies on that."
     else:
         yield f"{share}; it may hold others."
 

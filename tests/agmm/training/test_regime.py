@@ -58,6 +58,7 @@ def test_classes_per_image_are_counted_over_annotated_rows_of_the_split(seven: M
         ({"preset": "released"}, ["absence"]),
         ({"loss_kind": "seg"}, []),
         ({"loss_kind": "absence"}, ["absence"]),
+        ({"loss_kind": "presence"}, ["presence"]),
         ({"loss_kind": "gated_crf"}, []),
         ({"loss_kind": "mean_teacher"}, ["mean_teacher"]),
         ({"loss_kind": "mean_teacher", "loss": {"classes": "all"}}, []),
@@ -81,6 +82,9 @@ def test_a_run_says_which_classes_it_takes_as_absent(seven: Manifest) -> None:
 
     assert said(uniform, absence).startswith("Warning: ") and "absence" in said(uniform, absence)
     assert said(by_class, absence).endswith("absence on.")
+    few = regime_of(seven).classes_per_image <= seven.label_space.num_classes / 2
+    assert ("--loss-kind presence" in said(by_class, seg)) is few is regime_of(seven).few_of_many
+    assert "presence" not in said(uniform, seg)
     assert not said(uniform, seg).startswith("Warning") and not said(by_class, seg).startswith("Warning")
     assert not list(regime_notices(uniform, TrainConfig(loss_kind="absence", supervision="full")))
 
