@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from data_manifests import LabelClass, LabelSpace, Manifest, ManifestInfo, ManifestRow, read_manifest, write_manifest
@@ -17,6 +16,10 @@ from data_manifests.label_space import voc_color
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
+    try:
+        import torch
+    except ImportError:  # not at the top: without torch, pytest could not even collect the tests that need none
+        return
     torch.set_num_threads(1)  # the networks here are so small that threads only get in each other's way
 
 
