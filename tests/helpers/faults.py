@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +33,22 @@ class Fault:
         return f"{self.number.name} {'group' if self.group else 'main'} {self.event} {self.detail} {self.nth}"
 
 
-def run(*args: object, fault: Fault | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m sparsekit ...`` or ``agmm ...`` in a process group of its own, which must be empty in the end."""
+def run(
+    *args: object, fault: Fault | None = None, cwd: Path | None = None, before: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m sparsekit ...`` or ``agmm ...`` in a process group of its own, which must be empty in the end.
+
+    Args:
+        args: Words of the command.
+        fault: A signal to send.
+        cwd: Working folder.
+        before: A program, with options, that starts the command, such as ``setpriv``.
+    """
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(_HERE), str(_ROOT)])}
     if fault:
         target = "group" if fault.group else "main"
         env["FAULT"] = f"{fault.event}|{fault.detail}|{fault.nth}|{int(fault.number)}|{target}"
-    command = [sys.executable, "-m", *map(str, args)]
+    command = [*before, sys.executable, "-m", *map(str, args)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, cwd=cwd, start_new_session=True
     ) as process:
