@@ -78,7 +78,7 @@ def test_the_interval_is_near_that_of_scipy(two: tuple[Path, Path]) -> None:
         return literal_miou([theirs[i] for i in drawn]) - literal_miou([ours[i] for i in drawn])
 
     interval = bootstrap(
-        (np.arange(12),), difference, vectorized=False, method="percentile", n_resamples=1500, rng=1
+        (np.arange(12),), difference, vectorized=False, method="percentile", n_resamples=1500, random_state=1
     ).confidence_interval
     width = interval.high - interval.low
     assert found.low == pytest.approx(interval.low, abs=0.1 * width)

@@ -269,7 +269,7 @@ def test_everything_at_once_in_a_fixed_order(manifest):
 
 def test_many_classes(tmp_path):
     space = numbered_space(300)
-    scene = np.where(SCENE == 255, 65535, SCENE).astype(np.uint16) + np.uint16(0)
+    scene = np.where(SCENE == 255, 65535, SCENE.astype(np.uint16))
     scene[SCENE == 1] = 299
     marks = [[Mark("click", 0, 0, 0), Mark("click", 299, 0, 7)]]
     manifest = tiny_manifest(tmp_path, (scene,), marks, label_space=space)

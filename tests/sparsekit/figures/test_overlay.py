@@ -123,6 +123,8 @@ def test_lone_pixels_are_clicks_and_patches_strokes() -> None:
 
 @pytest.mark.parametrize("name", GOLDEN_FIGURES)
 def test_golden(name: str) -> None:
+    if name == "render_sheet":
+        pytest.importorskip("matplotlib", reason="its words are written in the font of matplotlib")
     expected = read_image(Path(__file__).parents[2] / "golden" / f"{name}.png")
     drawn = GOLDEN_FIGURES[name]()
     assert drawn.shape == expected.shape

@@ -134,7 +134,8 @@ def street(tmp_path):
         mini.save_image(root / f"{key}_leftImg8bit.png", (40, 60))
         truth = root / key.replace("leftImg8bit", "gtFine", 1)
         mini.save_mask(truth.with_name(f"{truth.name}_gtFine_labelIds.png"), scene)
-        mini.save_mask(truth.with_name(f"{truth.name}_gtFine_instanceIds.png"), np.where(scene == 26, 26001, scene))
+        instances = np.where(scene == 26, 26001, scene.astype(np.uint16))
+        mini.save_mask(truth.with_name(f"{truth.name}_gtFine_instanceIds.png"), instances)
     return root
 
 
