@@ -15,6 +15,9 @@ from torch.nn import functional as F
 from agmm.losses.term import LabelledBatch, TermLoss
 from agmm.models.network import SegmentationOutput
 
+#: Of positions in sparse matrices; scipy 1.11 takes no wider ones.
+_INDEX = np.int32
+
 
 class TreeEnergyLoss(TermLoss):
     """L_seg + weight * L_tree: predictions against themselves, averaged along two minimum spanning trees.
@@ -83,7 +86,7 @@ def spanning_forest(values: NDArray[np.float64], real: NDArray[np.bool_], sigma:
         real: False on padding, shape (N, h, w), which is joined to nothing.
         sigma: What squared differences are divided by.
     """
-    place = np.arange(real.size).reshape(real.shape)
+    place = np.arange(real.size, dtype=_INDEX).reshape(real.shape)
     firsts, seconds, edges = [], [], []
     for axis in (1, 2):
         length = real.shape[axis]
@@ -99,13 +102,13 @@ def spanning_forest(values: NDArray[np.float64], real: NDArray[np.bool_], sigma:
     _, component = connected_components(tree, directed=False)
     _, tops = np.unique(component, return_index=True)
     kept = tree.tocoo()
-    row = np.concatenate([kept.row, np.full(len(tops), real.size)])
-    col = np.concatenate([kept.col, tops])
+    row = np.concatenate([kept.row, np.full(len(tops), real.size)]).astype(_INDEX)
+    col = np.concatenate([kept.col, tops]).astype(_INDEX)
     edge = np.concatenate([kept.data, np.full(len(tops), np.inf)])
     return _by_depth(row, col, edge, real.size)
 
 
-def _by_depth(row: NDArray[np.int64], col: NDArray[np.int64], edge: NDArray[np.float64], root: int) -> Forest:
+def _by_depth(row: NDArray[np.int32], col: NDArray[np.int32], edge: NDArray[np.float64], root: int) -> Forest:
     """The tree with these edges, as seen from its root, which is its last position."""
     joined = coo_array((np.ones(len(row)), (row, col)), shape=(root + 1, root + 1)).tocsr()
     order, before = breadth_first_order(joined, root, directed=False)

@@ -18,7 +18,7 @@ from tests.agmm.conftest import tiny_manifest
 from tests.helpers.tiny_run import tiny_run
 
 # torch says on each use that TorchScript and its ONNX exporter have successors.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*torch.jit:FutureWarning")
 
 
 def run_of(folder: Path, encoder: str = "resnet10t.c3_in1k") -> Path:
