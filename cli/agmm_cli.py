@@ -9,6 +9,7 @@ from cli.agmm_commands.compare import compare
 from cli.agmm_commands.evaluate import evaluate
 from cli.agmm_commands.export import export
 from cli.agmm_commands.figure import figure
+from cli.agmm_commands.grow import grow
 from cli.agmm_commands.predict import predict
 from cli.agmm_commands.recipes import recipes
 from cli.agmm_commands.report import report
@@ -23,6 +24,7 @@ COMMANDS: tuple[click.Command, ...] = (
     train,
     stages,
     rounds,
+    grow,
     ablate,
     evaluate,
     compare,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -19,17 +18,18 @@ from agmm.data.bands import with_bands
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.data.soft_labels import SOFT, soft_labels_path, soften, write_soft_labels
 from agmm.distributed import join_ranks
-from agmm.errors import TrainingError
 from agmm.inference.crf import refine
 from agmm.inference.protocols import Protocol, evaluating
 from agmm.runs.checkpoint import LoadedRun, load_run
-from data_manifests import LabelMap, Manifest, ManifestInfo, ManifestRow, __version__, read_manifest, write_manifest
-from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, remove_unfinished, write_atomically
+from agmm.training.label_folder import annotation_name, begin, find_finished, finish
+from data_manifests import LabelMap, Manifest, ManifestRow, __version__, read_manifest
+from data_manifests.files.images import encode_label_map, write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import inside, name_from
-from data_manifests.manifest.derive import rebase_row
 from data_manifests.manifest.rows import read_row_annotation, read_row_image
 from data_manifests.manifest.schema import PSEUDO_LABELS
+
+_ADVICE = "Delete them and the later stages to recreate them, or choose another --out."
 
 
 def candidate_classes(
@@ -153,7 +153,7 @@ def write_pseudo_labels(
     if pseudo_classes != "labelled":
         settings["pseudo_classes"] = pseudo_classes
     info = replace(manifest.info, command=PSEUDO_LABELS, settings=settings, tool_version=__version__)
-    if (found := _finished(out_dir, settings, overwrite)) is not None:
+    if (found := find_finished(out_dir, settings, overwrite, "pseudo-labels", _ADVICE)) is not None:
         return found
     ranks.wait()
     partial = out_dir.with_name(f".{out_dir.name}.partial")
@@ -161,7 +161,7 @@ def write_pseudo_labels(
     try:
         if ranks.is_first:
             lock.acquire(out_dir)
-            _begin(partial, settings)
+            begin(partial, settings)
         ranks.wait()
         rows = [row for row in manifest.rows_of(split) if row.annotation]
         label = _Labeller(
@@ -175,13 +175,13 @@ def write_pseudo_labels(
         )
         with evaluating(loaded.model, ranks.device, amp):
             for row in rows[ranks.rank :: ranks.num_ranks]:
-                path = inside(partial, _annotation_name(row))
+                path = inside(partial, annotation_name(row))
                 if not path.exists():
                     label.write(row, path)
                 on_image()
         ranks.wait()
         if ranks.is_first:
-            _finish(manifest, info, {row.image_id for row in rows}, partial, out_dir)
+            finish(manifest, info, {row.image_id for row in rows}, partial, out_dir)
     finally:
         lock.release()
     ranks.wait()
@@ -230,60 +230,3 @@ def _provenance(
         "source_command": manifest.info.command,
         "source_settings": dict(manifest.info.settings),
     }
-
-
-def _finished(out_dir: Path, settings: Mapping[str, Any], overwrite: bool) -> Manifest | None:
-    """Return the same pseudo-labels if they exist already."""
-    if not out_dir.exists():
-        return None
-    if not (out_dir / "manifest.csv").is_file():
-        raise TrainingError(f"{out_dir}: exists but holds no manifest.csv. Choose another --out.")
-    manifest = read_manifest(out_dir)
-    if manifest.info.settings == settings:
-        return manifest
-    if overwrite:
-        return None
-    there = manifest.info.settings
-    differing = sorted(k for k in {*settings, *there} if there.get(k) != settings.get(k))
-    raise TrainingError(
-        f"{out_dir}: holds other pseudo-labels ("
-        + "; ".join(f"{k}: {there.get(k, 'unset')} there, {settings.get(k, 'unset')} requested" for k in differing)
-        + "). Delete them and the later stages to recreate them, or choose another --out."
-    )
-
-
-def _begin(partial: Path, settings: Mapping[str, Any]) -> None:
-    """Keep the files of an interrupted call with the same settings, and delete all others."""
-    note = partial / "settings.txt"
-    if not (note.is_file() and note.read_text(encoding="utf-8") == repr(settings)):
-        for path in partial.iterdir():  # keep the folder itself, which is locked
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    write_atomically(note, repr(settings).encode())
-
-
-def _finish(manifest: Manifest, info: ManifestInfo, labelled: set[str], partial: Path, out_dir: Path) -> None:
-    rows = tuple(
-        _labelled_row(manifest, row, partial, out_dir)
-        if row.image_id in labelled
-        else rebase_row(manifest, row, out_dir)
-        for row in manifest.rows
-    )
-    write_manifest(Manifest(partial / "manifest.csv", rows, info))
-    (partial / "settings.txt").unlink()
-    remove_unfinished(partial)
-    if out_dir.exists():
-        shutil.rmtree(out_dir)
-    partial.rename(out_dir)
-
-
-def _labelled_row(manifest: Manifest, row: ManifestRow, partial: Path, out_dir: Path) -> ManifestRow:
-    labels = read_mask(partial / _annotation_name(row))
-    classes, counts = np.unique(labels[labels != manifest.label_space.unlabelled_value], return_counts=True)
-    return replace(
-        rebase_row(manifest, row, out_dir), annotation=_annotation_name(row), num_labelled=int(counts.sum()),
-        classes_labelled=tuple(classes.tolist()), annotation_sha256=pixel_sha256(labels),
-    )  # fmt: skip
-
-
-def _annotation_name(row: ManifestRow) -> str:
-    return f"annotations/{row.image_id}.png"

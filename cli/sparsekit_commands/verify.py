@@ -29,14 +29,29 @@ from data_manifests.errors import counted
 def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers: int, as_json: bool) -> None:
     """Regenerate annotations from the recorded settings and your data, and check that they are the same.
 
+    Grown labels are grown again from the manifest that they were made from.
+
     MANIFEST is a manifest.csv or the folder that holds it. Nothing is written. The exit code is 1 if anything differs.
     """
+    from agmm.config.growing import FEATURES
+    from data_manifests.manifest.schema import GROWN
     from sparsekit.synthesis.verify import verify_manifest
 
     read = options.read_manifest(manifest)
     total = sum(bool(row.annotation) for row in read.rows)
+    is_grown = read.info.command == GROWN
+    if is_grown and dataset_dir:
+        raise click.UsageError("Grown labels are not made from full masks; leave out --dataset.")
     with progress(total) as advance:
-        problems = verify_manifest(read, dataset_dir, workers=workers, on_image=advance)
+        if is_grown and read.info.settings.get("method") == FEATURES:
+            from agmm.requirements import require_training_packages
+
+            require_training_packages()
+            from agmm.inference.grow import verify_features
+
+            problems = verify_features(read, on_image=advance)
+        else:
+            problems = verify_manifest(read, dataset_dir, workers=workers, on_image=advance)
     if as_json:
         echo_json({"manifest": str(read.path), "num_images": total, "problems": [asdict(p) for p in problems]})
     elif problems:

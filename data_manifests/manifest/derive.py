@@ -12,7 +12,7 @@ from typing import Any
 from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import as_path, name_from
-from data_manifests.manifest.io import aside, write_manifest
+from data_manifests.manifest.io import aside, read_manifest, write_manifest
 from data_manifests.manifest.marks import read_marks_of, write_marks
 from data_manifests.manifest.schema import Manifest, ManifestInfo, ManifestRow, Mark
 
@@ -118,6 +118,21 @@ def hash_order(seed: int, name: str) -> bytes:
         ['b', 'a', 'c', 'd']
     """
     return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+
+def read_source(manifest: Manifest) -> Manifest:
+    """Read the manifest that another was made from, by growing its labels or adding marks.
+
+    Raises:
+        ManifestError: If none is recorded, it is missing, or it has changed since.
+    """
+    settings = manifest.info.settings
+    if not isinstance(named := settings.get("source"), str):
+        raise ManifestError(f"{manifest.path}: does not record the manifest that it was made from.")
+    source = read_manifest(manifest.resolve(named))
+    if source.sha256() != settings.get("source_sha256"):
+        raise ManifestError(f"{manifest.path}: was made from {source.path}, which has changed since.")
+    return source
 
 
 def derive_manifest(

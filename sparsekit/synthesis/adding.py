@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_manifests import Dataset, DatasetItem, Manifest, ManifestInfo, Mark, __version__, read_manifest
+from data_manifests import Dataset, DatasetItem, Manifest, ManifestInfo, Mark, __version__
 from data_manifests.files.paths import name_from
 from sparsekit.annotated_images import annotated_images
 from sparsekit.clicks.settings import STRATEGIES, ClickSettings
@@ -95,19 +95,3 @@ def own_settings(recorded: Mapping[str, Any]) -> dict[str, Any]:
         return dict(recorded)
     kept = {name: value for name, value in recorded.items() if name not in (ADDED, *_BUDGETS)}
     return {ClickSettings(str(recorded.get("strategy", "uniform"))).budget_name: recorded[ADDED], **kept}
-
-
-def source_of(manifest: Manifest) -> Manifest | None:
-    """The manifest that marks were added to; None if they were added to none.
-
-    Raises:
-        AnnotationError: If it has changed.
-        ManifestError: If it is missing.
-    """
-    settings = manifest.info.settings
-    if "source" not in settings:
-        return None
-    source = read_manifest(manifest.resolve(str(settings["source"])))
-    if source.sha256() != settings.get("source_sha256"):
-        raise AnnotationError(f"{manifest.path}: adds marks to {source.path}, which has changed since.")
-    return source

@@ -12,17 +12,19 @@ from typing import Any, TypeVar
 from data_manifests import LAYOUTS, Dataset, Encoding, LabelSpace, Manifest, ManifestRow, Mark, open_dataset
 from data_manifests.errors import DataError
 from data_manifests.files.images import pixel_sha256, read_instances, read_mask
-from data_manifests.manifest.derive import HISTORY
+from data_manifests.manifest.derive import HISTORY, read_source
+from data_manifests.manifest.schema import GROWN
 from data_manifests.manifest.validate import Problem
 from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.clicks.guides import Guide
 from sparsekit.clicks.settings import GUIDED, ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.rasterize import rasterize
+from sparsekit.grow.verify import verify_grown
 from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
 from sparsekit.scribbles.settings import ScribbleSettings
-from sparsekit.synthesis.adding import SOURCE, earlier_marks, own_settings, source_of
+from sparsekit.synthesis.adding import SOURCE, earlier_marks, own_settings
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator, Subject
 from sparsekit.synthesis.synthesize import subject_with
 
@@ -61,6 +63,8 @@ def verify_manifest(
 ) -> list[Problem]:
     """Annotate the images of a manifest again and compare the results with it; writes nothing.
 
+    Grown labels are grown again from the manifest that they were made from.
+
     Args:
         manifest: Made by a command of sparsekit, perhaps on another machine.
         dataset_dir: Your copy of the dataset; by default the files that the manifest lists.
@@ -77,6 +81,8 @@ def verify_manifest(
             clicks to an annotation that is missing or has changed.
         DataError: If the dataset cannot be opened.
     """
+    if manifest.info.command == GROWN:
+        return verify_grown(manifest, workers=workers, on_image=on_image)
     annotator = annotator_from_settings(manifest.info.command, manifest.info.settings, manifest.resolve)
     layout = manifest.info.layout
     if dataset_dir and layout not in LAYOUTS:
@@ -178,7 +184,7 @@ def _tasks(
 ) -> Iterator[_Task]:
     items = {item.image_id: item for item in dataset.items} if dataset else {}
     rows = [row for row in manifest.rows if row.annotation]
-    source = source_of(manifest)
+    source = read_source(manifest) if "source" in manifest.info.settings else None
     earlier = earlier_marks(source, (row.image_id for row in rows)) if source else repeat(())
     for row, before in zip(rows, earlier, strict=False):
         item = items.get(row.image_id)
