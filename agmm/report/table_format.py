@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class Table:
         rows: Rows with one cell per column.
         notes: Sentences below it.
         summary_rows: Number of rows at the end that a line separates.
+        parts: Parts that names of rows are made of, such as the terms of a loss; LaTeX ticks them in columns.
     """
 
     title: str
@@ -83,6 +85,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
     summary_rows: tuple[tuple[Cell, ...], ...] = field(default=())
+    parts: tuple[str, ...] = ()
 
 
 def shown(value: float) -> float:
@@ -100,8 +103,8 @@ def format_table(table: Table, format_: TableFormat) -> str:
 
     Args:
         table: The table.
-        format_: ``markdown``, ``latex`` (needs the package booktabs), ``csv`` or ``json``, which have unrounded
-            numbers and differences, and columns for standard deviations.
+        format_: ``markdown``, ``latex`` (needs the packages booktabs and amssymb), ``csv`` or ``json``, which have
+            unrounded numbers and differences, and columns for standard deviations.
 
     Raises:
         ValueError: If the format is unknown.
@@ -143,15 +146,44 @@ def _latex(table: Table) -> str:
     def block(rows: Sequence[Sequence[Cell]]) -> list[str]:
         return [line([_text(cell) for cell in row]) for row in rows]
 
+    head, body, aligned = line(table.header), block(table.rows), "l"
+    if table.parts:
+        parts, others = _parts_of(table)
+        titles = [_math(part) for part in parts] + ([escape(table.header[0])] if any(others) else [])
+        aligned = "c" * len(parts) + "l" * any(others)
+        head = " & ".join([*titles, line(table.header[1:])])
+        body = []
+        for row, other in zip(table.rows, others, strict=True):
+            ticks = [r"\checkmark" if part in _split_name(row[0]) else "" for part in parts]
+            words = [escape(", ".join(other))] if any(others) else []
+            body.append(" & ".join([*ticks, *words, line([_text(cell) for cell in row[1:]])]))
     lines = [
-        "% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", f"\\caption{{{escape(table.title)}}}",
-        f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}", r"\toprule", line(table.header), r"\midrule",
-        *block(table.rows), *([r"\midrule", *block(table.summary_rows)] if table.summary_rows else []),
+        f"% needs \\usepackage{{booktabs{',amssymb' if table.parts else ''}}}",
+        r"\begin{table}", r"\centering", f"\\caption{{{escape(table.title)}}}",
+        f"\\begin{{tabular}}{{{aligned}{'r' * (len(table.header) - 1)}}}", r"\toprule", head, r"\midrule",
+        *body, *([r"\midrule", *block(table.summary_rows)] if table.summary_rows else []),
         r"\bottomrule", r"\end{tabular}",
         *(f"\\par\\smallskip{{\\footnotesize {escape(note)}}}" for note in table.notes),
         r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _split_name(name: Cell) -> list[str]:
+    return re.split(r" \+ |, ", str(name))
+
+
+def _parts_of(table: Table) -> tuple[list[str], list[list[str]]]:
+    """The parts that any row has, and what else the name of each row says."""
+    names = [_split_name(row[0]) for row in table.rows]
+    used = [part for part in table.parts if any(part in name for name in names)]
+    return used, [[word for word in name if word not in used] for name in names]
+
+
+def _math(part: str) -> str:
+    """A term of the loss in the paper's notation."""
+    letter, _, index = part.partition("_")
+    return f"$\\mathcal{{{letter}}}_{{{index}}}$" if index else part
 
 
 def _csv(table: Table) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from agmm.studies.study import LABELS_AS_PUBLISHED, Study, labels_as_published
 
 # Settings in which the runs of one cell may differ.
 _MAY_DIFFER = ("seed", *SILENT_SETTINGS)
+# Columns of ticks in LaTeX, as in the supplement's table 2.
+_PARTS = ("L_seg", "L_self", "L_spar", "L_con", "MT")
 _NOT_THE_SAME = "Published numbers hold for the whole official split and very likely for multi-scale evaluation."
 
 
@@ -66,7 +69,7 @@ def ablation_table(runs: Sequence[Run], split: str = "val", protocol: str | None
     full masks have their own column. Where runs with the same terms and annotation differ in other settings, their rows
     name those. A first stage without scores is omitted if a later stage is given.
     """
-    return _study_table(runs, TABLES[2], lambda run: run.loss, "loss", split, protocol)
+    return _study_table(runs, TABLES[2], lambda run: run.loss, "loss", split, protocol, _PARTS)
 
 
 def lambda_table(runs: Sequence[Run], split: str = "val", protocol: str | None = None) -> Table:
@@ -79,7 +82,13 @@ def _weight(run: Run) -> str:
 
 
 def _study_table(
-    runs: Sequence[Run], study: Study, kind_of: Callable[[Run], str], what: str, split: str, protocol: str | None
+    runs: Sequence[Run],
+    study: Study,
+    kind_of: Callable[[Run], str],
+    what: str,
+    split: str,
+    protocol: str | None,
+    parts: tuple[str, ...] = (),
 ) -> Table:
     begun = {run.before.folder.resolve() for run in runs if run.before is not None}
     runs = [run for run in runs if run.records or run.folder.resolve() not in begun] or runs
@@ -91,7 +100,8 @@ def _study_table(
 
     settings = {setting.name: setting for setting in study.settings}
     order = {name: number for number, name in enumerate(settings)}
-    names = list(dict.fromkeys(map(name_of, sorted(runs, key=lambda run: order.get(kind_of(run), len(order))))))
+    places = {name_of(run): order.get(kind_of(run), len(order)) for run in runs}
+    names = sorted(places, key=lambda name: (places[name], _by_number(name)))
     columns: list[tuple[str, list[Cell]]] = []
     has_published = left_out = False
     for annotation, called in sorted({(run.annotation, run.published_as) for run in runs}, key=_budget_order):
@@ -119,7 +129,13 @@ def _study_table(
         notes.append(f"Published: {published_source()}, on {study.published_in} val. {_NOT_THE_SAME}")
         notes += [LABELS_AS_PUBLISHED] if left_out else []
     title = f"mIoU in %; {describe_scores(records[0])}"
-    return Table(title, (what, *(name for name, _ in columns)), tuple(rows), tuple(notes))
+    return Table(title, (what, *(name for name, _ in columns)), tuple(rows), tuple(notes), parts=parts)
+
+
+def _by_number(name: str) -> list[tuple[float, str]]:
+    """Sort key that puts 7 before 80."""
+    words = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(float(word), "") if number % 2 else (-1.0, word) for number, word in enumerate(words)]
 
 
 def _has_labels_as_published(later_stage: Run) -> bool:

@@ -1,7 +1,8 @@
-"""The ablations of the paper's supplement, as studies."""
+"""The ablations of the paper's supplement, and the runs behind its figures 2 and 3, as studies."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from agmm.studies.study import Setting, Study
@@ -49,3 +50,25 @@ TABLES: dict[int, Study] = {
         published_images=500,
     ),
 }  # fmt: skip
+
+_ROWS = {setting.name: setting for setting in TABLES[2].settings}
+_SEG_ROW, _AGMM_ROW = _ROWS["L_seg"], _ROWS["L_seg + L_self + L_spar + L_con"]
+
+
+def _of_figure(title: str, *settings: Setting) -> Study:
+    return replace(TABLES[2], title=title, settings=settings)
+
+
+#: The runs of the supplement's figures, by the name that ``agmm reproduce`` takes.
+FIGURES: dict[str, Study] = {
+    "figure-2": _of_figure(
+        "Training-set mIoU of segmentation and mixture (supplement, figure 2)",
+        *(replace(row, changes={**row.changes, "gmm_images": 50}) for row in (_SEG_ROW, _AGMM_ROW)),
+    ),
+    "figure-3": _of_figure(
+        "Features with and without the gradient into the mixture (supplement, figure 3)",
+        _SEG_ROW,
+        Setting("AGMM, stop gradient", {"loss": {**_ALL["loss"], "stop_gradient": True}}),
+        _AGMM_ROW,
+    ),
+}

@@ -39,6 +39,13 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
     return [reference, *sorted(others, key=lambda row: -float(row["miou"]))[:1]]
 
 
+def announce_run(number: int, total: int, plan: Plan) -> None:
+    """Say on stderr which run of a study begins."""
+    if is_first_process() and not is_quiet():
+        what = f"{plan.annotation}, {plan.setting.name}, seed {plan.config.seed}"
+        click.echo(f"run {number}/{total}: {what}", err=True)
+
+
 @command(short_help="Train and compare several settings.")
 @data_root_option
 @click.argument("sources", type=PathType(), nargs=-1, metavar="MANIFEST... | STUDY.toml")
@@ -100,11 +107,6 @@ def ablate(
     if len(set(seeds)) < len(seeds):
         raise click.UsageError(f"--seeds must differ, got {','.join(map(str, seeds))}.")
 
-    def announce(number: int, total: int, plan: Plan) -> None:
-        if is_first_process() and not is_quiet():
-            what = f"{plan.annotation}, {plan.setting.name}, seed {plan.config.seed}"
-            click.echo(f"run {number}/{total}: {what}", err=True)
-
     with usage_errors():
         study = PAPER_TABLES[int(table)] if table else read_study(files[0])
         paths = [path for path in sources if path.suffix != ".toml"] or list(study.manifests)
@@ -123,7 +125,7 @@ def ablate(
             study, manifests, config, out_dir, seeds=seeds or study.seeds or (0,), split=scored_split,
             protocol=protocol or study.protocol or "whole",  # type: ignore[arg-type]
             pseudo_protocol=make_protocol(pseudo, config.crop_size, crf=refine == "crf"),  # type: ignore[arg-type]
-            threshold=threshold, overwrite=overwrite, quiet=is_quiet(), on_run=announce,
+            threshold=threshold, overwrite=overwrite, quiet=is_quiet(), on_run=announce_run,
         )  # fmt: skip
     if not is_first_process():
         return

@@ -28,7 +28,7 @@ from cli.types import Choice
     type=Choice(TABLE_FORMATS),
     default="markdown",
     show_default=True,
-    help="LaTeX needs the package booktabs.",
+    help="LaTeX needs the packages booktabs and amssymb.",
 )
 @click.option("--json", "format_", flag_value="json", help="Same as --format json.")
 @out_option("File to write the table to.  [default: standard output]", "out_path")

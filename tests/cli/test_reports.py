@@ -144,7 +144,7 @@ def test_tables(town: Path, tmp_path: Path) -> None:
     code, out, err = run("table", "per-class", town / "seg", town / "agmm")
     assert (code, err) == (0, "") and "| class | L_seg | AGMM |" in out
     code, out, _ = run("table", "ablation", town / "seg", town / "agmm", "--format", "latex")
-    assert code == 0 and r"loss & 12 clicks \\" in out and r"\bottomrule" in out
+    assert code == 0 and r"$\mathcal{L}_{con}$ & 12 clicks \\" in out and r"\bottomrule" in out
     code, out, _ = run("table", "lambda", town / "seg", town / "agmm", "--format", "csv", "--out", tmp_path / "t.csv")
     assert code == 0 and out == f"{tmp_path}/t.csv\n"
     assert (tmp_path / "t.csv").read_text().splitlines()[0] == "weight,12 clicks"

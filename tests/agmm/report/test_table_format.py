@@ -46,6 +46,22 @@ def test_latex_is_escaped_and_balanced() -> None:
     assert len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text))
 
 
+def test_latex_ticks_the_terms_of_a_loss_as_the_supplement_does() -> None:
+    rows = (("L_seg", 60.3), ("L_seg + L_self, MT, seed_b 0.5", None), ("pseudo-labels, MT", 1.0))
+    parts = ("L_seg", "L_self", "L_spar", "MT")
+    lines = format_table(Table("t", ("loss", "50 clicks"), rows, parts=parts), "latex").splitlines()
+    assert lines[0] == r"% needs \usepackage{booktabs,amssymb}" and r"\begin{tabular}{ccclr}" in lines
+    assert lines[lines.index(r"\toprule") + 1 : lines.index(r"\bottomrule")] == [
+        r"$\mathcal{L}_{seg}$ & $\mathcal{L}_{self}$ & MT & loss & 50 clicks \\",
+        r"\midrule",
+        r"\checkmark &  &  &  & 60.3 \\",
+        r"\checkmark & \checkmark & \checkmark & seed\_b 0.5 & – \\",
+        r" &  & \checkmark & pseudo-labels & 1.0 \\",
+    ]
+    plain = format_table(Table("t", ("loss", "50 clicks"), rows[:1], parts=parts), "latex")
+    assert r"\begin{tabular}{cr}" in plain
+
+
 def test_csv_holds_numbers_and_deviations() -> None:
     rows = list(csv.reader(io.StringIO(format_table(TABLE, "csv"))))
     assert rows == [
