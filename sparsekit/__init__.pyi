@@ -4,6 +4,8 @@ from .areas.draw import (
 from .areas.settings import (
     RegionMarkSettings as RegionMarkSettings,
 )
+from .arrays import Annotation as Annotation
+from .arrays import annotate as annotate
 from .clicks.draw import (
     draw_clicks as draw_clicks,
 )
