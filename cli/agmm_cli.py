@@ -13,8 +13,8 @@ from cli.agmm_commands.grow import grow
 from cli.agmm_commands.predict import predict
 from cli.agmm_commands.recipes import recipes
 from cli.agmm_commands.report import report
-from cli.agmm_commands.rounds import rounds
 from cli.agmm_commands.reproduce import reproduce
+from cli.agmm_commands.rounds import rounds
 from cli.agmm_commands.stages import stages
 from cli.agmm_commands.table import table
 from cli.agmm_commands.train import train

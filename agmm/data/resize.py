@@ -11,10 +11,6 @@ from data_manifests import LabelMap
 Rgb = NDArray[np.uint8]
 
 
-# Patches are drawn several times as large and averaged, which smooths their edges.
-SUPERSAMPLING = 4
-
-
 def fit_size(height: int, width: int, room: int) -> tuple[int, int]:
     """Height and width scaled so that the longer side is at most ``room``; never scaled up."""
     scale = min(1.0, room / max(height, width))
@@ -37,12 +33,3 @@ def shrink_labels(label_map: LabelMap, size: tuple[int, int]) -> LabelMap:
     """Resize a label map by nearest neighbour."""
     small: LabelMap = cv2.resize(label_map, size[::-1], interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
     return small
-
-
-def average_down(drawn: Rgb, size: tuple[int, int]) -> Rgb:
-    """Resize RGBA by averaging, with colours weighted by opacity."""
-    alpha = drawn[..., 3:].astype(np.float32) / 255
-    small = cv2.resize(np.dstack([drawn[..., :3] * alpha, alpha]), size[::-1], interpolation=cv2.INTER_AREA)
-    opacity = small[..., 3:]
-    color = small[..., :3] / np.maximum(opacity, 1e-6)
-    return np.rint(np.dstack([color, 255 * opacity])).clip(0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from agmm.evaluation.per_image import ImageCounts
 from agmm.inference.protocols import Protocol, evaluating, predict_mixture
 from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
+from data_manifests.errors import counted
+from data_manifests.figures.notebook import Line, fragment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +47,13 @@ class EvalResult:
     confusion: ConfusionMatrix
     boundary: BoundaryIoU | None = None
     images: tuple[ImageCounts, ...] = ()
+
+    def _repr_html_(self) -> str:
+        lines = [
+            Line(name, score, "–" if math.isnan(score) else f"{100 * score:.1f} %")
+            for name, score in [("mIoU", self.miou), *self.iou.items()]
+        ]
+        return fragment("IoU", [self.protocol, counted(self.num_images, "image")], lines)
 
     @property
     def miou(self) -> float:

@@ -12,7 +12,7 @@ import torch
 from agmm.data.resize import Rgb, fit_size, shrink_image, shrink_labels
 from agmm.errors import TrainingError
 from agmm.inference.protocols import require_annotations
-from agmm.report.images import RowImages, draw_marks, lay_over
+from agmm.report.images import RowImages, lay_over
 from agmm.report.predictions import PredictedRow, Prediction, predict_rows
 from agmm.report.problems import OnProblem, valid_results
 from agmm.report.run import Run
@@ -29,6 +29,7 @@ from agmm.report.style import (
 )
 from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, ManifestRow
 from data_manifests.figures.drawing import VOID_COLOR, colorize
+from data_manifests.figures.labels import draw_labels
 from data_manifests.figures.style import DOTS_PER_INCH, FAINT, INK, TEXT_WIDTH, save_figure, styled
 
 #: A cell of a grid: an image (three axes), a label map (two axes), or an image with its sparse labels.
@@ -250,7 +251,7 @@ def _draw_grid(
 def _render(content: _Content, label_space: LabelSpace, size: tuple[int, int]) -> Rgb:
     if isinstance(content, tuple):
         image, annotation = content
-        return lay_over(shrink_image(image, size), draw_marks(annotation, label_space, size, dot_share=0.035))
+        return lay_over(shrink_image(image, size), draw_labels(annotation, label_space, size, dot_share=0.035))
     if content.ndim == 2:
         return colorize(shrink_labels(content, size), label_space)
     return shrink_image(content, size)  # type: ignore[arg-type]

@@ -6,17 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
-from agmm.data.resize import SUPERSAMPLING, Rgb, average_down, shrink_labels
+from agmm.data.resize import Rgb
 from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
-from data_manifests.figures.drawing import colorize, draw_dot, paint_pixels, widen_lines
+from data_manifests.figures.drawing import colorize
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 
 _T = TypeVar("_T")
-_LEAST_LINE = 3  # least width of a patch without its rim, in pixels of the result
 
 
 @dataclass(frozen=True)
@@ -88,40 +86,6 @@ def error_veil(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> Rgb
     color = np.where(wrong[..., None], np.array(ERROR_COLOR, np.uint8), np.uint8(0))
     alpha = np.where(wrong, 225, np.where(known, 90, 0))
     return np.dstack([color, alpha]).astype(np.uint8)
-
-
-def draw_marks(annotation: LabelMap, label_space: LabelSpace, size: tuple[int, int], dot_share: float = 0.028) -> Rgb:
-    """Draw the labelled pixels of an annotation at a visible size, as `sparsekit render` does.
-
-    Isolated pixels become dots with a rim; larger patches keep their shape, at least 3 pixels wide, and get a rim.
-
-    Args:
-        annotation: Train ids, shape (H, W), with the unlabelled value elsewhere.
-        label_space: Defines colours and the unlabelled value.
-        size: Height and width of the result.
-        dot_share: Diameter of a dot as a share of the result's longer side.
-
-    Returns:
-        RGBA, uint8, transparent where nothing is labelled.
-    """
-    labelled = (annotation != label_space.unlabelled_value).astype(np.uint8)
-    _, components, stats, centres = cv2.connectedComponentsWithStats(labelled, connectivity=8)
-    lone = stats[:, cv2.CC_STAT_AREA] == 1
-    drawn = np.zeros((*size, 4), np.uint8)
-    if (stats[1:, cv2.CC_STAT_AREA] > 1).any():
-        patches = annotation.copy()
-        patches[lone[components]] = label_space.unlabelled_value
-        fine = size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING
-        canvas = np.zeros((*fine, 4), np.uint8)
-        lines = widen_lines(shrink_labels(patches, fine), _LEAST_LINE * SUPERSAMPLING, label_space.unlabelled_value)
-        paint_pixels(canvas, lines, label_space, rim=SUPERSAMPLING)
-        drawn = average_down(canvas, size)
-    dot_size = max(1.0, dot_share * max(size))
-    down, right = size[0] / annotation.shape[0], size[1] / annotation.shape[1]
-    for x, y in centres[lone].astype(int).tolist():
-        color = label_space.classes[annotation[y, x]].color
-        draw_dot(drawn, (y + 0.5) * down, (x + 0.5) * right, dot_size, color)
-    return drawn
 
 
 def lay_over(image: Rgb, layer: Rgb) -> Rgb:

@@ -15,7 +15,7 @@ from agmm.report import charts as plot
 from agmm.report.charts import Chart, Line, make_charts
 from agmm.report.class_scores import score_lines
 from agmm.report.confusion import Confusion
-from agmm.report.images import RowImages, draw_marks, error_veil, veil
+from agmm.report.images import RowImages, error_veil, veil
 from agmm.report.mixture_summary import summarize_mixtures
 from agmm.report.predictions import FittedMixture, PredictedRow, Prediction, image_miou
 from agmm.report.published import published_source
@@ -24,6 +24,7 @@ from agmm.report.runs import choose_scores, describe_scores
 from agmm.report.table_format import shown, signed
 from agmm.report.tables import published_of
 from data_manifests import LabelMap, LabelSpace, Manifest
+from data_manifests.figures.labels import draw_labels
 from data_manifests.figures.style import SERIES_COLORS
 from data_manifests.figures.viewer import ImageSeries, Layer, Viewer, ViewerImage, build_viewer_page, image_uri
 from data_manifests.files.images import write_atomically
@@ -192,7 +193,7 @@ def _shared(images: RowImages, truth: LabelMap | None, space: LabelSpace, size: 
     if truth is not None:
         shared["truth"] = image_uri(veil(truth, space), lossless=True)
     if images.annotation is not None:
-        shared["marks"] = image_uri(draw_marks(images.annotation, space, size), lossless=True)
+        shared["marks"] = image_uri(draw_labels(images.annotation, space, size), lossless=True)
     return shared
 
 

@@ -31,6 +31,7 @@ from agmm.runs.files import WEIGHTS_NAME as WEIGHTS_NAME
 from agmm.runs.files import weights_path as weights_path
 from data_manifests import LabelSpace
 from data_manifests.errors import list_some
+from data_manifests.figures.notebook import Line, fragment
 from data_manifests.files.images import atomic_path
 
 
@@ -100,6 +101,16 @@ class LoadedRun:
     def __repr__(self) -> str:
         """One line, as notebooks show it, without the network's hundreds of layers."""
         return f"<LoadedRun {self.path}: {self.info.config.encoder}, {self.label_space.name}, epoch {self.info.epoch}>"
+
+    def _repr_html_(self) -> str:
+        config = self.info.config
+        facts = [
+            f"{config.encoder}, {self.label_space.name}", f"{config.loss_kind} on {config.supervision} annotations",
+            f"epoch {self.info.epoch} of {config.epochs}, seed {config.seed}", str(self.path),
+        ]  # fmt: skip
+        score = self.info.best_miou
+        best = [] if score is None else [Line(f"mIoU, epoch {self.info.best_epoch}", score, f"{100 * score:.1f} %")]
+        return fragment(f"Run {self.path.parent.name}", facts, best)
 
     @property
     def label_space(self) -> LabelSpace:

@@ -64,6 +64,11 @@ class Dataset:
         """One line, for notebooks and debuggers, without the thousands of images."""
         return f"<Dataset {self.root}: {self.layout} layout, {counted(len(self.items), 'image')}>"
 
+    def _repr_html_(self) -> str:
+        from data_manifests.figures.notebook import dataset_html
+
+        return dataset_html(self)
+
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits that have images, sorted."""

@@ -187,6 +187,11 @@ class Manifest:
         """One line, for notebooks and debuggers, without the thousands of rows."""
         return f"<Manifest {self.path}: {counted(len(self.rows), 'row')}, {self.label_space.name}>"
 
+    def _repr_html_(self) -> str:
+        from data_manifests.figures.notebook import manifest_html
+
+        return manifest_html(self)
+
     @property
     def name(self) -> str:
         """Name of its folder, which tables and figures use."""

@@ -51,6 +51,7 @@ def test_what_is_no_path_is_told(function):
 
 def test_a_network_refuses_pixels_of_0_to_255(tmp_path):
     run = load_run(tiny_run(tmp_path / "run", read_manifest(tiny_manifest(tmp_path / "data"))))
+    assert "<b>Run " in run._repr_html_() and len(run._repr_html_()) < 2000 + len(str(run.path))
     assert repr(run).startswith("<LoadedRun ") and len(repr(run)) < 200 + len(str(run.path))
     pixels = torch.full((1, 3, 40, 56), 255, dtype=torch.uint8)
     with pytest.raises(ValueError, match="float32 in 0..1, got torch.uint8; give images.float"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from sklearn.metrics import confusion_matrix
 from agmm.config.loss import MixtureOptions
 from agmm.config.model import ModelConfig
 from agmm.errors import TrainingError
-from agmm.evaluation.evaluate import MIXTURE_PROTOCOL, evaluate_mixture, evaluate_rows
+from agmm.evaluation.evaluate import MIXTURE_PROTOCOL, EvalResult, evaluate_mixture, evaluate_rows
+from agmm.evaluation.metrics import ConfusionMatrix
 from agmm.inference.protocols import Protocol
 from agmm.losses.mixture import mixture_probs
 from agmm.models import build_model
@@ -203,3 +205,11 @@ def test_a_changed_annotation_is_noticed(manifest: Manifest) -> None:
     write_atomically(path, encode_label_map(changed, manifest.label_space))
     with pytest.raises(DataError, match=r"a00\.png: pixels have changed since the manifest was written"):
         evaluate_mixture(tiny_model(), manifest, [row])
+
+
+def test_notebooks_show_a_bar_for_each_class() -> None:
+    confusion = ConfusionMatrix(3)
+    confusion.update(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), ignore_index=255)
+    html = EvalResult("whole image", 2, ("road", "<b>", "never"), confusion)._repr_html_()
+    assert "whole image. 2 images" in html and "&lt;b&gt;" in html and "<b>IoU</b>" in html
+    assert re.findall(r"width:([\d.]+)%", html) == ["58.3", "66.7", "50.0", "0.0"] and "–</td>" in html

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from agmm.data.resize import fit_size, shrink_labels
-from agmm.report.images import choose_rows, draw_marks, error_veil, lay_over, read_images, veil
+from agmm.report.images import choose_rows, error_veil, lay_over, read_images, veil
 from agmm.report.run import Run
 from agmm.report.style import ERROR_COLOR
 from data_manifests import DataError, Manifest, read_manifest
 from data_manifests.figures.drawing import rim_color
+from data_manifests.figures.labels import draw_labels
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 
 SPACE = tiny_label_space()
@@ -33,7 +34,7 @@ def test_errors_stand_out_and_void_is_left_alone() -> None:
 def test_a_click_becomes_a_dot_around_its_place() -> None:
     annotation = np.full((60, 90), 255, np.uint8)
     annotation[20, 30], annotation[59, 89] = 2, 0
-    drawn = draw_marks(annotation, SPACE, (120, 180), dot_share=0.1)
+    drawn = draw_labels(annotation, SPACE, (120, 180), dot_share=0.1)
     assert tuple(drawn[41, 61]) == (*SPACE.classes[2].color, 255)
     solid = np.argwhere(drawn[:80, :120, 3] > 127)
     assert solid.mean(0) == pytest.approx((40.5, 60.5), abs=0.5)  # the middle of pixel (20, 30), twice as large
@@ -44,7 +45,7 @@ def test_a_click_becomes_a_dot_around_its_place() -> None:
 def test_a_stroke_keeps_its_shape_within_a_rim() -> None:
     annotation = np.full((40, 60), 255, np.uint8)
     annotation[10:20, 5:50] = 1
-    drawn = draw_marks(annotation, SPACE, (40, 60))
+    drawn = draw_labels(annotation, SPACE, (40, 60))
     assert (drawn[10:20, 5:50] == (*SPACE.classes[1].color, 255)).all()
     opaque = drawn[..., 3] > 0
     assert opaque[9, 20] and tuple(drawn[9, 20, :3]) == rim_color(SPACE.classes[1].color)
@@ -52,7 +53,7 @@ def test_a_stroke_keeps_its_shape_within_a_rim() -> None:
 
 
 def test_an_empty_annotation_draws_nothing() -> None:
-    assert not draw_marks(np.full((8, 9), 255, np.uint8), SPACE, (8, 9)).any()
+    assert not draw_labels(np.full((8, 9), 255, np.uint8), SPACE, (8, 9)).any()
 
 
 def test_lay_over_blends() -> None:
