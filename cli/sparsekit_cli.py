@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.reporting import ReportingGroup
+from cli.sparsekit_commands.agreement import agreement
 from cli.sparsekit_commands.compare import compare
 from cli.sparsekit_commands.cost import cost
 from cli.sparsekit_commands.demo_data import demo_data
@@ -30,6 +31,7 @@ from cli.sparsekit_commands.verify import verify
 from data_manifests.version import __version__
 
 COMMANDS: tuple[click.Command, ...] = (
+    agreement,
     compare,
     cost,
     demo_data,

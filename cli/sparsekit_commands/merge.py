@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import options
 from cli.command import command
-from cli.reporting import note
+from cli.reporting import note, usage_errors
 from cli.types import PathType
+from data_manifests.errors import counted
+
+if TYPE_CHECKING:
+    from sparsekit.combine import Way
 
 
 @command(short_help="Merge several manifests into one.")
 @options.manifests_argument
 @options.out_option("Folder of the new manifest.", type=PathType(), required=True)
 @click.option("--prefix", is_flag=True, help="Prefix each image id with <dataset>/, for datasets that share ids.")
+@click.option(
+    "--union", "way", flag_value="union", help="Same images, several annotators: keep every label, the earlier first."
+)
+@click.option(
+    "--vote", "way", flag_value="vote", help="Same images, several annotators: keep the majority of each pixel."
+)
 @options.overwrite_option
 @options.json_option
-def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: bool, as_json: bool) -> None:
+def merge(
+    manifests: tuple[Path, ...], out_dir: Path, prefix: bool, way: Way | None, overwrite: bool, as_json: bool
+) -> None:
     """Write one manifest with the rows and marks of several.
 
     MANIFESTS are manifest.csv files or the folders that hold them; their classes must be equal. Identical rows are
     written once. Images and annotations stay where they are. If one manifest has annotations without marks, no marks
     are written.
+
+    With --union or --vote, all manifests must hold the same images, annotated by several people, and new annotations
+    are written: the labels of all, of the earlier manifest where they disagree; or at each pixel the class that most of
+    those who label it give it, with ties unlabelled. The column disagreeing_pixels counts where they differ.
     """
+    if way is not None:
+        _combine(manifests, out_dir, prefix, way, overwrite, as_json)
+        return
     from data_manifests.manifest.derive import merge_manifests
 
     derived = merge_manifests([options.read_manifest(path) for path in manifests], out_dir, prefix=prefix)
@@ -32,3 +52,19 @@ def merge(manifests: tuple[Path, ...], out_dir: Path, prefix: bool, overwrite: b
     options.echo_derived(derived.manifest, as_json)
     if derived.without_marks and any(source.marks_path.is_file() for source, _ in derived.sources):
         note(f"no marks were written, because {derived.without_marks[0].path} has none.")
+
+
+def _combine(
+    manifests: tuple[Path, ...], out_dir: Path, prefix: bool, way: Way, overwrite: bool, as_json: bool
+) -> None:
+    from data_manifests import read_manifest
+    from sparsekit.combine import DISAGREEMENT, combine_manifests
+
+    with usage_errors():
+        if prefix:
+            raise click.UsageError(f"--prefix is for other images, --{way} for the same.")
+        combine_manifests([options.read_manifest(path) for path in manifests], out_dir, way, overwrite=overwrite)
+    combined = read_manifest(out_dir)
+    options.echo_derived(combined, as_json)
+    counts = [int(dict(row.extra)[DISAGREEMENT]) for row in combined.rows if row.annotation]
+    note(f"annotators disagree on {counted(sum(counts), 'pixel')} of {counted(sum(map(bool, counts)), 'image')}.")

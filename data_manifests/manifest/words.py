@@ -40,6 +40,8 @@ def _words(command: str, made: Mapping[str, Any]) -> str:
         kind = made.get("kind", "")
         share = f", {_per_cent(made['share'])} of each region" if "share" in made else ""
         return {"block": "blocks", "box": "boxes", "coarse": "coarse polygons"}.get(kind, "marks") + share + _unit(made)
+    if command == "merge" and isinstance(made.get("sources"), list) and "way" in made:
+        return f"{made['way']} of {len(made['sources'])} annotations"
     return command
 
 
