@@ -132,6 +132,8 @@ def published_as(manifest: Manifest) -> str:
         return ""  # clicks that a network guides, or that were added to others: the supplement has none
     if "clicks_per_image" in info.settings:
         return str(info.settings["clicks_per_image"])
+    if "minutes" in info.settings:
+        return ""
     return {"scribbles": "scribble", "points": "point"}.get(info.command, "")
 
 

@@ -11,6 +11,7 @@ import click
 from cli import options
 from cli.command import command, option_group
 from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
+from cli.sparsekit_commands.timing import TIMING_OPTIONS, timed
 from cli.types import Choice, FloatRange, IntRange, PathType, list_option
 from sparsekit.clicks.settings import DEFAULT_BUDGETS, GUIDED, STRATEGIES, ClickSettings, Uncertainty
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         "--wrong", type=FloatRange(0, 1), default=ClickSettings.wrong, show_default=True,
         help="Share of clicks labelled as another class of the image.",
     ),
+    *TIMING_OPTIONS,
 )  # fmt: skip
 @option_group(
     "Clicks guided by a network",
@@ -93,6 +95,8 @@ def points(
     min_distance: int,
     jitter: int,
     wrong: float,
+    minutes: tuple[float, ...],
+    cost_model: Path | None,
     add_to: Path | None,
     **others: Any,
 ) -> None:
@@ -102,7 +106,8 @@ def points(
 
     Each budget becomes a folder OUT/<dataset>-<N>clicks/ with
     manifest.csv, manifest.json, marks.csv and annotations/; strategies other than uniform append their name. Smaller
-    budgets are the first clicks of larger ones. With --add-to, the folder is OUT/<folder of MANIFEST>+<N>clicks/, and
+    budgets are the first clicks of larger ones. With --minutes, folders are named OUT/<dataset>-<M>min-clicks/, and the
+    number of clicks differs between images. With --add-to, the folder is OUT/<folder of MANIFEST>+<N>clicks/, and
     N clicks are added to those of MANIFEST, which stay as they are.
     """
     from cli.reporting import usage_errors
@@ -115,7 +120,10 @@ def points(
     with usage_errors():
         guide = _guide(strategy, {name: value for name, value in guides.items() if value is not None})
         settings = ClickSettings(strategy, margin, jitter, wrong, min_distance)
-        annotator = ClickAnnotator(budgets or DEFAULT_BUDGETS[STRATEGIES[strategy][1]], settings, guide)
+        if minutes and (budgets or add_to):
+            raise click.UsageError("--minutes sets the number of clicks: leave out --clicks and --add-to.")
+        clicks = ClickAnnotator(budgets or DEFAULT_BUDGETS[STRATEGIES[strategy][1]], settings, guide)
+        annotator = timed(clicks, minutes, cost_model)
     run_synthesis(dataset, annotator, synthesis, add_to=add_to)
 
 

@@ -171,6 +171,8 @@ def _print_summary(summary: FolderSummary, shard: tuple[int, int]) -> None:
     present, reached = summary.classes_present, summary.classes_reached
     missed = f" ({1 - reached / present:.0%} missed)" if present else ""
     echo_summary(f"  {reached:,} of {counted(present, 'class', 'classes')} in images reached{missed}")
+    if off_class := summary.num_off_class:
+        echo_summary(f"  {off_class / summary.num_labelled:.1%} of the labelled pixels lie on another class or void")
     if short := summary.num_short_images:
         images = counted(short, "image has", "images have")
         echo_summary(f"  {images} fewer clicks than requested: no other annotated pixel fits")

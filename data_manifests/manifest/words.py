@@ -32,6 +32,9 @@ def annotation_words(info: ManifestInfo) -> str:
 
 
 def _words(command: str, made: Mapping[str, Any]) -> str:
+    if "minutes" in made and command in ("points", "scribbles"):
+        length = f", {_per_cent(made['length'])} length" if "length" in made else ""
+        return f"{'clicks' if command == 'points' else 'scribbles'} in {made['minutes']:g} min per image{length}"
     if command == "points":
         return _click_words(made)
     if command == "scribbles" and "length" in made:
@@ -63,4 +66,6 @@ def _per_cent(share: object) -> str:
 
 
 def _unit(made: Mapping[str, Any]) -> str:
-    return f", one per {made['per']}" if made.get("per", "region") != "region" else ""
+    per, sloppy = made.get("per", "region"), ", sloppy" if made.get("sloppiness") else ""
+    number = made.get("strokes", 1) if per == "image" else "one"
+    return ("" if per == "region" else f", {number} per {per}") + sloppy

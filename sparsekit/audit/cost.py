@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import cv2
+import numpy as np
+
 from data_manifests import Manifest, read_manifest
 from data_manifests.manifest.schema import GROWN
-from sparsekit.annotated_images import annotated_images, count_annotated
+from sparsekit.annotated_images import AnnotatedImage, annotated_images, count_annotated
 from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel
 from sparsekit.audit.tables import format_table, number, share
 from sparsekit.errors import AnnotationError
@@ -59,8 +62,9 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     """Estimate the work behind the marks of a manifest, without reading images.
 
     Args:
-        manifest: A manifest with marks; only annotated rows count. Grown labels cost what their source
-            costs.
+        manifest: A manifest with marks; only annotated rows count. Grown labels cost what their source costs. In label
+            maps that people painted, imported without marks, each connected patch of a class counts as a stroke, and
+            each lone pixel as a click.
         model: Seconds per action; by default those of the literature. If it has no time for full masks,
             ``FULL_MASK_SECONDS`` of the manifest's label space applies, if there is one.
         split: Only this split.
@@ -74,16 +78,18 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     model = model or CostModel()
     if model.seconds_per_full_mask is None:
         model = replace(model, seconds_per_full_mask=FULL_MASK_SECONDS.get(manifest.label_space.name))
-    if count_annotated(manifest, split) and not manifest.marks_path.is_file():
+    painted = manifest.info.command == "import" and not manifest.marks_path.is_file()
+    if count_annotated(manifest, split) and not painted and not manifest.marks_path.is_file():
         raise AnnotationError(
             f"{manifest.path}: no marks file beside it, as with labels of a network or of another tool. The cost is "
             "that of drawing marks and cannot be estimated without them."
         )
     counts: Counter[str] = Counter()
-    for image in annotated_images(manifest, split):
-        classes_marked = {mark.class_id for mark in image.marks}
-        classes_clicked = {mark.class_id for mark in image.marks if mark.kind == "click"}
-        kinds = Counter(mark.kind for mark in image.marks)
+    for image in annotated_images(manifest, split, with_marks=not painted):
+        marks = _marks_of_patches(image) if painted else [(mark.kind, mark.class_id) for mark in image.marks]
+        classes_marked = {class_id for _, class_id in marks}
+        classes_clicked = {class_id for kind, class_id in marks if kind == "click"}
+        kinds = Counter(kind for kind, _ in marks)
         counts["image"] += 1
         counts["class"] += manifest.label_space.num_classes - len(classes_marked)
         counts["click"] += len(classes_clicked)
@@ -93,6 +99,17 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     counted = {name: counts[name] for name in per_piece if counts[name]}
     seconds = {name: count * per_piece[name] for name, count in counted.items()}
     return AnnotationCost(manifest.name, counts["image"], counted, seconds, model.seconds_per_full_mask)
+
+
+def _marks_of_patches(image: AnnotatedImage) -> list[tuple[str, int]]:
+    """Kind and class of the marks that a person painted: each connected patch of a class is one."""
+    sparse = image.read_annotation()
+    marks = []
+    for class_id in np.unique(sparse[sparse != image.label_space.unlabelled_value]).tolist():
+        own = (sparse == class_id).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(own, connectivity=8)
+        marks += [("click" if area == 1 else "stroke", class_id) for area in stats[1:, cv2.CC_STAT_AREA].tolist()]
+    return marks
 
 
 def _source_of(grown: Manifest) -> Manifest:

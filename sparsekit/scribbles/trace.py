@@ -11,6 +11,7 @@ from sparsekit.geometry.polylines import Ints, Polylines
 from sparsekit.geometry.regions import Regions, edge_distances, find_regions
 from sparsekit.randomness import ImageStream, require_stream
 from sparsekit.scribbles.lines import CONTROLS, Canvas, part_of, shape_lines, simplify
+from sparsekit.scribbles.overshoot import overshoot
 from sparsekit.scribbles.paths import long_paths
 from sparsekit.scribbles.settings import DEFAULT_LENGTH, ScribbleSettings
 
@@ -29,7 +30,8 @@ def trace_scribbles(
     Every pixel of a stroke has the stroke's class: each point is the centre of a disc inside the region, and each
     segment stays within the discs of its two ends. Every class of the label map gets a stroke, and so does every
     region of at least ``settings.min_area`` pixels. Where there is no room for a curve, the stroke is a straight line;
-    where there is no room for a line, a dot.
+    where there is no room for a line, a dot. A budget of the image, ``per="image"``, may leave out both, and
+    ``sloppiness`` takes strokes across borders.
 
     Args:
         label_map: Train ids of any integer type, shape (H, W).
@@ -63,7 +65,8 @@ def trace_scribbles(
     chosen = _chosen_regions(regions, settings)
     distances = edge_distances(regions, chosen)
     marks: list[list[Mark]] = [[] for _ in shares]
-    for paths, numbers in long_paths(regions, distances, chosen, settings.strokes):
+    per_image = settings.per == "image"
+    for paths, numbers in long_paths(regions, distances, chosen, 1 if per_image else settings.strokes):
         # Every region consumes its numbers, drawn or not, so that other settings do not change its stroke.
         drawn = np.array([rng.uniform() for _ in range(CONTROLS * len(regions))]).reshape(-1, CONTROLS)
         controls = drawn[numbers]
@@ -73,7 +76,19 @@ def trace_scribbles(
         for strokes, share in zip(marks, shares, strict=True):
             kept = part_of(lines, controls[:, -1], share)
             strokes += _to_marks(lines.keep(kept), widths[kept], numbers, regions.class_ids)
+    if per_image:
+        rank = _ranks(regions)
+        marks = [sorted(strokes, key=lambda mark: rank[mark.region])[: settings.strokes] for strokes in marks]
+    if settings.sloppiness:
+        sloppy, shape = rng.branch("sloppiness"), (regions.numbers.shape[0], regions.numbers.shape[1])
+        marks = [overshoot(strokes, settings.sloppiness, settings.width, shape, sloppy) for strokes in marks]
     return marks
+
+
+def _ranks(regions: Regions) -> list[int]:
+    """Place of each region in the order of strokes: the largest of each class, then the others, large ones first."""
+    order = np.lexsort((-regions.areas, ~regions.largest_of_each_class()))
+    return np.argsort(order).tolist()  # type: ignore[no-any-return]
 
 
 def _chosen_regions(regions: Regions, settings: ScribbleSettings) -> Ints:

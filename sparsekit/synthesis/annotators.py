@@ -53,13 +53,11 @@ class Subject:
 
 
 class Annotator(Protocol):
-    """Draws the marks of one image in several variants (budgets, lengths) at once.
+    """Draws the marks of one image in several variants (budgets, lengths) at once."""
 
-    Attributes:
-        command: The command that makes such annotations, which also names the random stream.
-    """
-
-    command: ClassVar[str]
+    @property
+    def command(self) -> str:
+        """The command that makes such annotations, which also names the random stream."""
 
     @property
     def uses_instances(self) -> bool:
@@ -174,8 +172,10 @@ class ScribbleAnnotator:
 
     def variants(self) -> list[tuple[str, dict[str, Any]]]:
         """See ``Annotator``."""
-        settings = asdict(self.settings)
-        return [(f"scribbles{round(100 * share)}", {"length": share, **settings}) for share in self.shares]
+        how = self.settings
+        ending = f"-{how.strokes}strokes" if how.per == "image" else ""
+        ending += f"-sloppy{round(100 * how.sloppiness)}" if how.sloppiness else ""
+        return [(f"scribbles{round(100 * s)}{ending}", {"length": s, **how.to_dict()}) for s in self.shares]
 
     def inputs(self, image_ids: Iterable[str]) -> dict[str, Any]:
         """See ``Annotator``; none."""
@@ -238,6 +238,12 @@ class RegionMarkAnnotator:
             mark_regions(subject.label_map, self.settings, share, unlabelled_value=subject.void, instances=instances)
             for share in self.shares or (1.0,)  # boxes and polygons ignore it
         ]
+
+
+def is_sloppy(annotator: object) -> bool:
+    """Whether its strokes cross borders, so that their pixels off class are counted."""
+    scribbles = getattr(annotator, "annotator", annotator)
+    return isinstance(scribbles, ScribbleAnnotator) and scribbles.settings.sloppiness > 0
 
 
 def check_per_cents(name: str, shares: tuple[float, ...]) -> None:

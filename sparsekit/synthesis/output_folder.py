@@ -37,6 +37,9 @@ from sparsekit.synthesis.journal import Journal
 
 T = TypeVar("T")
 
+#: The column that counts, for strokes that may cross borders, labelled pixels of another class or void.
+OFF_CLASS = "off_class_pixels"
+
 #: Describes the unfinished run. The process that renames it to the second name moves the folder to its destination.
 _RUN, _CLAIMED = "run.json", "run-finishing.json"
 
@@ -60,6 +63,7 @@ class FolderSummary:
         num_void_images: Images whose mask is entirely void.
         num_short_images: Images with fewer clicks than requested: not enough annotated pixels, or none that keep the
             minimum distance. Not counted where the number of instances decides.
+        num_off_class: Number of labelled pixels of another class or void, if strokes may cross borders.
         num_evaluation_images: Images listed without an annotation, for evaluation.
         already_there: The folder already held this result and was not touched; ``classes_present`` and
             ``num_short_images``, which only the full masks tell, are 0.
@@ -74,6 +78,7 @@ class FolderSummary:
     classes_reached: int = 0
     num_void_images: int = 0
     num_short_images: int = 0
+    num_off_class: int = 0
     num_evaluation_images: int = 0
     already_there: bool = False
     missing_shards: int = 0
@@ -303,6 +308,7 @@ class OutputFolder:
             num_labelled=sum(row.num_labelled for row in annotated),
             classes_reached=sum(_num_reached(manifest, row) for row in annotated),
             num_void_images=sum(not row.num_labelled for row in annotated),
+            num_off_class=sum(map(off_class_of, annotated)),
             num_evaluation_images=len(rows) - len(annotated),
             already_there=True,
         )
@@ -310,7 +316,7 @@ class OutputFolder:
 
 def _num_reached(manifest: Manifest, row: ManifestRow) -> int:
     """Number of classes with a label on a pixel of their own; files are read where labels may be wrong."""
-    if not any(manifest.info.settings.get(name) for name in ("jitter", "wrong")):
+    if not any(manifest.info.settings.get(name) for name in ("jitter", "wrong", "sloppiness")):
         return len(row.classes_labelled)
     return num_reached(read_row_annotation(manifest, row), read_row_full_mask(manifest, row), manifest.label_space)
 
@@ -345,8 +351,14 @@ def _add(summary: FolderSummary, result: ImageResult, settings: Mapping[str, Any
         classes_present=summary.classes_present + result.classes_present,
         classes_reached=summary.classes_reached + result.classes_reached,
         num_void_images=summary.num_void_images + (result.annotated_pixels == 0),
+        num_off_class=summary.num_off_class + off_class_of(result.row),
         num_short_images=summary.num_short_images + (result.annotated_pixels > 0 and _is_short(result, settings)),
     )
+
+
+def off_class_of(row: ManifestRow) -> int:
+    """Labelled pixels of an image on another class or void, where they were counted."""
+    return int(dict(row.extra).get(OFF_CLASS, 0))
 
 
 def _is_short(result: ImageResult, settings: Mapping[str, Any]) -> bool:

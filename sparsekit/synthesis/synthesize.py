@@ -23,8 +23,8 @@ from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
 from sparsekit.synthesis.adding import added_info, dataset_of, earlier_marks, require_marks
 from sparsekit.synthesis.annotation_files import num_reached, read_full_mask, write_annotation
-from sparsekit.synthesis.annotators import Annotator, Subject
-from sparsekit.synthesis.output_folder import FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
+from sparsekit.synthesis.annotators import Annotator, Subject, is_sloppy
+from sparsekit.synthesis.output_folder import OFF_CLASS, FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 
 #: Just below 32 MB, the largest size that glibc takes into account.
 _LARGEST_BLOCK = (32 << 20) - (1 << 16)
@@ -303,6 +303,9 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
             sparse = rasterize(marks, (height, width), space)
             named = write_annotation(named, sparse, partial_dir(folder), space)
             reached = num_reached(sparse, label_map, space)
+            if is_sloppy(task.annotator):
+                off_class = int(np.count_nonzero((sparse != space.unlabelled_value) & (sparse != label_map)))
+                named = replace(named, extra=(*named.extra, (OFF_CLASS, str(off_class))))
         results.append(ImageResult(named, tuple(marks), present, reached, annotated_pixels))
     return results
 

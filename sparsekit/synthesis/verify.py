@@ -16,6 +16,7 @@ from data_manifests.manifest.derive import HISTORY, read_source
 from data_manifests.manifest.schema import GROWN
 from data_manifests.manifest.validate import Problem
 from sparsekit.areas.settings import RegionMarkSettings
+from sparsekit.audit.cost_model import CostModel
 from sparsekit.clicks.guides import Guide
 from sparsekit.clicks.settings import GUIDED, ClickSettings
 from sparsekit.errors import AnnotationError
@@ -27,6 +28,7 @@ from sparsekit.scribbles.settings import ScribbleSettings
 from sparsekit.synthesis.adding import SOURCE, earlier_marks, own_settings
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator, Subject
 from sparsekit.synthesis.synthesize import subject_with
+from sparsekit.synthesis.timed import TimedAnnotator
 
 S = TypeVar("S")
 
@@ -140,11 +142,18 @@ def _clicks(recorded: dict[str, Any], folder_of: Callable[[str], Path]) -> Annot
     settings, guide = _recorded_fields(ClickSettings, recorded), None
     if settings.strategy in GUIDED:
         guide = Guide(settings.strategy, folder_of(GUIDED[settings.strategy]), **_recorded_of(Guide, recorded))
+    if "minutes" in recorded:
+        return _timed(ClickAnnotator((1,), settings, guide), recorded)
     return ClickAnnotator((_recorded(recorded, settings.budget_name, 1),), settings, guide)
 
 
 def _scribbles(recorded: dict[str, Any], folder_of: Callable[[str], Path]) -> Annotator:
-    return ScribbleAnnotator((_recorded(recorded, "length", 1.0),), _recorded_fields(ScribbleSettings, recorded))
+    annotator = ScribbleAnnotator((_recorded(recorded, "length", 1.0),), _recorded_fields(ScribbleSettings, recorded))
+    return _timed(annotator, recorded) if "minutes" in recorded else annotator
+
+
+def _timed(annotator: ClickAnnotator | ScribbleAnnotator, recorded: dict[str, Any]) -> Annotator:
+    return TimedAnnotator(annotator, (_recorded(recorded, "minutes", 1.0),), _recorded_fields(CostModel, recorded))
 
 
 def _region_marks(recorded: dict[str, Any], folder_of: Callable[[str], Path]) -> Annotator:

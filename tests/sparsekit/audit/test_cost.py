@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +10,7 @@ from data_manifests import Mark
 from sparsekit.audit.cost import annotation_cost, format_costs
 from sparsekit.audit.cost_model import CostModel, read_cost_model
 from sparsekit.errors import AnnotationError
-from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
+from tests.sparsekit.conftest import SCENE, letters, numbered_space, tiny_manifest
 
 
 def click_(class_id: int, col: int) -> Mark:
@@ -138,3 +139,13 @@ class TestCommand:
     def test_impossible_seconds_are_wrong_usage(self, tmp_path, seconds):
         result = self.run(tmp_path, "--seconds-per-click", seconds)
         assert result.exit_code == 2 and "Error" in result.stderr
+
+
+def test_painted_label_maps_cost_what_their_patches_do(tmp_path):
+    painted = letters("000.1...", "..0.1.0.", "....1...", "........", "22......", "........", "..1.....", "........")
+    manifest = tiny_manifest(tmp_path / "m", [SCENE], [[]], sparse_maps=[painted], command="import")
+    manifest.marks_path.unlink()
+    cost = annotation_cost(manifest)
+    assert dict(cost.counts) == {"image": 1, "click": 2, "stroke": 3}
+    with pytest.raises(AnnotationError, match="no marks file beside it"):
+        annotation_cost(replace(manifest, info=replace(manifest.info, command="pseudo-labels")))
