@@ -14,7 +14,7 @@ from cli.types import PathType
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
-    from sparsekit.combine import Way
+    from sparsekit.synthesis.combine import Way
 
 
 @command(short_help="Merge several manifests into one.")
@@ -58,7 +58,7 @@ def _combine(
     manifests: tuple[Path, ...], out_dir: Path, prefix: bool, way: Way, overwrite: bool, as_json: bool
 ) -> None:
     from data_manifests import read_manifest
-    from sparsekit.combine import DISAGREEMENT, combine_manifests
+    from sparsekit.synthesis.combine import DISAGREEMENT, combine_manifests
 
     with usage_errors():
         if prefix:

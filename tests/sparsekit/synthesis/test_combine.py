@@ -19,7 +19,7 @@ from cli.sparsekit_cli import main
 from data_manifests import DataError, Manifest, Mark, read_manifest, read_marks
 from data_manifests.manifest.rows import read_row_annotation
 from sparsekit.audit.agreement import measure_agreement
-from sparsekit.combine import combine_manifests, disagreement, unite, vote
+from sparsekit.synthesis.combine import combine_manifests, disagreement, unite, vote
 from tests.sparsekit.conftest import SCENE, letters, numbered_space, tiny_manifest
 
 VOID = 255
@@ -52,7 +52,14 @@ def three(folder: Path) -> list[Manifest]:
         letters("........", "........", "........", "222.....", *["........"] * 4),
     ]
     return [
-        tiny_manifest(folder / str(i), [SCENE] * 3, [marks] * 3, sparse_maps=[sparse] * 3, label_space=space, num_val=1)
+        tiny_manifest(
+            folder / str(i),
+            [SCENE, SCENE.T, SCENE[::-1].copy()],
+            [marks] * 3,
+            sparse_maps=[sparse] * 3,
+            label_space=space,
+            num_val=1,
+        )
         for i, (marks, sparse) in enumerate(zip(drawn, maps, strict=True))
     ]
 
@@ -72,7 +79,8 @@ def test_union_keeps_all_labels_and_marks(tmp_path: Path) -> None:
     assert read_row_annotation(united, rows[0])[0, 0] == 0
     (_, marks), _ = read_marks(united.marks_path)
     assert [mark.class_id for mark in marks] == [0, 1, 1, 2]
-    assert run("validate", united.path)[0] == 0
+    code, out, err = run("validate", united.path)
+    assert code == 0, out + err
     assert united.info.command == "merge" and len(united.info.settings["sources"]) == 3
     assert dict(rows[0].extra)["disagreeing_pixels"] == "1"
     code, _, _ = run("merge", *(m.path for m in people), "--union", "--out", tmp_path / "u")
