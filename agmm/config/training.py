@@ -172,7 +172,7 @@ class TrainConfig:
             return
         if min(self.bands) < 1:
             raise ValueError(f"bands must be counted from 1, got {list(self.bands)}.")
-        channels = 3 if len(self.bands) == 1 else len(self.bands)
+        channels = self.num_channels
         if self.photometric and channels != 3:
             raise ValueError(
                 f"photometric changes colours, which {channels} bands are not. Leave it off: --no-photometric."
@@ -182,6 +182,11 @@ class TrainConfig:
                 f"image_mean must have {channels} values for bands {list(self.bands)}, got {len(self.image_mean)}. "
                 "Leave image_mean and image_std out to have them measured."
             )
+
+    @property
+    def num_channels(self) -> int:
+        """Input channels of the network; a single band is read as grey, in three equal ones."""
+        return len(self.bands) if len(self.bands) > 1 else 3
 
     def model(self, num_classes: int) -> ModelConfig:
         """The network's settings."""

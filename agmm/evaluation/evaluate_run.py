@@ -12,6 +12,7 @@ from agmm.data.bands import with_bands
 from agmm.distributed import join_ranks
 from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
 from agmm.evaluation.per_image import PER_IMAGE_NAME, write_per_image
+from agmm.inference.crf import require_colors
 from agmm.inference.protocols import Protocol, make_protocol, require_annotations
 from agmm.runs.checkpoint import load_run
 from agmm.runs.files import require_writable
@@ -82,6 +83,8 @@ def evaluate_run(
     if gmm:
         require_annotations(manifest, rows)
     config = loaded.info.config
+    if crf:
+        require_colors(loaded.info.model.in_channels)
     settings = make_protocol(protocol, config.crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
     shared: dict[str, Any] = {
         "device": ranks.device, "distributed": ranks.num_ranks > 1, "boundary": boundary, "amp": amp,

@@ -37,8 +37,7 @@ def refine(images: Tensor, probs: Tensor) -> Tensor:
         Krähenbühl and Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NIPS 2011;
         parameters of Chen et al., "DeepLab", TPAMI 2018.
     """
-    if images.shape[1] != 3:
-        raise TrainingError(f"A dense CRF reads colours, and the network reads {images.shape[1]} bands. Leave it out.")
+    require_colors(images.shape[1])
     require_crf()
     from pydensecrf.densecrf import DenseCRF2D
 
@@ -52,3 +51,13 @@ def refine(images: Tensor, probs: Tensor) -> Tensor:
         crf.addPairwiseBilateral(rgbim=np.ascontiguousarray(pixels), **_APPEARANCE)
         refined.append(torch.from_numpy(np.array(crf.inference(_ITERATIONS), np.float32)))
     return torch.stack(refined).reshape(probs.shape).to(probs.device)
+
+
+def require_colors(num_channels: int) -> None:
+    """Check, before any work is done, that a CRF can read what the network reads.
+
+    Raises:
+        TrainingError: If that has other than three channels.
+    """
+    if num_channels != 3:
+        raise TrainingError(f"A dense CRF reads colours, and the network reads {num_channels} bands. Leave it out.")

@@ -17,6 +17,7 @@ from agmm.data.masked_images import image_tensor, to_network
 from agmm.data.resize import as_rgb
 from agmm.distributed import choose_device
 from agmm.errors import TrainingError
+from agmm.inference.crf import require_colors
 from agmm.inference.protocols import Protocol, evaluating, make_protocol, predict_mixture, slide
 from agmm.runs.checkpoint import load_run
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
@@ -105,6 +106,8 @@ def predict_images(
     loaded = load_run(run, where)
     space, config = loaded.label_space, loaded.info.config
     settings = make_protocol(protocol, config.crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
+    if crf:
+        require_colors(loaded.info.model.in_channels)
     rows: dict[Path, ManifestRow] = {}
     if gmm_manifest is not None:
         loaded.info.require_classes(gmm_manifest.label_space, gmm_manifest.path)

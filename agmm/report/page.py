@@ -143,6 +143,7 @@ def write_page(
         figures=_by_name(figures),
         budget=None if budget_png is None else f"data:image/png;base64,{base64.b64encode(budget_png).decode()}",
         splits=sorted({image.split for image in images.shown}),
+        shown_as=str(manifest.info.images),
     )
     data = page.encode()
     write_atomically(path, data)

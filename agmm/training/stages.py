@@ -16,6 +16,7 @@ from agmm.config.training import PseudoClasses, Start, TrainConfig
 from agmm.data.bands import with_statistics
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
+from agmm.inference.crf import require_colors
 from agmm.inference.protocols import Protocol
 from agmm.requirements import require_crf
 from agmm.runs.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint_info, save_checkpoint, with_prefix
@@ -122,7 +123,8 @@ def run_stages(
     if not overwrite and stages > 1:
         require_same_start(out_dir / SUMMARY_NAME, out_dir / "stage-2", start)
     if protocol.crf and stages > 1:
-        require_crf()  # now, not after the first stage
+        require_colors(config.num_channels)  # now, not after the first stage
+        require_crf()
 
     def say(text: str) -> None:
         if stages > 1 and ranks.is_first and not quiet:

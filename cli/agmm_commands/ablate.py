@@ -15,6 +15,7 @@ from cli.agmm_commands.options import (
     refine_option,
     threshold_option,
     training_options,
+    with_all_bands,
 )
 from cli.command import command, is_quiet, option_group
 from cli.options import data_root_option, json_option, out_option, overwrite_option, read_manifest
@@ -114,12 +115,15 @@ def ablate(
             raise click.UsageError("Give the manifests to train on.")
         manifests = [read_manifest(path) for path in paths]
         own = {"recipe": flags["recipe"] or study.recipe, "config_path": flags["config_path"] or study.base}
-        config = read_settings(flags | own)
+        config = read_settings(with_all_bands(flags, manifests[0]) | own)
         require_training_packages(crf=refine == "crf")
+        from agmm.inference.crf import require_colors
         from agmm.inference.protocols import make_protocol
         from agmm.studies.results import REPORT_NAME, RESULTS_NAME, annotation_names
         from agmm.studies.runner import run_study
 
+        if refine == "crf":
+            require_colors(config.num_channels)
         scored_split, pseudo = split or study.split or "val", pseudo_protocol or study.pseudo_protocol or "multi-scale"
         rows = run_study(
             study, manifests, config, out_dir, seeds=seeds or study.seeds or (0,), split=scored_split,

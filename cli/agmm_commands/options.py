@@ -17,7 +17,7 @@ from agmm.config.training import OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
 from cli.command import option_group
 from cli.options import data_root_option
 from cli.reporting import echo_next, usage_errors
-from cli.types import Choice, FloatRange, IntRange, PathType, SizeType
+from cli.types import BandsType, Choice, FloatRange, IntRange, PathType, SizeType
 
 if TYPE_CHECKING:
     from agmm.runs.checkpoint_info import CheckpointInfo
@@ -77,6 +77,11 @@ _TRAINING_GROUPS = (
         click.option("--train-split", metavar="NAME", help="Split to train on."),
         click.option("--val-split", metavar="NAME", help="Split that selects the best epoch."),
         click.option("--crop-size", type=SizeType(), help="Size of a training crop in pixels."),
+        click.option(
+            "--bands", metavar="all|N,N,...", type=BandsType(),
+            help="Bands of the images that are the network's input, counted from 1, of any number; means and "
+            "deviations are measured.  [default: red, green and blue, as the manifest shows them]",
+        ),
         click.option("--photometric/--no-photometric", default=None, help="Randomly change colors and sharpness."),
         click.option("--label-aware/--no-label-aware", default=None, help="Place each crop on a labelled pixel."),
     ),
@@ -166,6 +171,15 @@ def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
         config = load_config(flags["recipe"] or DEFAULT_RECIPE, flags["config_path"], read_overrides(flags))
     require_encoder_weights(config.encoder_weights)
     return config
+
+
+def with_all_bands(flags: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    """The flags with the bands of a manifest's images for ``--bands all``."""
+    if flags["bands"] != "all":
+        return dict(flags)
+    from agmm.data.bands import all_bands
+
+    return {**flags, "bands": all_bands(manifest)}
 
 
 def echo_next_score(run_dir: Path, manifest_path: Path, manifest: Manifest, train_split: str) -> None:

@@ -15,6 +15,7 @@ from cli.agmm_commands.options import (
     read_settings,
     tile_option,
     training_options,
+    with_all_bands,
 )
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
@@ -79,7 +80,7 @@ def rounds(
     from sparsekit.synthesis.adding import dataset_of, require_marks
 
     source = read_manifest(manifest)
-    config = read_settings(flags)
+    config = read_settings(with_all_bands(flags, source))
     if rounds > 1:  # now, not after the first round
         require_marks(source)
         dataset_of(source)

@@ -19,6 +19,7 @@ from cli.agmm_commands.options import (
     threshold_option,
     tile_option,
     training_options,
+    with_all_bands,
 )
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
@@ -86,7 +87,7 @@ def stages(
     from agmm.requirements import require_training_packages
 
     source = read_manifest(manifest)
-    config = read_settings(flags)
+    config = read_settings(with_all_bands(flags, source))
     require_training_packages(crf=refine == "crf")
     from agmm.inference.protocols import make_protocol
     from agmm.losses.build import build_loss

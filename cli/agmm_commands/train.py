@@ -9,13 +9,20 @@ from typing import Any
 
 import click
 
-from cli.agmm_commands.options import echo_next_score, read_overrides, read_settings, run_summary, training_options
+from cli.agmm_commands.options import (
+    echo_next_score,
+    read_overrides,
+    read_settings,
+    run_summary,
+    training_options,
+    with_all_bands,
+)
 from cli.command import command, is_quiet, option_group
 from cli.interrupts import say_when_interrupted
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
 from cli.reporting import echo_json, echo_summary, usage_errors
-from cli.types import BandsType, PathType
+from cli.types import PathType
 from data_manifests.errors import counted
 
 
@@ -28,16 +35,6 @@ from data_manifests.errors import counted
     overwrite_option,
     json_option,
 )
-@option_group(
-    "Images",
-    click.option(
-        "--bands",
-        metavar="all|N,N,...",
-        type=BandsType(),
-        help="Bands of the images that are the network's input, counted from 1, of any number; means and deviations "
-        "are measured.  [default: red, green and blue, as the manifest shows them]",
-    ),
-)
 @training_options
 def train(
     manifest: Path, out_dir: Path | None, resume: Path | None, overwrite: bool, as_json: bool, **flags: Any
@@ -49,7 +46,6 @@ def train(
 
     To train on several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST
     """
-    from agmm.data.bands import all_bands
     from agmm.requirements import require_training_packages
     from agmm.runs.files import STATE_NAME, require_checkpoint, require_no_training, require_utf8
 
@@ -60,8 +56,7 @@ def train(
         )
     source = read_manifest(manifest)
     run_dir = resume or out_dir or Path("runs") / (source.path.parent.resolve().name or "run")
-    if flags["bands"] == "all":
-        flags["bands"] = all_bands(source)
+    flags = with_all_bands(flags, source)
     if resume:
         require_checkpoint(resume / STATE_NAME)
     else:

@@ -57,6 +57,17 @@ class ImageView:
         """Whether images become RGB."""
         return self.bands is None or len(self.bands) in (1, 3)
 
+    def __str__(self) -> str:
+        """Return the settings in words; empty for the default.
+
+        Example:
+            >>> str(ImageView((4, 3, 2), (0, 3000)))
+            'bands 4, 3, 2; values 0 to 3000'
+        """
+        found = [f"band{'s' * (len(self.bands) > 1)} {', '.join(map(str, self.bands))}"] if self.bands else []
+        found += ["values {:g} to {:g}".format(*self.value_range)] if self.value_range else []
+        return "; ".join([*found, *([f"{self.axis} slices"] if self.axis else [])])
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to JSON-ready data; empty for the default."""
         found = {"bands": self.bands, "value_range": self.value_range}

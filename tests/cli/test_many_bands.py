@@ -114,16 +114,28 @@ def test_the_whole_way_on_all_bands(scenes):
     run(agmm_main, "train", manifest, "--resume", "run", "--bands", "all", "--epochs", 2)
 
 
-def test_stages_and_a_report_on_some_bands(scenes):
+def test_stages_and_a_report_on_some_bands(scenes, monkeypatch):
+    monkeypatch.setattr("agmm.requirements.require_crf", lambda: None)  # as if its package were installed
     view = ("--bands", "4,3,2", "--value-range", "0,3000")
     run(sparsekit_main, "points", "--clicks", 10, *view, "scenes")
     manifest = "sparse/scenes-10clicks"
-    bands = ("--set", "bands=[8,1,2,3,5]", "--epochs", 1)
+    bands = ("--bands", "8,1,2,3,5", "--epochs", 1)
     for _ in range(2):  # the second call finds all stages finished
         run(agmm_main, "stages", manifest, "--stages", 2, "--out", "stages", *bands, *SMALL)
     assert load_run("stages/stage-2").info.images.bands == (8, 1, 2, 3, 5)
     assert read_manifest("stages/pseudo-labels-1").info.images.bands == (4, 3, 2)
     run(agmm_main, "report", "stages/stage-1", "--manifest", manifest, "--out", "report", "--device", "cpu")
+    page = Path("report/index.html").read_text()
+    assert "Shown: bands 4, 3, 2; values 0 to 3000." in page
+    assert "Images as the network reads them: bands 8, 1, 2, 3, 5; values 0 to 3000." in page
+    for command in (
+        ("predict", "stages/stage-1", "scenes/val/images", "--out", "crf", "--crf"),
+        ("evaluate", "stages/stage-1", manifest, "--crf"),
+        ("stages", manifest, "--out", "refined", "--refine", "crf", *bands, *SMALL),
+    ):
+        result = CliRunner().invoke(agmm_main, [*map(str, command)])
+        assert result.exit_code == 1 and "the network reads 5 bands" in result.output, result.output
+    assert not Path("crf").exists() and not Path("refined").exists()
     run(agmm_main, "export", "stages/stage-1", "--format", "torchscript", "--out", "model.pt")
     described = json.loads(Path("model.pt.json").read_text())
     assert described["input"]["shape"] == ["N", 5, "H", "W"]
