@@ -23,6 +23,8 @@ Start = Literal["fresh", "warm"]
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULE_NAMES = ("poly", "cosine")
+#: Where a run is logged besides ``log.csv``, each a module of ``agmm.training.trackers``; ``csv`` is nowhere else.
+LOGS = ("csv", "tensorboard", "wandb", "mlflow")
 
 # In TOML, lambda needs no trailing underscore.
 _SPELLINGS = {"lambda": "lambda_"}
@@ -83,6 +85,7 @@ class TrainConfig:
         val_protocol: Protocol of validation: ``whole``, ``sliding`` or ``multi-scale``.
         gmm_images: Number of training images on which to evaluate segmentation and mixture after every validated epoch
             (supplement, figure 2).
+        log: ``csv``, which is always written, or also ``tensorboard``, ``wandb`` or ``mlflow``.
 
     Raises:
         ValueError: If a value is out of range.
@@ -133,6 +136,7 @@ class TrainConfig:
     val_every: int = 1
     val_protocol: ProtocolName = "whole"
     gmm_images: int = 0
+    log: str = "csv"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -213,7 +217,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for TOML and JSON; ``from_dict`` gives the same settings back."""
-        values = {name: getattr(self, name) for name in _FIELDS if name != "bands" or self.bands}
+        values = {name: value for name in _FIELDS if (value := getattr(self, name)) != _OMITTED.get(name)}
         return {
             spell(name): list(value) if isinstance(value, tuple) else dict(value) if name == "loss" else value
             for name, value in values.items()
@@ -256,7 +260,7 @@ class TrainConfig:
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d\d?)?")
 _CHOICES: dict[str, Collection[str]] = {
     "loss_kind": LOSSES, "preset": PRESETS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULE_NAMES, "val_protocol": PROTOCOLS,
+    "schedule": SCHEDULE_NAMES, "val_protocol": PROTOCOLS, "log": LOGS,
 }  # fmt: skip
 _AT_LEAST: dict[str, float] = {
     "lambda_": 0, "redraws": 0, "batch_size": 1, "accumulate": 1, "epochs": 1, "weight_decay": 0, "warmup_steps": 0,
@@ -269,6 +273,8 @@ _AT_MOST = {
 _LARGEST = 2**63 - 1
 _SMALLEST_SCALE = 0.01
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
+#: Settings that are left out where they have this value, so that equal settings keep the checksums of older versions.
+_OMITTED: dict[str, Any] = {"bands": (), "log": "csv"}
 _DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agmm.config.loss import MixtureOptions
 
 #: Settings that do not affect the network: where it was trained, and what was monitored.
-SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images")
+SILENT_SETTINGS = ("device", "workers", "amp", "compile", "gmm_images", "log")
 
 #: Names for supervision other than sparse annotations by people.
 FULL_MASKS = "full masks"

@@ -234,8 +234,8 @@ def _checksums(
     of_manifests = {plan.manifest.path: plan.manifest.sha256() for plan in plans}
     result = {}
     for plan in plans:
-        # Where it runs is not part of it: processes that share a study have devices of their own.
-        config = replace(plan.config, device="auto", workers=0)
+        # Where it runs and is logged is not part of it: processes that share a study have devices of their own.
+        config = replace(plan.config, device="auto", workers=0, log="csv")
         settings = [config.to_toml(), of_manifests[plan.manifest.path], split, protocol, str(plan.setting.stages)]
         if plan.setting.stages > 1:
             settings += [between_stages, plan.setting.pseudo_classes, *(["soft"] if plan.setting.soft else [])]

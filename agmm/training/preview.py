@@ -1,4 +1,4 @@
-"""Previews of predictions for TensorBoard during training."""
+"""Previews of predictions for experiment trackers during training."""
 
 from __future__ import annotations
 

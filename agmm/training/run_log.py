@@ -1,4 +1,4 @@
-"""The log of a run: log.csv, TensorBoard, and progress on stderr."""
+"""The log of a run: log.csv, an experiment tracker, and progress on stderr."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from agmm.distributed import Ranks
 from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import EvalResult
 from agmm.runs.files import LOG_NAME
-from agmm.runs.folder import TENSORBOARD_NAME, VALIDATION_NAME
+from agmm.runs.folder import VALIDATION_NAME
+from agmm.training.trackers import Tracker
 from data_manifests.files.csv import read_whole_table
 from data_manifests.files.images import write_atomically
 
 
 class RunLog:
-    """The log of a run: ``log.csv``, TensorBoard, and progress on stderr; only the first rank writes.
+    """The log of a run: ``log.csv``, a tracker, and progress on stderr; only the first rank writes.
 
     Args:
         run_dir: The run folder.
@@ -35,6 +36,7 @@ class RunLog:
         first_epoch: Number of finished epochs; later lines of an interrupted epoch are dropped.
         quiet: Show no progress.
         term_names: Terms of the loss; progress leaves out those that are 0, which are switched off.
+        tracker: Also receives what is logged; closed at the end.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class RunLog:
         first_epoch: int,
         quiet: bool,
         term_names: Collection[str] = (),
+        tracker: Tracker | None = None,
     ) -> None:
         self._path = run_dir / LOG_NAME
         self._writes, self._epochs, self._first_epoch = ranks.is_first, epochs, first_epoch
@@ -57,13 +60,9 @@ class RunLog:
             total=epochs * steps_per_epoch, initial=first_epoch * steps_per_epoch, unit="step", file=sys.stderr,
             disable=self._quiet or not sys.stderr.isatty(), dynamic_ncols=True,
         )  # fmt: skip
-        self._board = None
-        if self._writes:
-            from torch.utils.tensorboard import SummaryWriter  # takes a second
-
-            if self._path.exists():
-                self._rows = [row for row in _read_log(self._path) if int(row["epoch"]) <= first_epoch]
-            self._board = SummaryWriter(str(run_dir / TENSORBOARD_NAME), purge_step=first_epoch + 1)
+        self._tracker = tracker
+        if self._writes and self._path.exists():
+            self._rows = [row for row in _read_log(self._path) if int(row["epoch"]) <= first_epoch]
 
     def __enter__(self) -> RunLog:
         return self
@@ -72,8 +71,8 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        if self._board is not None:
-            self._board.close()
+        if self._tracker is not None:
+            self._tracker.close()
 
     def step(self) -> None:
         """Record a finished step."""
@@ -91,14 +90,10 @@ class RunLog:
             write_atomically(self._path.with_name(VALIDATION_NAME), (text + "\n").encode())
 
     def write_previews(self, epoch: int, result: EvalResult, images: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Write the IoU of each class, and previews (RGB, shape (H, W, 3)) by name, to TensorBoard."""
-        if self._board is None:
-            return
-        for name, iou in result.iou.items():
-            if iou == iou:
-                self._board.add_scalar(f"val_iou/{name}", iou, epoch)
-        for name, image in images.items():
-            self._board.add_image(f"val/{name}", image, epoch, dataformats="HWC")
+        """Give the IoU of each class, and previews (RGB, shape (H, W, 3)) by name, to the tracker."""
+        if self._tracker is not None:
+            self._tracker.log_scalars(epoch, {f"val_iou/{name}": iou for name, iou in result.iou.items() if iou == iou})
+            self._tracker.log_images(epoch, {f"val/{name}": image for name, image in images.items()})
 
     def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
         """Write the line of an epoch.
@@ -115,7 +110,7 @@ class RunLog:
             f"{name} {_show(name, value)}" for name, value in known.items() if value or name not in self._term_names
         ]
         self.say(f"epoch {epoch}/{self._epochs}  {'  '.join(parts)}  {seconds:.1f} s, {_duration(left)} left")
-        if self._board is None:
+        if not self._writes:
             return
         row = {"epoch": epoch, **{name: known.get(name, "") for name in values}, "seconds": round(seconds, 3)}
         self._rows.append(row)
@@ -126,9 +121,8 @@ class RunLog:
             writer.writeheader()
             writer.writerows(self._rows)
         partial.replace(self._path)
-        for name, value in known.items():
-            self._board.add_scalar(name, value, epoch)
-        self._board.flush()
+        if self._tracker is not None:
+            self._tracker.log_scalars(epoch, known)
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

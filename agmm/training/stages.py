@@ -36,7 +36,7 @@ SEG_ONLY = {"use_self": False, "use_spar": False, "use_con": False, "absence_wei
 SUMMARY_NAME = "stages.json"
 
 # Settings that decide where a run trains and do not affect its result.
-_MAY_CHANGE = ("device", "workers", "compile")
+_MAY_CHANGE = ("device", "workers", "compile", "log")
 
 
 @dataclass(frozen=True)

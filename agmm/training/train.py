@@ -29,6 +29,7 @@ from agmm.training.regime import regime_notices
 from agmm.training.run_log import RunLog
 from agmm.training.schedule import learning_rate_factor
 from agmm.training.state import TrainingState, prepare, restore
+from agmm.training.trackers import require_tracker, start_tracker
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted, list_some
 from data_manifests.files.paths import as_path
@@ -37,7 +38,7 @@ from data_manifests.manifest.rows import require_files
 # Steps between two checks that the loss is finite; each check waits for the device.
 _CHECK_EVERY = 20
 # Settings that may change on resume: they decide how long and where a run trains.
-_RESUMABLE = ("epochs", "device", "workers", "val_every", "compile")
+_RESUMABLE = ("epochs", "device", "workers", "val_every", "compile", "log")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def train_network(
         ValueError: If settings are incompatible.
     """
     run_dir = as_path(run_dir)
+    require_tracker(config.log)
     ranks = join_ranks(config.device)
     checksum = manifest.sha256()
     ranks.require_equal(checksum, "manifest")
@@ -109,7 +111,8 @@ def train_network(
             stack.enter_context(claim(run_dir, resume=resume, overwrite=overwrite))
             describe_run(run_dir, manifest, checksum, config, ranks)
         names = state.criterion.term_names
-        log = RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet, names)
+        tracker = start_tracker(config.log, run_dir, config.to_dict(), info.epoch) if ranks.is_first else None
+        log = RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet, names, tracker)
         stack.enter_context(log)
         for notice in notices(manifest, config, info.epoch, steps_per_epoch):
             log.say(notice)
@@ -123,7 +126,7 @@ def train_network(
                 result = evaluate_rows(state.eval_model, manifest, val_rows, protocol=protocol, **state.evaluation())
                 scores |= {f"val_{name}": score for name, score in result.scores.items()}
                 scores |= score_training_images(state, manifest)
-                if ranks.is_first:
+                if tracker is not None:
                     drawn = draw_predictions(
                         state.eval_model, manifest, val_rows, protocol, ranks.device, state.uses_amp
                     )
@@ -278,8 +281,8 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
 
     Raises:
         TrainingError: If the folder does not hold a run that can be resumed.
-        ValueError: If a setting other than epochs, device, workers, val_every or compile changes, or the new number of
-            epochs is below those already trained.
+        ValueError: If a setting other than epochs, device, workers, val_every, compile or log changes, or the new
+            number of epochs is below those already trained.
     """
     info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
     config, written = info.config, written_config(run_dir, info.config)

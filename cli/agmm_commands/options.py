@@ -13,7 +13,7 @@ from agmm.config.loss import LOSSES, PRESETS
 from agmm.config.model import OUTPUT_STRIDES
 from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
 from agmm.config.recipes import DEFAULT_RECIPE
-from agmm.config.training import OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
+from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
 from cli.command import option_group
 from cli.options import data_root_option
 from cli.reporting import echo_next, usage_errors
@@ -114,6 +114,7 @@ _TRAINING_GROUPS = (
         click.option(
             "--workers", type=IntRange(min=0), help="Processes that load data; the result does not depend on it."
         ),
+        click.option("--log", type=_choice(LOGS), help="Log to an experiment tracker as well as to log.csv."),
     ),
 )  # fmt: skip
 

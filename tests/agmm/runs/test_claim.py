@@ -31,7 +31,7 @@ def test_a_folder_in_use_is_kept(seven: Manifest, undisturbed: Path) -> None:
 def test_what_a_training_left_that_was_killed_in_its_first_epoch_is_no_obstacle(
     seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_dir, config = tmp_path / "run", replace(CONFIG, epochs=1)
+    run_dir, config = tmp_path / "run", replace(CONFIG, epochs=1, log="tensorboard")
     code = (
         "import os, agmm.training.train\n"
         "agmm.training.train.train_epoch = lambda *_: os.kill(os.getpid(), 9)\n"
