@@ -27,7 +27,7 @@ NETWORK_MEMORY_ADVICE = (
 )
 
 
-#: Of an error's message; the middle of a longer one is left out.
+#: Of an error, a warning or a note, which can hold cells of a stranger's file; the middle of a longer one is left out.
 _MOST_LETTERS = 2000
 
 
@@ -86,8 +86,6 @@ class ReportingGroup(click.Group):
                 raise
             if is_verbose():
                 traceback.print_exc()
-            if len(message) > _MOST_LETTERS:  # names and cells of a stranger's file
-                message = f"{message[: _MOST_LETTERS // 2]} ... {message[-_MOST_LETTERS // 2 :]}"
             raise click.ClickException(message) from error
 
     def _message_of(self, error: Exception) -> str:
@@ -117,13 +115,12 @@ def _color() -> bool | None:
 
 def _show_error(error: click.ClickException) -> None:
     """Print an error as click does, with ``Error:`` in color."""
-    message = f"Error: {error.format_message()}"
+    message = error.format_message()
     text = io.StringIO()
     error.show(text)  # usage errors come with the usage
-    before = text.getvalue().removesuffix(f"{message}\n")
-    click.echo(
-        before + message.replace("Error:", click.style("Error:", fg="red", bold=True), 1), err=True, color=_color()
-    )
+    before = text.getvalue().removesuffix(f"Error: {message}\n")
+    name = click.style("Error:", fg="red", bold=True)
+    click.echo(f"{before}{name} {shorten(message, _MOST_LETTERS)}", err=True, color=_color())
 
 
 @contextmanager
@@ -196,12 +193,13 @@ def echo_next(*words: object) -> None:
 def note(text: str) -> None:
     """Say on stderr what a user should know, unless they want results only."""
     if not is_quiet():
-        click.echo(f"Note: {text}", err=True)
+        click.echo(f"Note: {shorten(text, _MOST_LETTERS)}", err=True)
 
 
 def warn(text: str) -> None:
     """Say on stderr what is left out."""
-    click.echo(f"{click.style('Warning:', fg='yellow', bold=True)} {text}", err=True)
+    name = click.style("Warning:", fg="yellow", bold=True)
+    click.echo(f"{name} {shorten(text, _MOST_LETTERS)}", err=True)
 
 
 def warn_of_some(problems: Sequence[str]) -> None:

@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import click
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
+from cli.reporting import note, warn
 from cli.sparsekit_cli import main
 from data_manifests.files.images import encode_image, write_atomically
 
@@ -13,4 +16,20 @@ def test_a_long_cell_of_a_stranger_makes_a_short_error(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text(f"name,id\n{'x' * 70_000},0\n{'x' * 70_000},1\n")
     result = CliRunner().invoke(main, ["points", str(tmp_path), "--clicks", "1", "--out", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert "classes.csv" in result.stderr and " ... " in result.stderr and len(result.stderr) < 2100
+    assert "classes.csv" in result.stderr and " characters] " in result.stderr and len(result.stderr) < 2100
+
+
+@pytest.mark.parametrize("arguments", [["points", "--clicks"], ["points", "--clicks", "1"], [], ["points", "--none"]])
+def test_a_long_argument_makes_a_short_error(tmp_path: Path, arguments: list[str]) -> None:
+    out = ["--out", str(tmp_path / "out")] if arguments else []
+    result = CliRunner().invoke(main, [*arguments, "x" * 70_000, *out])
+    assert result.exit_code in (1, 2)
+    assert "Error: " in result.stderr and len(result.stderr) < 2500
+    assert not list(tmp_path.iterdir())
+
+
+def test_long_warnings_and_notes_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+    with click.Context(main):
+        warn("x" * 70_000)
+        note("x" * 70_000)
+    assert [len(line) < 2100 for line in capsys.readouterr().err.splitlines()] == [True, True]
