@@ -75,5 +75,5 @@ def _commands(group: click.Group) -> list[click.Command]:
 def test_every_command_that_takes_a_manifest_has_it(command: click.Command) -> None:
     names = {param.name for param in command.params}
     takes = names & {"manifest", "manifests", "manifest_path", "gmm_manifest", "human"}  # the last is of compare
-    takes |= {command.name} & {"diff", "info", "ablate"}
+    takes |= {command.name} & {"diff", "info", "ablate", "agreement", "points"}
     assert bool(takes) == ("data_root" in names), command.name
