@@ -11,6 +11,11 @@ from agmm.errors import TrainingError
 #: Input pixels per step of the deepest features.
 OUTPUT_STRIDES = (8, 16)
 
+#: Decoders by name; ``auto`` is ``deeplabv3plus`` for encoders that can be dilated, and ``fused`` for others.
+DECODERS = ("auto", "deeplabv3plus", "deeplabv3plus-separable", "fused", "fpn")
+#: Decoders that join the levels of an encoder without dilation, so that ``output_stride`` does not apply.
+PYRAMID_DECODERS = ("fused", "fpn")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -23,6 +28,8 @@ class ModelConfig:
             of weights with timm's names (``.safetensors``, ``.pth``).
         output_stride: 8 or 16, image pixels per step of the deepest features; encoders that cannot be dilated keep
             their own.
+        decoder: A name of ``DECODERS``: DeepLabV3+ with plain or with separable convolutions, all levels joined as in
+            SegFormer, or a light feature pyramid.
         aspp_rates: Dilations of the 3x3 branches of the atrous pyramid; usually (6, 12, 18), or (12, 24, 36).
         multi_grid: Factors on the dilations of the last stage's blocks, one per block, such as (2, 2, 4), or empty.
         decoder_channels: Channels of the features that the mixture reads.
@@ -40,6 +47,7 @@ class ModelConfig:
     encoder: str = "mobilenetv2_100.ra_in1k"
     encoder_weights: str = "none"
     output_stride: int = 16
+    decoder: str = "auto"
     aspp_rates: tuple[int, ...] = (6, 12, 18)
     multi_grid: tuple[int, ...] = ()
     decoder_channels: int = 256
@@ -52,6 +60,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.num_classes < 1:
             raise ValueError(f"num_classes must be at least 1, got {self.num_classes}.")
+        if self.decoder not in DECODERS:
+            raise ValueError(f"Unknown decoder '{self.decoder}'. Choose from: {', '.join(DECODERS)}.")
         if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError(f"output_stride must be 8 or 16, got {self.output_stride}.")
         if not self.aspp_rates or min(self.aspp_rates) < 1:

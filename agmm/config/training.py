@@ -41,6 +41,7 @@ class TrainConfig:
             ``bands`` it is measured on the images to train on.
         image_std: Standard deviation of each input channel; required together with ``image_mean``.
         output_stride: Pixels of the image per step of the deepest features, 8 or 16.
+        decoder: ``auto``, ``deeplabv3plus``, ``deeplabv3plus-separable``, ``fused`` or ``fpn``; see ``ModelConfig``.
         aspp_rates: Dilations of the atrous pyramid.
         multi_grid: Factors on the dilations of the last stage's blocks, or empty.
         decoder_channels: Channels of the features that the mixture reads.
@@ -96,6 +97,7 @@ class TrainConfig:
     image_mean: tuple[float, ...] | None = None
     image_std: tuple[float, ...] | None = None
     output_stride: int = ModelConfig.output_stride
+    decoder: str = ModelConfig.decoder
     aspp_rates: tuple[int, ...] = ModelConfig.aspp_rates
     multi_grid: tuple[int, ...] = ModelConfig.multi_grid
     decoder_channels: int = ModelConfig.decoder_channels
@@ -274,7 +276,7 @@ _LARGEST = 2**63 - 1
 _SMALLEST_SCALE = 0.01
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
 #: Settings that are left out where they have this value, so that equal settings keep the checksums of older versions.
-_OMITTED: dict[str, Any] = {"bands": (), "log": "csv"}
+_OMITTED: dict[str, Any] = {"bands": (), "log": "csv", "decoder": "auto"}
 _DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def build_model(config: ModelConfig, *, load_encoder_weights: bool = True) -> SegmentationModel:
     """Build the network that a configuration describes.
 
-    Encoders that can trade stride for dilation get the DeepLabV3+ decoder, others (vision transformers, Swin, HRNet)
-    a simple one that joins all their levels.
+    Without a decoder by name, encoders that can trade stride for dilation get the DeepLabV3+ decoder, others (vision
+    transformers, Swin, HRNet) a simple one that joins all their levels.
 
     Args:
         config: The network.
@@ -34,11 +34,9 @@ def build_model(config: ModelConfig, *, load_encoder_weights: bool = True) -> Se
 
     require_training_packages()
     # These import torch, which takes a second: a list of recipes needs ModelConfig alone.
-    from agmm.models.deeplabv3plus import DeepLabV3PlusDecoder
+    from agmm.models.decoders import build_decoder
     from agmm.models.encoders import build_encoder
-    from agmm.models.fused import FusedDecoder
     from agmm.models.network import SegmentationModel
 
     encoder = build_encoder(config, load_weights=load_encoder_weights)
-    decoder = DeepLabV3PlusDecoder(encoder, config) if encoder.dilated else FusedDecoder(encoder, config)
-    return SegmentationModel(encoder, decoder, config)
+    return SegmentationModel(encoder, build_decoder(encoder, config), config)

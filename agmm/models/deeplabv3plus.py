@@ -20,22 +20,22 @@ class DeepLabV3PlusDecoder(nn.Module):
     Args:
         encoder: Defines the channels and strides of its levels.
         config: Defines rates, channels and dropout.
+        separable: Split 3x3 convolutions into one per channel and one over channels, as the paper does.
 
     References:
         Chen et al., "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", ECCV 2018;
-        plain instead of separable convolutions, as in the released code of AGMM.
+        by default with plain instead of separable convolutions, as in the released code of AGMM.
     """
 
-    def __init__(self, encoder: Encoder, config: ModelConfig) -> None:
+    def __init__(self, encoder: Encoder, config: ModelConfig, separable: bool = False) -> None:
         super().__init__()
         # The deepest level at stride 4, or the first level of encoders that start coarser.
         self.low_level = max((i for i, stride in enumerate(encoder.strides) if stride <= 4), default=0)
         channels = config.decoder_channels
-        self.pyramid = AtrousPyramid(encoder.channels[-1], channels, config.aspp_rates, config.dropout)
+        conv = separable_conv_bn_relu if separable else conv_bn_relu
+        self.pyramid = AtrousPyramid(encoder.channels[-1], channels, config.aspp_rates, config.dropout, separable)
         self.reduce = conv_bn_relu(encoder.channels[self.low_level], _LOW_LEVEL_CHANNELS, 1)
-        self.fuse = nn.Sequential(
-            conv_bn_relu(channels + _LOW_LEVEL_CHANNELS, channels, 3), conv_bn_relu(channels, channels, 3)
-        )
+        self.fuse = nn.Sequential(conv(channels + _LOW_LEVEL_CHANNELS, channels, 3), conv(channels, channels, 3))
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Features after ReLU, shape (N, decoder_channels, h, w) of the shallow level."""
@@ -53,12 +53,16 @@ class AtrousPyramid(nn.Module):
         channels: Channels of each branch and of the output.
         rates: Dilations of the 3x3 branches.
         dropout: Share of output channels dropped in training.
+        separable: Whether the 3x3 branches are depthwise separable.
     """
 
-    def __init__(self, in_channels: int, channels: int, rates: Sequence[int], dropout: float) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, rates: Sequence[int], dropout: float, separable: bool = False
+    ) -> None:
         super().__init__()
+        conv = separable_conv_bn_relu if separable else conv_bn_relu
         self.branches = nn.ModuleList(
-            [conv_bn_relu(in_channels, channels, 1), *(conv_bn_relu(in_channels, channels, 3, rate) for rate in rates)]
+            [conv_bn_relu(in_channels, channels, 1), *(conv(in_channels, channels, 3, rate) for rate in rates)]
         )
         self.image_conv = nn.Conv2d(in_channels, channels, 1, bias=False)
         self.image_norm = _OneValueBatchNorm(channels)
@@ -91,6 +95,19 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, dilation
     padding = dilation * (kernel_size // 2)
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def separable_conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> nn.Sequential:
+    """Convolution of each channel that keeps the size, 1x1 convolution over channels, BatchNorm, ReLU."""
+    padding = dilation * (kernel_size // 2)
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels, in_channels, kernel_size, padding=padding, dilation=dilation, groups=in_channels, bias=False
+        ),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )

@@ -13,13 +13,16 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agmm.config.model import ModelConfig, require_encoder_weights
+from agmm.config.model import PYRAMID_DECODERS, ModelConfig, require_encoder_weights
 from agmm.errors import TrainingError
 from data_manifests.errors import list_some
 
 # What encoders without output_stride need in order to take images of any size, tried in this order: vision
 # transformers resize their position embedding, Swin re-makes its windows, HRNet and PVT need nothing.
 _FREE_SIZE_OPTIONS: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+
+# Stride of the deepest features of most encoders, where nothing is dilated.
+_UNDILATED = 32
 
 
 class Encoder(nn.Module):
@@ -69,6 +72,14 @@ class Encoder(nn.Module):
         bottom, right = (padded - side for padded, side in zip(self._padded(images), images.shape[-2:], strict=True))
         levels = self.backbone(F.pad(images, (0, right, 0, bottom)))
         return [level.permute(0, 3, 1, 2) for level in levels] if self._channels_last else list(levels)
+
+    def finest_level(self) -> tuple[int, int]:
+        """Return the first level that is worth decoding, and the factor by which it is coarser than a quarter.
+
+        Levels finer than a quarter of the image's size are expensive and add little.
+        """
+        first = max((i for i, stride in enumerate(self.strides) if stride <= 4), default=0)
+        return first, max(1, round(self.strides[first] / 4))
 
     def without_padding(self, features: Tensor, images: Tensor) -> Tensor:
         """Crop the padding, so that features keep their position in the image.
@@ -138,7 +149,8 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
             if tagged
             else f"timm knows no weights of encoder '{config.encoder}'. Give a file, or 'none' for random weights."
         )
-    for options in ({"output_stride": config.output_stride}, *_FREE_SIZE_OPTIONS):
+    stride = _UNDILATED if config.decoder in PYRAMID_DECODERS else config.output_stride
+    for options in ({"output_stride": stride}, *_FREE_SIZE_OPTIONS):
         try:
             backbone = timm.create_model(
                 config.encoder, pretrained=pretrained, features_only=True, in_chans=config.in_channels, **options

@@ -30,9 +30,7 @@ class FusedDecoder(nn.Module):
     def __init__(self, encoder: Encoder, config: ModelConfig) -> None:
         super().__init__()
         channels = config.decoder_channels
-        # Levels finer than a quarter are expensive and add little.
-        self.first = max((i for i, stride in enumerate(encoder.strides) if stride <= 4), default=0)
-        self.scale = max(1, round(encoder.strides[self.first] / 4))
+        self.first, self.scale = encoder.finest_level()
         self.reduce = nn.ModuleList(conv_bn_relu(c, channels, 1) for c in encoder.channels[self.first :])
         self.fuse = nn.Sequential(
             conv_bn_relu(channels * len(self.reduce), channels, 1),

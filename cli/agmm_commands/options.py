@@ -10,7 +10,7 @@ import click
 
 from agmm.config.data import SUPERVISIONS
 from agmm.config.loss import LOSSES, PRESETS
-from agmm.config.model import OUTPUT_STRIDES
+from agmm.config.model import DECODERS, OUTPUT_STRIDES
 from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
 from agmm.config.recipes import DEFAULT_RECIPE
 from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
@@ -56,6 +56,7 @@ _TRAINING_GROUPS = (
             help="Initial weights of the encoder. A file trained with other means and deviations than timm records "
             "also needs --set image_mean=[...] --set image_std=[...].",
         ),
+        click.option("--decoder", type=_choice(DECODERS), help="What makes features of the encoder's levels."),
         click.option(
             "--output-stride", type=_choice([str(stride) for stride in OUTPUT_STRIDES]),
             help="Input pixels per step of the deepest features.",
