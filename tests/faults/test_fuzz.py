@@ -1,6 +1,7 @@
 """Damaged and hostile files: a reader returns or raises an error of ours, writes nowhere else, and stays small.
 
-A few cases of each reader run with the suite; `make fuzz` runs 20,000.
+A few cases of each reader run with the suite; `make fuzz` runs 20,000. A case costs 2 to 5 milliseconds, of a network
+30: all run in one process, whose limits of memory and of time on a core are set for each case.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import json
 import os
 import resource
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,8 @@ from tests.faults.readers import Reader, write_readers, write_run_readers
 
 #: Of each reader.
 CASES = int(os.environ.get("FUZZ_CASES", "6"))
-#: Bytes that a reader of these files of kilobytes may take at most.
-MEMORY = 2 << 30
+#: Bytes, and seconds on a core, that a reader of these files of kilobytes may take at most.
+MEMORY, SECONDS = 2 << 30, 20
 
 WORDS = (
     b"", b"-1", b"0", b"1e999", b"NaN", b"inf", b"true", b"null", b"9" * 5000, b"2147483648", b"99999999999999999999",
@@ -142,7 +145,7 @@ def survives(reader: Reader, data: bytes, scratch: Path) -> None:
         shutil.copytree(reader.folder, folder)
     (folder / reader.file).write_bytes(data)
     try:
-        with _bounded_memory():
+        with _bounded():
             reader.read(folder)
     except (DataError, OSError):
         pass
@@ -157,16 +160,23 @@ def survives(reader: Reader, data: bytes, scratch: Path) -> None:
     assert not Path("/tmp/escaped").exists()
 
 
-class _bounded_memory:  # noqa: N801
-    """Let the process have no more than ``MEMORY`` beyond what it has."""
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Let the process have no more than ``MEMORY`` beyond what it has, and ``SECONDS`` of time on a core."""
 
-    def __enter__(self) -> None:
-        self._before = resource.getrlimit(resource.RLIMIT_AS)
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, self._before[1]))
+    def end(*_: object) -> None:
+        raise AssertionError(f"takes more than {SECONDS} s")
 
-    def __exit__(self, *_: object) -> None:
-        resource.setrlimit(resource.RLIMIT_AS, self._before)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, before[1]))
+    signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _places(data: Any) -> Iterator[tuple[Any, Any]]:
