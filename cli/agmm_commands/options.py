@@ -15,6 +15,7 @@ from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
 from agmm.config.recipes import DEFAULT_RECIPE
 from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
 from cli.command import option_group
+from cli.completion import complete_encoder, complete_recipe
 from cli.options import data_root_option
 from cli.reporting import echo_next, usage_errors
 from cli.types import BandsType, Choice, FloatRange, IntRange, PathType, SizeType
@@ -40,7 +41,8 @@ _TRAINING_GROUPS = (
     option_group(
         "Settings",
         click.option(
-            "--recipe", metavar="NAME", help=f"Recipe to start from; see `agmm recipes`.  [default: {DEFAULT_RECIPE}]"
+            "--recipe", metavar="NAME", shell_complete=complete_recipe,
+            help=f"Recipe to start from; see `agmm recipes`.  [default: {DEFAULT_RECIPE}]"
         ),
         click.option("--config", "config_path", type=PathType(), help="TOML file of settings; overrides the recipe."),
         click.option(
@@ -50,7 +52,10 @@ _TRAINING_GROUPS = (
     ),
     option_group(
         "Network",
-        click.option("--encoder", metavar="NAME", help="Encoder by its name in timm, such as resnet50s.gluon_in1k."),
+        click.option(
+            "--encoder", metavar="NAME", shell_complete=complete_encoder,
+            help="Encoder by its name in timm, such as resnet50s.gluon_in1k.",
+        ),
         click.option(
             "--encoder-weights", metavar="imagenet|none|FILE",
             help="Initial weights of the encoder. A file trained with other means and deviations than timm records "

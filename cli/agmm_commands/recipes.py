@@ -8,12 +8,13 @@ import click
 
 from agmm.config.recipes import DEFAULT_RECIPE, recipe_names, recipe_summary, recipe_text
 from cli.command import command
+from cli.completion import complete_recipe
 from cli.options import json_option
 from cli.reporting import echo_json, usage_errors
 
 
 @command(short_help="List the recipes, or print one.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_recipe)
 @json_option
 def recipes(name: str | None, as_json: bool) -> None:
     """List the recipes, or print the recipe NAME as TOML, with notes and scores.
