@@ -16,7 +16,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 #: What the extras install, and `test` for reading the results of others; a core installation has none of it.
 _OPTIONAL = (
     "torch", "torchvision", "timm", "safetensors", "tensorboard", "jinja2", "matplotlib", "sklearn", "pyarrow",
-    "onnx", "onnxruntime", "h5py", "distributed", "s3fs", "pandas", "pycocotools", "torchmetrics",
+    "onnx", "onnxruntime", "h5py", "distributed", "s3fs", "pandas", "pycocotools", "torchmetrics", "nibabel", "wandb",
+    "mlflow", "datasets",
 )  # fmt: skip
 _ABSENT = [name for name in _OPTIONAL if find_spec(name) is None]
 #: An import that fails, or a command that says what to install.
