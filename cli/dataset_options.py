@@ -124,6 +124,8 @@ class DatasetOptions:
         with usage_errors():
             ImageView(self.bands, given)  # before any file is read
         dataset = self._open(dataset_dir, out_dir, named, is_scratch)
+        if self.axis and not dataset.images.axis:
+            raise click.UsageError("--axis applies to NIfTI volumes; these are images, or pages of TIFF.")
         dataset = replace(dataset, images=replace(dataset.images, bands=self.bands, value_range=given))
         of_volumes = dataset.images.axis and not self.value_range
         return _with_range_measured(dataset, _OF_VOLUMES if of_volumes else self.value_range)
@@ -194,8 +196,6 @@ class DatasetOptions:
         from sparsekit.volumes import are_up_to_date, write_slices
 
         has_axes = is_nifti(items[0].mask)
-        if self.axis and not has_axes:
-            raise click.UsageError("--axis applies to NIfTI; the slices of a TIFF are its pages.")
         if out_dir is None or is_remote(out_dir):
             raise data_manifests.DataError(
                 f"{root}: holds volumes. `sparsekit points` writes their slices to OUT/{absolute(root).name}-slices, a "

@@ -22,6 +22,12 @@ from data_manifests.files.paths import is_remote
 from data_manifests.files.samples import MAX_PIXELS_VARIABLE, max_pixels
 from data_manifests.files.tiff import is_tiff, num_pages, read_pages
 
+#: Size of a header in bytes, by nibabel's name.
+_HEADERS = {"Nifti1Header": 348, "Nifti2Header": 540}
+
+#: Bytes of header extensions; scanners write some kilobytes.
+_MOST_BEFORE_DATA = 1 << 24
+
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _TIFF_SUFFIXES = (".tif", ".tiff")
 VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *_TIFF_SUFFIXES)
@@ -158,23 +164,36 @@ def _read_nifti(path: Path, axis: Axis) -> Volume:
     with path.open("rb") as file:  # names a missing file and a folder as such
         if not file.read(1):
             raise DataError(f"{path}: is an empty file.")
-    image = nibabel.load(path)
-    if not isinstance(image, nibabel.Nifti1Image):
-        raise OSError("not NIfTI")
-    shape = tuple(int(side) for side in image.shape)
+    header = _header(nibabel, path)
+    shape = tuple(int(side) for side in header.get_data_shape())
     while len(shape) > 4 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) not in (3, 4) or min(shape) < 1:
         raise DataError(f"{path}: expected a volume of three dimensions, or four with channels, got shape {shape}.")
     _check_size(path, shape)
-    affine = np.asarray(image.affine, np.float64)
+    affine = np.asarray(header.get_best_affine(), np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise DataError(f"{path}: its header places voxels nowhere (affine {affine.tolist()}). Save it with an affine.")
-    values = _plain(path, np.asanyarray(image.dataobj)).reshape(shape)
+    values = _plain(path, np.asanyarray(nibabel.arrayproxy.ArrayProxy(str(path), header))).reshape(shape)
     depth, height, width = shape[:3]
     grid = Grid((depth, height, width), tuple(map(tuple, affine.tolist())), axis)
     slices = grid.slices(values)
     return Volume(slices[..., 0] if slices.ndim == 4 and slices.shape[3] == 1 else slices, grid)
+
+
+def _header(nibabel: Any, path: Path) -> Any:
+    """The header alone: extensions after it may declare any size, and nothing in them matters here."""
+    with nibabel.openers.ImageOpener(str(path)) as file:
+        raw = file.read(_HEADERS["Nifti2Header"])
+    kinds = [name for name, size in _HEADERS.items() if int.from_bytes(raw[:4], "little") == size] or [
+        name for name, size in _HEADERS.items() if int.from_bytes(raw[:4], "big") == size
+    ]
+    if not kinds or len(raw) < _HEADERS[kinds[0]]:
+        raise OSError("no header of NIfTI")
+    header = getattr(nibabel, kinds[0])(raw[: _HEADERS[kinds[0]]])
+    if not header["magic"].item().startswith(b"n+") or not 0 <= header.get_data_offset() <= _MOST_BEFORE_DATA:
+        raise OSError("its header tells no place of the voxels in this file")
+    return header
 
 
 def _plain(path: Path, values: NDArray[Any]) -> NDArray[Any]:

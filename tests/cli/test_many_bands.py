@@ -82,6 +82,14 @@ def test_the_whole_way(scenes):
         np.testing.assert_array_equal(file.read(1), label_map)
 
 
+def test_percentiles_as_the_range_of_values(scenes):
+    run(sparsekit_main, "points", "--clicks", 10, "--bands", "4,3,2", "--value-range", "2%,98%", "scenes")
+    view = read_manifest("sparse/scenes-10clicks").info.images
+    seen = np.stack([values[[3, 2, 1]] for values in scenes.values()])
+    np.testing.assert_allclose(view.value_range, np.percentile(seen, [2, 98]), atol=0.01)
+    assert view.bands == (4, 3, 2)
+
+
 SMALL = (
     "--encoder", "mobilenetv3_small_050.lamb_in1k", "--encoder-weights", "none", "--crop-size", "80x32",
     "--workers", 0, "--device", "cpu",
@@ -176,6 +184,8 @@ def test_without_bands_it_is_said_what_to_give(scenes):
     assert result.exit_code == 1 and "has 8 bands" in result.output and "--bands 3,2,1" in result.output
 
 
-@pytest.mark.parametrize("option", ["--bands=4,3", "--bands=0,1,2", "--bands=a", "--value-range=5,1"])
+@pytest.mark.parametrize(
+    "option", ["--bands=4,3", "--bands=0,1,2", "--bands=a", "--value-range=5,1", "--value-range=2%,98"]
+)
 def test_wrong_numbers_are_wrong_usage(scenes, option):
     assert CliRunner().invoke(sparsekit_main, ["points", option, "scenes"]).exit_code == 2

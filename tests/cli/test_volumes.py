@@ -13,8 +13,9 @@ from PIL import Image
 
 from cli.agmm_cli import main as agmm_main
 from cli.sparsekit_cli import main as sparsekit_main
-from data_manifests import read_manifest, read_marks, read_row_full_mask
+from data_manifests import DataError, read_manifest, read_marks, read_row_full_mask
 from data_manifests.files.images import read_mask
+from data_manifests.files.volumes import read_volume
 
 nibabel = pytest.importorskip("nibabel", reason="needs nibabel, extra medical")
 
@@ -262,6 +263,45 @@ def test_a_header_that_declares_too_much(scans, monkeypatch):
     monkeypatch.setenv("SPARSEKIT_MAX_PIXELS", "5000")
     output = run(sparsekit_main, "points", "--clicks", 8, "scans", code=1)
     assert "36x4x40 voxels; the limit is 5,000" in output
+
+
+def test_a_plane_for_what_has_none(here):
+    Path("stacks/masks").mkdir(parents=True)
+    tifffile.imwrite("stacks/masks/a.tif", np.zeros((3, 32, 40), np.uint8), photometric="minisblack")
+    output = run(sparsekit_main, "points", "--axis", "axial", "--masks", "stacks/masks", code=2)
+    assert "--axis applies to NIfTI" in output
+
+
+@pytest.mark.parametrize("kind", ["Nifti1Image", "Nifti2Image", "big", "scaled"])
+def test_every_kind_of_nifti(here, kind):
+    values, _ = made(0)
+    values[values == 0] = 1
+    image = nibabel.Nifti2Image(values, AFFINE) if kind == "Nifti2Image" else nibabel.Nifti1Image(values, AFFINE)
+    if kind == "big":
+        image = nibabel.Nifti1Image(values, AFFINE, nibabel.Nifti1Header(endianness=">"))
+    if kind == "scaled":
+        image.header.set_slope_inter(0.5, -3)
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"scanner"))
+    nibabel.save(image, "a.nii.gz")
+    expected = nibabel.load("a.nii.gz").get_fdata()
+    np.testing.assert_array_equal(read_volume(Path("a.nii.gz")).slices, expected.transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("esize", [-1, 2**31 - 16])
+def test_header_extensions_of_any_size_are_not_read(here, esize):
+    """A reader that believes them reads all of the stream, which may unpack to far more than the file."""
+    values, _ = made(0)
+    nibabel.save(nibabel.Nifti1Image(values, AFFINE), "a.nii")
+    data = bytearray(Path("a.nii").read_bytes())
+    data[348] = 1
+    data[352:352] = esize.to_bytes(4, "little", signed=True) + bytes(12)
+    data[108:112] = np.float32(368).tobytes()
+    Path("a.nii").write_bytes(data)
+    np.testing.assert_array_equal(read_volume(Path("a.nii")).slices, values.transpose(1, 0, 2))
+    data[108:112] = np.float32(1e30).tobytes()
+    Path("a.nii").write_bytes(data)
+    with pytest.raises(DataError, match="damaged"):
+        read_volume(Path("a.nii"))
 
 
 def test_a_truncated_volume(scans):
