@@ -42,10 +42,14 @@ class PredictionSummary:
     Args:
         num_images: Number of segmented images, in ``label_maps/``.
         num_mixtures: Number of images with a prediction of the mixture, in ``mixture/``.
+        num_volumes: How many of the images are volumes.
+        num_slices: Slices of these volumes.
     """
 
     num_images: int
     num_mixtures: int
+    num_volumes: int = 0
+    num_slices: int = 0
 
 
 def predict_images(
@@ -115,7 +119,7 @@ def predict_images(
     out = _Results(out_dir, space, ids, overlays, probabilities)
     slices = _Slices(out)
     options = config.mixture()
-    num_images = num_mixtures = 0
+    num_images = num_mixtures = num_volumes = num_slices = 0
 
     def segment(image: NDArray[np.uint8]) -> Tensor:
         return settings.predict(loaded.model, to_network(image_tensor(image), where))
@@ -125,7 +129,8 @@ def predict_images(
             image = None
             try:
                 if is_volume(path):
-                    _predict_volume(path, name, loaded.info.images, segment, out)
+                    num_slices += _predict_volume(path, name, loaded.info.images, segment, out)
+                    num_volumes += 1
                 elif _is_scene(path, settings, plain=not (overlays or probabilities or gmm_manifest)):
                     _predict_scene(path, name, loaded.info.images, loaded.model, settings, where, out)
                 else:
@@ -149,7 +154,7 @@ def predict_images(
             if on_image is not None:
                 on_image()
     slices.finish()
-    return PredictionSummary(num_images, num_mixtures)
+    return PredictionSummary(num_images, num_mixtures, num_volumes, num_slices)
 
 
 @dataclass(frozen=True)
@@ -217,8 +222,8 @@ class _Slices:
 
 def _predict_volume(
     path: Path, name: Path, view: ImageView, segment: Callable[[NDArray[np.uint8]], Tensor], out: _Results
-) -> None:
-    """Segment a volume slice by slice, and write its label map as a volume with the same affine."""
+) -> int:
+    """Segment a volume slice by slice, and write its label map as one with the same affine; returns the slices."""
     volume = read_volume(path, view.axis or DEFAULT_AXIS)
     label_maps = []
     for number, values in enumerate(volume.slices):
@@ -226,6 +231,7 @@ def _predict_volume(
         label_maps.append(out.values(out.write(name / slice_name(number), image, segment(image), with_labels=False)))
     suffix = ".nii.gz" if volume.grid.affine else ".tif"
     write_volume(out.path("label_maps", name, suffix), np.stack(label_maps), volume.grid)
+    return len(label_maps)
 
 
 def _is_scene(path: Path, settings: Protocol, *, plain: bool) -> bool:

@@ -94,7 +94,10 @@ def predict(
 
 
 def _print_summary(summary: PredictionSummary, out_dir: Path, kinds: list[str]) -> None:
-    echo_summary(f"Segmented {counted(summary.num_images, 'image')}: {out_dir / 'label_maps'}")
+    volumes = ""
+    if summary.num_volumes:
+        volumes = f" ({counted(summary.num_volumes, 'volume')} of {counted(summary.num_slices, 'slice')} among them)"
+    echo_summary(f"Segmented {counted(summary.num_images, 'image')}{volumes}: {out_dir / 'label_maps'}")
     for kind in kinds:
         echo_summary(f"{kind.capitalize()}: {out_dir / kind}")
     if summary.num_mixtures:

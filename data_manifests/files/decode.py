@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -295,9 +296,11 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     if isinstance(error, OSError) and error.strerror:  # from the system; Pillow's own errors have none
         return DataError(f"{path}: cannot be opened ({error.strerror}).")
     if isinstance(error, Image.DecompressionBombError):
+        found = re.search(r"\d+", str(error))  # Pillow's words: Image size (182250000 pixels) exceeds ...
+        pixels = int(found[0]) if found else max_pixels() + 1
         return DataError(
-            f"{path}: exceeds the limit of {max_pixels():,} pixels ({error}). If this size is intended, set "
-            f"{MAX_PIXELS_VARIABLE} to that number; otherwise cut it into tiles."
+            f"{path}: has {pixels:,} pixels; the limit is {max_pixels():,}. If this size is intended, set "
+            f"{MAX_PIXELS_VARIABLE}={pixels}; otherwise cut it into tiles."
         )
     if isinstance(error, UnidentifiedImageError) and not (start := _start(path)).startswith(_SIGNATURES):
         what = "is not an image of a format that is read" if start else "is an empty file"

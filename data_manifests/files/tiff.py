@@ -22,6 +22,8 @@ _ORIENTATION, _NODATA = 274, 42113
 #: GeoTIFF's tags of pixel scale and transformation.
 _PLACES = (33550, 34264)
 _MODES = {0: "grey", 1: "grey", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
+#: Pages of no more columns are taken for bands.
+_MOST_BANDS = 16
 _JPEG_COMPRESSIONS = (6, 7)
 
 
@@ -138,11 +140,16 @@ def read_pages(path: Path, file: IO[bytes], check_size: Callable[[tuple[int, ...
         bands = next((axis for axis in "SC" if axis in axes), "")
         if len(axes) != 3 + len(bands) or not axes.replace(bands or " ", "").endswith("YX"):
             raise DataError(f"{path}: has the axes {series.axes}; expected pages of rows and columns.")
+        sides = dict(zip(series.axes, series.shape, strict=True))
+        if sides["X"] <= _MOST_BANDS < sides[axes[0]]:
+            raise DataError(
+                f"{path}: has {sides[axes[0]]} pages of {sides['X']}x{sides['Y']} pixels, rather an image of "
+                f"{sides['X']} bands that was written as pages. Write bands as samples (planarconfig of tifffile)."
+            )
         if (tag := first.tags.get(_ORIENTATION)) and tag.value != 1:
             raise DataError(f"{path}: its pages have an orientation ({tag.value}). Save them upright.")
         if _end_of_data(first) > file.seek(0, 2):
             raise OSError("the file ends before its pixels do")
-        sides = dict(zip(series.axes, series.shape, strict=True))
         values = series.asarray().reshape([sides[axis] for axis in axes])
         if bands:
             values = np.moveaxis(values, axes.index(bands), 3)

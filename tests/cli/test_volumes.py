@@ -121,7 +121,8 @@ def test_the_whole_way(scans):
     run(agmm_main, "train", "split", "--out", "run", "--epochs", 1, *SMALL)
     run(agmm_main, "evaluate", "run", "split", "--device", "cpu")
     source = "scans/imagesTr/liver_02_0000.nii.gz"
-    run(agmm_main, "predict", "run", source, "--out", "predicted", "--device", "cpu", "--overlays")
+    said = run(agmm_main, "predict", "run", source, "--out", "predicted", "--device", "cpu", "--overlays")
+    assert "1 image (1 volume of 4 slices among them)" in said
     found = nibabel.load("predicted/label_maps/liver_02_0000.nii.gz")
     assert found.shape == SHAPE and found.get_data_dtype() == np.uint8
     np.testing.assert_allclose(found.affine, AFFINE, atol=1e-5)
@@ -229,6 +230,13 @@ def test_nnunet_wants_volumes_whole(scans):
     run(sparsekit_main, "points", "--clicks", 8, "scans")
     run(sparsekit_main, "split", "sparse/scans-8clicks", "--val", "0.3", "--out", "mixed")
     assert "are in several splits" in run(sparsekit_main, "export", "mixed", "--to", "nnunet", "--out", "o", code=1)
+
+
+def test_bands_that_were_written_as_pages(here):
+    """What tifffile makes of an array of shape (H, W, bands) when it is not told otherwise."""
+    tifffile.imwrite("a.tif", np.zeros((48, 64, 5), np.uint8), photometric="minisblack")
+    with pytest.raises(DataError, match="48 pages of 5x64 pixels, rather an image of 5 bands"):
+        read_volume(Path("a.tif"))
 
 
 def test_info_of_volumes(scans):
