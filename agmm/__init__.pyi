@@ -41,7 +41,12 @@ from .inference.protocols import Protocol as Protocol
 from .losses.agmm import AGMMLoss as AGMMLoss
 from .losses.mixture import mixture_probs as mixture_probs
 from .models import build_model as build_model
-from .models.network import SegmentationOutput as SegmentationOutput
+from .models.network import (
+    SegmentationModel as SegmentationModel,
+)
+from .models.network import (
+    SegmentationOutput as SegmentationOutput,
+)
 from .runs.checkpoint import (
     CheckpointInfo as CheckpointInfo,
 )

@@ -37,6 +37,8 @@ class TrainConfig:
     Args:
         encoder: A timm encoder, such as ``resnet50s.gluon_in1k``.
         encoder_weights: ``imagenet`` (timm downloads them), ``none``, or the path of a file.
+        init: Run folder or weights file of an earlier run whose network this one starts from; empty for none. A network
+            of other classes gets a new classifier.
         image_mean: Mean of each input channel, 0..1, if timm's value for the encoder does not fit the weights file. Of
             ``bands`` it is measured on the images to train on.
         image_std: Standard deviation of each input channel; required together with ``image_mean``.
@@ -94,6 +96,7 @@ class TrainConfig:
 
     encoder: str = ModelConfig.encoder
     encoder_weights: str = ModelConfig.encoder_weights
+    init: str = ""
     image_mean: tuple[float, ...] | None = None
     image_std: tuple[float, ...] | None = None
     output_stride: int = ModelConfig.output_stride
@@ -276,7 +279,7 @@ _LARGEST = 2**63 - 1
 _SMALLEST_SCALE = 0.01
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
 #: Settings that are left out where they have this value, so that equal settings keep the checksums of older versions.
-_OMITTED: dict[str, Any] = {"bands": (), "log": "csv", "decoder": "auto"}
+_OMITTED: dict[str, Any] = {"bands": (), "log": "csv", "decoder": "auto", "init": ""}
 _DEFAULTS: dict[str, Any] = {name: getattr(TrainConfig, name, {}) for name in _FIELDS}
 
 

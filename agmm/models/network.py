@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -73,6 +74,33 @@ class SegmentationModel(nn.Module):
         return SegmentationOutput(
             F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False), features, presence
         )
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write ``model.safetensors`` and ``config.json`` to a folder, for ``from_pretrained`` anywhere.
+
+        ``huggingface_hub.upload_folder`` publishes it.
+        """
+        from agmm.runs.pretrained import save_pretrained
+
+        save_pretrained(self, folder)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None) -> SegmentationModel:
+        """Load a network that ``save_pretrained`` wrote.
+
+        Args:
+            name: A folder, or a repository of the Hugging Face hub, such as ``me/town``.
+            revision: Branch, tag or commit of the repository.
+
+        Returns:
+            The network in evaluation mode, on the CPU.
+
+        Raises:
+            TrainingError: If there is no such network, or its files do not fit each other.
+        """
+        from agmm.runs.pretrained import load_pretrained
+
+        return load_pretrained(name, revision)
 
     def split_parameters(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters of the encoder, and those of the new layers (decoder, classifier)."""

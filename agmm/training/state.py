@@ -31,6 +31,7 @@ from agmm.runs.checkpoint import (
     with_prefix,
     without_prefix,
 )
+from agmm.training.initial_weights import load_initial_weights
 from agmm.training.loss_monitor import TermMonitor
 from data_manifests import Manifest
 
@@ -118,7 +119,7 @@ def prepare(
         manifest: Manifest to train on.
         config: All settings.
         ranks: This process among those that train together.
-        load_encoder_weights: False skips the encoder's weights, because :func:`restore` replaces them.
+        load_encoder_weights: False skips initial weights, because :func:`restore` replaces them.
 
     Raises:
         TrainingError: If the split has no rows or lacks files, the encoder or its weights are unavailable, or batch
@@ -141,7 +142,10 @@ def prepare(
     )  # fmt: skip
     criterion = build_loss(config, manifest.label_space.unlabelled_value, soft=dataset.is_soft)
     torch.manual_seed(config.seed)
-    model = build_model(config.model(manifest.label_space.num_classes), load_encoder_weights=load_encoder_weights)
+    settings = config.model(manifest.label_space.num_classes)
+    model = build_model(settings, load_encoder_weights=load_encoder_weights and not config.init)
+    if config.init and load_encoder_weights:
+        load_initial_weights(model, config, manifest.label_space)
     if on_cuda and ranks.num_ranks > 1:
         model = sync_batchnorm(model)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -24,6 +24,7 @@ from agmm.inference.protocols import Protocol
 from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, require_fit, save_checkpoint
 from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
 from agmm.runs.folder import claim, describe_run
+from agmm.training.initial_weights import initial_notice, require_initial_weights
 from agmm.training.preview import draw_predictions
 from agmm.training.regime import regime_notices
 from agmm.training.run_log import RunLog
@@ -96,6 +97,8 @@ def train_network(
     if resume:
         classes = read_checkpoint_info(run_dir / STATE_NAME).model.num_classes
         require_fit(run_dir / STATE_NAME, config.model(classes), "model.")
+    elif config.init:
+        require_initial_weights(config, config.model(manifest.label_space.num_classes))
     state = prepare(manifest, config, ranks, load_encoder_weights=not resume)
     info = CheckpointInfo(
         state.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks,
@@ -159,6 +162,8 @@ def needed_files(manifest: Manifest, config: TrainConfig) -> list[Path]:
 
 def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per_epoch: int) -> Iterator[str]:
     """Yield one line for each probable mistake in the settings, before training starts."""
+    if config.init and not epochs_done:
+        yield from initial_notice(config, manifest.label_space)
     if epochs_done >= config.epochs:
         yield f"All {config.epochs} epochs are trained already; a larger --epochs trains longer."
     elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):

@@ -1,0 +1,81 @@
+"""Cost of each decoder: seconds of a training step, beside segmentation_models.pytorch with the same encoder.
+
+    OMP_NUM_THREADS=1 python benchmarks/decoders.py
+
+One thread, MobileNetV2 (random weights) at output stride 16 where the decoder dilates it, 2 images of 512x512, 19
+classes, cross-entropy on all pixels, backward and a step of SGD. All networks take their steps in turn in one process.
+Seconds are those of the processor, which other programs of a busy machine do not take part in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agmm.config.model import DECODERS, ModelConfig
+from agmm.models import build_model
+
+ENCODER, CLASSES = "mobilenetv2_100", 19
+
+
+def make_networks() -> dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor]]]:
+    """Networks by name, channels-last as in training, with a function that gives their logits."""
+    found: dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor]]] = {}
+    for layout in ("smp", "smp, channels-last"):
+        network = smp.DeepLabV3Plus(f"tu-{ENCODER}", encoder_weights=None, encoder_output_stride=16, classes=CLASSES)
+        found[layout] = network, lambda network, images: network(images)
+    for decoder in DECODERS[1:]:
+        network = build_model(ModelConfig(CLASSES, encoder=ENCODER, decoder=decoder))
+        found[decoder] = network, lambda network, images: network(images).logits
+    for name, (network, _) in found.items():
+        if name != "smp":
+            network.to(memory_format=torch.channels_last)
+    return found
+
+
+def main() -> None:
+    """Time all networks and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=512)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, args.size, args.size)
+    target = torch.randint(CLASSES, (2, args.size, args.size))
+    networks = make_networks()
+    optimizers = {name: torch.optim.SGD(net.parameters(), 1e-3, 0.9) for name, (net, _) in networks.items()}
+    training: dict[str, list[float]] = {name: [] for name in networks}
+    inference: dict[str, list[float]] = {name: [] for name in networks}
+    for _ in range(args.rounds + 1):  # the first warms up
+        for name, (network, logits_of) in networks.items():
+            given = images if name == "smp" else images.contiguous(memory_format=torch.channels_last)
+            start = time.process_time()
+            optimizers[name].zero_grad()
+            F.cross_entropy(logits_of(network.train(), given), target).backward()
+            optimizers[name].step()
+            training[name].append(time.process_time() - start)
+            with torch.inference_mode():
+                start = time.process_time()
+                logits_of(network.eval(), given)
+                inference[name].append(time.process_time() - start)
+    print("| network | parameters, millions | training step, s | beside smp | inference, s | beside smp |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, (network, _) in networks.items():
+        cells = [name, f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}"]
+        for seconds in (training, inference):
+            own, theirs = seconds[name][1:], seconds["smp"][1:]
+            ratio = statistics.median(a / b for a, b in zip(own, theirs, strict=True))
+            cells += [f"{statistics.median(own):.2f} ({min(own):.2f}–{max(own):.2f})", f"{ratio:.2f}"]
+        print(f"| {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
