@@ -34,10 +34,14 @@ def write_clicks(manifest: Manifest) -> None:
     write_marks(manifest.marks_path, marks)
 
 
+def code_lines(code: str) -> list[str]:
+    """Lines without imports, comments and blank ones."""
+    return [line for line in code.splitlines() if line and not re.match(r"(import|from|#) ?", line)]
+
+
 @pytest.mark.parametrize(("title", "code"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
 def test_example(title: str, code: str, tmp_path: Path) -> None:
-    lines = [line for line in code.splitlines() if line and not re.match(r"(import|from) ", line)]
-    assert len(lines) <= 15
+    assert len(code_lines(code)) <= 15
     for package in OPTIONAL:
         if re.search(rf"^(import|from) {package}\b", code, re.MULTILINE) and not importlib.util.find_spec(package):
             pytest.skip(f"needs {package}")
@@ -49,6 +53,19 @@ def test_example(title: str, code: str, tmp_path: Path) -> None:
         env=os.environ | offline | {"CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_table_counts_the_lines() -> None:
+    counted = re.findall(r"^\| (?:Hugging Face )?`?([\w.]+)[^|]*\|[^|]*\| (\d+) \|", PAGE, re.MULTILINE)
+    names = {
+        "Plain PyTorch": "PyTorch", "Hugging Face Trainer": "Trainer", "Hugging Face datasets": "datasets",
+        "Your own augmentation": "albumentations", "Metrics": "torchmetrics", "Viewers and converters": "supervision",
+        "Weights on the Hugging Face hub": "hub",
+    }  # fmt: skip
+    table = dict(counted)
+    assert {title: str(len(code_lines(code))) for title, code in EXAMPLES} == {
+        title: table[names.get(title, title)] for title, _ in EXAMPLES
+    }
 
 
 def test_every_section_with_code_is_run() -> None:
