@@ -26,6 +26,9 @@ class FigureKind(NamedTuple):
     num_images: int
 
 
+#: Runs that the t-SNE figure shows at most.
+MAX_TSNE_RUNS = 3
+
 #: Figures by name; None where a figure shows no images.
 FIGURES: dict[str, FigureKind | None] = {
     "gmm-predictions": FigureKind("train", 4),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agmm.config.outputs import MAX_TSNE_RUNS
 from agmm.errors import TrainingError
 from agmm.report import PAGE_NAME
 from agmm.report.budget import Budgets
@@ -19,7 +20,7 @@ from agmm.report.page import PageImages, PageSummary, write_page
 from agmm.report.predictions import PredictedRow, predict_rows
 from agmm.report.run import Run
 from agmm.report.style import SUFFIXES, check_figure
-from agmm.report.tsne import MAX_RUNS, plot_tsne, sample_pixels
+from agmm.report.tsne import plot_tsne, sample_pixels
 from data_manifests import DataError, Manifest, ManifestRow
 from data_manifests.figures.viewer import check_jinja
 
@@ -131,10 +132,10 @@ class _FolderFigures:
     ) -> tuple[list[tuple[ManifestRow, NDArray[np.int64]]], NDArray[np.int64]]:
         """Pixels of the t-SNE figure and their classes; none where there is a reason against the figure."""
         try:
-            if scored and len(self._runs) <= MAX_RUNS:
+            if scored and len(self._runs) <= MAX_TSNE_RUNS:
                 return sample_pixels(manifest, _few(scored, _NUM_SAMPLED))
             why = (
-                f"shows {MAX_RUNS} runs at most; `agmm figure tsne` draws those that you choose."
+                f"shows {MAX_TSNE_RUNS} runs at most; `agmm figure tsne` draws those that you choose."
                 if scored
                 else "no image has a full mask, which gives the class of each pixel."
             )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agmm.config.outputs import MAX_TSNE_RUNS
 from agmm.errors import TrainingError
 from agmm.report.predictions import read_features
 from agmm.report.problems import OnProblem, valid_results
@@ -26,8 +27,6 @@ from agmm.report.style import (
 from data_manifests import LabelSpace, Manifest, ManifestRow
 from data_manifests.figures.style import INK, LINE, TEXT_WIDTH, save_figure, styled
 from data_manifests.manifest.rows import read_row_full_mask
-
-MAX_RUNS = 3
 
 
 def sample_pixels(
@@ -98,8 +97,8 @@ def draw_tsne(
         DataError: If files cannot be read, there are too few pixels, or matplotlib or scikit-learn is not installed.
         ValueError: If there are more runs, or a path has another ending.
     """
-    if not 1 <= len(runs) <= MAX_RUNS:
-        raise ValueError(f"The t-SNE figure shows one to {MAX_RUNS} runs, got {len(runs)}.")
+    if not 1 <= len(runs) <= MAX_TSNE_RUNS:
+        raise ValueError(f"The t-SNE figure shows one to {MAX_TSNE_RUNS} runs, got {len(runs)}.")
     check_figure(paths)
     pixels, classes = sample_pixels(manifest, rows, pixels_per_class, seed)
     features = valid_results(runs, lambda run: read_features(run, manifest, pixels, device, on_image), on_problem)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agmm.config.outputs import FIGURES
+from agmm.config.outputs import FIGURES, MAX_TSNE_RUNS
 from cli.agmm_commands.options import device_option, manifest_option, names_option, runs_argument
 from cli.agmm_commands.work import cost_model_option, read_model, work_of_run, work_of_study
 from cli.command import command
@@ -76,8 +76,14 @@ def figure(
         _echo(out_path, as_json)
         return
     from agmm.report.runs import read_runs
+    from agmm.report.style import check_figure
     from agmm.requirements import require_training_packages
     from agmm.runs.files import manifest_of
+
+    if kind == "tsne" and len(runs) > MAX_TSNE_RUNS:
+        raise click.UsageError(f"tsne shows one to {MAX_TSNE_RUNS} runs, got {len(runs)}.")
+    with usage_errors():
+        check_figure([out_path])
 
     manifest = None if kind == "training-curves" else read_manifest(manifest_path or manifest_of(runs[0]))
     with usage_errors():
@@ -86,11 +92,9 @@ def figure(
     from agmm.distributed import choose_device
     from agmm.report.figures import draw_gmm_predictions, draw_qualitative, draw_training_curves
     from agmm.report.images import choose_rows
-    from agmm.report.style import check_figure
     from agmm.report.tsne import draw_tsne
 
     with usage_errors():
-        check_figure([out_path])
         if manifest is None:
             draw_training_curves(found, [out_path], warn)
         else:

@@ -231,6 +231,18 @@ def test_tables_need_no_torch(town: Path) -> None:
         assert done.stdout.splitlines()[-1] == "set()"
 
 
+@pytest.mark.parametrize(("num_runs", "out"), [(4, "f.png"), (2, "f.gif")])
+def test_figures_are_refused_without_torch(town: Path, tmp_path: Path, num_runs: int, out: str) -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from cli.agmm_cli import main; "
+        "result = CliRunner().invoke(main, sys.argv[1:]); "
+        "print(result.exit_code, {'torch', 'timm', 'matplotlib'} & set(sys.modules))"
+    )
+    words = ["figure", "tsne", *([town / "seg", town / "agmm"] * 2)[:num_runs], "--out", tmp_path / out]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "2 set()"
+
+
 def test_budget_counts_the_work_as_sparsekit_cost_does(town: Path, tmp_path: Path) -> None:
     model = tmp_path / "cost.toml"
     model.write_text("seconds_per_full_mask = 600.0\n")
