@@ -53,6 +53,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "cvat": _BOTH,
     "label-studio": _BOTH,
     "coco": _BOTH,
+    "sam": _BOTH,
 }
 #: Names of the formats that can be written.
 EXPORTED = tuple(FORMATS)

@@ -21,6 +21,7 @@ from sparsekit.audit.cost_model import read_cost_model
 from sparsekit.formats import IMPORTED
 from sparsekit.formats.export import export_manifest
 from sparsekit.formats.import_ import import_annotations
+from tests.helpers.sam_masks import write_masks
 from tests.sparsekit.formats.test_export_marks import MARKS, manifest_of
 
 
@@ -91,7 +92,10 @@ def _import_readers(root: Path) -> dict[str, Reader]:
         except Exception:  # a format that is read alone
             continue
         shutil.copytree(root / "m/data", folder / "data")
-        files = sorted(path for path in exported.rglob("*") if path.suffix in (".json", ".xml", ".png", ".zip"))
+        if name == "sam":
+            write_masks(exported)
+        endings = (".json", ".xml", ".png", ".zip", ".npz")
+        files = sorted(path for path in exported.rglob("*") if path.suffix in endings)
         for file in {path.suffix: path for path in files}.values():
             relative = str(file.relative_to(folder))
             readers[f"{name} {file.suffix}"] = Reader(folder, relative, partial(_import, name))

@@ -63,7 +63,7 @@ MAKERS: dict[str, tuple[Callable[[Path, Annotator], Manifest], str]] = {
 
 @pytest.mark.parametrize("annotator", [CLICKS, SCRIBBLES], ids=["clicks", "scribbles"])
 @pytest.mark.parametrize("maker", MAKERS)
-@pytest.mark.parametrize("format_", sorted(IMPORTED))
+@pytest.mark.parametrize("format_", sorted({*IMPORTED} - {"sam"}))
 def test_round_trip(tmp_path: Path, format_: str, maker: str, annotator: Annotator) -> None:
     make, folder = MAKERS[maker]
     manifest = make(tmp_path, annotator)
