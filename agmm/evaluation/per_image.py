@@ -42,10 +42,12 @@ class Comparison:
         num_images: Images.
         first: mIoU of the first run over all images.
         second: Of the second.
+        first_interval: Ends of the interval of the first.
+        second_interval: Of the second.
         low: Lower end of the interval of the difference, second minus first.
         high: Upper end.
         share_better: Share of the resamples in which the second run is better.
-        confidence: Of the interval.
+        confidence: Of the intervals.
         num_resamples: Resamples of the images.
         seed: Of the resamples.
     """
@@ -53,6 +55,8 @@ class Comparison:
     num_images: int
     first: float
     second: float
+    first_interval: tuple[float, float]
+    second_interval: tuple[float, float]
     low: float
     high: float
     share_better: float
@@ -117,14 +121,15 @@ def compare_per_image(
     """Compare two runs by a paired bootstrap over images.
 
     Each resample draws as many images as there are, with replacement, and the same ones for both runs; its mIoU is that
-    of the summed pixels, as everywhere. The interval is that of the percentiles (Efron and Tibshirani, 1993). It tells
-    how the choice of images moves the difference, not how another training would: compare seeds for that.
+    of the summed pixels, as everywhere. Intervals are those of the percentiles (Efron and Tibshirani, 1993). They tell
+    how the choice of images moves a score or the difference, not how another seed would: compare seeds for that. The
+    interval of the difference is narrower than those of the scores suggest, as both runs find the same images hard.
 
     Args:
         first: ``per_image.csv`` of a run.
         second: Of another, on the same images.
         num_resamples: Resamples.
-        confidence: Of the interval, in (0, 1).
+        confidence: Of the intervals, in (0, 1).
         seed: Equal seeds give equal intervals.
 
     Raises:
@@ -142,15 +147,17 @@ def compare_per_image(
     every = sorted({*names, *other_names})
     stacked = [_stack(images, of, every) for images, of in ((ours, names), (theirs, other_names))]
     num_images, rng = len(ours), np.random.default_rng(seed)
-    differences = np.empty(num_resamples)
+    scores = np.empty((2, num_resamples))
     for i in range(num_resamples):
         weights = np.bincount(rng.integers(num_images, size=num_images), minlength=num_images)
-        differences[i] = _mean_iou(stacked[1], weights) - _mean_iou(stacked[0], weights)
-    low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
+        scores[:, i] = [_mean_iou(of_run, weights) for of_run in stacked]
+    differences = scores[1] - scores[0]
+    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+    intervals = [(float(low), float(high)) for low, high in (np.quantile(v, ends) for v in (*scores, differences))]
     once = np.ones(num_images, np.int64)
     return Comparison(
-        num_images, _mean_iou(stacked[0], once), _mean_iou(stacked[1], once), float(low), float(high),
-        float((differences > 0).mean()), confidence, num_resamples, seed,
+        num_images, _mean_iou(stacked[0], once), _mean_iou(stacked[1], once), intervals[0], intervals[1],
+        *intervals[2], float((differences > 0).mean()), confidence, num_resamples, seed,
     )  # fmt: skip
 
 

@@ -21,8 +21,8 @@ from cli.types import IntRange, PathType
 def compare(first: Path, second: Path, resamples: int, seed: int, as_json: bool) -> None:
     """Compare the mIoU of the runs FIRST and SECOND by a paired bootstrap over images.
 
-    Both need scores by `agmm evaluate --per-image` of the same images. The interval tells how the choice of images
-    moves the difference, not how another training would.
+    Both need scores by `agmm evaluate --per-image` of the same images. The intervals tell how the choice of images
+    moves the scores and their difference, not how another seed would.
     """
     from dataclasses import asdict
 
@@ -34,7 +34,10 @@ def compare(first: Path, second: Path, resamples: int, seed: int, as_json: bool)
     if as_json:
         echo_json(asdict(found) | {"difference": found.difference})
         return
-    click.echo(f"{first}: mIoU {100 * found.first:.2f} %\n{second}: mIoU {100 * found.second:.2f} %")
+    scores = (first, found.first, found.first_interval), (second, found.second, found.second_interval)
+    for run, miou, (low, high) in scores:
+        interval = f"{found.confidence:.0%} interval {100 * low:.2f} to {100 * high:.2f}"
+        click.echo(f"{run}: mIoU {100 * miou:.2f} %, {interval}")
     click.echo(
         f"difference: {100 * found.difference:+.2f}, {found.confidence:.0%} interval {100 * found.low:+.2f} to "
         f"{100 * found.high:+.2f} over {found.num_images} images; {second} is better in {found.share_better:.1%} of "

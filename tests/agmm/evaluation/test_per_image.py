@@ -60,10 +60,14 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_bootstrap_is_the_literal_one(two: tuple[Path, Path]) -> None:
     found = compare_per_image(*two, num_resamples=300, seed=5)
     ours, theirs = some_counts(100), some_counts(200, better=0.1)
-    rng, differences = np.random.default_rng(5), []
+    rng, differences, scores = np.random.default_rng(5), [], []
     for _ in range(300):
         drawn = rng.integers(12, size=12)
-        differences.append(literal_miou([theirs[i] for i in drawn]) - literal_miou([ours[i] for i in drawn]))
+        scores.append([literal_miou([counts[i] for i in drawn]) for counts in (ours, theirs)])
+        differences.append(scores[-1][1] - scores[-1][0])
+    intervals = np.percentile(scores, [2.5, 97.5], axis=0).T
+    assert found.first_interval == pytest.approx(tuple(intervals[0]))
+    assert found.second_interval == pytest.approx(tuple(intervals[1]))
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
     assert found.share_better == np.mean(np.array(differences) > 0)
     assert (found.first, found.second) == pytest.approx((literal_miou(ours), literal_miou(theirs)))
@@ -123,3 +127,6 @@ def test_through_the_command_line(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert told["second"] == pytest.approx(record["miou"]) and told["low"] <= told["high"]
+    shown = CliRunner().invoke(main, list(map(str, arguments[:-1]))).stdout.splitlines()
+    low, high = told["second_interval"]
+    assert f"mIoU {100 * told['second']:.2f} %, 95% interval {100 * low:.2f} to {100 * high:.2f}" in shown[1]
