@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 #: Pages whose code needs folders of annotations and nothing else. Those of layouts and scale have tests of their own;
 #: those of networks are in tests/agmm/test_docs.py.
 PAGES = ["audit", "figures", "manifest"]
-TESTED_ELSEWHERE = {"formats", "layouts", "scale", "training", "reports", "evaluation", "python"}
+TESTED_ELSEWHERE = {"formats", "integrations", "layouts", "scale", "training", "reports", "evaluation", "python"}
 
 
 def code_of(page: str) -> str:
