@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
+
+pytest.importorskip("jinja2", reason="the gallery needs jinja2")
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
