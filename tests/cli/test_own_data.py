@@ -257,7 +257,7 @@ def test_masks_alone_all_the_way(tmp_path, monkeypatch):
         sparsekit(command, manifest)
     sparsekit("compare", manifest, manifest)
     sparsekit("export", manifest, "--to", "coco", "--out", "coco")
-    assert [image["file_name"] for image in json.loads(next(Path("coco").glob("*.json")).read_text())["images"]] == [
+    assert [image["file_name"] for image in json.loads(next(Path("coco").rglob("*.json")).read_text())["images"]] == [
         "7.png",
         "8.png",
     ]
