@@ -28,7 +28,7 @@ from sparsekit.areas.draw import mark_regions
 from sparsekit.audit.compare import sparse_maps
 from sparsekit.audit.cost_model import CostModel, read_cost_model
 from sparsekit.clicks.draw import draw_clicks
-from sparsekit.clicks.settings import STRATEGIES
+from sparsekit.clicks.settings import GUIDED, STRATEGIES
 from sparsekit.demo_data import DemoSettings, write_demo_data
 from sparsekit.figures.gallery import choose_images, is_gallery_there, write_gallery
 from sparsekit.figures.write import draw_figures, plan_figures
@@ -184,6 +184,7 @@ DRAW = {
             m, 3, ClickSettings(how, margin=3, wrong=0.5), rng=ImageStream(0, "a", "points")
         )
         for strategy in STRATEGIES
+        if strategy not in GUIDED  # which need what a network says
     },
     "trace_scribbles": lambda m: trace_scribbles(m, rng=ImageStream(0, "a", "scribbles")),
     "mark_regions": lambda m: mark_regions(m, RegionMarkSettings(min_area=1)),

@@ -97,7 +97,6 @@ def test_training_images_are_scored_with_the_mixture(seven: Manifest, tmp_path: 
     assert float(row["absence"]) >= 0
 
 
-@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # with Python 3.13.0
 def test_a_compiled_network_is_trained_and_kept_as_any_other(
     seven: Manifest, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
