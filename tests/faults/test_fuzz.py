@@ -1,7 +1,7 @@
 """Damaged and hostile files: a reader returns or raises an error of ours, writes nowhere else, and stays small.
 
 A few cases of each reader run with the suite; `make fuzz` runs 20,000. A case costs 2 to 5 milliseconds, of a network
-30: all run in one process, whose limits of memory and of time on a core are set for each case.
+80: all run in one process, whose limits of memory and of time on a core are set for each case.
 """
 
 from __future__ import annotations
