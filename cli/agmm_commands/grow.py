@@ -42,7 +42,8 @@ from data_manifests.errors import counted
         help="Weights of the encoder: those of its name, from timm's hub; random ones; or a file.",
     ),
     click.option(
-        "--size",
+        "--longer-side",
+        "size",
         type=IntRange(1, 16384),
         default=FeatureGrowSettings.size,
         show_default=True,

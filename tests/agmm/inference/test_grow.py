@@ -177,7 +177,7 @@ def manifest(tmp_path: Path) -> Manifest:
     return read_manifest(tiny_manifest(tmp_path / "sparse/town", size=(32, 48)))
 
 
-OPTIONS = ("--encoder", SMALL, "--encoder-weights", "none", "--size", 64, "--max-distance", 1)
+OPTIONS = ("--encoder", SMALL, "--encoder-weights", "none", "--longer-side", 64, "--max-distance", 1)
 
 
 def test_the_result_is_an_annotation_with_its_provenance(manifest: Manifest) -> None:
