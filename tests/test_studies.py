@@ -32,7 +32,7 @@ def test_every_row_can_be_applied_to_the_base(name: str) -> None:
         assert setting.apply(base, seed=1).seed == 1
 
 
-@pytest.mark.parametrize(("name", "tables"), [("study-camvid", 5), ("study-few-clicks", 2)])
+@pytest.mark.parametrize(("name", "tables"), [("study-camvid", 5), ("study-few-clicks", 4)])
 def test_the_pages_show_the_results_that_are_kept(name: str, tables: int) -> None:
     """`python studies/keep_results.py` writes their tables."""
     module = runpy.run_path(str(STUDIES / "keep_results.py"))
