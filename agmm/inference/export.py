@@ -116,7 +116,8 @@ def export_run(
 def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportFormat, any_size: bool) -> None:
     if format_ == "onnx":
         _require_onnx()
-    # Both exporters trace. Torch recommends their successors, which take half a minute and fail on transformers here.
+    # Both exporters trace. Torch recommends their successors; the one for ONNX takes ten times as long, needs another
+    # package, and writes the paths of this machine's source files into every node.
     with warnings.catch_warnings(), torch.no_grad(), _without_printed_graphs():
         warnings.simplefilter("ignore")
         try:
