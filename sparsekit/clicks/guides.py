@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO, get_args
 
 import numpy as np
@@ -166,7 +167,7 @@ def _read_probabilities(path: Path, shape: tuple[int, int, int]) -> NDArray[np.f
     with path.open("rb") as file:
         try:
             found, is_fortran, dtype = _read_header(file)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, SyntaxError, TokenError) as error:  # the header is a Python literal
             raise AnnotationError(f"{path}: not a readable NPY file ({error}).") from error
         if dtype != np.float16 or len(found) != 3 or is_fortran:
             raise AnnotationError(

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -30,8 +31,11 @@ from sparsekit.geometry.polylines import Ints
 #: Coordinate and label of points that fill up a prompt, which the model ignores.
 _PADDING = -10
 
-#: What a damaged archive raises.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError)
+#: What a damaged archive, or the header of an array in it, raises.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError, SyntaxError,
+    TokenError,
+)  # fmt: skip
 
 #: Marks that are prompts of points; the others are boxes.
 _POINTS = ("click", "stroke")

@@ -182,6 +182,10 @@ def bad_files(folder):
     yield cut(save(good), 200), "ends before its last"
     yield cut(save(good), 40), "not a readable NPY file"
     yield cut(save(good), 0), "not a readable NPY file"
+    stem = save(good)
+    path = folder / f"{stem}.npy"
+    path.write_bytes(path.read_bytes().replace(b"(3, 4, 6)", b"(3, 4, 6 "))
+    yield stem, "not a readable NPY file"
     yield save(np.array([{"a": 1}], object)), "type float16"
 
 
