@@ -43,6 +43,8 @@ from .layouts.class_tables import (
 from .layouts.class_tables import (
     read_label_space as read_label_space,
 )
+from .layouts.volumes import VolumeItem as VolumeItem
+from .layouts.volumes import find_volumes as find_volumes
 from .manifest.io import (
     read_manifest as read_manifest,
 )

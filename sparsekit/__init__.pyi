@@ -56,3 +56,4 @@ from .synthesis.output_folder import FolderSummary as FolderSummary
 from .synthesis.synthesize import synthesize as synthesize
 from .synthesis.verify import verify_manifest as verify_manifest
 from .version import __version__ as __version__
+from .volumes import write_slices as write_slices

@@ -45,7 +45,7 @@ def write_slices(
     head, from front to back or from right to left, or pages.
 
     Args:
-        items: The volumes.
+        items: The volumes, from ``data_manifests.find_volumes``.
         out: The folder to make; ``volumes.json`` in it says where slices lie in their volumes.
         axis: Plane of the slices of NIfTI volumes.
         label_space: Classes to write to ``classes.csv``.

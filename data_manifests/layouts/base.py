@@ -173,11 +173,16 @@ def images_in(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: no such folder.")
     if not (found := list_images(folder)):
         others = Counter(path.suffix.lower() for path in list_images(folder, ("",)) if path.suffix)
-        there = "".join(f" It holds {counted(n, f'{end} file')}; save them as PNG." for end, n in others.most_common(1))
+        there = "".join(f" It holds {counted(n, f'{end} file')}; {_advice(end)}." for end, n in others.most_common(1))
         raise DataError(
             f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).{there}"
         )
     return found
+
+
+def _advice(ending: str) -> str:
+    is_volume = ending in (".nii", ".gz")
+    return "images and masks must both be volumes" if is_volume else "save them as PNG"
 
 
 def spread(paths: Sequence[Path], most: int = 12) -> list[Path]:

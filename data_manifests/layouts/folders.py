@@ -151,6 +151,8 @@ def what_is_there(root: Path) -> str:
         if best.pairs:
             candidates.append((not best.complete, f"  --images {a} --masks {b}   ({best.in_words()})"))
     candidates += [(False, f"  {rule.in_words()}") for rule in (split_one_folder(own, root) if own else [])]
+    if volumes := list_images(root, (".nii", ".nii.gz")):
+        lines.append(f"  {counted(len(volumes), 'volume')} (NIfTI); images and masks go in folders of their own")
     text = "Found:\n" + "\n".join(lines or ["  no images"])
     if candidates:
         text += "\nIt could be:\n" + "\n".join(line for _, line in sorted(candidates)[:6])
