@@ -25,7 +25,7 @@ Encoding = Literal["class_ids", "train_ids", "colors", "nearest_colors", "red", 
 #: Encodings of ids in one of several channels, with its number.
 CHANNELS: Mapping[str, int] = {"red": 0, "green": 1, "blue": 2, "alpha": 3}
 
-#: Share of a mask's pixels that may have the colour of no class; they are void.
+#: Largest share of a mask's pixels whose colour may match no class; they become void.
 MAX_UNKNOWN_COLORS = 0.01
 
 
@@ -71,7 +71,7 @@ class LabelSpace:
         if len(set(self.class_names)) < self.num_classes:
             twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DataError(
-                f"Label space '{self.name}' calls several classes {list_some(twice)}; give each its own name."
+                f"Label space '{self.name}' gives several classes the name {list_some(twice)}; names must differ."
             )
         owners: dict[int, str] = {}
         for label_class in self.classes:
@@ -134,11 +134,11 @@ class LabelSpace:
         """
         void_value = self.unlabelled_value if void_value is None else void_value
         if self.ids_are_colors:
-            raise DataError(f"Label space '{self.name}' knows classes by their colours and gives them no ids.")
+            raise DataError(f"Label space '{self.name}' identifies classes by their colours and has no ids for them.")
         if any(void_value in c.class_ids for c in self.classes):
             raise ValueError(f"void_value {void_value} is the id of a class of label space '{self.name}'.")
         if nameless := [c.name for c in self.classes if not c.class_ids]:
-            raise DataError(f"Label space '{self.name}' gives no id to {list_some(nameless)}.")
+            raise DataError(f"Label space '{self.name}' has no id for {list_some(nameless)}.")
         table = np.zeros(65536, np.uint16)
         table[: self.num_classes] = [c.class_ids[0] for c in self.classes]
         table[self.unlabelled_value] = void_value
@@ -163,14 +163,13 @@ class LabelSpace:
         """Convert the values of a mask file to train ids.
 
         Args:
-            mask: Values as ``read_mask`` gives them for this encoding, shape (H, W). Of colours of no class up to 1 %
-                of the pixels are void.
+            mask: Values as ``read_mask`` returns them for this encoding, shape (H, W). Colours that match no class
+                become void, on at most 1 % of the pixels.
             encoding: Meaning of the values.
             where: Source of the mask for errors, usually the file's path.
 
         Returns:
-            Train ids, shape (H, W), with ``unlabelled_value`` at void pixels; the mask itself where it holds them
-            already.
+            Train ids, shape (H, W), with ``unlabelled_value`` at void pixels; the mask itself if it already holds them.
 
         Raises:
             DataError: If a value is neither a class nor void, or more than 1 % of the pixels have such a colour.
@@ -234,9 +233,9 @@ class LabelSpace:
         label_map[unknown] = self.unlabelled_value
         if (number := np.count_nonzero(unknown)) > MAX_UNKNOWN_COLORS * mask.size:
             raise DataError(
-                f"{where}: {number / mask.size:.1%} of the pixels have the colour of no class of label space "
-                f"'{self.name}': {name_colors(mask[unknown])}. Name them in a classes.csv with r,g,b (void ones too); "
-                "if the file was a JPEG or was resized, --mask-values nearest-colors takes the nearest class."
+                f"{where}: {number / mask.size:.1%} of the pixels have a colour of no class in label space "
+                f"'{self.name}': {name_colors(mask[unknown])}. Add it to a classes.csv with r,g,b (void ones too); if "
+                "the file was a JPEG or was resized, --mask-values nearest-colors takes the nearest class."
             )
         return label_map
 
@@ -300,7 +299,7 @@ def space_by_color(name: str, colors: Sequence[tuple[str, Color]], void: Sequenc
         void: Colours of void.
 
     Returns:
-        None where there are no classes, or one colour stands for two of them.
+        None if there are no classes, or if two of them share a colour.
     """
     codes: dict[str, list[int]] = {}
     first: dict[str, Color] = {}
@@ -317,12 +316,12 @@ def space_by_color(name: str, colors: Sequence[tuple[str, Color]], void: Sequenc
 
 
 def to_code(color: Color) -> int:
-    """A colour as one number, as ``read_mask`` gives it."""
+    """A colour as one number, as ``read_mask`` returns it."""
     return color[0] << 16 | color[1] << 8 | color[2]
 
 
 def to_rgb(code: int) -> Color:
-    """The colour of a number of ``to_code``."""
+    """The colour that ``to_code`` encodes as this number."""
     return code >> 16, code >> 8 & 255, code & 255
 
 
@@ -420,7 +419,7 @@ def to_color(values: Iterable[Any]) -> Color:
 
 
 def _whole(value: Any) -> int:
-    """A number of a file, which must be whole; JSON and TOML also have 1.5 and true."""
+    """Check that a value from a file is a whole number; JSON and TOML also allow 1.5 and true."""
     if isinstance(value, bool | float):
         raise TypeError(f"expected a whole number, got {value!r}")
     return int(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: All layouts by name, the particular before the general: the first that matches is taken. Each is an attribute of a
+#: All layouts by name, specific ones before general ones: the first that matches is used. Each is an attribute of a
 #: module of ``data_manifests.layouts``.
 LAYOUT_NAMES: dict[str, str] = {
     "cityscapes": "cityscapes.LAYOUT",

@@ -50,7 +50,7 @@ class AnnotatedImage:
         if not self.row.full_mask:
             raise AnnotationError(
                 f"{self.manifest.path}: image '{self.row.image_id}' has no full mask, and this command compares "
-                "annotations with full masks. `sparsekit compare` measures annotations without."
+                "annotations with full masks. `sparsekit compare` measures annotations without full masks."
             )
         return read_row_full_mask(self.manifest, self.row)
 
@@ -69,7 +69,7 @@ def count_annotated(manifest: Manifest, split: str | None = None) -> int:
     count = sum(bool(row.annotation) for row in rows)
     if not count:
         of_split = "" if split is None else f" of split '{split}'"
-        raise ManifestError(f"{manifest.path}: {counted(len(rows), 'row')}{of_split}, none with an annotation.")
+        raise ManifestError(f"{manifest.path}: {counted(len(rows), 'row')}{of_split}, but none has an annotation.")
     return count
 
 
@@ -102,7 +102,7 @@ def annotated_images(
 
 def fault_in_words(row: ManifestRow, fault: str) -> str:
     """Return a sentence about a mark that cannot be drawn; see ``fault_of``."""
-    return f"a mark of image '{row.image_id}' {fault}. `sparsekit validate` lists all that is wrong with the marks."
+    return f"a mark of image '{row.image_id}' {fault}. `sparsekit validate` lists all problems."
 
 
 class _MarksInOrder:

@@ -98,9 +98,9 @@ def _process_pool(workers: int) -> Iterator[tuple[Executor, int]]:
 
 
 def _end_with_parent() -> None:
-    """End this worker when the process that started it does, however it ends: else it waits for its next item for ever.
+    """End this worker when its parent process ends for any reason; otherwise it would wait for its next item forever.
 
-    The system closes the pipe between both, so that the worker knows at once, on every system.
+    The operating system closes the pipe between them, so the worker notices at once on every platform.
     """
     parent = multiprocessing.parent_process()
 
@@ -121,6 +121,6 @@ def _dask_pool(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
-        raise AnnotationError(f"{address}: no dask scheduler answers there ({error}).") from error
+        raise AnnotationError(f"{address}: no dask scheduler responds at this address ({error}).") from error
     with client, client.get_executor(pure=False) as pool:
         yield pool, max(1, sum(client.ncores().values()))

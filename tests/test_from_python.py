@@ -84,7 +84,7 @@ def test_one_split_may_be_a_text(mydata):
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        (lambda d: synthesize("mydata", ClickAnnotator((3,)), "out"), "dataset must be an opened one"),
+        (lambda d: synthesize("mydata", ClickAnnotator((3,)), "out"), "dataset must be the result of open_dataset"),
         (lambda d: synthesize(d, ClickAnnotator((3,)), "out", seed=None), "seed must be a whole number, got None"),
         (lambda d: synthesize(d, ClickAnnotator((3,)), "out", seed="1"), "seed must be a whole number, got '1'"),
         (lambda d: synthesize(d, ClickAnnotator((3,)), "out", limit=-1), "limit must be at least 1, got -1"),

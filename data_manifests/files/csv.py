@@ -97,8 +97,8 @@ def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
                     if not record:
                         continue  # an empty line
                     raise ManifestError(
-                        f"{path}, row {number}: expected {len(header)} cells, got {len(record)}; "
-                        "is the file cut off, or a name with a comma not in quotes?"
+                        f"{path}, row {number}: expected {len(header)} cells, got {len(record)}; is the file "
+                        "truncated, or does a name contain an unquoted comma?"
                     )
                 yield number, record
     except (csv.Error, ValueError) as error:
@@ -135,7 +135,7 @@ def require_columns(path: Path, there: Iterable[str], columns: Sequence[str]) ->
     names = set(there)
     if not (missing := [column for column in columns if column not in names]):
         return
-    for separator, called in ((";", "';'"), ("\t", "tabs")):  # many localised spreadsheets write these
+    for separator, called in ((";", "';'"), ("\t", "tabs")):  # spreadsheets of many languages write these
         if any(separator in name and not set(columns).isdisjoint(name.split(separator)) for name in names):
             raise ManifestError(
                 f"{path}: its cells seem to be separated by {called}; expected commas. Save it as CSV with commas."

@@ -134,7 +134,7 @@ def read_instances(path: str | Path) -> LabelMap:
     codes = read_mask(path, "colors")
     colors, numbers = np.unique(codes, return_inverse=True)
     if len(colors) > 60_000:
-        raise DataError(f"{path}: expected a colour for each instance, got {len(colors):,} colours.")
+        raise DataError(f"{path}: expected one colour per instance, got {len(colors):,} colours.")
     instances = numbers.reshape(codes.shape) + (colors[0] != 0)
     if len(colors) < 255:
         return np.asarray(instances, np.uint8)

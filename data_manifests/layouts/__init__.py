@@ -40,16 +40,16 @@ def open_dataset(
 
     Args:
         root: The folder.
-        layout: Name of the layout; found by looking when not given.
+        layout: Name of the layout; detected if None.
         label_space: Classes to use instead of the folder's own (``classes.csv``, ``labelmap.txt`` of CVAT,
             ``class_names.txt`` of labelme) or the layout's.
-        class_map: Classes to put together, rename or leave out; see ``merge_classes``.
-        encoding: How the masks write the classes; found by looking when not given.
+        class_map: Classes to merge, rename or exclude; see ``merge_classes``.
+        encoding: How the masks write the classes; detected if None.
 
     Raises:
-        DataError: If the folder is missing or fits no layout, if images and masks do not pair up, if masks do not hold
-            what they should, or if the class map does not fit the classes.
-        ValueError: If there is no layout of that name.
+        DataError: If the folder is missing or fits no layout, if images and masks do not pair up, if masks hold
+            unexpected values, or if the class map does not fit the classes.
+        ValueError: If the layout is unknown.
     """
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"Unknown layout '{layout}'. Choose from: {', '.join(LAYOUTS)}.")
@@ -58,14 +58,13 @@ def open_dataset(
     if chosen is None:
         looked_for = "\n".join(f"  {c.name}: {c.looks_for}" for c in LAYOUTS.values())
         raise DataError(
-            f"{root}: fits no known layout. {what_is_there(root)}\nLayouts that were looked for (--layout says which):"
-            f"\n{looked_for}"
+            f"{root}: fits no known layout. {what_is_there(root)}\nLayouts tried (--layout selects one):\n{looked_for}"
         )
     own = None if label_space else own_classes(root)
     dataset = chosen.load(root, label_space or own)
-    # A folder with classes of its own is meant as it is.
+    # A folder with its own class table is surely the intended one.
     if chosen is generic.LAYOUT and not (label_space or own) and (above := _layout_above(root)):
-        note = f"the folder above, {absolute(root).parent}, is a dataset of layout {above}; perhaps that one was meant."
+        note = f"the parent folder, {absolute(root).parent}, has the layout {above}; did you mean that one?"
         dataset = replace(dataset, notes=(note, *dataset.notes))
     return _complete(dataset, class_map, encoding)
 
@@ -82,15 +81,15 @@ def open_folders(
 
     Args:
         masks_dir: The masks, at any depth.
-        images_dir: The images; the same folder where ``mask_suffix`` tells masks from images. Without it the dataset
-            has masks only, which suffices for everything except figures and training.
-        mask_suffix: What a mask's name has behind the image's, such as ``_mask``; found by looking when not given.
-        label_space: See ``open_dataset``; a table of classes is looked for in the folders and in what holds both.
+        images_dir: The images; may be the same folder if ``mask_suffix`` separates masks from images. If None, the
+            dataset has masks only, which suffices for everything except figures and training.
+        mask_suffix: Suffix of mask names after the image's, such as ``_mask``; detected if None.
+        label_space: See ``open_dataset``; class tables are searched for in both folders and in their common parent.
         class_map: See ``open_dataset``.
         encoding: See ``open_dataset``.
 
     Raises:
-        DataError: If a folder is missing or empty, or see ``open_dataset``.
+        DataError: If a folder is missing or empty, and as for ``open_dataset``.
     """
     masks = _existing(as_path(masks_dir))
     images = _existing(as_path(images_dir)) if images_dir is not None else None
@@ -125,12 +124,12 @@ def _existing(folder: Path) -> Path:
         is_dir = folder.is_dir()
     if not is_dir:
         raise DataError(f"{folder}: no such folder; expected the root folder of a dataset.")
-    in_utf8(absolute(folder).name)  # of which manifests and their folders make their names
+    in_utf8(absolute(folder).name)  # manifests and their folders are named after it
     return folder
 
 
 def common_folder(masks: Path, images: Path | None) -> Path:
-    """The folder that a dataset of these folders is called after."""
+    """The folder that gives the dataset its name."""
     if is_remote(masks) or (images is not None and is_remote(images)):
         return masks.parent
     if images is None:
@@ -140,7 +139,7 @@ def common_folder(masks: Path, images: Path | None) -> Path:
 
 
 def _in_order() -> list[Layout]:
-    """The layouts to try: the generic one takes what is of no other, those that a user has added among them."""
+    """All layouts in the order to try them: the generic one is last, after any that a user added."""
     return sorted(LAYOUTS.values(), key=lambda layout: layout is generic.LAYOUT)
 
 
@@ -151,12 +150,12 @@ def _layout_above(root: Path) -> str:
     above = absolute(root).parent
     try:
         return next((layout.name for layout in LAYOUTS.values() if layout.matches(above)), "")
-    except OSError:  # it may not be ours to read
+    except OSError:  # no permission to read it
         return ""
 
 
 def map_classes(dataset: Dataset, class_map: Mapping[str, Sequence[str]]) -> Dataset:
-    """The dataset with other classes, made of its own; its masks are read as they are.
+    """Merge, rename or exclude classes of a dataset; the mask files stay as they are.
 
     Args:
         dataset: Any dataset.
@@ -166,7 +165,7 @@ def map_classes(dataset: Dataset, class_map: Mapping[str, Sequence[str]]) -> Dat
         DataError: If the class map does not fit the classes.
     """
     space = dataset.label_space
-    if dataset.encoding == "train_ids":  # what the masks hold now counts as the dataset's own ids
+    if dataset.encoding == "train_ids":  # from here on, the values in the masks are the dataset's own ids
         classes = tuple(LabelClass(c.name, c.color, (i,)) for i, c in enumerate(space.classes))
         space = LabelSpace(space.name, classes)
     encoding: Encoding = "class_ids" if dataset.encoding == "train_ids" else dataset.encoding

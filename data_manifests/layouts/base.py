@@ -1,4 +1,4 @@
-"""Base of the dataset layouts: pairs of image and mask with their split, and the label space."""
+"""Shared by all dataset layouts: datasets, their items, and how images and masks are paired."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class DatasetItem:
     Args:
         image_id: Unique in the dataset.
         split: ``train``, ``val`` or ``test``.
-        image_path: The image; None where the dataset holds masks alone.
+        image_path: The image; None if the dataset has masks only.
         mask_path: The full mask.
-        instance_path: Mask of true instances, where the layout has them: each value one instance of one class.
+        instance_path: Mask of instances, if the layout has them: each value is one instance of one class.
     """
 
     image_id: str
@@ -34,22 +34,22 @@ class DatasetItem:
 
     @property
     def image_or_mask(self) -> Path:
-        """The image, or the mask where there is none: by it the item is named, and its size is known."""
+        """The image, or the mask if there is no image; gives the item its name and size."""
         return self.image_path or self.mask_path
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset folder, read.
+    """The contents of a dataset folder.
 
     Args:
         root: The folder.
         layout: Name of the layout.
         label_space: Its classes.
-        encoding: How the mask files write them.
+        encoding: How the mask files write the classes.
         items: Sorted by image id.
-        notes: What a user should know about the folder, a sentence each.
-        images: How the images are shown.
+        notes: Remarks for the user, one sentence each.
+        images: How to display the images.
     """
 
     root: Path
@@ -75,7 +75,7 @@ class Dataset:
         return tuple(sorted({item.split for item in self.items}))
 
 
-#: A split with its folder of images and its folder of masks.
+#: A split, its image folder and its mask folder.
 SplitFolders = tuple[str, Path, Path]
 
 
@@ -84,10 +84,10 @@ class Layout:
     """One way to arrange a dataset in a folder.
 
     Args:
-        name: The word for ``--layout``.
-        looks_for: What it needs to find, for messages.
-        matches: Whether a folder looks like this layout; must be cheap.
-        load: Read the folder: (root, label space given by the user or None) to a dataset.
+        name: Its name for ``--layout``.
+        looks_for: The folders and files it expects, for messages.
+        matches: Tells whether a folder has this layout; must be cheap.
+        load: Reads a folder, given its root and the user's label space or None.
     """
 
     name: str
@@ -136,7 +136,7 @@ def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = 
 
     Args:
         split: The split they belong to.
-        images_dir: Folder of images; the path below it, without its ending, is the image id.
+        images_dir: Folder of images; the path below it, without extension, is the image id.
         masks_dir: Folder of masks.
         mask_end: Suffix of a mask's stem after the image's.
 
@@ -154,7 +154,7 @@ def paired_items(split: str, images_dir: Path, masks_dir: Path, mask_end: str = 
 
 
 def _by_key(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path]:
-    """Paths by their key, in which an accent may be written in one character or two."""
+    """Paths by their key in Unicode NFC, because accented letters may be stored as one character or two."""
     found: dict[str, Path] = {}
     for path in paths:
         if (name := normalize("NFC", key(path))) in found:
@@ -175,7 +175,7 @@ def images_in(folder: Path) -> list[Path]:
         others = Counter(path.suffix.lower() for path in list_images(folder, ("",)) if path.suffix)
         there = "".join(f" It holds {counted(n, f'{end} file')}; {_advice(end)}." for end, n in others.most_common(1))
         raise DataError(
-            f"{folder}: no images in it (looked for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).{there}"
+            f"{folder}: contains no images (searched for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).{there}"
         )
     return found
 

@@ -20,7 +20,7 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     if not (folders := _folders(root)):
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
     items = [item for folder in folders for item in paired_items(*folder)]
-    if label_space:  # a user's table speaks of the values in the masks
+    if label_space:  # a user's table refers to the values in the masks
         return Dataset(root, "bdd100k", label_space, "class_ids", tuple(items))
     return Dataset(root, "bdd100k", known_label_space("cityscapes"), "train_ids", tuple(items))
 

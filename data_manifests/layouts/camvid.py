@@ -1,4 +1,4 @@
-"""CamVid with 11 classes: ``{train,val,test}/{images,masks}``, or ``train/``, ``trainannot/``, ... as SegNet has it."""
+"""CamVid with 11 classes: ``{train,val,test}/{images,masks}``, or SegNet's ``train/``, ``trainannot/``, ..."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def _folders(root: Path) -> list[SplitFolders]:
 def _matches(root: Path) -> bool:
     if (root / "trainannot").is_dir():
         return True
-    table = root / "classes.csv"  # a tree of images/ and masks/ says by its classes that it is CamVid
+    table = root / "classes.csv"  # the class table tells whether a tree of images/ and masks/ is CamVid
     if not table.is_file() or not split_folders(root):
         return False
     try:
         return read_classes_csv(table).class_names == known_label_space("camvid").class_names
     except DataError:
-        return False  # the generic layout reads the table again and says what is wrong with it
+        return False  # the generic layout reads the table again and reports the error
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
@@ -33,7 +33,7 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
     items = [item for folder in folders for item in paired_items(*folder)]
     known = known_label_space("camvid")
-    # Its own table says the same, with or without void.
+    # Its own table lists the same classes, with or without void.
     is_known = label_space and _ids(label_space) == _ids(known) and {*label_space.void_ids} <= {*known.void_ids, 255}
     space = known if is_known or label_space is None else label_space
     return Dataset(root, "camvid", space, "class_ids", tuple(items))

@@ -28,8 +28,8 @@ def _load(name: str, kind: str, root: Path, label_space: LabelSpace | None) -> D
     of_train_ids = [m for m in masks if m.stem.endswith(f"_{kind}_labelTrainIds")]
     of_class_ids = [m for m in masks if m.stem.endswith(f"_{kind}_labelIds")]
     if not of_train_ids and not of_class_ids:
-        raise DataError(f"{root / kind}: no *_{kind}_labelTrainIds.png and no *_{kind}_labelIds.png in it.")
-    # A table that a user gives speaks of the dataset's own ids.
+        raise DataError(f"{root / kind}: contains neither *_{kind}_labelTrainIds.png nor *_{kind}_labelIds.png.")
+    # A user's table refers to the dataset's own ids.
     prefer_class_ids = len(of_class_ids) > (0 if label_space else len(of_train_ids))
     encoding: Encoding = "class_ids" if prefer_class_ids else "train_ids"
     chosen, end = (of_class_ids, "labelIds") if prefer_class_ids else (of_train_ids, "labelTrainIds")

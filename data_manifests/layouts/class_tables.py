@@ -48,8 +48,8 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     """Read a class table.
 
     The columns are ``name``, ``id`` (or ``index``), optionally ``r, g, b``, ``train_id`` and ``void``. A class is void
-    if ``void`` is 1/true/yes, if its ``train_id`` is empty, -1, 65535 or (unless others are above it) 255, or if it
-    has neither column and is called void, unlabelled, ignore or border. Rows of equal ``train_id`` form one class.
+    if ``void`` is 1/true/yes, if its ``train_id`` is empty, -1, 65535 or (unless others are above it) 255, or if it has
+    neither column and is named void, unlabelled, ignore or border. Rows with the same ``train_id`` form one class.
 
     Args:
         path: The CSV file.
@@ -67,7 +67,7 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
             f"{path}: column {' and '.join(missing)} missing; expected at least 'name' and 'id', separated by commas."
         )
     if not rows:
-        raise DataError(f"{path}: no class below the header; expected a line for each.")
+        raise DataError(f"{path}: contains a header but no classes; expected one line per class.")
     no_train_id = {"", "-1", "255", "65535"}
     given_ids = [row.get("train_id", "") for row in rows]
     if any(text.isdecimal() and len(text) <= 5 and 255 < int(text) < 65535 for text in given_ids):
@@ -75,7 +75,7 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     by_train_id: dict[int, LabelClass] = {}
     void_ids: list[int] = []
     has_colors = {"r", "g", "b"} <= columns
-    colors: dict[int, list[Color]] = {}  # of each train id; of void at -1
+    colors: dict[int, list[Color]] = {}  # by train id; void is -1
     for line, row in enumerate(rows, start=2):
         try:
             class_id = int(row[id_column])
@@ -272,7 +272,7 @@ def merge_classes(label_space: LabelSpace, groups: Mapping[str, Sequence[str]]) 
         raise DataError(f"Classes named twice in the map: {list_some(twice)}.")
     untouched = [c for c in label_space.classes if c.name not in used]
     if taken := [c.name for c in untouched if c.name in groups]:
-        raise DataError(f"New names {list_some(taken)} are those of old classes that the map does not name.")
+        raise DataError(f"New names {list_some(taken)} already belong to classes that the map does not list.")
     merged = [
         LabelClass(new, old[names[0]].color, tuple(i for name in names for i in old[name].class_ids))
         for new, names in groups.items()

@@ -130,7 +130,7 @@ def pair_files(
         raise DataError(
             f"{images_dir} and {masks_dir}: {counted(len(images), 'image')} and {counted(len(masks), 'mask')} do not "
             f"pair up. Rules that were tried:\n{tried or '  none pairs a single file'}\nAdd or remove the files that "
-            "are left over, or say how masks are named: --mask-suffix _mask."
+            "are left over, or give the suffix of mask names: --mask-suffix _mask."
         )
     return rule
 
@@ -155,5 +155,5 @@ def what_is_there(root: Path) -> str:
         lines.append(f"  {counted(len(volumes), 'volume')} (NIfTI); images and masks go in folders of their own")
     text = "Found:\n" + "\n".join(lines or ["  no images"])
     if candidates:
-        text += "\nIt could be:\n" + "\n".join(line for _, line in sorted(candidates)[:6])
-    return text + "\nSay which folders are meant: sparsekit points --images DIR --masks DIR [--mask-suffix _mask]"
+        text += "\nPossible pairings:\n" + "\n".join(line for _, line in sorted(candidates)[:6])
+    return text + "\nName the folders: sparsekit points --images DIR --masks DIR [--mask-suffix _mask]"

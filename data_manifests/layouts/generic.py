@@ -1,4 +1,4 @@
-"""Any dataset as a folder of images and one of masks, with a folder for each split above or below them, or without."""
+"""Any dataset with a folder of images and one of masks, optionally with split folders above or below them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def from_folders(
     in_splits: bool = False,
     mask_suffix: str | None = None,
 ) -> Dataset:
-    """The dataset of certain folders.
+    """Build a dataset from given folders.
 
     Args:
         root: What the dataset is called after.
         folders: Split, folder of images and folder of masks.
         label_space: Its classes; found in the masks later if None.
-        in_splits: Whether image ids begin with the split: a stem may occur in each.
+        in_splits: Whether to prefix image ids with the split, because a stem may occur in several splits.
         mask_suffix: See ``paired_by_rules``.
 
     Raises:
@@ -53,21 +53,21 @@ def from_folders(
 
 
 def masks_alone(root: Path, masks_dir: Path, label_space: LabelSpace | None, mask_suffix: str = "") -> Dataset:
-    """The dataset of a folder of masks without images.
+    """Build a dataset from a folder of masks without images.
 
     Args:
         root: What the dataset is called after.
-        masks_dir: The masks; their paths below it, without ending and suffix, are the image ids.
+        masks_dir: The masks; their paths below it, without extension and suffix, are the image ids.
         label_space: Its classes; found in the masks later if None.
-        mask_suffix: What to take off the names; masks without it are passed over.
+        mask_suffix: Suffix to remove from the names; masks without it are skipped.
 
     Raises:
-        DataError: If there are none.
+        DataError: If no mask has the suffix.
     """
     masks = [path for path in images_in(masks_dir) if path.stem.endswith(mask_suffix)]
     items = [DatasetItem(image_id(path, masks_dir).removesuffix(mask_suffix), "train", None, path) for path in masks]
     if not items:
-        raise DataError(f"{masks_dir}: no mask whose name ends with {mask_suffix!r}.")
+        raise DataError(f"{masks_dir}: contains no mask whose name ends with {mask_suffix!r}.")
     return _dataset(root, items, [], label_space)
 
 

@@ -20,7 +20,7 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     if not _matches(root):
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
     folder = root / "training"
-    # In the folder of the stereo benchmark each frame has a second one, _11, which has no mask.
+    # The stereo benchmark's folder also holds each frame's successor, _11, which has no mask.
     images = [image for image in images_in(folder / "image_2") if not image.stem.endswith("_11")]
     pairs = pair_by_key(images, images_in(folder / "semantic"), lambda path: path.stem, lambda path: path.stem)
     instances = {path.stem: path for path in list_images(folder / "instance")}

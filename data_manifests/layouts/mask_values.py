@@ -75,8 +75,8 @@ def _colors_or_ids(sample: Sequence[Path]) -> Encoding | None:
     kinds = {mask_channels(mask): mask for mask in sample}
     if "colors" in kinds and "one" in kinds:
         raise DataError(
-            f"{kinds['colors']} holds colours and {kinds['one']} one channel of ids; write all masks the same way. If "
-            "the former is a colour-coded picture of a mask, such as RGB previews are, leave it out."
+            f"{kinds['colors']} holds colours, but {kinds['one']} holds ids in one channel; all masks must use one "
+            "encoding. If the former is only an RGB preview of a mask, remove it."
         )
     return "colors" if "colors" in kinds else None
 
@@ -130,7 +130,7 @@ def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Datas
         pixels: NDArray[np.uint32] = np.array([*unknown.elements()], np.uint32)
         notes = (
             *notes,
-            f"pixels in the colour of no class are void; in {counted(len(sample), 'mask')} looked at: "
+            f"pixels whose colour matches no class are void; in {counted(len(sample), 'mask')} inspected: "
             f"{name_colors(pixels)}.",
         )
     return replace(dataset, label_space=space, encoding=encoding, notes=notes)
@@ -139,35 +139,35 @@ def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Datas
 def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
     """One class per value or colour in the masks."""
     if encoding == "nearest_colors":
-        raise DataError(f"{dataset.root}: the nearest colour needs a table of classes with r,g,b; give --classes.")
+        raise DataError(f"{dataset.root}: nearest-colors needs a class table with r,g,b; give --classes.")
     found: set[int] = set()
     for item in dataset.items:
         found.update(np.unique(read_mask(item.mask_path, encoding)).tolist())
         if encoding == "colors" and len(found) > 255:
             raise DataError(
-                f"{item.mask_path}: more than 255 colours in the masks so far; they are no colours of classes. Masks "
-                "that were resized or saved as JPEG have such seams: give a classes.csv with r,g,b and --mask-values "
+                f"{item.mask_path}: more than 255 colours in the masks so far, too many for classes. Resizing and JPEG "
+                "compression blend colours at borders: give a classes.csv with r,g,b and --mask-values "
                 "nearest-colors."
             )
     first = dataset.items[0].mask_path
     if encoding == "colors":
         if max(max(to_rgb(code)) for code in found) <= _DARKEST_PALETTE:
             raise DataError(
-                f"{first}: the masks have several channels, whose values are rather ids than colours. Name the one "
+                f"{first}: the masks have several channels whose values look like ids, not colours. Name the channel "
                 "that holds the class: --mask-channel red."
             )
         classes = tuple(LabelClass(f"color_{code:06x}", to_rgb(code), (code,)) for code in sorted(found))
         space = LabelSpace("custom", classes, ids_are_colors=True)
-        what = f"each colour in the masks counts as a class of its own: {len(found)} colours"
+        what = f"each colour in the masks becomes a class: {len(found)} colours"
     else:
         if not found - {255, 65535}:
             raise DataError(f"{first.parent}: all masks are void (255); there is no class to annotate.")
         space = _two_values(found) or numbered_label_space(found)
         values = _in_short([c.class_ids[0] for c in space.classes])
-        what = f"each value in the masks counts as a class of its own: {values}"
+        what = f"each value in the masks becomes a class: {values}"
     note = (
-        f"no classes.csv in {dataset.root}, so {what}. If one of them means void, or to give names, write classes.csv "
-        "(`sparsekit info --write-classes FILE` begins it) or give --classes."
+        f"no classes.csv in {dataset.root}, so {what}. To name the classes or to mark some as void, edit the "
+        "classes.csv that `sparsekit info --write-classes FILE` writes, or give --classes."
     )
     return replace(dataset, label_space=space, encoding=encoding, notes=(*dataset.notes, note))
 
@@ -195,8 +195,8 @@ def _check_two_classes(dataset: Dataset, sample: list[Path]) -> Dataset:
         return _by_color(dataset, "colors", sample)
     raise DataError(
         f"{sample[0]}: the masks hold 0 and 255, but '{space.class_names[1]}' has id {space.classes[1].class_ids[0]}, "
-        "and 255 means void. Give the class that 255 stands for the id 255 in the table of classes; if 255 does mean "
-        "void, add a void row with id 255."
+        "and 255 means void. If 255 is a class, give it the id 255 in the class table; if it is void, add a void row "
+        "with id 255."
     )
 
 
@@ -207,12 +207,11 @@ def _check_ade20k(sample: list[Path]) -> None:
         pixels += np.bincount(read_mask(mask).ravel(), minlength=65536)
     share = pixels[0] / max(1, pixels.sum())
     if pixels[255] or (share > 0.5 and not pixels[150]):
-        sign = "hold 255, which ADE20K's never do" if pixels[255] else f"are 0, void, on {share:.0%} of the pixels"
+        sign = "hold 255, which never occurs in ADE20K" if pixels[255] else f"are 0 (void) on {share:.0%} of the pixels"
         raise DataError(
-            f"{sample[0].parent}: the masks {sign}. They seem to count the classes from 0, as mmsegmentation's "
-            "reduce_zero_label leaves them; ADE20K counts from 1, and every class would be taken for the one before "
-            "it. If they do count from 0, give --mask-values train-ids; if they are ADE20K's own, --mask-values "
-            "class-ids."
+            f"{sample[0].parent}: the masks {sign}. Their classes seem to start at 0, as after mmsegmentation's "
+            "reduce_zero_label; ADE20K's start at 1, so every class would be read as its predecessor. Give "
+            "--mask-values train-ids if they start at 0, or --mask-values class-ids if they are ADE20K's own."
         )
 
 

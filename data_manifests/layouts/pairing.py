@@ -55,7 +55,7 @@ def pairing_rules(
 
     Args:
         images: Images in ``images_dir`` at any depth.
-        images_dir: Their ids are their paths below it, without ending.
+        images_dir: Image ids are the paths below it, without extension.
         masks: Masks in ``masks_dir``.
         masks_dir: Their folder.
         mask_suffix: Suffix of mask names after the image's; if given, only this rule is tried.
@@ -109,7 +109,7 @@ def split_one_folder(files: Sequence[Path], folder: Path) -> list[Rule]:
 
 
 def image_id(path: Path, folder: Path) -> str:
-    """Path below a folder without its ending, with ``/`` between the parts."""
+    """Path below a folder without extension, with ``/`` between the parts."""
     return path.with_suffix("").relative_to(folder).as_posix()
 
 

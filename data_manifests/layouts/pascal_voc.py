@@ -12,8 +12,8 @@ from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
 from data_manifests.layouts.class_tables import known_label_space, read_text
 
-#: Lists and their split; the later go before the earlier, so that an image to validate on is never trained on. Of those
-#: in one line the first is read: the 10,582 images with SBD's masks go by train_aug in most code.
+#: Lists and their split; later ones take precedence, so that no validation image is used for training. Of the lists in
+#: one line the first that exists is read: most code names the list of 10,582 images with SBD's masks train_aug.
 _LISTS = (
     (("trainval.txt", "default.txt"), "train"),  # CVAT writes default.txt
     (("train_aug.txt", "trainaug.txt", "train.txt"), "train"),
@@ -25,7 +25,7 @@ def _devkit(root: Path) -> Path | None:
     candidates = [root, *sorted(root.glob("VOC20*")), *sorted(root.glob("VOCdevkit/VOC20*"))]
     folders = ("SegmentationClass", "SegmentationClassAug")
     fitting = [c for c in candidates if (c / "JPEGImages").is_dir() and any((c / f).is_dir() for f in folders)]
-    return fitting[-1] if fitting else None  # of several years, the newest
+    return fitting[-1] if fitting else None  # the newest of several years
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
@@ -33,10 +33,10 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     if devkit is None:
         raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
     images = _by_stem(list_images(devkit / "JPEGImages"))
-    # SegmentationClassAug (SBD) covers more images; where both have a mask they mean the same classes.
+    # SegmentationClassAug (SBD) covers more images; where both have a mask, the classes agree.
     masks = _by_stem([p for name in ("SegmentationClass", "SegmentationClassAug") for p in list_images(devkit / name)])
     if not masks:
-        raise DataError(f"{devkit}: no masks in SegmentationClass or SegmentationClassAug.")
+        raise DataError(f"{devkit}: contains no masks in SegmentationClass or SegmentationClassAug.")
     splits = _read_split_lists(devkit, images) or dict.fromkeys(masks, "train")
     if missing := sorted(i for i in splits if i not in images or i not in masks):
         raise DataError(
@@ -51,9 +51,9 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     notes = []
     if unlisted := sorted(masks.keys() - splits.keys()):
         notes.append(
-            f"{counted(len(unlisted), 'mask')} left out, in no list of ImageSets/Segmentation: "
-            f"{list_some(unlisted)}. To train on them, "
-            "name them in ImageSets/Segmentation/train_aug.txt (10,582 images with SBD's masks)."
+            f"{counted(len(unlisted), 'mask')} skipped, because no list in ImageSets/Segmentation names them: "
+            f"{list_some(unlisted)}. To train on them, add them to ImageSets/Segmentation/train_aug.txt (10,582 images "
+            "with SBD's masks)."
         )
     space = label_space or known_label_space("pascal_voc")
     return Dataset(root, "pascal_voc", space, "class_ids", tuple(items), tuple(notes))
@@ -64,7 +64,7 @@ def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def _read_split_lists(devkit: Path, images: Container[str]) -> dict[str, str]:
-    """Image id to split, from the lists; most images of JPEGImages have no mask and stand in no list."""
+    """Image id to split, from the lists; most images of JPEGImages have no mask and are in no list."""
     folder = devkit / "ImageSets" / "Segmentation"
     splits: dict[str, str] = {}
     for names, split in _LISTS:
@@ -76,7 +76,7 @@ def _read_split_lists(devkit: Path, images: Container[str]) -> dict[str, str]:
 
 
 def _image_id(line: str, images: Container[str]) -> str:
-    """The image of a line, which may be a path, and have the path of the mask behind it; names may hold spaces."""
+    """The image named in a line: a name or path, possibly followed by the mask's path; names may contain spaces."""
     line = line.strip().replace("\\", "/")
     whole = _stem(line)
     # Some lists hold "/JPEGImages/2007_000032.jpg /SegmentationClassAug/2007_000032.png".

@@ -16,10 +16,10 @@ from data_manifests.manifest.io import aside, read_manifest, write_manifest
 from data_manifests.manifest.marks import read_marks_of, write_marks
 from data_manifests.manifest.schema import Manifest, ManifestInfo, ManifestRow, Mark
 
-#: The setting under which a manifest records how it was derived, the last step last.
+#: Setting that records how a manifest was derived, one entry per step, in order.
 HISTORY = "history"
 
-#: The files of a manifest; the first makes it one.
+#: The files of a manifest; a folder is a manifest once the first exists.
 _NAMES = ("manifest.csv", "manifest.json", "marks.parquet", "marks.csv")
 
 
@@ -152,7 +152,7 @@ def derive_manifest(
     out_dir = as_path(out_dir)
     kept = tuple(rebase_row(source, row, out_dir) for row in rows)
     if not kept:
-        raise ManifestError(f"{source.path}: no row is left. {source.splits_in_words()}")
+        raise ManifestError(f"{source.path}: no rows are left. {source.splits_in_words()}")
     info = replace(source.info, settings=_with_step(source.info, step))
     manifest = Manifest(out_dir / "manifest.csv", kept, info)
     return Derived(manifest, ((source, {row.image_id: row.image_id for row in kept}),))

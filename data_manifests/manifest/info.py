@@ -1,4 +1,4 @@
-"""Describe a dataset folder or a manifest: what is in it, and what is odd about it."""
+"""Describe a dataset folder or a manifest: its contents and anomalies."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from data_manifests.layouts import Dataset, DatasetItem
 from data_manifests.layouts.image_notes import notes_of
 from data_manifests.manifest.schema import Manifest
 
-#: Number of sizes to list; more are summarised by their range.
+#: Number of sizes to list; others are counted together.
 _MAX_SIZES = 5
 
-#: Number of unusable files to list; more are counted.
+#: Number of unusable files to list; others are only counted.
 _MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
 class _Found:
-    """One item, looked at."""
+    """Findings about one item."""
 
     split: str
     size: str
@@ -50,8 +50,8 @@ def describe_dataset(
         on_image: Called after each image.
 
     Returns:
-        Plain data: layout, splits, sizes, encodings, label space with the share of each class, and anomalies, which are
-        sentences about what a user should look at.
+        Plain data: layout, splits, sizes, encodings, label space with the share of each class, and anomalies, one
+        sentence each.
     """
     with ThreadPoolExecutor(workers) as pool:
         found = []
@@ -82,10 +82,10 @@ def describe_dataset(
 
 
 def describe_manifest(manifest: Manifest) -> dict[str, Any]:
-    """Sum up a manifest from its rows alone; ``check_manifest`` looks at the files.
+    """Summarize a manifest from its rows alone; ``check_manifest`` reads the files.
 
     Returns:
-        Plain data: where it comes from, splits, sizes, labels, and for each class in how many images it has a label.
+        Plain data: provenance, splits, sizes, labels, and the number of images with a label of each class.
     """
     annotated = [row for row in manifest.rows if row.annotation]
     labels = [row.num_labelled for row in annotated]
@@ -143,7 +143,7 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
 
 
 def _sizes(sizes: Iterable[str]) -> dict[str, int]:
-    """Width x height and number of images, the most frequent first; the rest counted together."""
+    """Number of images by width x height, the most frequent first; the rest are counted together."""
     counts = Counter(sizes).most_common()
     shown = dict(counts[:_MAX_SIZES])
     if rest := counts[_MAX_SIZES:]:

@@ -126,7 +126,7 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
         if (made := aside(path.parent)) != path.parent and (made / path.name).is_file():
             raise ManifestError(
                 f"{path}: a command was killed while it replaced this manifest. Run it again, or move the files of "
-                f"{made} into the folder above."
+                f"{made} into its parent folder."
             )
         raise ManifestError(f"{path}: no such manifest. `sparsekit points DATASET` makes one.")
     if path.suffix.lower() == ".json":

@@ -1,4 +1,4 @@
-"""Manifests whose dataset has moved, or that have moved themselves: their files below the folder where it lies now."""
+"""Find the files of a manifest again after it or its dataset has moved."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _MOST_SHOWN = 10
 
 
 def with_data_root(manifest: Manifest, data_root: str | Path) -> Manifest:
-    """The manifest with images and full masks below another folder; nothing is written.
+    """Look for images and full masks below another folder, without writing anything.
 
-    What all their paths begin with, or a part of it, is replaced by ``data_root``: as little as will do. Annotations
-    stay where they are, unless they are missing there and lie below ``data_root``.
+    ``data_root`` replaces the common start of their paths, or the shortest part of it that works. Annotations stay
+    where they are, unless they are missing there and exist below ``data_root``.
 
     Args:
-        manifest: As it was read.
-        data_root: Where the dataset lies now; the folder that holds images and masks alike.
+        manifest: The manifest as read.
+        data_root: The dataset's present folder, which holds both images and masks.
 
     Raises:
-        ManifestError: If images or full masks are not there.
+        ManifestError: If images or full masks are missing.
     """
     root = as_path(data_root)
     if not root.is_dir():
-        raise ManifestError(f"{root}: no such folder; expected that of the dataset of {manifest.path}.")
+        raise ManifestError(f"{root}: no such folder; expected the dataset folder of {manifest.path}.")
     named = [cell for row in manifest.rows for cell in (row.image, row.full_mask) if cell]
     if not named:
         return manifest
@@ -44,8 +44,8 @@ def with_data_root(manifest: Manifest, data_root: str | Path) -> Manifest:
     skipped = next((n for n in range(shared + 1) if root.joinpath(*parts[named[0]][n:]).is_file()), None)
     if skipped is None:
         raise ManifestError(
-            f"{root}: holds no {'/'.join(parts[named[0]][shared:])}, which {manifest.path} names. Give the folder that "
-            "holds all images and masks of the manifest."
+            f"{root}: does not contain {'/'.join(parts[named[0]][shared:])}, which {manifest.path} names. Give the "
+            "folder that holds all images and masks of the manifest."
         )
     places = {cell: root.joinpath(*names[skipped:]) for cell, names in parts.items()}
     require_files(manifest, places.values())
@@ -70,10 +70,10 @@ def with_data_root(manifest: Manifest, data_root: str | Path) -> Manifest:
 def relocate_manifest(
     manifest: Manifest, data_root: str | Path, *, workers: int = 1, on_image: Callable[[], None] = lambda: None
 ) -> Manifest:
-    """Write down in a manifest where its dataset lies now, if every file is the one that it was made from.
+    """Record the present folder of a dataset in its manifest, provided that every file is unchanged.
 
     Args:
-        manifest: As it was read; its ``manifest.csv`` is replaced, whole or not at all.
+        manifest: The manifest as read; its ``manifest.csv`` is replaced atomically.
         data_root: See ``with_data_root``.
         workers: Threads that read files; the result is the same.
         on_image: Called after each image.
@@ -95,22 +95,21 @@ def relocate_manifest(
     if problems:
         more = f"\nand {len(problems) - _MOST_SHOWN} more" if problems[_MOST_SHOWN:] else ""
         raise ManifestError(
-            f"{manifest.path}: these files below {data_root} are not those of the manifest, which stays as it is:\n"
-            + "\n".join(problems[:_MOST_SHOWN])
-            + more
+            f"{manifest.path}: these files below {data_root} differ from those the manifest was made from; it stays "
+            "unchanged:\n" + "\n".join(problems[:_MOST_SHOWN]) + more
         )
     write_manifest(new)
     return new
 
 
 def _num_shared(folders: list[list[str]]) -> int:
-    """How many names all folders begin with."""
-    first, last = min(folders), max(folders)  # what these share all others have as well
+    """Number of leading names that all folders share."""
+    first, last = min(folders), max(folders)  # all others share what these two share
     return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
 def _parts(cell: str) -> list[str]:
-    """Names of the folders and the file that a cell leads through, wherever it starts: ``C:/x``, ``s3://x``, ``../x``.
+    """Folder and file names in a cell, without its root: ``C:/x``, ``s3://x`` and ``../x`` all give ``x``.
 
     Example:
         >>> _parts("../../data/city/images/a.png")
@@ -126,7 +125,7 @@ def _named(manifest: Manifest, cell: str, path: Path) -> str:
 
 
 def _annotation(manifest: Manifest, cell: str, root: Path) -> str:
-    """Where an annotation is: its hash tells whether it is the right one when it is read."""
+    """Path of an annotation; its hash is checked when it is read."""
     if not cell or manifest.resolve(cell).is_file():
         return cell
     names = _parts(cell)

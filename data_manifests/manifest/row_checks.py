@@ -15,18 +15,18 @@ from data_manifests.files.images import pixel_sha256, read_image_size, read_mask
 from data_manifests.label_space import LabelSpace, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
 
-#: Kinds of problems that do not keep a manifest from being used.
+#: Kinds of problems that leave a manifest usable.
 MINOR_KINDS = frozenset({"outside", "no_marks"})
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem of a manifest.
 
     Args:
-        kind: A word to group by: ``row``, ``missing``, ``unreadable``, ``size``, ``dtype``, ``ids``, ``count``,
-            ``hash``, ``outside``, ``duplicate``, ``split``, ``marks`` or ``no_marks``.
-        image_id: The image it concerns; empty if it is the whole manifest.
+        kind: Category: ``row``, ``missing``, ``unreadable``, ``size``, ``dtype``, ``ids``, ``count``, ``hash``,
+            ``outside``, ``duplicate``, ``split``, ``marks`` or ``no_marks``.
+        image_id: The image; empty if the problem concerns the whole manifest.
         message: What was expected and what came.
     """
 
@@ -37,11 +37,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """Findings in the files of one row.
+    """Findings about the files of one row.
 
     Args:
-        problems: What is wrong with them.
-        image_sha256: Of the bytes of the image's file; empty where it was not read.
+        problems: Their problems.
+        image_sha256: SHA-256 of the image file's bytes; empty if it was not read.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -54,7 +54,7 @@ def check_files(manifest: Manifest, row: ManifestRow, *, pixels: bool) -> Checke
     Args:
         manifest: The manifest of the row.
         row: The row.
-        pixels: Decode the files; else only look whether they are there and have the right size.
+        pixels: Decode the files; otherwise only check that they exist and have the right size.
     """
     checked = CheckedFiles()
     for name in ("image", "full_mask", "annotation"):
@@ -66,7 +66,7 @@ def check_files(manifest: Manifest, row: ManifestRow, *, pixels: bool) -> Checke
                 kind = "missing" if _is_missing(manifest.resolve(path)) else "unreadable"
                 checked.problems.append(Problem(kind, row.image_id, f"{name}: {error}"))
     image = manifest.resolve(row.image)
-    with suppress(OSError):  # told above
+    with suppress(OSError):  # reported above
         if pixels and row.image and image.is_file():
             return CheckedFiles(checked.problems, hashlib.sha256(image.read_bytes()).hexdigest())
     return checked
@@ -75,7 +75,7 @@ def check_files(manifest: Manifest, row: ManifestRow, *, pixels: bool) -> Checke
 def _is_missing(path: Path) -> bool:
     try:
         return not path.is_file()
-    except OSError:  # in a folder that may not be looked into
+    except OSError:  # no permission to read its folder
         return False
 
 
@@ -91,7 +91,7 @@ def _check_file(manifest: Manifest, row: ManifestRow, name: str, pixels: bool) -
         values = read_mask(path, manifest.info.mask_encoding if name == "full_mask" else "train_ids")
         size = values.shape[0], values.shape[1]
     if size != (row.height, row.width):
-        yield "size", f"is {size[0]}x{size[1]} (height x width), the row says {row.height}x{row.width}"
+        yield "size", f"is {size[1]}x{size[0]} (width x height), the row says {row.width}x{row.height}"
     if values is not None and name == "full_mask":
         yield from _check_full_mask(manifest, row, values)
     elif values is not None:

@@ -1,4 +1,4 @@
-"""The images and label maps that a manifest's rows name, read and checked against what the row says."""
+"""Read the images and label maps that a manifest names, and check them against its rows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from data_manifests.manifest.schema import Manifest, ManifestRow
 #: Kinds of addresses that need no consent: files, and stores that are opened with the user's own credentials.
 _STORES = ("file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "hdfs")
 
-#: What to do about files that are not where a manifest says.
+#: Advice for files that are not where a manifest says.
 MOVED_ADVICE = (
-    "If the dataset or the manifest has moved, give the dataset's folder with --data-root, or write it down with "
-    "`sparsekit relocate`."
+    "If the dataset or the manifest has moved, give the dataset's folder with --data-root, or update the manifest "
+    "with `sparsekit relocate`."
 )
 
 
@@ -33,8 +33,8 @@ def read_row_image(manifest: Manifest, row: ManifestRow) -> NDArray[np.uint8]:
     """
     if not row.image:
         raise ManifestError(
-            f"{manifest.path}: image '{row.image_id}' has no file; the annotation was made from masks alone, but "
-            "figures and training need images. Create it again with --images DIR beside --masks."
+            f"{manifest.path}: image '{row.image_id}' has no file; the annotation was made from masks only, but "
+            "figures and training need images. Create it again with --images DIR and --masks DIR."
         )
     path = row_file(manifest, row.image)
     image = manifest.info.images.read(path)
@@ -73,10 +73,10 @@ def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding:
 
 
 def require_no_web(manifest: Manifest) -> None:
-    """Check that no row names a server that its reader may never have heard of; object stores know their users.
+    """Reject rows that would connect to an unknown server; object stores require the reader's own credentials.
 
     Raises:
-        ManifestError: If one does.
+        ManifestError: If a row would.
     """
     for row in manifest.rows:
         for cell in (row.image, row.full_mask, row.annotation):
@@ -85,15 +85,15 @@ def require_no_web(manifest: Manifest) -> None:
                 host = rest.partition("/")[0]
                 raise ManifestError(
                     f"{manifest.path}: image '{row.image_id}' would open a connection to {scheme}://{host}. Give "
-                    "--allow-remote if you trust the manifest, or fetch the files and give --data-root."
+                    "--allow-remote if you trust the manifest, or download the files and give --data-root."
                 )
 
 
 def row_file(manifest: Manifest, cell: str) -> Path:
-    """The file that a row names.
+    """Path of a file that a row names.
 
     Raises:
-        ManifestError: If it is missing, which most often means that something has moved.
+        ManifestError: If it is missing, usually because something has moved.
     """
     path = manifest.resolve(cell)
     if not is_remote(path) and not path.exists():
@@ -102,10 +102,10 @@ def row_file(manifest: Manifest, cell: str) -> Path:
 
 
 def require_files(manifest: Manifest, paths: Iterable[Path]) -> None:
-    """Check that files are there, before any work is done.
+    """Check that files exist, before any work starts.
 
     Raises:
-        ManifestError: If some are missing; names them.
+        ManifestError: If some are missing; the message names them.
     """
     unique = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(16) as pool:
@@ -123,12 +123,12 @@ def _is_file(path: Path) -> bool:
 
 
 def check_pixels(path: Path, values: MaskValues, sha256: str) -> None:
-    """Check that a mask or annotation holds the very pixels that the manifest was written for.
+    """Check that a mask or annotation has the pixels that the manifest was written for.
 
     Args:
         path: For the message.
-        values: As they are in the file.
-        sha256: What the row says of them; nothing is checked where it says nothing.
+        values: Its values as stored.
+        sha256: Hash in the row; if empty, nothing is checked.
 
     Raises:
         ManifestError: If they have changed.
@@ -136,24 +136,24 @@ def check_pixels(path: Path, values: MaskValues, sha256: str) -> None:
     if sha256 and (found := pixel_sha256(values)) != sha256:
         raise ManifestError(
             f"{path}: pixels have changed since the manifest was written (SHA-256 is {found[:12]}..., the row says "
-            f"{sha256[:12]}...). Give the files that it was made from; `sparsekit validate` finds all that changed."
+            f"{sha256[:12]}...). Restore the original files; `sparsekit validate` lists all changed files."
         )
 
 
 def check_size(manifest: Manifest, row: ManifestRow, path: Path, shape: tuple[int, ...]) -> None:
-    """Check that a file of a row has the size that the row says.
+    """Check that a file has the size given in its row.
 
     Args:
         manifest: For the message.
         row: The row.
         path: The file.
-        shape: Its height and width in pixels; what follows is not looked at.
+        shape: Its height and width in pixels; further values are ignored.
 
     Raises:
         ManifestError: If it has another size.
     """
     if shape[:2] != (row.height, row.width):
         raise ManifestError(
-            f"{path}: is {shape[0]}x{shape[1]} (height x width), but {manifest.path} says "
-            f"{row.height}x{row.width} for image '{row.image_id}'. Give the files that the manifest was made from."
+            f"{path}: is {shape[1]}x{shape[0]} (width x height), but {manifest.path} says {row.width}x{row.height} for "
+            f"image '{row.image_id}'. Restore the original files."
         )

@@ -1,4 +1,4 @@
-"""The manifest: one row per image, the marks drawn on them, and how they came to be."""
+"""The manifest: one row per image, the marks drawn on the images, and the settings that made them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-#: The command of annotations that a network predicted: label maps in which nobody drew a mark.
+#: Command recorded for annotations predicted by a network: label maps without marks.
 PSEUDO_LABELS = "pseudo-labels"
 
-#: The command of annotations that were grown from the marks of another manifest: label maps without marks of their own.
+#: Command recorded for annotations grown from another manifest's labels: label maps without marks of their own.
 GROWN = "grow"
 
 #: Columns that every ``manifest.csv`` has, in this order.
@@ -49,22 +49,22 @@ MARK_COLUMNS = ("image_id", "mark", "kind", "class_id", "row", "col", "width", "
 class ManifestRow:
     """One image.
 
-    A field beyond ``MANIFEST_COLUMNS`` is an optional column: it needs a default, which manifests without the column
-    take, and is written where a row has another value.
+    A field not in ``MANIFEST_COLUMNS`` is an optional column: it needs a default for manifests without that column, and
+    the column is written only if a row has another value.
 
     Args:
-        image_id: Unique in the manifest; it keys the image's random stream. A plain name; ``/`` parts folders.
+        image_id: Unique in the manifest; it keys the image's random stream. A plain name; ``/`` separates folders.
         split: ``train``, ``val`` or ``test``; a plain name.
-        image: Path of the image, relative to the manifest's folder, or absolute, or a URL; ``/`` between the parts.
+        image: Path of the image: relative to the manifest's folder, absolute, or a URL, with ``/`` between the parts.
         full_mask: Path of the full mask, in the same form; empty if there is none.
         annotation: Path of the sparse label map, in the same form; empty for rows that only serve evaluation.
         height: In pixels.
         width: In pixels.
         num_labelled: Labelled pixels of the annotation.
         classes_labelled: Train ids that occur in the annotation, ascending.
-        full_mask_sha256: ``pixel_sha256`` of the full mask's values as they are in the file; empty without one.
+        full_mask_sha256: ``pixel_sha256`` of the full mask's stored values; empty without one.
         annotation_sha256: ``pixel_sha256`` of the sparse label map; empty without one.
-        extra: Names and cells of columns that this version does not know; manifests made of this one keep them.
+        extra: Names and cells of columns unknown to this version; derived manifests keep them.
     """
 
     image_id: str
@@ -87,13 +87,13 @@ class ManifestRow:
             if not name:
                 return f"column {column} is empty"
             if fault := name_fault(name) or ("holds /" if column == "split" and "/" in name else ""):
-                return f"{column} {name!r} is no plain name: it {fault}"
+                return f"{column} {name!r} is not a plain name: it {fault}"
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One thing an annotator would have drawn: a click, a stroke, a block, a box or a polygon.
+    """One mark of an annotator: a click, a stroke, a block, a box or a polygon.
 
     Args:
         kind: ``click``, ``stroke``, ``block``, ``box`` or ``polygon``.
@@ -102,7 +102,7 @@ class Mark:
         col: Column of the click, or of the first point.
         points: All corners as (row, col); empty for a click.
         widths: Full width in pixels of a stroke at each of its points; empty for other kinds.
-        region: Number of the region of the full mask it stands for; -1 where regions play no part.
+        region: Number of its region in the full mask; -1 if the mark was not drawn by region.
     """
 
     kind: str
@@ -120,14 +120,14 @@ class ManifestInfo:
 
     Args:
         label_space: Classes of the annotations.
-        mask_encoding: How the files named by ``full_mask`` write their classes.
+        mask_encoding: How the ``full_mask`` files write the classes.
         dataset: Name of the dataset's folder.
         layout: Name of the layout that read it.
         command: The command that made the annotations, such as ``points``; empty for foreign ones.
-        settings: Every setting of the command, seed included: what it takes to make the annotations again.
+        settings: All settings of the command, including the seed, from which the annotations can be reproduced.
         tool_version: Version of sparsekit that wrote the manifest.
-        schema_version: Version of the manifest's own format.
-        images: How the images are shown.
+        schema_version: Version of the manifest format.
+        images: How to display the images.
     """
 
     label_space: LabelSpace
@@ -150,9 +150,9 @@ class Manifest:
     Args:
         path: The CSV file; paths in the rows are relative to its folder.
         rows: Sorted by image id.
-        info: What holds for all rows.
-        marks_sha256: Of the marks that belong to the rows, as ``marks.csv`` writes them; empty where the files do not
-            say. Writing takes it from the marks that lie beside the manifest.
+        info: Properties of all rows.
+        marks_sha256: SHA-256 of the marks in their ``marks.csv`` form; empty if the file records none. Writing computes
+            it from the marks beside the manifest.
         edited: Whether rows were selected or changed in memory, so that ``sha256`` counts them too.
     """
 
@@ -195,7 +195,7 @@ class Manifest:
     @property
     def name(self) -> str:
         """Name of its folder, which tables and figures use."""
-        return absolute(self.path).parent.name  # of "../manifest.csv" too
+        return absolute(self.path).parent.name  # handles "../manifest.csv" too
 
     @property
     def marks_path(self) -> Path:
@@ -221,10 +221,10 @@ class Manifest:
         return f"splits that differ in letter case only: {counts}; spell them alike" if twice else ""
 
     def rows_of(self, split: str | None) -> tuple[ManifestRow, ...]:
-        """Rows of one split, or all of them where it is None.
+        """Rows of one split, or all rows if it is None.
 
         Raises:
-            ManifestError: If the split has none.
+            ManifestError: If the split has no rows.
         """
         if split is None:
             return self.rows
@@ -321,13 +321,13 @@ class Manifest:
         return manifest_to_hf(self)
 
     def splits_in_words(self) -> str:
-        """A sentence that names the splits and counts their rows."""
+        """A sentence that lists the splits with their number of rows."""
         return f"Splits of this manifest: {', '.join(f'{name} ({n})' for name, n in self.splits.items()) or 'none'}."
 
     def sha256(self) -> str:
-        """Checksum of the manifest's two files: rows with the hashes of every annotation, label space, settings.
+        """Checksum of the manifest's two files, which covers rows, annotation hashes, label space and settings.
 
-        Of an edited manifest, also of its rows.
+        For an edited manifest, it also covers the rows in memory.
         """
         digest = hashlib.sha256()
         for path in (self.path, self.path.with_suffix(".json")):

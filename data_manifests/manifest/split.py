@@ -1,4 +1,4 @@
-"""Give the images of a manifest new splits: by image, by group, or so that each class is shared out evenly."""
+"""Assign the images of a manifest to new splits: by image, by group, or stratified by class."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from data_manifests.manifest.schema import Manifest, ManifestRow
 
 By = Literal["image", "group", "class"]
 
-#: A group, where no pattern is given: the name up to the first ``_`` or ``/``, as the city of Cityscapes.
+#: Default group: the name up to the first ``_`` or ``/``, such as the city in Cityscapes.
 DEFAULT_GROUP = r"[^_/]+"
 
-#: Orders of groups that are tried, since large groups may not add up to what is wanted.
+#: Number of group orders to try, because large groups may not add up to the requested shares.
 _ATTEMPTS = 32
 
 
@@ -38,22 +38,22 @@ def split_manifest(
     seed: int = 0,
     workers: int = 1,
 ) -> Derived:
-    """A manifest whose images are in new splits.
+    """Derive a manifest whose images are in new splits.
 
     Args:
         source: The manifest.
         out_dir: Folder of the new manifest.
         shares: Share of the images for each new split, such as ``{"val": 0.2}``; the rest is ``train``.
-        by: ``image``: each on its own. ``group``: images of a group stay together. ``class``: each class of the full
-            masks (of the annotations, where a row has no full mask) is shared out as evenly as can be.
-        group_pattern: Regular expression; what it matches at the start of an image id is the group's name.
-        split: Share out only the images of this split; the others stay in theirs.
-        seed: Another seed, another choice.
+        by: ``image``: each image on its own. ``group``: images of a group stay together. ``class``: each class of the
+            full masks (or of the annotation, if a row has no full mask) is distributed as evenly as possible.
+        group_pattern: Regular expression; its match at the start of an image id is the group's name.
+        split: Distribute only the images of this split; the others keep theirs.
+        seed: Seed of the random assignment.
         workers: Threads that read full masks; the result is the same.
 
     Raises:
         DataError: If the split has no rows, an image id has no group, or a full mask cannot be read.
-        ValueError: If shares are not between 0 and 1, or no regular expression is given.
+        ValueError: If shares are not between 0 and 1, or the pattern is not a regular expression.
     """
     targets = _targets(shares)
     rows = source.rows_of(split)
@@ -74,7 +74,7 @@ def _targets(shares: Mapping[str, float]) -> dict[str, float]:
     rest = 1.0 - sum(shares.values())
     if not shares or min(shares.values()) <= 0 or rest < -1e-9:
         given = ", ".join(f"{split} {share:g}" for split, share in shares.items()) or "none"
-        raise ValueError(f"shares must be above 0 and sum up to 1 at most, got {given}.")
+        raise ValueError(f"shares must be above 0 and add up to at most 1, got {given}.")
     return {"train": rest, **shares}
 
 
@@ -82,7 +82,7 @@ def _groups(rows: Sequence[ManifestRow], pattern: str) -> dict[str, list[Manifes
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"group pattern {pattern!r} is no regular expression ({error}).") from error
+        raise ValueError(f"group pattern {pattern!r} is not a regular expression ({error}).") from error
     groups: dict[str, list[ManifestRow]] = defaultdict(list)
     for row in rows:
         if not (match := compiled.match(row.image_id)):
@@ -94,7 +94,7 @@ def _groups(rows: Sequence[ManifestRow], pattern: str) -> dict[str, list[Manifes
 def _by_group(
     groups: Mapping[str, Sequence[ManifestRow]], targets: Mapping[str, float], seed: int, attempts: int
 ) -> dict[str, str]:
-    """In random order each group goes to the split that lacks the most images; the best of several orders is taken."""
+    """Assign groups in random order, each to the split that lacks the most images; keep the best of several orders."""
     total = sum(map(len, groups.values()))
     best: tuple[float, dict[str, str]] = (math.inf, {})
     for attempt in range(attempts):

@@ -72,7 +72,7 @@ def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
     if row.height < 1 or row.width < 1:
         yield problem("size", f"height and width must be at least 1, got {row.height} and {row.width}")
     if not 0 <= row.num_labelled <= row.height * row.width:
-        yield problem("count", f"num_labelled is {row.num_labelled} of {row.height}x{row.width} pixels")
+        yield problem("count", f"num_labelled is {row.num_labelled} of {row.width}x{row.height} pixels")
     if not row.annotation and (row.num_labelled or row.classes_labelled or row.annotation_sha256):
         yield problem("row", "has no annotation, but num_labelled, classes_labelled or annotation_sha256 are set")
     if row.classes_labelled != tuple(sorted(set(row.classes_labelled))):
@@ -87,8 +87,8 @@ def _check_folder(manifest: Manifest) -> Iterator[Problem]:
     if manifest.split_fault:
         yield Problem("split", "", manifest.split_fault)
     if outside := [row.annotation for row in manifest.rows if row.annotation and _leaves_folder(row.annotation)]:
-        lie = counted(len(outside), "annotation lies", "annotations lie")
-        text = f"{lie} outside of the manifest's folder, as in subsets: {list_some(outside, 3)}"
+        lie = counted(len(outside), "annotation is", "annotations are")
+        text = f"{lie} outside the manifest's folder, as in subsets: {list_some(outside, 3)}"
         yield Problem("outside", "", text)
 
 
@@ -162,7 +162,7 @@ def _check_marks_of(
     space = manifest.label_space
     places = [(number, point) for number, mark in enumerate(marks) for point in mark.points or ((mark.row, mark.col),)]
     if outside := [number for number, (r, c) in places if not (0 <= r < row.height and 0 <= c < row.width)]:
-        yield Problem("marks", row.image_id, f"marks {listed(sorted(set(outside)))} lie outside of the image")
+        yield Problem("marks", row.image_id, f"marks {listed(sorted(set(outside)))} are outside the image")
     if foreign := [number for number, mark in enumerate(marks) if not 0 <= mark.class_id < space.num_classes]:
         yield Problem("marks", row.image_id, f"marks {listed(foreign)} have a class outside 0..{space.num_classes - 1}")
     if draw and row.annotation_sha256 and not outside and not foreign:
@@ -172,4 +172,4 @@ def _check_marks_of(
             yield Problem("marks", row.image_id, f"marks cannot be drawn: {error}")
             return
         if drawn != row.annotation_sha256:
-            yield Problem("marks", row.image_id, "marks, drawn again, differ from the annotation")
+            yield Problem("marks", row.image_id, "the annotation differs from the marks drawn again")

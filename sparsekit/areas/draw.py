@@ -47,7 +47,7 @@ def mark_regions(
         et al., "The Cityscapes Dataset", CVPR 2016 (coarse annotations).
     """
     if not 0 < share <= 1:
-        raise ValueError(f"A share must lie above 0 and up to 1, got {share}.")
+        raise ValueError(f"A share must be above 0 and at most 1, got {share}.")
     regions = find_regions(label_map, unlabelled_value, instances if settings.per == "instance" else None)
     numbers = np.flatnonzero(regions.largest_of_each_class() | (regions.areas >= settings.min_area))
     if settings.kind == "box":

@@ -78,8 +78,8 @@ class SparseMap:
         full_mask = read_mask(self.mask_path) if self.mask_path else None
         if full_mask is not None and full_mask.shape != sparse.shape:
             raise AnnotationError(
-                f"{self.mask_path}: full mask is {full_mask.shape[0]}x{full_mask.shape[1]} (height x width), but "
-                f"{self.path} is {sparse.shape[0]}x{sparse.shape[1]}."
+                f"{self.mask_path}: full mask is {full_mask.shape[1]}x{full_mask.shape[0]} (width x height), but "
+                f"{self.path} is {sparse.shape[1]}x{sparse.shape[0]}."
             )
         return sparse, full_mask, self.unlabelled
 
@@ -96,7 +96,7 @@ def sparse_maps(
         path: A manifest.csv, a folder that holds one, or a folder of label maps at any depth.
         unlabelled: The value of unlabelled pixels in a folder of label maps; a manifest defines its own.
         masks_dir: Full masks with the same stems, for a folder of label maps.
-        data_root: Where the dataset of a manifest lies now, if it has moved.
+        data_root: Present folder of a manifest's dataset, if it has moved.
 
     Returns:
         Image ids (for files, their stems), and the maps in the same order.
@@ -120,12 +120,12 @@ def sparse_maps(
         raise AnnotationError(f"{path}: no such file or folder; expected a manifest.csv or a folder of label maps.")
     files = list_images(path, (".png",))
     if not files:
-        raise AnnotationError(f"{path}: neither a manifest.csv nor a PNG label map in it.")
+        raise AnnotationError(f"{path}: contains neither a manifest.csv nor a PNG label map.")
     twice = [f"{p} and {q}" for p, q in pairwise(sorted(files, key=lambda p: p.stem)) if p.stem == q.stem]
     if twice:
         raise AnnotationError(
-            f"{path}: holds several images of one image ({list_some(twice, limit=1)}). Give the folder of the sparse "
-            "label maps alone, not one with images or full masks as well."
+            f"{path}: holds several files of one image ({list_some(twice, limit=1)}). Give a folder that holds only "
+            "the sparse label maps, without images or full masks."
         )
     masks = {p.stem: p for p in list_images(masks_dir)} if masks_dir else {}
     if masks_dir and (lonely := [p.stem for p in files if p.stem not in masks]):
@@ -134,7 +134,7 @@ def sparse_maps(
 
 
 def images_in_both(ours: Sequence[str], theirs: Sequence[str]) -> tuple[set[str], set[str]]:
-    """Of two sets of images those that the other has too; a file ``a`` of a folder matches the image ``train/a``."""
+    """Images of each set that are also in the other; a file ``a`` in a folder matches the image ``train/a``."""
     best: tuple[set[str], set[str]] = set(), set()
     for whole_ours, whole_theirs in ((True, True), (False, True), (True, False)):
         keys = [
@@ -321,7 +321,7 @@ def _images_in_words(ours: int, theirs: int, common: int) -> str:
         return "Both contain the same images."
     images = counted(common, "image is", "images are") if common else "No image is"
     names = "its name" if common < 2 else "their names"
-    return f"{images} in both, by {names}; each side is measured on all of its own images (--common: on these alone)."
+    return f"{images} in both, by {names}; each side is measured on all of its own images (--common: only on these)."
 
 
 def _spread(percentiles: list[float] | None, measure: str) -> str:

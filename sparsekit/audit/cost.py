@@ -81,8 +81,8 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     painted = manifest.info.command == "import" and not manifest.marks_path.is_file()
     if count_annotated(manifest, split) and not painted and not manifest.marks_path.is_file():
         raise AnnotationError(
-            f"{manifest.path}: no marks file beside it, as with labels of a network or of another tool. The cost is "
-            "that of drawing marks and cannot be estimated without them."
+            f"{manifest.path}: has no marks file, as is usual for labels from a network or another tool. The cost is "
+            "that of drawing marks, so it cannot be estimated."
         )
     counts: Counter[str] = Counter()
     for image in annotated_images(manifest, split, with_marks=not painted):
@@ -116,7 +116,7 @@ def _source_of(grown: Manifest) -> Manifest:
     path = grown.resolve(str(grown.info.settings.get("source", "")))
     if not path.is_file():
         raise AnnotationError(
-            f"{grown.path}: was grown from {path}, which is not there. Its cost is that of the marks there."
+            f"{grown.path}: was grown from {path}, which is missing; the cost depends on the marks there."
         )
     return read_manifest(path)
 

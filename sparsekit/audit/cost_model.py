@@ -53,7 +53,7 @@ class CostModel:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be a number from 0 on, got {value}.")
+                raise ValueError(f"{name} must be at least 0, got {value}.")
 
 
 def read_cost_model(path: str | Path) -> CostModel:

@@ -24,7 +24,7 @@ PERCENTILES = (5, 50, 95)
 
 @dataclass
 class ClassStats:
-    """Counts of one class, or of all; sums over images are exact, so their order does not matter.
+    """Counts of one class, or of all classes; sums over images are exact, so their order does not matter.
 
     Args:
         images: Images whose full mask holds the class.
@@ -39,7 +39,7 @@ class ClassStats:
             edge does not count as a border: an image with a single class adds nothing here.
         stroke_length: Length of each stroke, along its points.
         stroke_width: Mean width of each stroke over its points.
-        on_void: Of the pixels off their class, those that the full mask says nothing of.
+        on_void: Of the pixels off their class, those that are void in the full mask.
 
     Border distances, lengths and widths are histograms in tenths of a pixel.
     """

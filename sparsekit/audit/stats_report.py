@@ -32,13 +32,11 @@ def format_stats(stats: AnnotationStats) -> str:
     of_images, of_regions = counted(total["images"], "class", "classes"), counted(total["regions"], "region")
     summary = (
         f"{stats.name}: {counted(stats.num_images, 'image')}, {marks}, {labelled} "
-        f"({percent(total['share_of_image'], 4)} % of the images, "
-        f"{percent(total['share_of_annotated'], 4)} % of their annotated pixels)\n"
-        f"reached: {total['images_reached']:,} of {of_images} of images "
+        f"({percent(total['share_of_image'], 4)} % of the images, {percent(total['share_of_annotated'], 4)} % of their "
+        f"annotated pixels)\nreached: {total['images_reached']:,} of {of_images} of images "
         f"({percent(total['images_reached_share'])} %), {total['regions_reached']:,} of {of_regions} "
-        f"({percent(total['regions_reached_share'])} %)\n"
-        f"off-class pixels: {total['off_class_pixels']:,}; right, of those the full masks annotate: "
-        f"{percent(total['share_right'], 2)} %\n"
+        f"({percent(total['regions_reached_share'])} %)\noff-class pixels: {total['off_class_pixels']:,}; right, of "
+        f"those the full masks annotate: {percent(total['share_right'], 2)} %\n"
     )
     occurring = [row for row in rows[:-1] if row["images"] or row["labelled_pixels"] or row["marks"]]
     if absent := [row["class"] for row in rows[:-1] if row not in occurring]:

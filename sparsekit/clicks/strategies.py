@@ -165,7 +165,7 @@ def draw_corrective(scene: Scene) -> Iterator[Candidate]:
 
 
 def _sums_of_rows(weights: NDArray[np.uint8]) -> Ints:
-    if not weights.size:  # of nothing OpenCV makes no sums
+    if not weights.size:  # OpenCV cannot sum an empty array
         return np.zeros(len(weights), np.int64)
     return cv2.reduce(weights, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.int64)
 

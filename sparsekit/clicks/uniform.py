@@ -70,7 +70,7 @@ class _PixelRanks:
     def __init__(self, mask: NDArray[np.bool_]) -> None:
         self._mask = mask
         self._first_rank: list[int] = [0]
-        if mask.size:  # of nothing OpenCV makes no sums
+        if mask.size:  # OpenCV cannot sum an empty array
             in_row = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
             self._first_rank += np.cumsum(in_row, dtype=np.int64).tolist()
 

@@ -131,7 +131,7 @@ def is_gallery_there(
     if not path.exists():
         return False
     if has_note(path, _note(choice, thumbnail_size, dot_size, unfinished=True)):
-        return False  # it lacks images that could not be read: now they may be
+        return False  # it lacks images that could not be read then but may be readable now
     if not has_note(path, _note(choice, thumbnail_size, dot_size)):
         refuse_others([path])
     return True

@@ -48,7 +48,7 @@ def join_manifests(
         raise AnnotationError(_nothing_in_common(manifests, split))
     if missing := sorted(set(image_ids) - set(common)):
         raise AnnotationError(
-            f"{first.path}: no image '{missing[0]}'{' that all manifests hold' if len(manifests) > 1 else ''}. "
+            f"{first.path}: no image '{missing[0]}'{' that all manifests contain' if len(manifests) > 1 else ''}. "
             f"There are: {list_some(common)}."
         )
     chosen = [image_id for image_id in common if not image_ids or image_id in image_ids]
@@ -56,7 +56,7 @@ def join_manifests(
     if split is None and not image_ids:
         joined = [rows for rows in joined if any(row.annotation for row in rows)]
         if not joined:
-            raise AnnotationError(f"{first.path}: no row has an annotation. Name a split to show its images alone.")
+            raise AnnotationError(f"{first.path}: no row has an annotation. Name a split to show its images only.")
     return joined[:limit]
 
 

@@ -64,8 +64,8 @@ def draw_marks(
     _draw_areas(canvas, areas, colors)
     if any(mark.kind == "stroke" for mark in marks):
         if annotation is None or annotation.shape != image.shape[:2]:
-            size = "none" if annotation is None else "x".join(map(str, annotation.shape))
-            raise ValueError(f"Strokes need an annotation of {image.shape[0]}x{image.shape[1]}, got {size}.")
+            size = "none" if annotation is None else annotation.shape
+            raise ValueError(f"Strokes need an annotation of shape {image.shape[:2]}, got {size}.")
         lines = widen_lines(_outside(annotation, areas, label_space), stroke_width, label_space.unlabelled_value)
         paint_pixels(canvas, lines, label_space, max(_line_width(canvas), stroke_width // _STROKE_ON_PAGE))
     for mark in reversed(marks):

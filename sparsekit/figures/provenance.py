@@ -1,4 +1,4 @@
-"""Provenance of a figure, stored in the file itself, so that a figure of other data is never mistaken for it."""
+"""Provenance of a figure, stored in its file, so that figures of other data are recognized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats of other tools: one module for each, which holds its writer and its reader."""
+"""Formats of other tools, one module each, with its writer and its reader."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Format:
 
     Args:
         write: Writes an export.
-        read: Reads the annotations of a folder, image by image; None where the format is only written.
-        values: Values of its label maps; None where it has none.
-        needs_marks: Whether label maps alone are not enough to write it.
-        losses: What an export would lose, a clause each.
+        read: Reads the annotations of a folder, image by image; None if the format is only written.
+        values: Values of its label maps; None if it has no label maps.
+        needs_marks: Whether writing it needs marks, not only label maps.
+        losses: Lists what an export would lose, one clause each.
     """
 
     write: Callable[[ExportJob], None]
@@ -37,8 +37,8 @@ class Format:
 
 _EXPORT, _BOTH = ("export",), ("export", "import")
 
-#: Every format by name, and whether it is written or also read. The module of that name (``-`` is ``_``) loads when
-#: the format is used, so the command line lists formats without NumPy and OpenCV.
+#: All formats by name, with the directions each supports. The module of that name (with ``_`` for ``-``) loads on first
+#: use, so the command line lists formats without NumPy and OpenCV.
 FORMATS: dict[str, tuple[str, ...]] = {
     "agmm": _BOTH,
     "tel": _BOTH,
@@ -62,7 +62,7 @@ IMPORTED = tuple(name for name, directions in FORMATS.items() if "import" in dir
 
 #: Names of the formats whose shapes can fill a mask.
 DRAWN_FORMATS = ("labelme", "cvat", "label-studio", "coco")
-#: Which shape lies on top: the one that the tool draws last, or the smaller one.
+#: Which of two overlapping shapes is on top: the one the tool draws last, or the smaller one.
 Overlaps = Literal["order", "area"]
 
 
@@ -74,7 +74,7 @@ def load_format(name: str, direction: str) -> Format:
         direction: ``export`` or ``import``.
 
     Raises:
-        ValueError: If there is no such format, or not in this direction.
+        ValueError: If the format is unknown or does not support the direction.
     """
     if direction not in FORMATS.get(name, ()):
         choices = ", ".join(EXPORTED if direction == "export" else IMPORTED)

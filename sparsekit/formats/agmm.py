@@ -12,14 +12,14 @@ from sparsekit.formats.shared.label_values import LabelValues
 from sparsekit.formats.shared.source import Imported, ImportSource
 
 _VOC_CLICKS, _VOC_OTHERS = "point/segcls", "scribble/seginst"
-#: Where annotations lie, as patterns; the last are those of Cityscapes.
+#: Folders of annotations, as patterns; the last ones are those of Cityscapes.
 _PLACES = (_VOC_CLICKS, _VOC_OTHERS, *ANNOTATION_FOLDERS)
 
 
 def write(job: ExportJob) -> None:
-    """Write a root folder for its loaders, and its lists, ``image mask`` in each line, in ``splits/``."""
+    """Write a root folder for its loaders, with lists of ``image mask`` lines in ``splits/``."""
     if job.is_cityscapes:
-        # The loader finds a sparse mask by the last part of the path that the list gives for the full mask.
+        # The loader finds a sparse mask by the file name of the full mask in the list.
         end = "gtFine/{split}/{city}/{name}_gtFine_labelTrainIds.png"
         sparse = f"{job.annotation_folder}/{{name}}_gtFine_labelTrainIds.png"
         places = Places("leftImg8bit/{split}/{city}/{name}_leftImg8bit", sparse, end)
@@ -40,12 +40,12 @@ def write(job: ExportJob) -> None:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of the images that have one."""
+    """Yield the annotation of each annotated image."""
     return read_label_maps(source, _values(source.space), _PLACES)
 
 
 def _values(space: LabelSpace) -> LabelValues:
-    # Where an annotation says 255 the reader takes the pixel for padding, and does not train on it by itself.
+    # The reader treats 255 in annotations as padding and excludes it from all losses.
     return LabelValues(tuple(range(space.num_classes)), space.num_classes, void=255)
 
 

@@ -45,7 +45,7 @@ def write(job: ExportJob) -> None:
                     "segmentation": {"size": list(shape), "counts": coco_counts(pixels, shape)},
                     "area": len(pixels),
                     "bbox": _box(pixels, row.width),
-                    "iscrowd": 1,  # what run lengths mean in COCO
+                    "iscrowd": 1,  # COCO marks run-length masks this way
                     "attributes": describe(mark),
                 }
             )
@@ -55,7 +55,7 @@ def write(job: ExportJob) -> None:
 
 
 def _box(pixels: Ints, image_width: int) -> list[int]:
-    """Left, top, width and height; zeros for a mark that earlier ones hide."""
+    """Left, top, width and height; zeros for a mark hidden by earlier ones."""
     if not len(pixels):
         return [0, 0, 0, 0]
     rows, cols = np.divmod(pixels, image_width)
@@ -64,13 +64,13 @@ def _box(pixels: Ints, image_width: int) -> list[int]:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of the images that have one."""
+    """Yield the annotation of each annotated image."""
     for path in _files(source.folder):
         yield from _read_file(source, path)
 
 
 def _files(folder: Path) -> list[Path]:
-    """``annotations.json``, or all ``instances*.json``, as COCO itself names them beside captions, or the only JSON."""
+    """``annotations.json``, or all ``instances*.json`` as in COCO's own downloads, or the only JSON file."""
     if not any(folder.glob("*.json")) and (folder / "annotations").is_dir():
         folder = folder / "annotations"
     instances = sorted(folder.glob("instances*.json"))
@@ -104,7 +104,7 @@ def _read_file(source: ImportSource, path: Path) -> Iterator[Imported]:
 def _read_image(
     source: ImportSource, annotations: list[dict[str, Any]], names: dict[Any, str], shape: Shape
 ) -> tuple[Drawn, ...]:
-    """Return the annotations from top to bottom: our own in the order written, others with later ones on top."""
+    """Annotations from top to bottom: ours in the order written, others with later ones on top."""
     ours: list[Drawn] = []
     others: list[Drawn] = []
     for annotation in sorted(annotations, key=lambda annotation: not annotation.get("iscrowd")):  # crowds lie below
@@ -129,7 +129,7 @@ def _shape(source: ImportSource, annotation: dict[str, Any], class_id: int, shap
         return Drawn(class_id, tuple(m for p in parts for m in p.marks), rings=tuple(r for p in parts for r in p.rings))
     left, top, width, height = annotation.get("bbox") or (0, 0, 0, 0)
     if not width * height:
-        source.unsupported("an annotation without segmentation and bbox", ("polygons", "run lengths", "boxes"))
+        source.unsupported("an annotation without segmentation or bbox", ("polygons", "run lengths", "boxes"))
         return None
     source.notes["annotations without segmentation, taken as boxes"] += 1
     return source.drawn("box", class_id, _floats([(left, top), (left + width, top + height)]), "", shape)
@@ -141,7 +141,7 @@ def _floats(points: list[tuple[Any, Any]]) -> list[XY]:
 
 def _mask_pixels(segmentation: Any, shape: Shape) -> Ints:
     if tuple(segmentation["size"]) != shape:
-        raise ValueError(f"a mask is {segmentation['size']}, its image {list(shape)}")
+        raise ValueError(f"a mask has the size {segmentation['size']}, but its image {list(shape)}")
     counts = segmentation["counts"]
     counts = coco_uncompress(counts) if isinstance(counts, str) else [int(count) for count in counts]
     return coco_pixels(counts, shape)

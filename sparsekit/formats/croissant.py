@@ -42,22 +42,22 @@ _CONTEXT = {
 def write_croissant(manifest: Manifest, *, overwrite: bool = False) -> Path:
     """Write ``croissant.json`` beside a manifest.
 
-    Licence, creator and address are left out, as nobody has said them: add them before publishing.
+    Licence, creator and address are unknown here: add them before publishing.
 
     Args:
-        manifest: It must be on disk, since its hash is written.
+        manifest: Must be on disk, because its hash is recorded.
         overwrite: Replace another ``croissant.json``.
 
     Returns:
         The file.
 
     Raises:
-        AnnotationError: If another one is there, perhaps completed by hand.
+        AnnotationError: If another one exists, because somebody may have completed it by hand.
     """
     path = manifest.path.with_name("croissant.json")
     data = (json.dumps(describe_folder(manifest), indent=2, ensure_ascii=False) + "\n").encode()
     if path.exists() and path.read_bytes() != data and not overwrite:
-        raise AnnotationError(f"{path}: another one is there. Give --overwrite to replace it.")
+        raise AnnotationError(f"{path}: already exists. Give --overwrite to replace it.")
     write_atomically(path, data)
     return path
 

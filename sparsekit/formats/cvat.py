@@ -19,20 +19,20 @@ from sparsekit.formats.shared.shapes import XY, note, xy_points
 from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
 from sparsekit.geometry.polylines import Ints
 
-#: The attribute of every label that holds what a shape cannot say.
+#: Attribute of every label, which stores what a shape cannot express.
 _NOTE = "note"
-#: CVAT's element for each kind of mark.
+#: CVAT's XML element for each kind of mark.
 _ELEMENTS = {"click": "points", "stroke": "polyline", "box": "box", "block": "polygon", "polygon": "polygon"}
 _KINDS = {"points": "click", "polyline": "stroke", "box": "box", "polygon": "polygon"}
-#: Says something of the whole image, not of pixels.
+#: Describes the whole image, not pixels.
 _PASSED_OVER = ("tag",)
 
-#: Name, height and width, and shapes with their labels of an image.
+#: Of an image: name, height and width, shapes with their labels.
 _Image = tuple[str, tuple[str | None, str | None], list[tuple[str | None, Element]]]
 
 
 def write(job: ExportJob) -> None:
-    """Write ``annotations.xml``, ``images/`` and ``labels.json``, to be pasted into a new task's raw labels."""
+    """Write ``annotations.xml``, ``images/``, and ``labels.json`` to paste into the raw labels of a new task."""
     labels = [(c.name, f"#{bytes(c.color).hex()}") for c in job.space.classes]
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
@@ -82,7 +82,7 @@ def _add_shape(image: ElementTree.Element, mark: Mark, label: str) -> None:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of the images that have one; an image without shapes has none."""
+    """Yield the annotation of each image that has shapes."""
     path = only_file(source.folder, ("annotations.xml",), "*.xml")
     root = parse_xml(read_bytes(path), path)
     with damage_of(path, "annotations of CVAT for images 1.1"):
@@ -95,7 +95,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
             shape = (
                 image_shape(item) if None in size else check_shape(item, (int(size[0] or 0), int(size[1] or 0)), where)
             )
-            # Of equal height, later shapes are drawn over earlier ones.
+            # At equal z-order, later shapes are drawn over earlier ones.
             ordered = sorted(shapes, key=lambda one: int(one[1].get("z_order", "0")))
             with damage_of(where, "a list of shapes"):
                 drawn = [_drawn(source, element, label, shape) for label, element in reversed(ordered)]
@@ -110,7 +110,7 @@ def _images(root: Element) -> Iterator[_Image]:
 
 
 def _frames(root: Element) -> list[_Image]:
-    """The frames of CVAT for video 1.1, called as CVAT calls their images: ``frame_000000``."""
+    """The frames of CVAT for video 1.1, named as CVAT names their images: ``frame_000000``."""
     shapes: dict[int, list[tuple[str | None, Element]]] = {}
     for track in root.findall("track"):
         for element in track:
@@ -152,7 +152,7 @@ def _drawn(source: ImportSource, element: Element, label: str | None, shape: tup
 
 
 def _clicks(source: ImportSource, class_id: int, points: list[XY], shape: tuple[int, int]) -> Drawn | None:
-    """Clicks, the last on top; None where there are none."""
+    """Clicks, the last one on top; None if there are none."""
     marks = [m for p in reversed(points) for m in source.drawn("click", class_id, [p], "", shape).marks]
     return Drawn(class_id, tuple(marks)) if marks else None
 
@@ -170,14 +170,14 @@ def _numbers(element: Element, *names: str) -> list[float]:
 
 
 def _mask_pixels(element: Element, shape: tuple[int, int]) -> Ints:
-    """Pixels of a mask: run lengths along the rows of its box, the first of them outside."""
+    """Pixels of a mask: run lengths along the rows of its box, starting with a run outside the mask."""
     left, top, width, height = (int(element.attrib[name]) for name in ("left", "top", "width", "height"))
     if not (left >= 0 and top >= 0 and 0 < width <= shape[1] - left and 0 < height <= shape[0] - top):
         raise RefusedError(
-            f"a mask of {width}x{height} at ({left}, {top}) lies outside of the image of {shape[1]}x{shape[0]}"
+            f"a mask of {width}x{height} at ({left}, {top}) lies outside the image of {shape[1]}x{shape[0]}"
         )
     counts = [int(n) for n in element.attrib["rle"].split(",")]
-    counts += [0] * (len(counts) % 2) + [max(height * width - sum(counts), 0)]  # CVAT forgives a missing last run
+    counts += [0] * (len(counts) % 2) + [max(height * width - sum(counts), 0)]  # CVAT accepts a missing last run
     rows, cols = np.divmod(run_pixels(counts, height * width), width)
     return np.asarray((rows + top) * shape[1] + cols + left)
 

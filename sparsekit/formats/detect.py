@@ -1,4 +1,4 @@
-"""Tell the format of a folder of annotations by looking."""
+"""Detect the format of a folder of annotations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sparsekit.formats.shared.files import is_hidden
 
 
 def find_drawn_format(folder: Path) -> str | None:
-    """The format of a folder of annotations, as its files' names and first letters tell; None for any other folder."""
+    """Detect a format from the file names and first bytes in a folder; None if there are no annotations."""
     if not folder.is_dir():
         return None
     if any(b"<annotations" in _start(path)[:1000] for path in folder.glob("*.xml")):
@@ -25,7 +25,7 @@ def find_drawn_format(folder: Path) -> str | None:
 
 
 def _start(path: Path) -> bytes:
-    """The first bytes of a file; none of a pipe, which would make a reader wait."""
+    """The first bytes of a file; empty for a pipe, which would block the reader."""
     if not path.is_file():
         return b""
     with path.open("rb") as file:

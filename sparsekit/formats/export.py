@@ -24,10 +24,10 @@ class ExportSummary:
     """Result of an export.
 
     Args:
-        folder: Where it is.
+        folder: Its folder.
         num_annotated: Images with an annotation.
         num_evaluated: Images with their full masks.
-        losses: What the format could not hold.
+        losses: What the format could not store.
     """
 
     folder: Path
@@ -47,24 +47,24 @@ def export_manifest(
     overwrite: bool = False,
     on_image: Callable[[], None] = lambda: None,
 ) -> ExportSummary:
-    """Write annotations as another tool reads them; the folder is there whole or not at all.
+    """Write annotations in the format of another tool; the folder appears complete or not at all.
 
     Args:
-        manifest: The annotations. Images of evaluation splits go along with their full masks where the format has a
+        manifest: The annotations. Images of evaluation splits are exported with their full masks if the format has a
             place for them.
         target: A name of ``sparsekit.formats.EXPORTED``.
-        out: The folder to make.
+        out: The folder to create.
         split: Only this split.
-        lossy: Export what the format cannot hold as far as it goes.
+        lossy: Export even if the format cannot store everything.
         link: Link images instead of copying them.
-        overwrite: Replace an export that is there.
+        overwrite: Replace an existing export.
         on_image: Called after each image.
 
     Raises:
         AnnotationError: If something would be lost and ``lossy`` is not given, the format needs marks and there are
-            none, it has no room for the classes, or the folder is in the way.
+            none, it has too few values for the classes, or another folder is in the way.
         DataError: If a file of the manifest cannot be used.
-        ValueError: If there is no such format.
+        ValueError: If the format is unknown.
     """
     out = as_path(out)
     format_ = load_format(target, "export")
@@ -73,16 +73,16 @@ def export_manifest(
     census = take_census(manifest, split)
     if format_.needs_marks and census is None:
         raise AnnotationError(
-            f"{manifest.path}: has no marks.csv beside it, and the format {target} is made of marks. Choose a "
-            "format of label maps, such as mmseg."
+            f"{manifest.path}: has no marks.csv, but the format {target} consists of marks. Choose a format of label "
+            "maps, such as mmseg."
         )
     with whole_folder(out, _is_export, overwrite=overwrite) as folder:
         job = ExportJob(manifest, format_, folder, split=split, link=link, census=census, on_image=on_image)
         losses = format_.losses(job)
         if losses and not lossy:
             raise AnnotationError(
-                f"{manifest.path}: the format {target} cannot hold all of it: {'; '.join(losses)}. Give --lossy to "
-                "export what it can hold, or choose another format."
+                f"{manifest.path}: the format {target} cannot store everything: {'; '.join(losses)}. Give --lossy to "
+                "export the rest, or choose another format."
             )
         format_.write(job)
         job.write(_NOTE, _note(job, target, losses))

@@ -1,4 +1,4 @@
-"""Polygons, boxes and masks that people drew with another tool, as full masks: a dataset to annotate sparsely."""
+"""Convert polygons, boxes and masks drawn with another tool to full masks, as a dataset to annotate sparsely."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["FullMasks", "are_up_to_date", "write_full_masks"]
 _NOTE = "README.txt"
 _FIRST_LINE = "sparsekit full-masks: "
 _BACKGROUND = ("background", "_background_")
-#: labelme's word for regions that are of no class.
+#: labelme's label for regions that belong to no class.
 _IGNORED = "__ignore__"
 
 
@@ -43,7 +43,7 @@ class FullMasks:
         folder: A dataset of the generic layout: ``images/``, ``masks/``, ``classes.csv``.
         class_names: Its classes, in the order of their ids.
         num_images: Images with a mask.
-        notes: What was left out or changed, a sentence each.
+        notes: What was skipped or changed, one sentence each.
     """
 
     folder: Path
@@ -66,28 +66,28 @@ def write_full_masks(
     on_start: Callable[[int], None] = lambda total: None,
     on_image: Callable[[], None] = lambda: None,
 ) -> FullMasks:
-    """Fill the shapes of another tool's annotations; the dataset is there whole or not at all.
+    """Fill the shapes of another tool's annotations; the dataset appears complete or not at all.
 
-    A pixel belongs to a shape if its centre lies inside. What was drawn as labelme's ``__ignore__`` is void.
+    A pixel belongs to a shape if its centre lies inside. Shapes labelled ``__ignore__`` in labelme are void.
 
     Args:
         source_dir: The annotations.
         format_: A name of ``DRAWN_FORMATS``.
-        out: The folder to make: ``images/`` (links), ``masks/`` and ``classes.csv``.
-        images_dir: The images, at any depth; in the folder of the annotations when not given.
-        label_space: The classes; those that were drawn, by name, when not given.
-        background: Class of pixels that no shape covers; None for void.
-        overlaps: ``order`` puts on top what the tool draws on top, ``area`` the smaller shape.
-        options: What the user says about the annotations.
-        overwrite: Replace such a dataset that is there.
+        out: The folder to create: ``images/`` (links), ``masks/`` and ``classes.csv``.
+        images_dir: The images, at any depth; by default in the folder of the annotations.
+        label_space: The classes; by default those that were drawn, sorted by name.
+        background: Class of uncovered pixels; None for void.
+        overlaps: ``order`` puts the shape on top that the tool draws last, ``area`` the smaller one.
+        options: How to read the annotations.
+        overwrite: Replace an existing dataset of this kind.
         on_start: Called with the number of images in the folder.
         on_image: Called after each image.
 
     Raises:
-        AnnotationError: If the annotations are damaged or hold what fills nothing, such as clicks, or the folder is
-            in the way.
+        AnnotationError: If the annotations are damaged or contain marks without area, such as clicks, or another folder
+            is in the way.
         DataError: If an image cannot be used.
-        ValueError: If there is no such format.
+        ValueError: If the format is unknown.
     """
     source_dir, out = as_path(source_dir), as_path(out)
     if format_ not in DRAWN_FORMATS:
@@ -111,7 +111,7 @@ def write_full_masks(
             count += 1
             on_image()
         if not count:
-            raise AnnotationError(f"{source_dir}: holds no annotation of any of the {len(items):,} images.")
+            raise AnnotationError(f"{source_dir}: contains no annotation of any of the {len(items):,} images.")
         rows = ((i, c.name, *c.color, i) for i, c in enumerate(space.classes))
         write_table(folder / "classes.csv", ("id", "name", "r", "g", "b", "train_id"), rows)
         uncovered = "void" if empty == space.unlabelled_value else space.class_names[empty]
@@ -122,7 +122,7 @@ def write_full_masks(
     if left_out := len(items) - count:
         notes.append(f"images without an annotation, left out ({left_out:,})")
     if source.unmatched:
-        notes.append(f"annotations of no image that is there: {list_some(source.unmatched)}")
+        notes.append(f"annotations without an image: {list_some(source.unmatched)}")
     return FullMasks(out, space.class_names, count, tuple(notes))
 
 
@@ -132,10 +132,10 @@ def fill(
     """The full mask of an image.
 
     Args:
-        drawn: What was drawn, the uppermost first.
+        drawn: Its shapes, from top to bottom.
         shape: Height and width of the image.
         space: The classes.
-        empty: Value of pixels that no shape covers.
+        empty: Value of uncovered pixels.
         overlaps: See ``write_full_masks``.
 
     Returns:
@@ -166,7 +166,7 @@ def _as_shown(one: Drawn, imported: Imported) -> Drawn:
 
 
 class _FillSource(ImportSource):
-    """Annotations whose shapes are filled: clicks and strokes fill nothing."""
+    """Pass on annotations whose shapes have an area; reject clicks and strokes."""
 
     def class_id(self, name: str) -> int | None:
         if name == _IGNORED and name not in self.options.class_names:
@@ -178,13 +178,13 @@ class _FillSource(ImportSource):
     ) -> Drawn:
         if kind not in AREA_KINDS:
             raise RefusedError(
-                f"holds a {kind}, which fills no area: full masks need polygons, boxes or masks. To keep clicks and "
-                "strokes as they are, use `sparsekit import`."
+                f"contains a {kind}, which has no area: full masks need polygons, boxes or masks. To import clicks and "
+                "strokes, use `sparsekit import`."
             )
         return super().drawn(kind, class_id, points, text, shape)
 
     def background_value(self, background: str | None) -> int:
-        """Value of pixels that nothing covers."""
+        """Value of uncovered pixels."""
         if background is None:
             return self.space.unlabelled_value
         names = self.space.class_names
@@ -193,7 +193,7 @@ class _FillSource(ImportSource):
 
 
 class _NamesSource(_FillSource):
-    """Annotations of which only the names of classes count."""
+    """Reads only the class names of annotations."""
 
     def __init__(self, folder: Path, dataset: Dataset, options: ImportOptions) -> None:
         super().__init__(folder, dataset, options)
@@ -209,7 +209,7 @@ class _NamesSource(_FillSource):
 def _classes_drawn(
     folder: Path, format_: str, items: tuple[DatasetItem, ...], options: ImportOptions, background: str | None
 ) -> LabelSpace:
-    """The classes that were drawn, sorted by name behind the background."""
+    """The classes that were drawn: the background first, the others sorted by name."""
     placeholder = LabelSpace("custom", (LabelClass("background", (0, 0, 0), (0,)),))
     source = _NamesSource(folder, _dataset(folder, format_, placeholder, items), options)
     for _ in _read(source, format_):
@@ -219,14 +219,14 @@ def _classes_drawn(
         own = next((name for name in _BACKGROUND if name in source.names), background or _BACKGROUND[0])
         names = [own, *(name for name in names if name != own)]
     if not names:
-        raise AnnotationError(f"{folder}: holds no shape of a class.")
+        raise AnnotationError(f"{folder}: contains no shape of any class.")
     colors = [_color(i) for i in range(len(names))]
     classes = tuple(LabelClass(n, c, (i,)) for i, (n, c) in enumerate(zip(names, colors, strict=True)))
     return LabelSpace("custom", classes)
 
 
 def _color(number: int) -> tuple[int, int, int]:
-    """The colour of PASCAL VOC for a number: black, dark red, dark green, ...; different for all below 256."""
+    """A colour of the PASCAL VOC colour map: black, dark red, dark green, ...; distinct below 256."""
     channels = [0, 0, 0]
     for bit in range(8):
         for channel in range(3):
@@ -243,10 +243,10 @@ def _read(source: ImportSource, format_: str) -> Iterator[Imported]:
 
 def _images(folder: Path) -> tuple[DatasetItem, ...]:
     if not folder.is_dir():
-        raise AnnotationError(f"{folder}: no such folder; expected one of images.")
+        raise AnnotationError(f"{folder}: no such folder; expected a folder of images.")
     paths = list_images(folder)
     if not paths:
-        raise AnnotationError(f"{folder}: holds no images. Say where they are: `sparsekit full-masks --images DIR`.")
+        raise AnnotationError(f"{folder}: contains no images. Give their folder: `sparsekit full-masks --images DIR`.")
     return tuple(DatasetItem(relative_stem(path, folder), "train", path, path) for path in paths)
 
 
@@ -260,12 +260,12 @@ def _is_ours(folder: Path) -> bool:
 
 
 def are_up_to_date(folder: Path, source_dir: Path) -> bool:
-    """Whether full masks were made of the annotations as they are now."""
+    """Whether full masks were made from the present annotations."""
     return _is_ours(folder) and f"source: {_digest(source_dir)}\n" in (folder / _NOTE).read_text(encoding="utf-8")
 
 
 def _digest(folder: Path) -> str:
-    """A hash of all files of annotations in a folder."""
+    """A hash of all annotation files in a folder."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".json", ".xml")):
         if path.is_file() and not is_hidden(path, folder):

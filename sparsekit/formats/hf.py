@@ -11,8 +11,8 @@ from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_maps import Placed, Places, write_label_maps
 from sparsekit.formats.shared.label_values import train_id_values
 
-# The reader guesses each column's type in each split by itself: `key` (split/image id) and `classes_labelled` ([0, 3])
-# are written so that none can be taken for a number in one split and for text in another.
+# The reader guesses the type of each column separately in each split. `key` (split/image id) and `classes_labelled`
+# ([0, 3]) are written so that it never guesses a number in one split and text in another.
 _COLUMNS = ("file_name", "annotation_file_name", "key", "sparse", "num_labelled", "classes_labelled")
 
 

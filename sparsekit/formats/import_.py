@@ -1,4 +1,4 @@
-"""Make an annotation folder of another tool's annotations."""
+"""Make an annotation folder from another tool's annotations; it appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from sparsekit.synthesis.annotation_files import read_full_mask, write_annotatio
 
 __all__ = ["ImportOptions", "ImportSummary", "import_annotations"]
 
-#: Label maps whose parts all have at most this many pixels are clicks; some clicks may be adjacent.
+#: Label maps whose parts have at most this many pixels are clicks, some of them adjacent.
 _LARGEST_OF_CLICKS = 4
 
-#: A share of the labels that agrees, by which another reading of a mask is the true one.
+#: Margin in the share of agreeing labels by which a rotated mask is taken to be the right one.
 _CLEARLY_BETTER = 0.25
 
 
@@ -48,13 +48,13 @@ class ImportSummary:
     """Result of an import.
 
     Args:
-        folder: Where it is.
+        folder: Its folder.
         num_images: Annotated images.
-        num_labelled: Labelled pixels on all of them.
-        num_marks: Marks on all of them; None where the annotations are label maps of larger areas, without marks.
+        num_labelled: Number of their labelled pixels.
+        num_marks: Number of their marks; None if the annotations are label maps with larger areas, which have no marks.
         num_evaluated: Images listed for evaluation.
-        unmatched: Names in the annotations that no image of the dataset has.
-        notes: What was left out or changed, a sentence each.
+        unmatched: Names in the annotations that match no image of the dataset.
+        notes: What was skipped or changed, one sentence each.
     """
 
     folder: Path
@@ -78,28 +78,29 @@ def import_annotations(
 ) -> ImportSummary:
     """Make an annotation folder of another tool's annotations; it is there whole or not at all.
 
-    Clicks stay clicks and polylines strokes. A label map whose parts are single pixels, or four at most, gets a click
-    for each pixel; if any image has larger parts, there are no marks but the label maps alone.
+    Clicks remain clicks, and polylines become strokes. If no part of any label map has more than four pixels, each
+    labelled pixel becomes a click; otherwise the result has label maps without marks.
 
     Args:
         source_dir: The annotations.
         format_: A name of ``sparsekit.formats.IMPORTED``.
-        dataset: The images and full masks that they belong to.
-        out: The folder to make: ``manifest.csv``, ``manifest.json``, ``annotations/`` and ``marks.csv``.
-        options: What the user says about them; ``ImportOptions()`` when not given.
-        overwrite: Replace an annotation folder that is there.
+        dataset: The dataset that they belong to.
+        out: The folder to create: ``manifest.csv``, ``manifest.json``, ``annotations/`` and ``marks.csv``.
+        options: How to read the annotations; by default ``ImportOptions()``.
+        overwrite: Replace an existing annotation folder.
         on_image: Called after each annotated image.
 
     Raises:
-        AnnotationError: If the annotations are damaged, foreign or of other images, or the folder is in the way.
+        AnnotationError: If the annotations are damaged, have another format or belong to other images, or another
+            folder is in the way.
         DataError: If a file of the dataset cannot be used.
-        ValueError: If there is no such format.
+        ValueError: If the format is unknown.
     """
     source_dir, out = as_path(source_dir), as_path(out)
     read = load_format(format_, "import").read
-    assert read is not None  # FORMATS says that it is there
+    assert read is not None  # guaranteed by FORMATS
     if not source_dir.is_dir():
-        raise AnnotationError(f"{source_dir}: no such folder; expected the folder of the annotations.")
+        raise AnnotationError(f"{source_dir}: no such folder; expected a folder of annotations.")
     source = ImportSource(source_dir, dataset, options or ImportOptions())
     image_shape.cache_clear()  # images may have changed since the last import
     with whole_folder(out, lambda folder: (folder / "manifest.csv").is_file(), overwrite=overwrite) as folder:
@@ -112,7 +113,7 @@ def import_annotations(
             on_image()
         if not rows:
             of_others = f" Names in them: {list_some(source.unmatched)}." if source.unmatched else ""
-            raise AnnotationError(f"{source_dir}: holds no annotation of an image of {dataset.root}.{of_others}")
+            raise AnnotationError(f"{source_dir}: contains no annotation of an image in {dataset.root}.{of_others}")
         splits = sorted({row.split for row in rows})
         evaluated = [i for i in dataset.items if i.split not in (*splits, "train")]
         every_row = sorted([*rows, *(_row(item, out, dataset) for item in evaluated)], key=lambda row: row.image_id)
@@ -134,7 +135,7 @@ def import_annotations(
 
 
 def _as_shown(one: Imported) -> Imported:
-    """The annotation of the image as viewers show it, as images are read everywhere."""
+    """Rotate an annotation of the stored pixels to the image as viewers display it."""
     if one.shape == image_shape(one.item):
         return one
     orientation = exif_orientation(one.item.image_or_mask)
@@ -144,10 +145,10 @@ def _as_shown(one: Imported) -> Imported:
 
 
 def _check_mask_is_as_shown(item: DatasetItem, label_map: LabelMap, dataset: Dataset) -> None:
-    """Refuse a full mask of the pixels as stored where its size cannot tell, but the annotation does.
+    """Reject a full mask of the stored pixels that only the annotation reveals, because its size fits.
 
     Raises:
-        AnnotationError: If the annotation agrees far better with the mask turned as its image is.
+        AnnotationError: If the annotation agrees far better with the mask rotated like its image.
     """
     orientation = exif_orientation(item.image_or_mask)
     if orientation == 1:
@@ -161,14 +162,14 @@ def _check_mask_is_as_shown(item: DatasetItem, label_map: LabelMap, dataset: Dat
     as_shown, as_stored = ((mask == label_map)[labelled].mean() for mask in (full, turned))
     if as_stored > as_shown + _CLEARLY_BETTER:
         raise AnnotationError(
-            f"{item.mask_path}: agrees with {as_shown:.0%} of the labels that are imported for its image, and with "
-            f"{as_stored:.0%} if it is turned. Viewers show the image turned (EXIF orientation {orientation}), and it "
-            "is taken as shown: turn the mask as well, or remove the orientation from the image."
+            f"{item.mask_path}: agrees with {as_shown:.0%} of the labels that are imported for its image, but with "
+            f"{as_stored:.0%} if rotated. Images are read as viewers display them, here rotated (EXIF orientation "
+            f"{orientation}): rotate the mask too, or remove the orientation from the image."
         )
 
 
 def _annotation(one: Imported, space: LabelSpace) -> tuple[LabelMap, tuple[Mark, ...] | None]:
-    """The label map of an image and its marks, if there are any."""
+    """Label map of an image, and its marks if it has any."""
     label_map = one.label_map
     if label_map is None:
         shape = image_shape(one.item)
@@ -189,7 +190,7 @@ def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
 
 
 def _clicks(label_map: LabelMap, space: LabelSpace) -> tuple[Mark, ...] | None:
-    """A click for each labelled pixel, or None if the label map was not made of clicks."""
+    """One click per labelled pixel, or None if the label map does not consist of clicks."""
     labelled = label_map != space.unlabelled_value
     _, _, stats, _ = cv2.connectedComponentsWithStats(labelled.astype(np.uint8), connectivity=8)
     if stats[1:, cv2.CC_STAT_AREA].max(initial=0) > _LARGEST_OF_CLICKS:

@@ -22,7 +22,7 @@ from sparsekit.formats.shared.shapes import XY, describe, mark_from_description,
 from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape
 from sparsekit.geometry.polylines import Ints
 
-#: Label Studio's type of result, and the tag of its control, for each kind of mark.
+#: For each kind of mark, Label Studio's result type and the tag of its control.
 _TYPES = {
     "click": ("keypointlabels", "KeyPointLabels"),
     "stroke": ("brushlabels", "BrushLabels"),
@@ -30,19 +30,19 @@ _TYPES = {
     "block": ("polygonlabels", "PolygonLabels"),
     "polygon": ("polygonlabels", "PolygonLabels"),
 }
-#: Where the server finds local files, below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
+#: Address of the server for local files, relative to LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT.
 _LOCAL_FILES = "/data/local-files/?d="
 
 Shape = tuple[int, int]
 
 _LABELS = {*(kind for kind, _ in _TYPES.values()), "ellipselabels"}
-#: Types of regions that have no label.
+#: Region types without a label.
 _SHAPES = {kind.removesuffix("labels") for kind in _LABELS}
-#: Say something of the whole image, or of a region beside them, not of pixels.
+#: Describe the whole image, or annotate another region, but no pixels.
 _PASSED_OVER = (
     "choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy", "textarea",
 )  # fmt: skip
-#: The server puts this before the names of uploaded files.
+#: Prefix that the server adds to the names of uploaded files.
 _UPLOAD = re.compile("^([0-9]+-)?[0-9a-f]{8}-")
 
 
@@ -78,7 +78,7 @@ def _meta(mark: Mark) -> str:
 
 
 def _value(mark: Mark, pixels: Ints, shape: tuple[int, int]) -> dict[str, Any]:
-    """Place of a mark: brush strokes as bytes, others in per cent of the image."""
+    """Position of a mark: brush strokes as bytes, others as percentages of the image."""
     height, width = shape
     if mark.kind == "stroke":
         return {"format": "rle", "rle": label_studio_rle(pixels, shape)}
@@ -104,7 +104,7 @@ def _config(job: ExportJob) -> str:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of the tasks that have one."""
+    """Yield the annotation of each annotated task."""
     path = only_file(source.folder, ("tasks.json",), "*.json")
     tasks = read_json(path)
     with damage_of(path, "tasks of Label Studio"):
@@ -122,19 +122,22 @@ def read(source: ImportSource) -> Iterator[Imported]:
                 sizes = [(result["original_height"], result["original_width"]) for result in results]
                 shape, *others = {check_shape(item, size, where) for size in sizes}
                 if others:
-                    raise ValueError(f"the regions are of images of {shape} and {others[0]} (height, width)")
+                    raise ValueError(
+                        f"its regions were drawn on images of {shape[1]}x{shape[0]} and {others[0][1]}x{others[0][0]} "
+                        "(width x height)"
+                    )
                 drawn = [_drawn(source, result, shape) for result in reversed(results)]  # later ones are drawn on top
                 yield Imported(item, shape, tuple(one for one in drawn if one))
 
 
 def _address(data: dict[str, Any], key: str | None) -> str:
-    """Where a task says that its image is."""
+    """The address that a task gives for its image."""
     if key is None:
         texts = {name: value for name, value in data.items() if isinstance(value, str)}
         images = [name for name, value in texts.items() if urlsplit(value).path.lower().endswith(IMAGE_SUFFIXES)]
         images = images or [name for name, value in texts.items() if "/" in value]
         if "image" not in data and len(images) != 1:
-            raise RefusedError(f"nothing says which of {', '.join(map(repr, data))} is the image; give --image-key")
+            raise RefusedError(f"cannot tell which of {', '.join(map(repr, data))} is the image; give --image-key")
         key = "image" if "image" in data else images[0]
     elif key not in data:
         raise RefusedError(f"a task has no {key!r}; it has {', '.join(map(repr, data))}")
@@ -163,17 +166,17 @@ def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
     for one in done or (task.get("predictions") or [])[:1]:
         results = [result for result in one["result"] if result.get("type") not in _PASSED_OVER]
         labelled = {result.get("id") for result in results if result.get("type") == "labels"}
-        # With the control Labels, a region is there twice: its shape, and its shape with the label.
+        # With the control Labels, each region occurs twice: as a shape, and as a shape with its label.
         if results := [r for r in results if not (r.get("id") in labelled and r.get("type") in _SHAPES)]:
             return results
     return []
 
 
 def _full_result(value: Any) -> dict[str, Any]:
-    """A region of JSON-MIN as the other exports write it."""
+    """Convert a region of JSON-MIN to the form of the other exports."""
     kind = next((key for key in value if key.endswith("labels")), None) if isinstance(value, dict) else None
     if kind is None:
-        raise RefusedError("holds a region without a type; export as JSON instead of JSON-MIN")
+        raise RefusedError("contains a region without a type; export as JSON instead of JSON-MIN")
     return {"type": kind, "value": value, **{k: value.get(k) for k in ("original_height", "original_width")}}
 
 
@@ -190,21 +193,21 @@ def _drawn(source: ImportSource, result: dict[str, Any], shape: Shape) -> Drawn 
         what = f"a region with the labels {', '.join(map(str, labels))}" if labels else "a region without a label"
         source.unsupported(what, [], "Give it one label in Label Studio")
         return None
-    if degrees := result.get("image_rotation"):  # all places are those of the turned image
-        raise RefusedError(f"was turned by {degrees} degrees in Label Studio. Turn it back there.")
+    if degrees := result.get("image_rotation"):  # all coordinates refer to the rotated image
+        raise RefusedError(f"was rotated by {degrees} degrees in Label Studio. Rotate it back there.")
     if (class_id := source.class_id(str(labels[0]))) is None:
         return None
     text = next(iter((result.get("meta") or {}).get("text") or ()), "")
     if kind == "brushlabels":
         pixels = label_studio_pixels(value["rle"], shape)
-        # A mark is there unless somebody has painted it.
+        # The mark is known unless somebody edited its pixels.
         marks = (mark_from_description(parse_json(text), class_id, shape),) if text.startswith("{") else ()
         return Drawn(class_id, marks, pixels)
     return _placed(source, str(kind), value, class_id, text, shape)
 
 
 def _kind_of(value: dict[str, Any]) -> str:
-    """Type of a region whose label stands in a control of its own."""
+    """Type of a region whose label is in a separate control."""
     for key, kind in (("points", "polygon"), ("rle", "brush"), ("radiusX", "ellipse"), ("height", "rectangle")):
         if key in value:
             return f"{kind}labels"
@@ -214,10 +217,10 @@ def _kind_of(value: dict[str, Any]) -> str:
 def _placed(
     source: ImportSource, kind: str, value: dict[str, Any], class_id: int, text: str, shape: Shape
 ) -> Drawn | None:
-    """A region given by places in per cent of the image's width and height."""
+    """A region whose coordinates are percentages of the image's width and height."""
 
     def xy(x: Any, y: Any) -> XY:
-        # Per cents are not exact: an edge between two pixels must not fall into the next one.
+        # Percentages are not exact: an edge between two pixels must not move into the next pixel.
         return round(float(x) / 100 * shape[1], 6), round(float(y) / 100 * shape[0], 6)
 
     if kind == "polygonlabels":

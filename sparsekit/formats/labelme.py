@@ -20,16 +20,16 @@ from sparsekit.formats.shared.shapes import XY, note, xy_points
 from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
 from sparsekit.geometry.polylines import Ints
 
-#: labelme's word for each kind of mark.
+#: labelme's shape type for each kind of mark.
 _SHAPE_TYPES = {"click": "point", "stroke": "linestrip", "box": "rectangle", "block": "polygon", "polygon": "polygon"}
-#: Our kind of mark for each of labelme's shapes.
+#: Our kind of mark for each of labelme's shape types.
 _KINDS = {
     "point": "click", "linestrip": "stroke", "line": "stroke", "rectangle": "box", "polygon": "polygon",
 }  # fmt: skip
 
 
 def write(job: ExportJob) -> None:
-    """Write ``<name>.json`` and the image beside it, and ``labels.txt`` for ``labelme --labels``."""
+    """Write each image with its ``<name>.json``, and ``labels.txt`` for ``labelme --labels``."""
     for image in job.annotated(with_marks=True):
         name = job.name(image.row)
         data: dict[str, Any] = {
@@ -58,15 +58,15 @@ def _shape(mark: Mark, label: str) -> dict[str, Any]:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of all JSON files in the folder; hidden ones are passed over."""
+    """Yield the annotations of all JSON files in the folder, except hidden ones."""
     paths = sorted(path for path in source.folder.rglob("*.json") if not is_hidden(path, source.folder))
     if not paths:
-        raise AnnotationError(f"{source.folder}: no labelme files (.json) in it.")
+        raise AnnotationError(f"{source.folder}: contains no labelme files (.json).")
     for path in paths:
         data = read_json(path)
         with damage_of(path, "a labelme file"):
             shapes = data["shapes"]
-            # The file stands beside its image and has its name; imagePath may be of another machine.
+            # The file is beside its image and has its name; imagePath may be from another machine.
             below = path.relative_to(source.folder)
             image_path = str(data.get("imagePath") or below)
             own_name = below.as_posix().removesuffix(".json")
@@ -78,7 +78,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
 
 
 def _drawn(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) -> Drawn | None:
-    kind = entry.get("shape_type") or "polygon"  # as files of labelme 3 have it
+    kind = entry.get("shape_type") or "polygon"  # as in files of labelme 3
     if kind not in (*_KINDS, "points", "circle", "mask"):
         source.unsupported(f"a shape of type {kind!r}", (*_KINDS, "points", "circle", "mask"))
         return None
@@ -97,16 +97,16 @@ def _drawn(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) 
 
 
 def _mask_pixels(text: Any, points: list[XY], shape: tuple[int, int]) -> Ints:
-    """Pixels of a mask: a PNG in Base64, to be laid on the image with its upper left corner at the first point."""
+    """Pixels of a mask: a PNG in Base64, whose upper left corner is at the first point."""
     try:
         mask = read_small_image(base64.b64decode(text, validate=True), shape) > 0
     except (binascii.Error, OSError) as error:
-        raise RefusedError("holds a mask that is no PNG in Base64, or a damaged one") from error
+        raise RefusedError("contains a mask that is not a PNG in Base64, or is damaged") from error
     (left, top), *_ = points
     rows, cols = np.nonzero(mask)
     rows, cols = rows + round(top), cols + round(left)
     if len(rows) and not (0 <= rows.min() <= rows.max() < shape[0] and 0 <= cols.min() <= cols.max() < shape[1]):
-        raise RefusedError(f"a mask at ({left}, {top}) lies outside of the image of {shape[1]}x{shape[0]}")
+        raise RefusedError(f"a mask at ({left}, {top}) lies outside the image of {shape[1]}x{shape[0]}")
     return np.asarray(rows * shape[1] + cols)
 
 

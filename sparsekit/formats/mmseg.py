@@ -1,4 +1,4 @@
-"""mmsegmentation: ``img_dir/<split>`` and ``ann_dir/<split>`` with files of the same stem."""
+"""mmsegmentation: ``img_dir/<split>`` and ``ann_dir/<split>`` with matching file names."""
 
 from __future__ import annotations
 

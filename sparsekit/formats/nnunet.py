@@ -21,8 +21,8 @@ _RESERVED = ("background", "ignore")
 def write(job: ExportJob) -> None:
     """Write a folder to give as ``nnUNet_raw``: one dataset of RGB images as PNG, or of volumes as NIfTI.
 
-    Images to validate on are among the training cases; ``splits_final.json``, to be copied to the preprocessed data,
-    tells them apart. Images to test on are in ``imagesTs``, their full masks in ``labelsTs``.
+    Validation images are among the training cases; copy ``splits_final.json`` to the preprocessed data to separate
+    them. Test images are in ``imagesTs``, their full masks in ``labelsTs``.
     """
     dataset = f"{_FOLDER}_{''.join(c if c.isalnum() else '-' for c in job.manifest.info.dataset) or 'sparse'}"
     if of_volumes(job):

@@ -1,4 +1,4 @@
-"""PixelPick: SegNet's tree of folders, and a pickle of the labelled pixels of each image."""
+"""PixelPick: SegNet's folder tree, and a pickle with the labelled pixels of each image."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _losses(job: ExportJob) -> list[str]:
     if job.only_clicks:
         return []
     if job.census is None:
-        return ["without marks nothing tells strokes from clicks, so each labelled pixel would become a point"]
+        return ["without marks, strokes and clicks are indistinguishable, so each labelled pixel would become a point"]
     other = {kind: n for kind, n in sorted(job.census.kinds.items()) if kind != "click"}
-    return [f"{counted(n, 'mark')} of kind {kind} would fall into separate pixels" for kind, n in other.items()]
+    return [f"{counted(n, 'mark')} of kind {kind} would become separate pixels" for kind, n in other.items()]
 
 
 def write(job: ExportJob) -> None:
-    """Write images and ``0_query/queries.pkl``, which the loader of custom datasets joins by their sorted paths."""
+    """Write images and ``0_query/queries.pkl``, which the loader for custom datasets matches by sorted path."""
     labels = "{split}annot/{name}.png"
     placed = write_label_maps(job, Places("{split}/{name}", labels, labels, ".png"))
     queries = {p.image: _query(job, p.row) for p in placed if p.row.annotation}

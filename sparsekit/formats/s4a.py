@@ -1,4 +1,4 @@
-"""Scribbles4All: for each image a PNG of three equal channels, and an HDF5 file of its strokes."""
+"""Scribbles4All: for each image, a PNG with three equal channels and an HDF5 file with its strokes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sparsekit.formats import Format
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_values import LabelValues, class_id_values
 
-#: Points of each stroke: the reader cuts strokes short by the number of points, so all have equally many.
+#: Number of points of each stroke; equal for all, because the reader shortens strokes by their number of points.
 _NUM_POINTS = 100
 
 
 def _losses(job: ExportJob) -> list[str]:
-    """The HDF5 file holds strokes alone."""
+    """The HDF5 file stores only strokes."""
     kinds = job.census.kinds if job.census else {}
     return [
         f"{counted(n, 'mark')} of kind {kind} would be in the PNG only, not in the HDF5 file"
@@ -35,7 +35,7 @@ def _losses(job: ExportJob) -> list[str]:
 
 
 def write(job: ExportJob) -> None:
-    """Write ``scribbles/<name>.png`` and ``.h5``; of Cityscapes in the folders and under the names of its ground truth.
+    """Write ``scribbles/<name>.png`` and ``.h5``; for Cityscapes, with the folders and names of its ground truth.
 
     Raises:
         AnnotationError: If h5py is not installed, or a class has an id above 255.
@@ -43,8 +43,8 @@ def write(job: ExportJob) -> None:
     h5py = _h5py()
     if max(job.values.of_class) > 255:
         raise AnnotationError(
-            f"{job.manifest.path}: the format s4a has eight bits, but a class has id {max(job.values.of_class)}. Merge "
-            "classes, or choose a format of 16 bits such as nnunet."
+            f"{job.manifest.path}: the format s4a has 8 bits, but a class has the id {max(job.values.of_class)}. Merge "
+            "classes, or choose a 16-bit format such as nnunet."
         )
     for image in job.annotated(with_marks=True):
         name = job.name(image.row)
@@ -77,7 +77,7 @@ def _write_hdf5(h5py: ModuleType, job: ExportJob, image: AnnotatedImage, name: s
 
 
 def _spread(stroke: Mark, num_points: int) -> NDArray[Any]:
-    """All corners of a stroke as (x, y), and whole pixels between them in proportion to the segments' lengths."""
+    """Resample a stroke: all corners as (x, y), and pixels between them in proportion to the segments' lengths."""
     corners = np.array(stroke.points)[:, ::-1]
     missing = num_points - len(corners)
     steps = np.abs(np.diff(corners, axis=0)).max(1, initial=0)

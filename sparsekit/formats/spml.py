@@ -9,10 +9,10 @@ from sparsekit.formats.shared.label_values import train_id_values
 
 
 def write(job: ExportJob) -> None:
-    """Write a data folder for its loader, and its lists in ``datasets/voc12``.
+    """Write a data folder for its loader, with lists in ``datasets/voc12``.
 
-    The third column names the over-segmentation ``VOC2012/hed/<id>.png``, which SPML's own download holds; for
-    evaluation it is the label itself, as in SPML's lists.
+    The third column names the over-segmentation ``VOC2012/hed/<id>.png`` from SPML's download; for evaluation, it names
+    the label map itself, as in SPML's lists.
     """
     places = Places("VOC2012/JPEGImages/{name}", "VOC2012/scribble/dilate_3/{name}.png", "VOC2012/segcls/{name}.png")
     placed = write_label_maps(job, places)

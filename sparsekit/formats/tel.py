@@ -1,4 +1,4 @@
-"""Tree Energy Loss, and with it SASFormer and GatedCRF: label maps by split, or for VOC its own JSON and XML files."""
+"""Tree Energy Loss, SASFormer and GatedCRF: label maps by split, or for VOC their own JSON and XML files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sparsekit.formats.shared.label_maps import Places, read_label_maps, write_l
 from sparsekit.formats.shared.label_values import LabelValues, class_id_values, train_id_values
 from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
 
-#: What the reader calls the classes of VOC, by id.
+#: The reader's names of the VOC classes, by id.
 VOC_NAMES = (
     "background", "plane", "bike", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "table", "dog",
     "horse", "motorbike", "person", "plant", "sheep", "sofa", "train", "monitor",
@@ -30,11 +30,11 @@ _POINTS = "voc_whats_the_point.json"
 _BACKGROUND_POINTS = "voc_whats_the_point_bg_from_scribbles.json"
 _SCRIBBLES = "voc_scribbles.zip"
 _SPARSE = "sparse_label"
-#: Where label maps lie, as patterns.
+#: Folders of label maps, as patterns.
 _PLACES = (f"*/{_SPARSE}/*",)
-#: The reader draws clicks and strokes of VOC this wide, whatever they were.
+#: Width at which the reader draws all clicks and strokes of VOC.
 _READER_WIDTH = 3
-#: Longest XML file of one image that is read.
+#: Largest XML file of one image, in bytes.
 _MAX_XML = 16 << 20
 
 
@@ -45,14 +45,14 @@ def _losses(job: ExportJob) -> list[str]:
     kinds, widths = job.census.kinds, job.census.stroke_widths
     lost = [f"{counted(n, 'mark')} of kind {kind} would be left out" for kind, n in kinds.items() if kind not in _KINDS]
     if both := min(kinds["click"], kinds["stroke"]):
-        lost.append(f"the reader takes either clicks or strokes, never both, so at least {both} of them go unread")
+        lost.append(f"the reader takes either clicks or strokes, never both, so at least {both} of them are not read")
     if other := kinds["stroke"] - widths[_READER_WIDTH]:
         lost.append(f"the width of {counted(other, 'stroke')}: the reader draws each {_READER_WIDTH} pixels wide")
     return lost
 
 
 def write(job: ExportJob) -> None:
-    """Write a data root for its loaders: for VOC two files of clicks and an archive of strokes, else label maps."""
+    """Write a data root for its loaders: two files of clicks and an archive of strokes for VOC, or else label maps."""
     if _is_voc(job) and job.census is not None:
         _write_voc(job)
         return
@@ -88,7 +88,7 @@ def _write_voc(job: ExportJob) -> None:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """An archive's entry without time and platform, and not compressed, so that equal marks give equal bytes."""
+    """An uncompressed archive entry without time and platform, so that equal marks give equal bytes."""
     entry = zipfile.ZipInfo(name)
     entry.create_system = 3
     return entry
@@ -114,7 +114,7 @@ def _xml(image: AnnotatedImage, strokes: list[Mark]) -> bytes:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of the images that have one."""
+    """Yield the annotation of each annotated image."""
     if not any((source.folder / name).is_file() for name in (_POINTS, _BACKGROUND_POINTS, _SCRIBBLES)):
         yield from read_label_maps(source, _values(source.space), _PLACES)
         return
@@ -165,12 +165,12 @@ def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetIte
                 if (item := source.find(entry.filename.removesuffix(".xml"))) is None:
                     continue
                 with archive.open(entry) as file:
-                    data = file.read(_MAX_XML + 1)  # not what the archive says, which may be a lie
+                    data = file.read(_MAX_XML + 1)  # the size stated in the archive may be false
                 if len(data) > _MAX_XML:
                     raise AnnotationError(f"{where}: unpacks to more than {_MAX_XML} bytes.")
                 yield item, _read_strokes_of(source, item, data, where)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise AnnotationError(f"{path}: the archive is damaged or cut off ({error}).") from error
+        raise AnnotationError(f"{path}: the archive is damaged or truncated ({error}).") from error
 
 
 def _read_strokes_of(source: ImportSource, item: DatasetItem, data: bytes, where: str) -> list[Drawn]:
@@ -194,7 +194,7 @@ def _values(space: LabelSpace) -> LabelValues:
     if space.name == "cityscapes":
         return class_id_values(space, 255)
     if space.name == "ade20k":
-        # Its loader takes 1 from every value in eight bits: only 0 becomes 255, and 255 would become class 254.
+        # Its loader subtracts 1 from every 8-bit value: only 0 becomes 255, and 255 would become class 254.
         return class_id_values(space, 0)
     return train_id_values(space)
 

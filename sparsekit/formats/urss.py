@@ -1,4 +1,4 @@
-"""URSS, and with it CC4S, CDSP and rloss: ``pascal_2012_scribble/<id>.png`` beside ``JPEGImages`` and the lists."""
+"""URSS, CC4S, CDSP and rloss: ``pascal_2012_scribble/<id>.png`` beside ``JPEGImages`` and the lists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sparsekit.formats.shared.label_values import train_id_values
 from sparsekit.formats.shared.source import Imported, ImportSource
 
 _SPARSE = "pascal_2012_scribble"
-#: Where annotations lie, as patterns.
+#: Folders of annotations, as patterns.
 _PLACES = (_SPARSE,)
 
 
@@ -25,7 +25,7 @@ def write(job: ExportJob) -> None:
 
 
 def read(source: ImportSource) -> Iterator[Imported]:
-    """Annotations of the images that have one."""
+    """Yield the annotation of each annotated image."""
     return read_label_maps(source, train_id_values(source.space), _PLACES)
 
 

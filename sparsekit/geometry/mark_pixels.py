@@ -47,7 +47,7 @@ def fault_of(mark: Mark, shape: tuple[int, int]) -> str:
     if mark.kind not in ("click", "stroke", *AREA_KINDS):
         return f"is of the unknown kind '{mark.kind}'"
     if not all(0 <= row < height and 0 <= col < width for row, col in mark.points or ((mark.row, mark.col),)):
-        return f"lies outside of the image of {height}x{width} (height x width)"
+        return f"lies outside the image of {width}x{height} (width x height)"
     if len(mark.points) < {"click": 0, "box": 2}.get(mark.kind, 1):
         return f"is a {mark.kind} of {counted(len(mark.points), 'point')}"
     if mark.kind == "box" and (mark.points[0][0] > mark.points[1][0] or mark.points[0][1] > mark.points[1][1]):
@@ -66,7 +66,7 @@ def area_of(mark: Mark) -> tuple[Ints, Bools]:
         mark: A box covers the rectangle from its first corner to its second; see ``polygon`` for blocks and polygons.
 
     Raises:
-        AnnotationError: If a box has fewer than two corners, or another area none.
+        AnnotationError: If a box has fewer than two corners, or another area has none.
     """
     corners = np.array(mark.points)
     if len(corners) < (needed := 2 if mark.kind == "box" else 1):

@@ -17,7 +17,7 @@ UNIT = 64
 
 @dataclass(frozen=True)
 class Polylines:
-    """The points of several polylines, concatenated; each polyline has at least one point.
+    """The concatenated points of several polylines; each polyline has at least one point.
 
     Args:
         points: Pixels as row and column, shape (N, 2).

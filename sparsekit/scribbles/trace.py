@@ -59,7 +59,7 @@ def trace_scribbles(
     """
     require_stream(rng)
     if outside := [share for share in shares if not 0 < share <= 1]:
-        raise ValueError(f"A share of the length must lie above 0 and up to 1, got {outside[0]}.")
+        raise ValueError(f"A share of the length must be above 0 and at most 1, got {outside[0]}.")
     settings = settings or ScribbleSettings()
     regions = find_regions(label_map, unlabelled_value, instances if settings.per == "instance" else None)
     chosen = _chosen_regions(regions, settings)

@@ -35,12 +35,12 @@ def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
         advice = "Give both the same size."
         if (orientation := exif_orientation(item.image_path)) >= 5 and size == (width, height):
             advice = (
-                f"Viewers show the image turned (EXIF orientation {orientation}), and it is taken as shown: turn the "
-                "mask as well, or remove the orientation from the image."
+                f"Images are read as viewers display them, here rotated (EXIF orientation {orientation}): rotate the "
+                "mask too, or remove the orientation from the image."
             )
         raise AnnotationError(
-            f"{item.mask_path}: mask is {height}x{width} (height x width) but its image {item.image_path} is "
-            f"{size[0]}x{size[1]}. {advice}"
+            f"{item.mask_path}: mask is {width}x{height} (width x height) but its image {item.image_path} is "
+            f"{size[1]}x{size[0]}. {advice}"
         )
     if item.image_path:  # no label for an image that nobody can read
         check_is_whole(item.image_path)
@@ -61,7 +61,9 @@ def write_annotation(row: ManifestRow, sparse: LabelMap, folder: Path, space: La
     """
     name = f"annotations/{row.image_id}.png"
     write_atomically(inside(folder, name), encode_label_map(sparse, space))
-    labelled_rows = sparse[sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value]  # few, of clicks
+    labelled_rows = sparse[
+        sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value
+    ]  # few rows, for clicks
     _, counts = space.to_train_ids_and_counts(labelled_rows, "train_ids", name)
     return replace(
         row,
@@ -73,8 +75,8 @@ def write_annotation(row: ManifestRow, sparse: LabelMap, folder: Path, space: La
 
 
 def num_reached(sparse: LabelMap, label_map: LabelMap, space: LabelSpace) -> int:
-    """Number of classes with a label on a pixel of theirs; slips and wrong labels reach none."""
-    some = sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value  # rows with labels: few, of clicks
+    """Number of classes with a label on one of their own pixels; displaced and wrong labels do not count."""
+    some = sparse.min(1, initial=space.unlabelled_value) < space.unlabelled_value  # few rows, for clicks
     labels = sparse[some]
     right = labels[(labels == label_map[some]) & (labels != space.unlabelled_value)]
     return int(np.count_nonzero(np.bincount(right)))

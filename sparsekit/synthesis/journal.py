@@ -30,7 +30,7 @@ class Journal:
         self._written_at = 0.0
 
     def open(self) -> bool:
-        """Prepare to append, unless another process does; truncates an incomplete last line of a killed process."""
+        """Prepare to append, unless another process does; drop the incomplete last line of a killed process."""
         self._written_at = time.monotonic()
         if is_remote(self._path):
             return True
@@ -62,7 +62,7 @@ class Journal:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Name the file: an error of writing to a full disk names none."""
+        """Add the file name to errors, because that of a full disk has none."""
         try:
             yield
         except OSError as error:

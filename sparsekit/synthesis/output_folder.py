@@ -66,7 +66,7 @@ class FolderSummary:
         num_off_class: Number of labelled pixels of another class or void, if strokes may cross borders.
         num_evaluation_images: Images listed without an annotation, for evaluation.
         already_there: The folder already held this result and was not touched; ``classes_present`` and
-            ``num_short_images``, which only the full masks tell, are 0.
+            ``num_short_images``, which require the full masks, are 0.
         missing_shards: Number of unfinished shards; until they finish, counts cover only this shard.
     """
 
@@ -180,7 +180,7 @@ class OutputFolder:
         if _is_there(self._partial) and not (run.is_file() and run.read_bytes() == self._run):
             if self._shard[1] > 1:  # other shards may be using it
                 raise AnnotationError(
-                    f"{self._partial}: holds a part of another run. Remove it, or give another --out."
+                    f"{self._partial}: contains part of another run. Remove it, or give another --out."
                 )
             self._lock_alone()
             remove_tree(self._partial)
@@ -189,14 +189,14 @@ class OutputFolder:
         journal = self._journal(self._shard[0])
         if not journal.open():
             raise AnnotationError(
-                f"{self._partial}: another process is at work on shard {self._shard[0]} of {self._shard[1]}. Wait "
-                "until that ends, or start another shard."
+                f"{self._partial}: another process is writing shard {self._shard[0]} of {self._shard[1]}. Wait until "
+                "it ends, or start another shard."
             )
         self._appending = journal
         self._done = {ImageResult.from_json(line).row.image_id for line in self._appending.lines()}
 
     def is_finished(self) -> bool:
-        """Whether the folder holds this very result; an error if it holds another."""
+        """Whether the folder holds this result; an error if it holds another."""
         if not (self.folder / "manifest.csv").is_file():
             return False
         advice = "Give --overwrite to replace it, or another --out."
@@ -204,11 +204,13 @@ class OutputFolder:
         if info_to_json(manifest.info) != info_to_json(self._info):
             settings = _differing_settings(manifest.info, self._info)
             differing = f" ({settings})" if settings else ""
-            raise AnnotationError(f"{self.folder}: holds an annotation made with other settings{differing}. {advice}")
+            raise AnnotationError(
+                f"{self.folder}: contains an annotation made with other settings{differing}. {advice}"
+            )
         if {row.image_id for row in manifest.rows} != set(self._image_ids):
             raise AnnotationError(
-                f"{self.folder}: holds {counted(len(manifest.rows), 'image')}, this run has {len(self._image_ids)}. "
-                f"{advice}"
+                f"{self.folder}: contains {counted(len(manifest.rows), 'image')}, but this run has "
+                f"{len(self._image_ids)}. {advice}"
             )
         return True
 
@@ -262,7 +264,7 @@ class OutputFolder:
             write_marks(self._partial / "marks.csv", ((r.row.image_id, r.marks) for r in summed()))
         if not missing:
             self._put_in_place(rows)
-        elif not self._is_whole(self._shard[0]):  # taken away meanwhile
+        elif not self._is_whole(self._shard[0]):  # moved by another shard in the meantime
             return self._summary_of_existing()
         return summary
 

@@ -36,7 +36,7 @@ class _Task:
 
     item: DatasetItem
     annotated: bool
-    folders: tuple[Path | None, ...]  # of each variant; None if its result exists already
+    folders: tuple[Path | None, ...]  # one per variant; None if its result already exists
     annotator: Annotator
     label_space: LabelSpace
     encoding: Encoding
@@ -110,7 +110,7 @@ def synthesize(
             ``seed`` or ``limit`` is out of range, or ``name`` would name several folders.
     """
     if not isinstance(source, Dataset | Manifest):
-        raise ValueError(f"dataset must be an opened one, as open_dataset gives it, or a manifest, got {source!r}.")
+        raise ValueError(f"dataset must be the result of open_dataset, or a manifest, got {source!r}.")
     seed = as_whole_number("seed", seed, least=0)
     limit = None if limit is None else as_whole_number("limit", limit, least=1)
     if not 1 <= shard[0] <= shard[1]:
@@ -156,7 +156,7 @@ def finished_folders(
     limit: int | None = None,
     absolute_paths: bool = False,
 ) -> dict[Path, bool]:
-    """For each folder that ``synthesize`` would make, whether it is there already; nothing is written.
+    """For each folder that ``synthesize`` would make, whether it already exists; writes nothing.
 
     The arguments are those of ``synthesize``.
 

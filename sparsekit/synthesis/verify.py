@@ -89,8 +89,8 @@ def verify_manifest(
     layout = manifest.info.layout
     if dataset_dir and layout not in LAYOUTS:
         raise AnnotationError(
-            f"{manifest.path}: its layout '{layout}' is none of this version of sparsekit. Use the version that the "
-            "manifest names, or leave out --dataset to take the full masks that it names."
+            f"{manifest.path}: its layout '{layout}' does not exist in this version of sparsekit. Use the version that "
+            "the manifest names, or omit --dataset to use the full masks that it names."
         )
     dataset = open_dataset(dataset_dir, layout) if dataset_dir else None
     if annotator.uses_instances and dataset is None:
@@ -132,8 +132,8 @@ def annotator_from_settings(command: str, settings: Any, resolve: Callable[[str]
     # Settings that are newer than the manifest have defaults that preserve the old behaviour.
     if not recorded.items() <= (again := json.loads(json.dumps(again))).items():
         raise AnnotationError(
-            f"The manifest has the settings {recorded}, of which this version of sparsekit understands {again}; "
-            "use the version that the manifest names."
+            f"The manifest has the settings {recorded}, but this version of sparsekit only understands {again}; use "
+            "the version that the manifest names."
         )
     return annotator
 
@@ -223,7 +223,7 @@ def _verify_image(task: _Task) -> list[Problem]:
         mask = read_mask(task.mask, task.encoding)
         same_mask = pixel_sha256(mask) == row.full_mask_sha256
         if not same_mask and task.encoding_here == task.encoding:
-            return [Problem("mask", row.image_id, f"{task.mask} is not the full mask that it was made from")]
+            return [Problem("mask", row.image_id, f"{task.mask} is not the original full mask")]
         encoding = task.encoding if same_mask else task.encoding_here
         mask = mask if same_mask else read_mask(task.mask, encoding)
         label_map = task.label_space.to_train_ids(mask, encoding, task.mask)

@@ -12,10 +12,10 @@ FAR = 10**12
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        (f"click,0,{FAR},1,,,", "lies outside of the image of 8x8"),
-        ("click,0,-1,1,,,", "lies outside of the image of 8x8"),
-        (f"polygon,0,1,1,,,1 1;{2**31 - 1} 3;4 4", "lies outside of the image of 8x8"),
-        ("stroke,0,1,1,3,,1 1;8 2", "lies outside of the image of 8x8"),
+        (f"click,0,{FAR},1,,,", "lies outside the image of 8x8"),
+        ("click,0,-1,1,,,", "lies outside the image of 8x8"),
+        (f"polygon,0,1,1,,,1 1;{2**31 - 1} 3;4 4", "lies outside the image of 8x8"),
+        ("stroke,0,1,1,3,,1 1;8 2", "lies outside the image of 8x8"),
         ("stroke,0,1,1,,,", "is a stroke of 0 points"),
         ("stroke,0,1,1,,,1 1;2 2", "is a stroke of 2 points and 0 widths"),
         ("stroke,0,1,1,0,,1 1;2 2", "is a stroke 0 to 0 pixels wide"),

@@ -29,7 +29,7 @@ def test_exports_and_says_what(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert text == f"{out}\n  mmseg: 1 annotated image, 1 with its full mask for evaluation\n"
     code, _, err = run(manifest, "--to", "mmseg", "--out", out)
-    assert code == 1 and err == f"Error: {out}: is there already. Give --overwrite to replace it, or another --out.\n"
+    assert code == 1 and err == f"Error: {out}: already exists. Give --overwrite to replace it, or another --out.\n"
     code, text, _ = run(manifest.parent, "--to", "hf", "--out", out, "--overwrite", "--link", "--split", "train")
     assert code == 0 and "1 annotated image\n" in text and (out / "train/images/image_0.png").is_symlink()
 

@@ -146,7 +146,7 @@ class TestInterrupted:
     @pytest.mark.usefixtures("cut")
     def test_other_shards_are_not_removed(self, store):
         before = tree(store)
-        with pytest.raises(AnnotationError, match="holds a part of another run"):
+        with pytest.raises(AnnotationError, match="part of another run"):
             remote_run(store, shard=(1, 2))
         assert tree(store) == before
 

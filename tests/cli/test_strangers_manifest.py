@@ -1,4 +1,4 @@
-"""A manifest from somebody else: whatever its cells say, nothing is written outside of the folder that a user names."""
+"""A manifest from somebody else: whatever its cells say, nothing is written outside the folder that a user names."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_command_refuses_it(evil: Path, tmp_path: Path) -> None:
     for command in WRITERS:
         words = [word.format(m=evil, out=tmp_path / "deep/er/out") for word in command]
         result = CliRunner().invoke(main, words)
-        assert result.exit_code == 1 and "is no plain name" in result.stderr, (words, result.output)
+        assert result.exit_code == 1 and "is not a plain name" in result.stderr, (words, result.output)
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/evil"])
@@ -81,7 +81,7 @@ def test_a_datasets_name_that_leads_out(tmp_path: Path) -> None:
     manifest.path.with_suffix(".json").write_text(text.replace('"dataset": "tiny"', '"dataset": "../../evil"'))
     before = _files(tmp_path)
     result = CliRunner().invoke(main, ["merge", str(manifest.path), "--prefix", "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1 and "image_id '../../evil/image_0' is no plain name" in result.stderr
+    assert result.exit_code == 1 and "image_id '../../evil/image_0' is not a plain name" in result.stderr
     assert [
         path for path in _files(tmp_path) if path not in before and tmp_path / "out" not in (path, *path.parents)
     ] == []

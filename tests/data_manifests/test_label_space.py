@@ -78,7 +78,7 @@ def test_to_class_ids_refuses_what_it_cannot_say():
     space = LabelSpace("s", (LabelClass("a", (0, 0, 0), (3,)), LabelClass("b", (1, 1, 1), ())))
     with pytest.raises(ValueError, match="void_value 3 is the id of a class"):
         space.to_class_ids(np.zeros((1, 1), np.uint8), void_value=3)
-    with pytest.raises(DataError, match="gives no id to b"):
+    with pytest.raises(DataError, match="has no id for b"):
         space.to_class_ids(np.zeros((1, 1), np.uint8))
     with pytest.raises(DataError, match="label map: ids 22 are outside"):
         known_label_space("pascal_voc").to_class_ids(np.array([[0, 22, 255]], np.uint8))
@@ -171,7 +171,7 @@ def test_dict_round_trip_through_json():
     [
         ({}, "KeyError: 'classes'"),
         ({"classes": "abc"}, "AttributeError"),
-        ({"classes": [{"name": "a"}, {"name": "a"}]}, "several classes a; give each its own name"),
+        ({"classes": [{"name": "a"}, {"name": "a"}]}, "gives several classes the name a"),
         ({"classes": []}, "has no classes"),
         ({"classes": [{"name": "a", "train_id": 1}]}, r"train ids must be 0..0 without gaps, got 1"),
         ({"classes": [{"name": "a", "train_id": 0}, {"name": "b", "train_id": 0}]}, "train id 0 is given twice"),

@@ -1,1 +1,1 @@
-"""Parts that several formats share, and what every export and import works with."""
+"""Code shared by several formats, and the inputs of exports and imports."""

@@ -1,7 +1,7 @@
-"""Pixels of polygons and ellipses whose corners are no whole numbers: those whose centres lie inside.
+"""Pixels of polygons and ellipses with fractional coordinates: those whose centres lie inside.
 
-Places are continuous (x, y), where pixel (row, col) covers [col, col + 1) x [row, row + 1). Pixels are sorted numbers
-row * width + column. What lies outside of the image is cut off.
+Coordinates are continuous (x, y); pixel (row, col) covers [col, col + 1) x [row, row + 1). Pixels are sorted numbers
+row * width + column, clipped to the image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sparsekit.geometry.polylines import Bools, Ints
 
 
 def polygon_pixels(points: Sequence[XY], shape: tuple[int, int]) -> Ints:
-    """Pixels whose centres lie inside of a polygon; where its sides cross, by the even-odd rule.
+    """Pixels whose centres lie inside a polygon, by the even-odd rule where its sides cross.
 
     Args:
         points: Its corners.
@@ -31,7 +31,7 @@ def polygon_pixels(points: Sequence[XY], shape: tuple[int, int]) -> Ints:
         array([0, 1])
     """
     height, width = shape
-    # At each crossing of a row's middle with a side the inside begins or ends.
+    # Each crossing of a row's centre line with a side toggles between inside and outside.
     toggles = np.zeros((height, width + 1), bool)
     corners = np.asarray(points, float).reshape(-1, 2)
     for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
@@ -46,12 +46,12 @@ def polygon_pixels(points: Sequence[XY], shape: tuple[int, int]) -> Ints:
 
 
 def ellipse_pixels(centre: XY, radii: XY, degrees: float, shape: tuple[int, int]) -> Ints:
-    """Pixels whose centres lie inside of an ellipse.
+    """Pixels whose centres lie inside an ellipse.
 
     Args:
         centre: Its centre.
         radii: Its half axes.
-        degrees: How far it is turned, clockwise as one looks at the image.
+        degrees: Its rotation, clockwise in the image.
         shape: Height and width of the image.
     """
     height, width = shape
@@ -67,13 +67,12 @@ def ellipse_pixels(centre: XY, radii: XY, degrees: float, shape: tuple[int, int]
 
 
 def rotated_box(corner: XY, size: XY, degrees: float, about: XY) -> list[XY]:
-    """Corners of a box turned clockwise about a point.
+    """Corners of a box rotated clockwise about a point.
 
     Args:
-        corner: Its upper left corner before it is turned.
+        corner: Its upper left corner before the rotation.
         size: Its width and height.
-        degrees: How far it is turned.
-        about: The point that stays.
+        degrees: The rotation. about: The centre of the rotation.
     """
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     (left, top), (width, height) = corner, size
@@ -85,7 +84,7 @@ def rotated_box(corner: XY, size: XY, degrees: float, about: XY) -> list[XY]:
 
 
 def outline_marks(pixels: Ints, class_id: int, shape: tuple[int, int]) -> tuple[Mark, ...]:
-    """Polygon marks that cover exactly some pixels; none where there are no such, as around holes.
+    """Polygon marks that cover exactly these pixels; empty if there are none, for example around holes.
 
     Args:
         pixels: The pixels.

@@ -1,4 +1,4 @@
-"""Read JSON and XML that anybody may have written: within a size, without entities, with one error for all damage."""
+"""Read untrusted JSON and XML: bounded in size, without entities, with one kind of error for all damage."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sparsekit.errors import AnnotationError
 
 
 class RefusedError(Exception):
-    """Something valid that is not read; ``damage_of`` says where it is."""
+    """Valid content that is not supported; ``damage_of`` adds its location."""
 
 
-#: Larger files are refused; a million strokes take about a tenth.
+#: Larger files are rejected; a million strokes take about a tenth of this.
 MAX_BYTES = 1 << 30
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's bytes.
+    """Read the bytes of a file.
 
     Raises:
-        AnnotationError: If it is missing, no file, or too large.
+        AnnotationError: If it is missing, not a file, or too large.
     """
     try:
         return text.read_bytes(path, MAX_BYTES)
@@ -44,7 +44,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The data of a JSON file.
+    """Read a JSON file.
 
     Raises:
         AnnotationError: If it cannot be read.
@@ -53,11 +53,11 @@ def read_json(path: Path) -> Any:
     try:
         return text.parse_json(data.decode("utf-8-sig"))
     except ValueError as error:
-        raise AnnotationError(f"{path}: not JSON, or cut off ({error}).") from error
+        raise AnnotationError(f"{path}: not JSON, or truncated ({error}).") from error
 
 
 def parse_xml(data: bytes, where: object) -> Element:
-    """The root element of an XML file; files with a document type, which could hold entity bombs, are refused.
+    """Parse XML and return its root element; a document type, which could contain entity bombs, is rejected.
 
     Raises:
         AnnotationError: If it is not well-formed or has a document type.
@@ -66,7 +66,7 @@ def parse_xml(data: bytes, where: object) -> Element:
     parser = expat.ParserCreate()
 
     def refuse(*_: object) -> None:
-        raise AnnotationError(f"{where}: has a document type (<!DOCTYPE>), which no annotation needs; remove it.")
+        raise AnnotationError(f"{where}: has a document type (<!DOCTYPE>), which annotations do not need; remove it.")
 
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = builder.start
@@ -76,20 +76,20 @@ def parse_xml(data: bytes, where: object) -> Element:
         parser.Parse(data, True)
         root: Element = builder.close()
     except (expat.ExpatError, ValueError, LookupError) as error:
-        raise AnnotationError(f"{where}: not XML, or cut off ({error}).") from error
+        raise AnnotationError(f"{where}: not XML, or truncated ({error}).") from error
     return root
 
 
 @contextmanager
 def damage_of(where: object, what: str) -> Iterator[None]:
-    """Turn what goes wrong in reading data of an unexpected shape into one error.
+    """Convert any error caused by data of unexpected structure to an ``AnnotationError``.
 
     Args:
-        where: The file, and what part of it.
-        what: What it should be.
+        where: The file and the part of it.
+        what: The expected content.
 
     Raises:
-        AnnotationError: For any error of shape or value inside, and any refusal.
+        AnnotationError: For any error of structure or value in the block, and any ``RefusedError``.
     """
     try:
         yield
@@ -104,31 +104,32 @@ def damage_of(where: object, what: str) -> Iterator[None]:
 
 
 def is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a file is hidden, or lies in a hidden folder below a folder: of file browsers, notebooks and archives."""
+    """Whether a file or one of its folders below ``folder`` is hidden, like those of file browsers and notebooks."""
     return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
 
 
 def read_small_image(data: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Grey values of an image inside of an annotation, which is no larger than the annotated image.
+    """Decode an image embedded in an annotation to grey values; it may not be larger than the annotated image.
 
     Args:
         data: The image file.
         shape: Height and width of the annotated image.
 
     Raises:
-        OSError: If it is no image, or a damaged one.
+        OSError: If it is not an image, or is damaged.
         ValueError: If it is larger.
     """
     with Image.open(io.BytesIO(data)) as decoded:
         if decoded.height > shape[0] or decoded.width > shape[1]:  # before it is decoded
             raise ValueError(
-                f"a mask of {decoded.width}x{decoded.height} lies on an image of {shape[1]}x{shape[0]} (width x height)"
+                f"a mask of {decoded.width}x{decoded.height} is larger than its image of {shape[1]}x{shape[0]} (width "
+                "x height)"
             )
         return np.asarray(decoded.convert("L"))
 
 
 def only_file(folder: Path, names: tuple[str, ...], pattern: str) -> Path:
-    """The file of a folder that has one of some names, or else the only one of a pattern.
+    """Find the file in a folder with one of some names, or else the only one that matches a pattern.
 
     Raises:
         AnnotationError: If there is none, or several.

@@ -1,4 +1,4 @@
-"""Find the image that an annotation names, whatever folders, ending or other machine's path the name has."""
+"""Find the image that an annotation names, with any folders, extension or path of another machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ImageNames:
 
     Args:
         items: The images.
-        where: Where the names stand, for messages.
+        where: Source of the names, for messages.
     """
 
     def __init__(self, items: Iterable[DatasetItem], where: object) -> None:
@@ -32,12 +32,12 @@ class ImageNames:
                 self._by_last.setdefault(last, []).append(item)
 
     def find(self, *names: str, hint: str = "") -> DatasetItem | None:
-        """The image of a name: the one whose id it is, else the one that shares the most folders at its end.
+        """Find an image by name: the one with this id, or else the one that shares the most trailing folders.
 
         Args:
-            names: File names with or without folders and ending; the first that any image has counts. They are only
-                compared: whatever path one says, no file of it is opened.
-            hint: Another name of the same image, to choose among images whose files are called the same.
+            names: File names with or without folders and extension; the first that matches any image counts. They are
+                only compared, so no path in them is ever opened.
+            hint: Another name of the same image, to choose among images with the same file name.
 
         Raises:
             AnnotationError: If the name fits several images equally well.
@@ -54,15 +54,15 @@ class ImageNames:
         found = list(dict.fromkeys(item for item in found if _likeness(item, paths) == best))
         if len(found) > 1:
             raise AnnotationError(
-                f"{self._where}: '{name}' may be any of {len(found)} images of the dataset: "
-                f"{list_some([str(item.image_or_mask) for item in found])}. Put more of the path into its name in "
-                "the annotations, or import the folders of the dataset one by one."
+                f"{self._where}: '{name}' matches {len(found)} images of the dataset: "
+                f"{list_some([str(item.image_or_mask) for item in found])}. Give more of the path in the annotations, "
+                "or import the folders of the dataset one by one."
             )
         return found[0]
 
 
 def _likeness(item: DatasetItem, paths: list[str]) -> tuple[int, int]:
-    """How many parts at the end of a path are an image's, and whether it is its id (2) or name in an export (1)."""
+    """Number of trailing parts that match an image, and whether the path is its id (2) or its name in an export (1)."""
     parts, exact = 0, 0
     for path in paths:
         stems = _stems(path)
@@ -73,7 +73,7 @@ def _likeness(item: DatasetItem, paths: list[str]) -> tuple[int, int]:
 
 
 def _shared(path: str, other: str) -> int:
-    """Number of equal parts at the end of two paths, the last without its ending."""
+    """Number of equal trailing parts of two paths, ignoring the extension."""
     mine, others = path.split("/"), other.split("/")
     if not {*_last_parts(path)} & {*_last_parts(other)}:
         return 0
@@ -90,7 +90,7 @@ def _last_parts(path: str) -> list[str]:
 
 
 def _stems(path: str) -> list[str]:
-    """A path as it is, without the ending of an image, and without what Cityscapes adds to names."""
+    """Variants of a path: as given, without image extension, and without the suffixes of Cityscapes."""
     stem = path[: path.rindex(".")] if path.lower().endswith(IMAGE_SUFFIXES) else path
     return [path, stem, _CITYSCAPES_ENDS.sub("", stem)]
 
@@ -100,5 +100,5 @@ def _flat(item: DatasetItem) -> str:
 
 
 def _posix(name: str | Path) -> str:
-    """With ``/`` between the parts, and accents written in one way."""
+    """Normalize a path: ``/`` as separator, Unicode NFC."""
     return normalize("NFC", str(name)).replace("\\", "/").removeprefix("./")

@@ -22,17 +22,17 @@ from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
 from sparsekit.formats.shared.label_values import LabelValues
 
-#: What ``ExportJob.annotation_folder`` may be, as patterns.
+#: Possible values of ``ExportJob.annotation_folder``, as patterns.
 ANNOTATION_FOLDERS = ("*clicks", "annotation")
 
 _UNSAFE = re.compile(r'[\s/:*?"<>|,;]')
 
 
 def file_name(image_id: str) -> str:
-    """Name of an image's files: its id, with ``_`` for what a file name or a line of a list cannot hold.
+    """File name of an image: its id, with ``_`` for characters that file names or lists cannot contain.
 
     Raises:
-        AnnotationError: If the id leads out of a folder.
+        AnnotationError: If the id points outside the folder.
 
     Example:
         >>> file_name("train/a b")
@@ -40,7 +40,7 @@ def file_name(image_id: str) -> str:
     """
     parts = PurePosixPath(image_id.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0] == "/":
-        raise AnnotationError(f"Image id {image_id!r} cannot name a file; give the images other ids.")
+        raise AnnotationError(f"Image id {image_id!r} cannot be a file name; rename the image.")
     return _UNSAFE.sub("_", "/".join(parts))
 
 
@@ -58,12 +58,12 @@ class Census:
 
     @property
     def only_clicks(self) -> bool:
-        """Whether there are clicks and nothing else."""
+        """Whether all marks are clicks."""
         return set(self.kinds) == {"click"}
 
 
 def take_census(manifest: Manifest, split: str | None) -> Census | None:
-    """Count the marks of a split; None where the manifest has no marks."""
+    """Count the marks of a split; None if the manifest has no marks."""
     if not manifest.marks_path.is_file():
         return None
     wanted = {row.image_id for row in manifest.rows if row.annotation and split in (None, row.split)}
@@ -80,16 +80,16 @@ class ExportJob:
     """One export.
 
     Args:
-        manifest: What to export.
+        manifest: The annotations to export.
         format_: The format.
-        folder: Where to write.
+        folder: The output folder.
         split: Only this split.
         link: Link images instead of copying them.
-        census: What marks there are, or None.
+        census: Its marks by kind, or None.
         on_image: Called after each image.
 
     Raises:
-        AnnotationError: If two images would get the same name.
+        AnnotationError: If two images would have the same name.
         ManifestError: If nothing is annotated.
     """
 
@@ -121,10 +121,10 @@ class ExportJob:
             name = self._names[row.image_id] = file_name(row.image_id)
             if owners.setdefault(name, row.image_id) != row.image_id:
                 raise AnnotationError(
-                    f"{manifest.path}: images '{owners[name]}' and '{row.image_id}' would both be called '{name}'. "
-                    "Export them one by one with --split, or rename one."
+                    f"{manifest.path}: images '{owners[name]}' and '{row.image_id}' would both be named '{name}'. "
+                    "Export their splits separately with --split, or rename one."
                 )
-        # Readers list one file ending for all images.
+        # Readers expect one file extension for all images.
         endings = {PurePosixPath(row.image).suffix.lower() for row in rows if row.image}
         self.image_suffix = endings.pop() if len(endings) == 1 else ".png"
 
@@ -141,32 +141,31 @@ class ExportJob:
 
     @property
     def is_cityscapes(self) -> bool:
-        """Whether the images are called as those of Cityscapes are, by city and frame."""
+        """Whether the images are named as in Cityscapes, by city and frame."""
         return self.manifest.info.layout.startswith("cityscapes")
 
     @property
     def only_clicks(self) -> bool:
-        """Whether the annotation is made of clicks; where there are no marks the command that made it tells."""
+        """Whether the annotation consists of clicks; without marks, the command that made it decides."""
         return self.census.only_clicks if self.census else self.manifest.info.command == "points"
 
     @property
     def budget(self) -> str:
-        """A word for the annotation, such as ``50clicks`` or ``scribbles``, for people; no name of a file."""
+        """Short description of the annotation, such as ``50clicks`` or ``scribbles``; not a file name."""
         clicks = self.manifest.info.settings.get("clicks_per_image")
         return f"{clicks}clicks" if clicks else self.manifest.info.command or "annotation"
 
     @property
     def annotation_folder(self) -> str:
-        """Name of the annotation's folder for readers that keep several side by side, one of ``ANNOTATION_FOLDERS``.
+        """Folder of the annotation for readers that keep several side by side, one of ``ANNOTATION_FOLDERS``.
 
-        The command that made the annotation is not in it: any word may stand there in a manifest, and an import must
-        find the folder.
+        Does not depend on the command that made the annotation, which may be any word, so that an import can find it.
         """
         clicks = self.manifest.info.settings.get("clicks_per_image")
         return f"{clicks}clicks" if clicks and isinstance(clicks, int) else "annotation"
 
     def name(self, row: ManifestRow) -> str:
-        """Name of an image's files, without ending."""
+        """File name of an image, without extension."""
         return self._names[row.image_id]
 
     def annotated(self, *, with_marks: bool = False) -> Iterator[AnnotatedImage]:
@@ -189,21 +188,21 @@ class ExportJob:
         write_atomically(inside(self.folder, name), data.encode() if isinstance(data, str) else data)
 
     def write_label_map(self, name: str, label_map: LabelMap, *, full: bool) -> None:
-        """Write train ids in the values of the format, as grey PNG: several readers turn a palette into colours."""
+        """Write train ids in the values of the format, as grey PNG, because some readers expand palettes."""
         self.write(name, encode_image(self.values.encode(label_map, self.space, full=full)))
 
     def put_image(self, image: AnnotatedImage, stem: str, suffix: str | None = None, *, rgb: bool = False) -> str:
-        """Copy or link an image, or write it anew as PNG where its file would be read otherwise than we read it.
+        """Copy or link an image, or encode it as PNG if other readers would read the file differently.
 
-        Written anew is an image that an EXIF orientation turns, since readers differ in whether they follow it; one of
-        another format where PNG is wanted; and one of other than three bands of 8 bits where ``rgb`` is.
+        Images are encoded again if they have an EXIF orientation, which some readers ignore; if they have another
+        format and the reader expects PNG; or if ``rgb`` is set and they do not have three 8-bit bands.
 
         Args:
             image: The image.
-            stem: Its path in the export, without ending.
-            suffix: The ending that the reader looks for; the one that all images have when not given. Readers open a
-                file by what is in it, so under ``.jpg`` a PNG stays what it is.
-            rgb: Whether the reader counts bands, and expects red, green and blue.
+            stem: Its path in the export, without extension.
+            suffix: Extension that the reader expects; by default that of all images. Readers decode by content, so a
+                PNG named ``.jpg`` works.
+            rgb: Whether the reader requires exactly three bands.
 
         Returns:
             Its path in the export.
@@ -212,7 +211,7 @@ class ExportJob:
             DataError: If the image is damaged, even where it is only copied.
         """
         name = stem + (suffix or self.image_suffix)
-        if not image.row.image:  # of masks alone: whoever reads the export brings the images
+        if not image.row.image:  # masks only: the user of the export supplies the images
             return name
         source = row_file(self.manifest, image.row.image)
         check_size(self.manifest, image.row, source, read_image_size(source))

@@ -1,4 +1,4 @@
-"""The one writer and the one reader of all formats of label maps: where files lie is a table."""
+"""Writer and reader shared by all formats of label maps; each format supplies a table of paths."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.label_values import LabelValues
 from sparsekit.formats.shared.source import Imported, ImportSource, check_shape
 
-#: A sparse label map in which one class has a larger share is none, or its unlabelled value is another one.
+#: If one class covers a larger share, the file is not a sparse label map or has another unlabelled value.
 _MOST_OF_ONE_CLASS = 0.99
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where files go.
+    """Paths of an export.
 
-    The patterns hold ``{name}``, ``{split}``, ``{city}`` (what is before the first ``_`` of the name) or ``{part}``
-    (``Ts`` for images to test on, ``Tr`` for the others).
+    The patterns hold ``{name}``, ``{split}``, ``{city}`` (the name up to its first ``_``) or ``{part}`` (``Ts`` for
+    test images, ``Tr`` for the others).
 
     Args:
-        image: Pattern of images, without ending.
+        image: Pattern of images, without extension.
         sparse: Pattern of annotations.
-        full: Pattern of the full masks of images that serve evaluation.
-        image_suffix: The ending that the reader looks for.
-        rgb: Whether the reader counts the bands of images, and expects red, green and blue.
+        full: Pattern of the full masks of evaluation images.
+        image_suffix: Extension that the reader expects.
+        rgb: Whether the reader requires exactly three bands.
     """
 
     image: str
@@ -45,13 +45,13 @@ class Places:
 
 @dataclass(frozen=True)
 class Placed:
-    """One image that was written.
+    """One exported image.
 
     Args:
         row: Its row.
         name: Name of its files.
         image: Path of the image in the export.
-        labels: Path of the annotation, or of the full mask of an image that serves evaluation.
+        labels: Path of the annotation, or of the full mask of an evaluation image.
     """
 
     row: ManifestRow
@@ -85,13 +85,13 @@ def write_lists(job: ExportJob, placed: Iterable[Placed], path: str, line: Calla
         job: The export.
         placed: All images.
         path: Path of a list, with ``{split}`` in it.
-        line: The line of an image.
+        line: Formats the line of an image.
     """
     by_split: dict[str, list[str]] = {}
     for one in placed:
         by_split.setdefault(one.row.split, []).append(line(one) + "\n")
     for split, lines in by_split.items():
-        job.write(path.replace("{split}", split), "".join(lines))  # a dataset's name may have braces too
+        job.write(path.replace("{split}", split), "".join(lines))  # the name of a dataset may contain braces
 
 
 def read_label_maps(source: ImportSource, values: LabelValues, places: Sequence[str]) -> Iterator[Imported]:
@@ -99,11 +99,11 @@ def read_label_maps(source: ImportSource, values: LabelValues, places: Sequence[
 
     Args:
         source: The import.
-        values: Which value stands for which class.
-        places: Where annotations lie, as patterns; where none of these is there, they are in the folder itself.
+        values: Values of the classes.
+        places: Folders of annotations, as patterns; if none exists, the annotations are in the folder itself.
 
     Raises:
-        DataError: If there are none or several of them, or a file cannot be used.
+        DataError: If there are no annotations or several sets, or a file cannot be used.
     """
     for folder, path in _images(source.folder, places):
         if item := source.find(path.relative_to(folder).as_posix()):
@@ -116,19 +116,19 @@ def read_label_maps(source: ImportSource, values: LabelValues, places: Sequence[
 
 
 def _check_sparse(found: LabelMap, values: LabelValues, path: Path) -> None:
-    """Ask when nearly all pixels have the value of one class: where somebody wrote 0 for no label, that is a class."""
+    """Ask the user if nearly all pixels have the value of one class, for example because 0 was meant as no label."""
     counts = np.bincount(found.ravel())
     value = int(counts.argmax())
     if value in values.of_class and counts[value] >= _MOST_OF_ONE_CLASS * found.size and np.count_nonzero(counts) > 1:
         raise AnnotationError(
             f"{path}: {counts[value] / found.size:.1%} of the pixels have the value {value}, which is a class in this "
-            f"format; no label is {values.unlabelled}. Say which value means no label: --unlabelled {value}, or "
-            f"--unlabelled {values.unlabelled} if that many pixels really have that class."
+            f"format; {values.unlabelled} means no label. Give --unlabelled {value} if it means no label here, or "
+            f"--unlabelled {values.unlabelled} if these pixels really belong to the class."
         )
 
 
 def _images(folder: Path, places: Sequence[str]) -> list[tuple[Path, Path]]:
-    """Label maps, each with the folder of annotations in which it lies."""
+    """Label maps, each with its folder of annotations."""
     folders = sorted({path for place in places for path in folder.glob(place) if path.is_dir()})
     if len({path.name for path in folders}) > 1:
         raise AnnotationError(
@@ -137,5 +137,7 @@ def _images(folder: Path, places: Sequence[str]) -> list[tuple[Path, Path]]:
         )
     found = [(place, path) for place in folders or [folder] for path in list_images(place, (".png",))]
     if not found:
-        raise AnnotationError(f"{folder}: no label maps (.png) in it, nor in {' or '.join(places)} below it.")
+        raise AnnotationError(
+            f"{folder}: contains no label maps (.png), and neither does {' or '.join(places)} below it."
+        )
     return found

@@ -1,4 +1,4 @@
-"""Which value stands for which class on disk; exports write it and imports read it back."""
+"""Values of classes in label maps on disk; exports encode them, imports decode them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class LabelValues:
 
     Args:
         of_class: Value of each class, in the order of train ids.
-        unlabelled: Value of pixels without a label in annotations, and at void pixels of full masks.
-        void: Value of void pixels of full masks where it is another one.
+        unlabelled: Value of pixels without a label in annotations, and of void pixels in full masks.
+        void: Value of void pixels in full masks, if different.
     """
 
     of_class: tuple[int, ...]
@@ -29,20 +29,20 @@ class LabelValues:
         meanings = [self.unlabelled, self.void, *self.of_class]
         if twice := [value for value in meanings[:2] if meanings.count(value) > 1]:
             raise AnnotationError(
-                f"Value {twice[0]} would mean two things: this format has room for fewer than the {len(self.of_class)} "
-                "classes there are. Merge classes, or choose a format of 16 bits such as nnunet."
+                f"Value {twice[0]} would have two meanings: this format has too few values for {len(self.of_class)} "
+                "classes. Merge classes, or choose a 16-bit format such as nnunet."
             )
 
     def encode(self, label_map: LabelMap, space: LabelSpace, *, full: bool = False) -> LabelMap:
-        """Values to write.
+        """Convert train ids to the values of the format.
 
         Args:
-            label_map: Train ids, shape (H, W), with the label space's unlabelled value where there is no label.
+            label_map: Train ids, shape (H, W), with the label space's unlabelled value at unlabelled pixels.
             space: The label space.
             full: Whether it is a full mask.
 
         Returns:
-            Shape (H, W), uint8 where all values fit, else uint16.
+            Values, shape (H, W), uint8 if all fit, or else uint16.
         """
         empty = self.void if full and self.void is not None else self.unlabelled
         table = np.full(65536, empty, np.uint16)
@@ -51,16 +51,16 @@ class LabelValues:
         return values.astype(np.uint8) if max(empty, *self.of_class) <= 255 else values
 
     def decode(self, values: LabelMap, space: LabelSpace, where: object, unlabelled: int | None = None) -> LabelMap:
-        """Train ids of values as read; the opposite of ``encode``.
+        """Convert values of the format to train ids; the inverse of ``encode``.
 
         Args:
             values: Shape (H, W).
             space: The label space.
             where: The file, for messages.
-            unlabelled: Another value that means no label, whatever it means by itself.
+            unlabelled: Another value that means no label, overriding its usual meaning.
 
         Raises:
-            AnnotationError: If a value means nothing.
+            AnnotationError: If a value has no meaning.
         """
         table = np.full(65536, -1, np.int32)
         table[self.unlabelled] = space.unlabelled_value
@@ -74,23 +74,23 @@ class LabelValues:
             unknown = [str(v) for v in np.unique(values[train_ids < 0])]
             expected = list_some([*map(str, sorted(self.of_class))], limit=40)
             raise AnnotationError(
-                f"{where}: holds the values {list_some(unknown)}, which mean nothing here. Expected the classes "
-                f"{expected}, and {self.unlabelled} for no label. Is it of another dataset or format?"
+                f"{where}: contains the unknown values {list_some(unknown)}; expected the classes {expected}, and "
+                f"{self.unlabelled} for no label. Does it belong to another dataset or format?"
             )
         return train_ids.astype(space.dtype)
 
 
 def train_id_values(space: LabelSpace, unlabelled: int = 255) -> LabelValues:
-    """Train ids as they are."""
+    """Store train ids unchanged."""
     return LabelValues(tuple(range(space.num_classes)), unlabelled)
 
 
 def class_id_values(space: LabelSpace, unlabelled: int) -> LabelValues:
-    """The dataset's own ids.
+    """Store the dataset's own ids.
 
     Raises:
-        AnnotationError: If a class has none.
+        AnnotationError: If a class has no id.
     """
     if nameless := [c.name for c in space.classes if not c.class_ids]:
-        raise AnnotationError(f"Label space '{space.name}' gives no id to {list_some(nameless)}.")
+        raise AnnotationError(f"Label space '{space.name}' has no id for {list_some(nameless)}.")
     return LabelValues(tuple(c.class_ids[0] for c in space.classes), unlabelled)

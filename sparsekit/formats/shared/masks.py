@@ -1,4 +1,4 @@
-"""Marks as masks and masks as marks, for formats that hold pixels instead of drawings."""
+"""Convert between marks and masks, for formats that store pixels instead of shapes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sparsekit.geometry.polylines import Ints
 
 
 def shown_pixels(marks: Iterable[Mark], shape: tuple[int, int]) -> Iterator[Ints]:
-    """The pixels of each mark that no earlier one covers, as row * width + column, sorted, cut off at the edge."""
+    """Pixels of each mark not covered by earlier ones, as sorted row * width + column, clipped to the image."""
     height, width = shape
     taken = np.zeros(height * width, bool)
     for mark in marks:
@@ -29,12 +29,12 @@ def shown_pixels(marks: Iterable[Mark], shape: tuple[int, int]) -> Iterator[Ints
 
 
 def marks_of(drawn: Sequence[Drawn], shape: tuple[int, int]) -> tuple[Mark, ...] | None:
-    """The marks of an image; None if some of what was drawn is known by its pixels alone.
+    """The marks of an image; None if some of its drawings are known only by their pixels.
 
-    Where a file gives both, somebody may have painted in the pixels since, and then they count.
+    If a file gives both, the pixels count, because somebody may have edited them.
 
     Args:
-        drawn: What was drawn, the uppermost first.
+        drawn: The drawings, from top to bottom.
         shape: Height and width of the image.
     """
     if not all(one.marks for one in drawn):
@@ -52,9 +52,9 @@ def turn_drawn(one: Drawn, shape: tuple[int, int], orientation: int) -> Drawn:
     """Rotate annotations of the stored pixels to the image as shown.
 
     Args:
-        one: What was drawn.
-        shape: Height and width of the image as it is stored.
-        orientation: Its EXIF orientation, one that exchanges height and width.
+        one: The annotation.
+        shape: Height and width of the stored image.
+        orientation: Its EXIF orientation, which exchanges height and width.
     """
     place_of = _places_as_shown(shape, orientation)
     marks = []
@@ -71,12 +71,12 @@ def turn_drawn(one: Drawn, shape: tuple[int, int], orientation: int) -> Drawn:
 
 @lru_cache(maxsize=1)
 def _places_as_shown(shape: tuple[int, int], orientation: int) -> Ints:
-    """Where each pixel as stored lies in the image as shown."""
+    """Position of each stored pixel in the displayed image."""
     return np.argsort(turn(np.arange(shape[0] * shape[1]).reshape(shape), orientation), axis=None)
 
 
 def paint(drawn: Sequence[Drawn], shape: tuple[int, int], space: LabelSpace) -> LabelMap:
-    """The label map of what was drawn, the uppermost first."""
+    """Label map of drawings, given from top to bottom."""
     label_map: LabelMap = np.full(shape, space.unlabelled_value, space.dtype)
     for one in reversed(drawn):
         pixels = np.concatenate([*shown_pixels(one.marks, shape)]) if one.pixels is None else one.pixels

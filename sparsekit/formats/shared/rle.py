@@ -1,4 +1,4 @@
-"""Run-length encodings of pixels: COCO's, by columns, and Label Studio's, of bits.
+"""Run-length encodings of pixels: COCO's by columns, and Label Studio's bit stream.
 
 Pixels are sorted numbers row * width + column.
 """
@@ -9,12 +9,12 @@ import numpy as np
 
 from sparsekit.geometry.polylines import Ints
 
-#: Bits of the four sizes of runs.
+#: Number of bits of the four run sizes.
 _SIZE_BITS = (3, 4, 8, 16)
 
 
 def run_lengths(flat: Ints, size: int) -> list[int]:
-    """Lengths of runs outside, inside, outside, ... of a set of indices; the first may be 0, the last is never.
+    """Lengths of alternating runs outside and inside a set of indices; only the first may be 0.
 
     Args:
         flat: Ascending indices.
@@ -32,7 +32,7 @@ def run_lengths(flat: Ints, size: int) -> list[int]:
 
 
 def run_pixels(counts: list[int], size: int) -> Ints:
-    """The opposite of ``run_lengths``.
+    """The inverse of ``run_lengths``.
 
     Raises:
         ValueError: If the lengths do not add up to the size.
@@ -43,7 +43,7 @@ def run_pixels(counts: list[int], size: int) -> Ints:
 
 
 def coco_counts(pixels: Ints, shape: tuple[int, int]) -> list[int]:
-    """COCO's uncompressed counts: run lengths going down the columns."""
+    """COCO's uncompressed counts: run lengths down the columns."""
     rows, cols = np.divmod(pixels, shape[1])
     return run_lengths(np.sort(cols * shape[0] + rows), shape[0] * shape[1])
 
@@ -59,17 +59,17 @@ def coco_pixels(counts: list[int], shape: tuple[int, int]) -> Ints:
 
 
 def coco_uncompress(text: str) -> list[int]:
-    """Counts of COCO's compressed string: signed numbers of five bits a letter, from the fourth on as differences.
+    """Counts of COCO's compressed string: signed numbers of five bits per character, differences from the fourth on.
 
     Raises:
-        ValueError: If the text is none.
+        ValueError: If the text is not such a string.
     """
     counts: list[int] = []
     value, shift = 0, 0
     for letter in text:
         bits = ord(letter) - 48
         if not 0 <= bits < 64 or shift > 60:
-            raise ValueError(f"letter {letter!r} has no place in run lengths")
+            raise ValueError(f"character {letter!r} is not valid in run lengths")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -83,7 +83,7 @@ def coco_uncompress(text: str) -> list[int]:
 
 
 def label_studio_rle(pixels: Ints, shape: tuple[int, int]) -> list[int]:
-    """Label Studio's bytes of some pixels: runs of the four channels of an image that is 255 there and 0 elsewhere."""
+    """Label Studio's bytes for these pixels: runs of a four-channel image that is 255 there and 0 elsewhere."""
     size = shape[0] * shape[1]
     bits = [f"{4 * size:032b}", f"{7:05b}", *(f"{bits - 1:04b}" for bits in _SIZE_BITS)]
     longest = 1 << _SIZE_BITS[-1]
@@ -103,24 +103,24 @@ def label_studio_pixels(rle: list[int], shape: tuple[int, int]) -> Ints:
     Raises:
         ValueError: If they are damaged or of another size.
     """
-    if not isinstance(rle, list):  # bytes() of a number would take as much memory as it says
+    if not isinstance(rle, list):  # bytes() of a number would allocate that much memory
         raise TypeError(f"expected a list of bytes, got {rle!r:.40}")
-    if len(rle) > 16 * shape[0] * shape[1] + 64:  # the longest that is needed: each value of four a pixel by itself
-        raise ValueError(f"{len(rle)} bytes of run lengths are too many for {shape[0]}x{shape[1]} pixels")
-    data = bytes(rle)  # ValueError for what is no byte
+    if len(rle) > 16 * shape[0] * shape[1] + 64:  # the longest encoding: a run for each of the four values per pixel
+        raise ValueError(f"{len(rle)} bytes of run lengths are too many for {shape[1]}x{shape[0]} pixels")
+    data = bytes(rle)  # ValueError if a number is not a byte
     bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""
     place = 0
 
     def take(count: int) -> int:
         nonlocal place
         if place + count > len(bits):
-            raise ValueError("run lengths are cut off")
+            raise ValueError("run lengths are truncated")
         place += count
         return int(bits[place - count : place], 2)
 
     length = take(32)
     if length != 4 * shape[0] * shape[1]:
-        raise ValueError(f"run lengths are of {length} values, expected 4 for each of {shape[0]}x{shape[1]} pixels")
+        raise ValueError(f"run lengths cover {length} values; expected 4 for each of {shape[1]}x{shape[0]} pixels")
     word = take(5) + 1
     sizes = [take(4) + 1 for _ in _SIZE_BITS]
     runs, values, done = [], [], 0

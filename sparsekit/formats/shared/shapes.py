@@ -1,6 +1,6 @@
-"""Marks as drawing tools hold them, in continuous (x, y) where pixel (row, col) covers [col, col + 1) x [row, row + 1).
+"""Marks as shapes of drawing tools, in continuous (x, y): pixel (row, col) covers [col, col + 1) x [row, row + 1).
 
-Tools draw later shapes over earlier ones while of our marks the earlier stays, so shapes are written last mark first.
+Tools draw later shapes on top, whereas the earlier of our marks wins, so the last mark is written first.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from sparsekit.formats.shared.files import RefusedError
 
 XY = tuple[float, float]
 
-#: Kinds of marks, and the points that each needs.
+#: Kinds of marks, and the number of points that each needs.
 MARK_KINDS = {"click": 1, "stroke": 1, "box": 2, "block": 1, "polygon": 1}
 
 
 def xy_points(mark: Mark) -> list[XY]:
-    """Corners of a mark: centres of pixels, or of a box its left upper and right lower corner."""
+    """Corners of a mark: centres of pixels, or for a box its upper left and lower right corner."""
     if mark.kind == "box":
         (top, left), (bottom, right) = mark.points
         return [(float(left), float(top)), (float(right + 1), float(bottom + 1))]
@@ -41,9 +41,9 @@ def note(mark: Mark) -> str:
 
 
 def clip_points(points: Sequence[XY], shape: tuple[int, int]) -> tuple[list[XY], int]:
-    """Points with those just outside of the image moved to its edge, and how many were moved.
+    """Move points just outside the image to its edge; also return their number.
 
-    Tools let people draw a little beyond the edge: up to a pixel, or a hundredth of the image's side, is forgiven.
+    Tools let people draw slightly beyond the edge: one pixel or 1 % of the image's side is tolerated.
 
     Args:
         points: Any points.
@@ -62,8 +62,8 @@ def clip_points(points: Sequence[XY], shape: tuple[int, int]) -> tuple[list[XY],
     for x, y in points:
         if not (-slack_x <= x <= width + slack_x and -slack_y <= y <= height + slack_y):  # False for NaN too
             raise RefusedError(
-                f"point ({x}, {y}) lies outside of the image of {width}x{height} (width x height). Is the annotation "
-                "of another image, or of one of another size?"
+                f"point ({x}, {y}) lies outside the image of {width}x{height} (width x height). Does the annotation "
+                "belong to another image, or to one of another size?"
             )
         inside.append((min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))))
     return inside, sum(a != tuple(b) for a, b in zip(inside, points, strict=True))
@@ -72,15 +72,15 @@ def clip_points(points: Sequence[XY], shape: tuple[int, int]) -> tuple[list[XY],
 def mark_from_xy(
     kind: str, class_id: int, points: Sequence[XY], text: str, shape: tuple[int, int], stroke_width: int
 ) -> Mark:
-    """The mark that a shape stands for; the opposite of ``xy_points`` and ``note``.
+    """The mark of a shape; the inverse of ``xy_points`` and ``note``.
 
     Args:
         kind: ``click``, ``stroke``, ``box`` or ``polygon``.
         class_id: Train id.
-        points: Corners, none outside of the image; one on its right or lower edge counts to the last pixel.
-        text: Free text, which may hold a ``note``.
+        points: Corners inside the image; one on its right or lower edge belongs to the last pixel.
+        text: Free text, which may contain a ``note``.
         shape: Height and width of the image.
-        stroke_width: For strokes without a note.
+        stroke_width: Width of strokes without a note.
 
     Raises:
         RefusedError: If there are too few points, or a stroke is wider than the image.
@@ -128,15 +128,15 @@ def describe(mark: Mark) -> dict[str, Any]:
 
 
 def mark_from_description(data: Any, class_id: int, shape: tuple[int, int]) -> Mark:
-    """The opposite of ``describe``.
+    """The inverse of ``describe``.
 
     Raises:
-        ValueError, TypeError or KeyError: If it is none, or has a point outside of the image.
+        ValueError, TypeError or KeyError: If it is not such data, or has a point outside the image.
     """
     pixels = [(_whole(row), _whole(col)) for row, col in data["points"]]
     for row, col in pixels:
         if not (0 <= row < shape[0] and 0 <= col < shape[1]):
-            raise ValueError(f"point ({col}, {row}) lies outside of the image of {shape[1]}x{shape[0]}")
+            raise ValueError(f"point ({col}, {row}) lies outside the image of {shape[1]}x{shape[0]}")
     return _make_mark(str(data["kind"]), class_id, pixels, [_whole(w) for w in data.get("widths", ())], shape)
 
 

@@ -21,7 +21,7 @@ from sparsekit.formats.shared.image_names import ImageNames
 from sparsekit.formats.shared.shapes import XY, clip_points, mark_from_xy
 from sparsekit.geometry.polylines import Ints
 
-#: EXIF orientations from this one on exchange height and width.
+#: Smallest EXIF orientation that exchanges height and width.
 _FIRST_ON_ITS_SIDE = 5
 
 
@@ -30,11 +30,11 @@ class ImportOptions:
     """Options of an import.
 
     Args:
-        stroke_width: Width in pixels of strokes whose file says none.
-        class_names: Class of the dataset for each name in the annotations that differs; "" leaves it out.
-        skip_unsupported: Leave out shapes that cannot be read, and count them, instead of refusing the file.
-        image_key: Key of the image in the data of Label Studio's tasks; found by looking when not given.
-        unlabelled: Value of pixels without a label in label maps; that of the format when not given.
+        stroke_width: Width in pixels of strokes whose file gives none.
+        class_names: Class of the dataset for each differing name in the annotations; "" skips its shapes.
+        skip_unsupported: Skip and count unsupported shapes instead of rejecting the file.
+        image_key: Key of the image in the data of Label Studio's tasks; detected if None.
+        unlabelled: Value of pixels without a label in label maps; by default that of the format.
 
     Raises:
         ValueError: If the width is below 1.
@@ -53,13 +53,13 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One thing that somebody drew.
+    """One drawing of an annotator.
 
     Args:
         class_id: Train id.
-        marks: It as marks; none where only its pixels are known.
-        pixels: Its pixels, as row * width + column, sorted, where the file gives them; they count more than the marks.
-        rings: Outlines of its area, where they are finer than the whole pixels of the marks.
+        marks: Its marks; empty if only its pixels are known.
+        pixels: Its pixels, as sorted row * width + column, if the file gives them; they take precedence over the marks.
+        rings: Outlines of its area, if they are finer than the pixels of the marks.
     """
 
     class_id: int
@@ -74,9 +74,9 @@ class Imported:
 
     Args:
         item: The image.
-        shape: Height and width of the image as the annotation says, of the image as shown or as stored.
-        drawn: What was drawn, the uppermost first.
-        label_map: The annotation itself, train ids, where it is no drawing.
+        shape: Height and width of the image according to the annotation, displayed or stored.
+        drawn: Its drawings, from top to bottom.
+        label_map: The annotation as train ids, if it is a label map.
     """
 
     item: DatasetItem
@@ -89,18 +89,18 @@ class ImportSource:
     """A folder of annotations and the dataset that they belong to.
 
     Args:
-        folder: The annotations.
+        folder: Folder of the annotations.
         dataset: The dataset.
-        options: What the user says about them.
+        options: How to read them.
     """
 
     def __init__(self, folder: Path, dataset: Dataset, options: ImportOptions) -> None:
         self.folder = folder
         self.space: LabelSpace = dataset.label_space
         self.options = options
-        #: Names of images in the annotations that the dataset has not, or their ids where they have no name.
+        #: Image names in the annotations that match no image, or ids of images without a name.
         self.unmatched: list[str] = []
-        #: What was left out or changed, and how often.
+        #: What was skipped or changed, and how often.
         self.notes: Counter[str] = Counter()
         self._class_ids = {normalize("NFC", name): i for i, name in enumerate(self.space.class_names)}
         self._names = ImageNames(dataset.items, folder)
@@ -108,7 +108,7 @@ class ImportSource:
         self._met: set[str] = set()
 
     def find(self, *names: str, hint: str = "") -> DatasetItem | None:
-        """See ``ImageNames.find``; the last of the names is noted in ``unmatched`` if no image has any."""
+        """See ``ImageNames.find``; if no name matches, the last one is added to ``unmatched``."""
         if not all(isinstance(name, str) for name in names):
             raise TypeError(f"expected the name of an image, got {names[0]!r:.40}")
         item = self._names.find(*names, hint=hint)
@@ -117,7 +117,7 @@ class ImportSource:
         return item
 
     def class_id(self, name: str) -> int | None:
-        """Train id of a class; None, and a note, for a class that the user leaves out.
+        """Train id of a class; None for a class that the user skips, which is noted.
 
         Raises:
             RefusedError: If the dataset has no class of that name.
@@ -136,7 +136,7 @@ class ImportSource:
         return class_id
 
     def note_unmet_names(self) -> None:
-        """Note the names of ``--map`` and ``--ignore-class`` that no shape had, which are usually misspelt."""
+        """Note names of ``--map`` and ``--ignore-class`` without any shape, which are usually misspelt."""
         for name in sorted(set(self._class_names) - self._met):
             self.notes[f"no shape of class {name!r}, which --map or --ignore-class names"] += 1
 
@@ -146,42 +146,41 @@ class ImportSource:
         meant = f"; did you mean {by_folded[near[0]]!r}?" if near else "."
         mapped = quote(f"{name}={by_folded[near[0]] if near else 'CLASS'}")
         return (
-            f"unknown class {name!r}{meant} Give --map {mapped} if it goes by another name in the dataset, or "
-            f"--ignore-class {quote(name)} to leave it out. The dataset has: "
-            f"{list_some(list(self._class_ids), limit=40)}."
+            f"unknown class {name!r}{meant} Give --map {mapped} if the dataset uses another name, or --ignore-class "
+            f"{quote(name)} to skip it. The dataset has: {list_some(list(self._class_ids), limit=40)}."
         )
 
     def unsupported(self, found: str, possible: Sequence[str], instead: str = "") -> None:
-        """Refuse a shape that is not read, or leave it out with a note if the user says so.
+        """Reject an unsupported shape, or skip and note it if the user allows that.
 
         Args:
-            found: What it is.
-            possible: What is read.
-            instead: What to do in the tool.
+            found: Description of the shape.
+            possible: Supported shapes.
+            instead: Advice on how to fix it in the tool.
 
         Raises:
-            RefusedError: If the user does not say so.
+            RefusedError: If unsupported shapes may not be skipped.
         """
         if not self.options.skip_unsupported:
             expected = f"; expected one of: {', '.join(possible)}" if possible else ""
             raise RefusedError(
-                f"holds {found}, which is not read{expected}. {instead or 'Draw it as one of these'}, or give "
-                "--skip-unsupported to leave out what is not read."
+                f"contains {found}, which is not supported{expected}. {instead or 'Draw it as one of these'}, or give "
+                "--skip-unsupported to skip such shapes."
             )
         self.notes[f"{found}: left out"] += 1
 
     def inside(self, points: Sequence[XY], shape: tuple[int, int]) -> list[XY]:
-        """See ``clip_points``; points that are moved are noted."""
+        """See ``clip_points``; moved points are noted."""
         inside, moved = clip_points(points, shape)
         if moved:
-            self.notes["points just outside of the image, moved to its edge"] += moved
+            self.notes["points just outside the image, moved to its edge"] += moved
         return inside
 
     def ellipse(self, class_id: int, centre: XY, radii: XY, degrees: float, shape: tuple[int, int]) -> Drawn:
         """An ellipse: polygons around its pixels; see ``ellipse_pixels``.
 
         Raises:
-            RefusedError: If its centre lies outside of the image, or it is far larger than that.
+            RefusedError: If its centre lies outside the image, or it is much larger than the image.
         """
         (centre,) = self.inside([centre], shape)
         if not 0 <= min(radii) <= max(radii) <= sum(shape):
@@ -189,12 +188,12 @@ class ImportSource:
         return self.area(class_id, ellipse_pixels(centre, radii, degrees, shape), shape)
 
     def area(self, class_id: int, pixels: Ints, shape: tuple[int, int]) -> Drawn:
-        """An area that was drawn as some other shape than ours: polygons around its pixels, or else these alone."""
+        """An area of a shape that we do not have: polygons around its pixels, or else only the pixels."""
         marks = outline_marks(pixels, class_id, shape)
         return Drawn(class_id, marks, None if marks else pixels)
 
     def drawn(self, kind: str, class_id: int, points: Sequence[XY], text: str, shape: tuple[int, int]) -> Drawn:
-        """A shape of a tool as one mark; see ``mark_from_xy`` and ``inside``."""
+        """Convert a shape to one mark; see ``mark_from_xy`` and ``inside``."""
         points = self.inside(points, shape)
         mark = mark_from_xy(kind, class_id, points, text, shape, self.options.stroke_width)
         return Drawn(class_id, (mark,), rings=_rings(mark.kind, points))
@@ -207,10 +206,10 @@ def image_shape(item: DatasetItem) -> tuple[int, int]:
 
 
 def check_shape(item: DatasetItem, shape: tuple[object, object], where: object) -> tuple[int, int]:
-    """Height and width that an annotation says, if they are those of its image: as shown, or as it is stored.
+    """Check the height and width given in an annotation against its image, displayed or stored.
 
     Raises:
-        AnnotationError: If it says something else.
+        AnnotationError: If they differ from both.
     """
     height, width = image_shape(item)
     if shape == (height, width):
@@ -218,29 +217,29 @@ def check_shape(item: DatasetItem, shape: tuple[object, object], where: object) 
     orientation = exif_orientation(item.image_or_mask)
     if orientation >= _FIRST_ON_ITS_SIDE and shape == (width, height):
         return width, height
-    shown = f" as viewers show it (EXIF orientation {orientation})" if orientation != 1 else ""
+    shown = f" as viewers display it (EXIF orientation {orientation})" if orientation != 1 else ""
     raise AnnotationError(
-        f"{where}: is of an image of {shape[0]}x{shape[1]} (height x width), but {item.image_or_mask} is "
-        f"{height}x{width}{shown}. Annotations must be of the images as they are in the dataset."
+        f"{where}: refers to an image of {shape[1]}x{shape[0]} (width x height), but {item.image_or_mask} is "
+        f"{width}x{height}{shown}. Annotations must refer to the images of the dataset."
     )
 
 
 def once_each(found: Iterable[Imported], where: Path) -> Iterator[Imported]:
-    """Pass on annotations of different images.
+    """Pass annotations on, each of a different image.
 
     Raises:
-        AnnotationError: If an image comes twice.
+        AnnotationError: If an image has two annotations.
     """
     seen: set[str] = set()
     for one in found:
         if one.item.image_id in seen:
-            raise AnnotationError(f"{where}: holds two annotations of image '{one.item.image_id}'; remove one.")
+            raise AnnotationError(f"{where}: contains two annotations of image '{one.item.image_id}'; remove one.")
         seen.add(one.item.image_id)
         yield one
 
 
 def _rings(kind: str, points: Sequence[XY]) -> tuple[tuple[XY, ...], ...]:
-    """The outline of a polygon or box; of blocks none, which are ours and made of whole pixels."""
+    """Outline of a polygon or box; none for blocks, which consist of whole pixels."""
     if kind == "box":
         (x0, y0), (x1, y1) = points
         return (((x0, y0), (x1, y0), (x1, y1), (x0, y1)),)

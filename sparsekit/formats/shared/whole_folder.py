@@ -1,4 +1,4 @@
-"""A result folder that is there whole or not at all, and never takes the place of somebody else's."""
+"""A result folder that appears complete or not at all, and never replaces a foreign folder."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from sparsekit.synthesis.output_folder import partial_dir
 
 @contextmanager
 def whole_folder(folder: Path, is_ours: Callable[[Path], bool], *, overwrite: bool) -> Iterator[Path]:
-    """Give an empty folder to write to, and move it to its place when the block ends well; else remove it.
+    """Provide an empty folder to write to; move it to its destination if the block succeeds, or else remove it.
 
     Args:
-        folder: The place.
-        is_ours: Whether a folder that is there already may be replaced at all.
-        overwrite: Whether the user wants it replaced.
+        folder: The destination.
+        is_ours: Tells whether an existing folder was made by sparsekit and may be replaced.
+        overwrite: Whether to replace it.
 
     Raises:
-        AnnotationError: If something is in the place that is not ours, or is to be kept.
-        DataError: If another process is making the same folder.
+        AnnotationError: If the destination exists and is foreign, or ``overwrite`` is not set.
+        DataError: If another process is writing the same folder.
     """
     _check_place(folder, is_ours, overwrite)
     partial = partial_dir(folder)
     lock = FolderLock(partial)
     lock.acquire(folder)
     try:
-        _check_place(folder, is_ours, overwrite)  # again, as the other process may have just ended
+        _check_place(folder, is_ours, overwrite)  # again, because the other process may have just finished
         for path in partial.iterdir():  # left by a run that was killed
             remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         yield partial
@@ -47,6 +47,6 @@ def _check_place(folder: Path, is_ours: Callable[[Path], bool], overwrite: bool)
     if not (folder.exists() or folder.is_symlink()):
         return
     if not (folder.is_dir() and is_ours(folder)):
-        raise AnnotationError(f"{folder}: is there already, and sparsekit did not make it. Give another --out.")
+        raise AnnotationError(f"{folder}: already exists and was not made by sparsekit. Give another --out.")
     if not overwrite:
-        raise AnnotationError(f"{folder}: is there already. Give --overwrite to replace it, or another --out.")
+        raise AnnotationError(f"{folder}: already exists. Give --overwrite to replace it, or another --out.")

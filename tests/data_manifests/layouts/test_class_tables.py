@@ -55,7 +55,7 @@ class TestCsv:
         ("text", "message"),
         [
             ("", "column name and id missing"),
-            ("name,id\n", "classes.csv: no class below the header"),
+            ("name,id\n", "classes.csv: contains a header but no classes"),
             ("id;name\n0;road\n", "column name and id missing.*separated by commas"),
             ("id,color\n0,red\n", "column name missing"),
             ("id,name\n0,road,x\n", "line 2: expected 2 cells as in the first line, got 3"),
@@ -162,7 +162,7 @@ class TestClassMap:
         [
             ({"a": ["cat"]}, "Unknown classes in the map: cat. Classes: sky, car"),
             ({"a": ["car"], "b": ["car"]}, "named twice in the map: car"),
-            ({"sky": ["car"]}, "New names sky are those of old classes"),
+            ({"sky": ["car"]}, "New names sky already belong"),
             ({"void": ["sky", "car", "road", "bus", "dog"]}, "has no classes"),
         ],
     )

@@ -32,7 +32,7 @@ def test_classes_are_found_in_the_masks(tmp_path):
     assert dataset.label_space.class_names == ("class_0", "class_1", "class_4")
     assert dataset.label_space.void_ids == (255,)
     (note,) = dataset.notes
-    assert "each value in the masks counts as a class of its own: 0..1, 4. If one of them means void" in note
+    assert "each value in the masks becomes a class: 0..1, 4." in note
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_part_of_a_dataset_taken_for_the_whole(tmp_path, layout, names):
     assert open_dataset(whole).layout == layout and open_dataset(whole).notes == ()
     part = open_dataset(whole / "train")
     assert part.layout == "generic" and part.label_space.class_names == ("class_0", "class_1")
-    assert part.notes[0].startswith(f"the folder above, {whole}, is a dataset of layout {layout}; perhaps")
+    assert part.notes[0].startswith(f"the parent folder, {whole}, has the layout {layout};")
     assert part.notes[1].startswith("no classes.csv")
     (whole / "train" / "classes.csv").write_text(f"id,name\n{table}")
     assert open_dataset(whole / "train").notes == ()

@@ -97,7 +97,7 @@ def test_colours_without_a_table(tmp_path):
     dataset = open_dataset(make(tmp_path, COLORS[IDS]))
     assert dataset.label_space.class_names == ("color_000000", "color_33ddff", "color_fa3253")
     np.testing.assert_array_equal(train_ids(dataset), np.array([0, 2, 1])[IDS])
-    assert "each colour in the masks counts as a class of its own: 3 colours" in dataset.notes[0]
+    assert "each colour in the masks becomes a class: 3 colours" in dataset.notes[0]
 
 
 def test_a_table_without_colours(tmp_path):
@@ -157,7 +157,7 @@ class TestADE20K:
         ids[0] = (1, 2, 255 if has_255 else 0)
         for folder in ("training/ADE_train_00000001", "validation/ADE_val_00000001"):
             mini.save_mask(tmp_path / "annotations" / f"{folder}.png", ids)
-        with pytest.raises(DataError, match="count the classes from 0.*--mask-values train-ids"):
+        with pytest.raises(DataError, match="start at 0.*--mask-values train-ids"):
             open_dataset(tmp_path)
         np.testing.assert_array_equal(train_ids(open_dataset(tmp_path, encoding="train_ids")), ids)
         if not has_255:
@@ -271,5 +271,5 @@ def test_colours_beside_ids(tmp_path):
     make(tmp_path, COLORS[IDS], classes=TABLE)
     mini.save_image(tmp_path / "images" / "n.jpg", IDS.shape)
     mini.save_mask(tmp_path / "masks" / "n.png", IDS)
-    with pytest.raises(DataError, match="m.png holds colours and .*n.png one channel of ids"):
+    with pytest.raises(DataError, match="m.png holds colours, but .*n.png holds ids in one channel"):
         open_dataset(tmp_path)

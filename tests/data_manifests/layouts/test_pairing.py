@@ -40,5 +40,5 @@ def test_two_formats_of_one_image(tmp_path):
 def test_empty_folder(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
-    with pytest.raises(DataError, match=r"(images|masks): no images in it \(looked for .png"):
+    with pytest.raises(DataError, match=r"(images|masks): contains no images \(.*\.png"):
         open_dataset(tmp_path)

@@ -218,7 +218,7 @@ class TestSubset:
         assert not has_marks or list(read_marks(new.marks_path)) == list(read_marks(manifest.marks_path))
 
     def test_no_rows(self, manifest, tmp_path):
-        with pytest.raises(ManifestError, match=r"no row is left. Splits of this manifest: train \(6\), val \(2\)\."):
+        with pytest.raises(ManifestError, match=r"no rows are left. Splits of this manifest: train \(6\), val \(2\)\."):
             derive_manifest(manifest, [], tmp_path / "new", {"command": "x"})
 
 

@@ -405,7 +405,7 @@ class TestDamagedManifest:
     def test_names_that_are_not_plain(self, manifest, column, name):
         id_, split = (name, "train") if column == "image_id" else ("d", name)
         manifest.write_text(manifest.read_text() + f"{id_},{split},d.png,,,4,6,0,,,\n")
-        with pytest.raises(ManifestError, match=f"image .*: {column} .* is no plain name"):
+        with pytest.raises(ManifestError, match=f"image .*: {column} .* is not a plain name"):
             read_manifest(manifest)
         sound, problems = load_manifest(manifest)
         assert len(sound.rows) == 4 and not problems  # `validate` tells of them with all the others
@@ -418,7 +418,7 @@ class TestDamagedManifest:
         manifest.write_text(manifest.read_text() + "train/d,train,d.png,,,4,6,0,,,\n")
         assert read_manifest(manifest).rows[-1].image_id == "train/d"
         manifest.write_text(manifest.read_text().replace("train/d,train", "d,train/x"))
-        with pytest.raises(ManifestError, match="split 'train/x' is no plain name"):
+        with pytest.raises(ManifestError, match="split 'train/x' is not a plain name"):
             read_manifest(manifest)
 
     def test_empty_lines_are_passed_over(self, manifest):
@@ -433,7 +433,7 @@ class TestDamagedManifest:
 
     def test_cut_off(self, manifest):
         manifest.write_bytes(manifest.read_bytes()[:-8])
-        with pytest.raises(ManifestError, match=r"row 4: expected 11 cells, got \d+; is the file cut off"):
+        with pytest.raises(ManifestError, match=r"row 4: expected 11 cells, got \d+; is the file truncated"):
             read_manifest(manifest)
 
     @pytest.mark.parametrize(

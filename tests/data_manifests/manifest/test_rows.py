@@ -61,5 +61,5 @@ def test_one_changed_pixel_is_noticed_by_every_reader(manifest, column):
 
 def test_size(manifest):
     row = replace(manifest.rows[0], height=manifest.rows[0].height + 1)
-    with pytest.raises(DataError, match=r"\(height x width\), but .* says"):
+    with pytest.raises(DataError, match=r"\(width x height\), but .* says"):
         read_row_image(manifest, row)

@@ -62,7 +62,7 @@ class TestByImage:
 
     @pytest.mark.parametrize("shares", [{}, {"val": 0.0}, {"val": -0.1}, {"val": 0.7, "test": 0.31}])
     def test_impossible_shares(self, shares):
-        with pytest.raises(ValueError, match="shares must be above 0 and sum up to 1 at most"):
+        with pytest.raises(ValueError, match="shares must be above 0 and add up to at most 1"):
             splits_of(rows_only("abc"), shares)
 
     def test_unknown_split(self):
@@ -94,7 +94,7 @@ class TestByGroup:
         assert got["a1-x"] == got["a1-y"] != got["b2-x"] == got["b2-y"]
 
     def test_bad_patterns(self):
-        with pytest.raises(ValueError, match=r"group pattern '\[' is no regular expression"):
+        with pytest.raises(ValueError, match=r"group pattern '\[' is not a regular expression"):
             splits_of(rows_only("ab"), {"val": 0.5}, by="group", group_pattern="[")
         with pytest.raises(ManifestError, match=r"Image id 'b' does not start with the group pattern 'a'"):
             splits_of(rows_only("ab"), {"val": 0.5}, by="group", group_pattern="a")

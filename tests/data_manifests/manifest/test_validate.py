@@ -86,7 +86,7 @@ class TestRows:
     def test_an_annotation_outside_of_the_folder(self, manifest, path):
         missing, outside = problems_of(change_row(manifest, "image_0", annotation=path))
         assert missing[:2] == ("missing", "image_0") and outside[:2] == ("outside", "")
-        assert outside[2] == f"1 annotation lies outside of the manifest's folder, as in subsets: {path}"
+        assert outside[2] == f"1 annotation is outside the manifest's folder, as in subsets: {path}"
 
 
 class TestFiles:
@@ -118,7 +118,7 @@ class TestFiles:
         Image.new("RGB", (9, 7)).save(manifest.resolve(manifest.rows[0].image))
         kind, image_id, message = the_problem(manifest, pixels=pixels)
         assert (kind, image_id) == ("size", "image_0")
-        assert message.endswith("image_0.png: is 7x9 (height x width), the row says 8x8")
+        assert message.endswith("image_0.png: is 9x7 (width x height), the row says 8x8")
 
     def test_one_changed_pixel_of_the_full_mask(self, manifest):
         row = manifest.rows[2]
@@ -204,7 +204,7 @@ class TestMarks:
         marks = self.marks(manifest)
         moved = [replace(marks["image_0"][0], col=marks["image_0"][0].col + 1), *marks["image_0"][1:]]
         self.write(manifest, ("image_0", moved), ("image_1", marks["image_1"]))
-        assert the_problem(manifest) == ("marks", "image_0", "marks, drawn again, differ from the annotation")
+        assert the_problem(manifest) == ("marks", "image_0", "the annotation differs from the marks drawn again")
         assert problems_of(manifest, draw=None) == []
 
     def test_areas_with_too_few_corners(self, manifest):
@@ -233,7 +233,7 @@ class TestMarks:
             ("image_0", marks),
         )
         assert [(image_id, message) for _, image_id, message in problems_of(manifest)] == [
-            ("image_0", "marks 2 lie outside of the image"),
+            ("image_0", "marks 2 are outside the image"),
             ("image_0", "marks 3 have a class outside 0..2"),
             ("nobody", "1 mark of an image that the manifest does not have"),
             ("image_0", "marks are scattered; those of an image must be consecutive"),

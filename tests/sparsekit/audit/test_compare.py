@@ -229,7 +229,7 @@ class TestBadInput:
         for name in ("masks", "scribbles"):
             (tmp_path / name).mkdir()
             Image.fromarray(letters("0.")).save(tmp_path / name / "a.png")
-        with pytest.raises(AnnotationError, match="several images of one image .*masks/a.png and .*scribbles/a.png"):
+        with pytest.raises(AnnotationError, match="several files of one image .*masks/a.png and .*scribbles/a.png"):
             sparse_maps(tmp_path)
 
     @pytest.mark.parametrize("name", ["none", "empty"])

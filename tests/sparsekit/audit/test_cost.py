@@ -67,7 +67,7 @@ def test_a_free_annotation_has_no_ratio(tmp_path):
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf])
 def test_impossible_seconds(seconds):
-    with pytest.raises(ValueError, match=f"seconds_per_box must be a number from 0 on, got {seconds}"):
+    with pytest.raises(ValueError, match=f"seconds_per_box must be at least 0, got {seconds}"):
         CostModel(seconds_per_box=seconds)
 
 
@@ -84,7 +84,7 @@ def test_reading_a_model(tmp_path, encoding):
         ("seconds_per_clik = 3", "unknown key 'seconds_per_clik'. Choose from: seconds_per_image"),
         ("seconds_per_click = '3'", "seconds_per_click must be a number of seconds, got '3'"),
         ("seconds_per_click = true", "must be a number of seconds, got True"),
-        ("seconds_per_click = -3", "seconds_per_click must be a number from 0 on, got -3"),
+        ("seconds_per_click = -3", "seconds_per_click must be at least 0, got -3"),
         ("seconds_per_click =", "not a TOML file"),
     ],
 )

@@ -67,7 +67,7 @@ def test_golden_clicks(strategy, margin):
 
 
 def allowed_by_the_book(label_map, margin):
-    """Pixels at least the margin, or else as far as any of their region, from all pixels outside of their region."""
+    """Pixels at least the margin, or else as far as any of their region, from all pixels outside their region."""
     allowed = np.zeros(label_map.shape, bool)
     numbers = find_regions(label_map, VOID).numbers
     for number in range(numbers.max() + 1):
@@ -131,7 +131,7 @@ def test_margin_is_kept_or_the_farthest_pixels_of_the_region_taken(label_map, ma
         inside = regions.numbers == regions.numbers[click.row, click.col]
         if inside.all():
             continue
-        away = np.rint(ndimage.distance_transform_edt(inside) ** 2)  # the outside of the image is no other class
+        away = np.rint(ndimage.distance_transform_edt(inside) ** 2)  # the outside the image is no other class
         assert away[click.row, click.col] >= min(margin**2, away.max())
 
 

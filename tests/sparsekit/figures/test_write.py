@@ -365,7 +365,7 @@ def test_other_size_than_the_manifest_says(tmp_path: Path, file: str) -> None:
         Image.new("L", (6, 4)).save(path)
     else:
         path.write_bytes(small)
-    with pytest.raises(ManifestError, match=r"is 4x6 \(height x width\), but .* says 8x8"):
+    with pytest.raises(ManifestError, match=r"is 6x4 \(width x height\), but .* says 8x8"):
         draw([manifest], tmp_path / "f", replace(DOTS, full_mask=True))
     assert not (tmp_path / "f").exists()
 

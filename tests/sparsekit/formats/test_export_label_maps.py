@@ -287,7 +287,7 @@ def test_more_than_255_classes(tmp_path: Path) -> None:
     (path,) = (out / "Dataset001_tiny/labelsTr").iterdir()
     np.testing.assert_array_equal(np.asarray(Image.open(path)), wide)
     for target in ("mmseg", "urss", "hf", "spml"):
-        with pytest.raises(AnnotationError, match="would mean two things"):
+        with pytest.raises(AnnotationError, match="would have two meanings"):
             export_manifest(manifest, target, tmp_path / target)
         assert not (tmp_path / target).exists()
 
@@ -295,7 +295,7 @@ def test_more_than_255_classes(tmp_path: Path) -> None:
 def test_agmm_refuses_255_classes_whose_unlabelled_value_is_its_padding(tmp_path: Path) -> None:
     labels = np.zeros((4, 4), np.uint8)
     manifest = tiny_manifest(tmp_path / "m", [labels], [[]], sparse_maps=[labels], label_space=numbered_space(255))
-    with pytest.raises(AnnotationError, match="255 would mean two things"):
+    with pytest.raises(AnnotationError, match="255 would have two meanings"):
         export_manifest(manifest, "agmm", tmp_path / "out")
 
 
@@ -318,14 +318,14 @@ def test_names(tmp_path: Path) -> None:
     other = replace(manifest, info=replace(manifest.info, dataset="my {data}"))
     assert (export_manifest(other, "agmm", tmp_path / "braces").folder / "splits/my_{data}/train.txt").is_file()
     manifest = _rename(tiny_manifest(tmp_path / "n"), "a/b", "a_b")
-    with pytest.raises(AnnotationError, match="'a/b' and 'a_b' would both be called 'a_b'"):
+    with pytest.raises(AnnotationError, match="'a/b' and 'a_b' would both be named 'a_b'"):
         export_manifest(manifest, "mmseg", tmp_path / "out2")
 
 
 @pytest.mark.parametrize("name", ["../a", "/etc/a", "a/../../b", "..\\a", ""])
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     manifest = _with_ids(tiny_manifest(tmp_path / "m", [SCENE], command="points"), name)
-    with pytest.raises(AnnotationError, match="cannot name a file"):
+    with pytest.raises(AnnotationError, match="cannot be a file name"):
         export_manifest(manifest, "mmseg", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
 

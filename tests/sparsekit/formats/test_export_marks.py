@@ -126,7 +126,7 @@ def test_pixelpick(tmp_path: Path) -> None:
 
 
 def test_pixelpick_cannot_hold_strokes(tmp_path: Path, mixed: Manifest) -> None:
-    with pytest.raises(AnnotationError, match=r"2 marks of kind stroke would fall into separate pixels.*--lossy"):
+    with pytest.raises(AnnotationError, match=r"2 marks of kind stroke would become separate pixels.*--lossy"):
         export_manifest(mixed, "pixelpick", tmp_path / "out")
     summary = export_manifest(mixed, "pixelpick", tmp_path / "out", lossy=True)
     assert len(summary.losses) == 4
@@ -380,9 +380,9 @@ def slow_label_studio_mask(rle: list[int]) -> np.ndarray:
 @pytest.mark.parametrize("target", ["labelme", "cvat", "label-studio", "coco", "s4a"])
 def test_needs_marks(tmp_path: Path, mixed: Manifest, target: str) -> None:
     mixed.marks_path.unlink()
-    with pytest.raises(AnnotationError, match=f"the format {target} is made of marks"):
+    with pytest.raises(AnnotationError, match=f"the format {target} consists of marks"):
         export_manifest(mixed, target, tmp_path / "out")
-    with pytest.raises(AnnotationError, match="without marks nothing tells strokes from clicks"):
+    with pytest.raises(AnnotationError, match="without marks, strokes and clicks are indistinguishable"):
         export_manifest(mixed, "pixelpick", tmp_path / "out")
 
 

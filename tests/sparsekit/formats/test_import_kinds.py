@@ -152,7 +152,7 @@ def test_labelme_masks_are_no_larger_than_the_image(tmp_path: Path, dataset: Dat
     Image.new("1", (9000, 9000)).save(buffer, "PNG")
     text = base64.b64encode(buffer.getvalue()).decode()
     put(tmp_path, "a.json", labelme(shape("mask", (0, 0), (8999, 8999), mask=text)))
-    with pytest.raises(AnnotationError, match="a mask of 9000x9000 lies on an image of 30x20"):
+    with pytest.raises(AnnotationError, match="a mask of 9000x9000 is larger than its image of 30x20"):
         bring(tmp_path, dataset, "labelme")
 
 
@@ -214,12 +214,12 @@ def test_points_just_outside_are_moved_to_the_edge_and_counted(
 ) -> None:
     put(tmp_path, "a.json", labelme(shape("point", point), shape("point", (8, 8))))
     if pixel is None:
-        with pytest.raises(AnnotationError, match=r"point \(.*\) lies outside of the image of 30x20"):
+        with pytest.raises(AnnotationError, match=r"point \(.*\) lies outside the image of 30x20"):
             bring(tmp_path, dataset, "labelme")
         return
     summary = bring(tmp_path, dataset, "labelme")
     assert annotation(summary)[pixel] == 1 and summary.num_labelled == 2
-    assert summary.notes == ("points just outside of the image, moved to its edge (1)",)
+    assert summary.notes == ("points just outside the image, moved to its edge (1)",)
 
 
 # --- classes and shapes to leave out

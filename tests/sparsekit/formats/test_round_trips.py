@@ -233,7 +233,7 @@ def test_annotations_of_coco_whose_image_is_not_listed_are_named(
     for annotation in data["annotations"]:
         annotation["image_id"] = "1"
     (out / "annotations/instances_train.json").write_text(json.dumps(data))
-    with pytest.raises(AnnotationError, match=r"holds no annotation of an image of .* Names in them: image_id '1'\."):
+    with pytest.raises(AnnotationError, match=r"no annotation of an image in .* Names in them: image_id '1'\."):
         import_annotations(out, "coco", dataset, tmp_path / "none")
 
 

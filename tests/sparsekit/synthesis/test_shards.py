@@ -132,7 +132,7 @@ def test_a_shard_started_twice_is_refused(dataset_dir, tmp_path):
     refused = []
 
     def start_again():
-        with pytest.raises(AnnotationError, match=r"town-3clicks.partial: another process is at work on shard 1 of 2"):
+        with pytest.raises(AnnotationError, match=r"town-3clicks.partial: another process is writing shard 1 of 2"):
             run(dataset_dir, tmp_path / "out", shard=(1, 2))
         refused.append(True)
 
@@ -143,7 +143,7 @@ def test_a_shard_started_twice_is_refused(dataset_dir, tmp_path):
 
 def test_shard_of_other_settings_is_refused(dataset_dir, tmp_path):
     run(dataset_dir, tmp_path / "out", shard=(1, 2))
-    with pytest.raises(AnnotationError, match="holds a part of another run"):
+    with pytest.raises(AnnotationError, match="part of another run"):
         run(dataset_dir, tmp_path / "out", shard=(2, 2), seed=1)
     with pytest.raises(ValueError, match="got 3/2"):
         run(dataset_dir, tmp_path / "out", shard=(3, 2))
