@@ -106,7 +106,7 @@ def has_lost_a_rank(error: RuntimeError) -> bool:
 
 
 def join_ranks(device_name: str) -> Ranks:
-    """Join the processes that torchrun started, if it did; without torchrun, be the only one.
+    """Join the processes started by torchrun; without torchrun, use a single process.
 
     The processes stay joined until they end, because torch cannot join the same ones twice.
 
@@ -123,7 +123,7 @@ def join_ranks(device_name: str) -> Ranks:
     wanted = (*_FROM_TORCHRUN, *(["LOCAL_RANK"] if device.type == "cuda" else []))
     if missing := [name for name in wanted if name not in os.environ]:
         raise TrainingError(
-            f"WORLD_SIZE is set, as torchrun does for each of its processes, but not {', '.join(missing)}. Start with "
+            f"WORLD_SIZE is set, as torchrun does for each process, but {', '.join(missing)} is not. Start with "
             "torchrun --nproc-per-node N -m agmm, or unset WORLD_SIZE to train in one process."
         )
     if device.type == "cuda":

@@ -51,7 +51,7 @@ def require_crf() -> None:
         import pydensecrf.densecrf
     except ImportError as error:
         raise TrainingError(
-            f"The dense CRF needs a package that cannot be imported ({error}). Install it with a C++ compiler at hand: "
-            "pip install 'sparsekit-agmm[crf]', which is the same as pip install pydensecrf2"
+            f"The dense CRF needs a package that cannot be imported ({error}). Install it (this needs a C++ compiler): "
+            "pip install 'sparsekit-agmm[crf]', or pip install pydensecrf2"
         ) from error
     del pydensecrf

@@ -46,7 +46,10 @@ class MixtureOptions:
             if (value := getattr(self, name)) not in get_args(Prototypes):
                 raise ValueError(f"Unknown {name} {value!r}. Choose from: {', '.join(get_args(Prototypes))}.")
         if self.classes == "batch" and self.prototypes != "batch":
-            raise ValueError("classes='batch' needs prototypes='batch': an image has none of its own for them.")
+            raise ValueError(
+                "classes='batch' needs prototypes='batch', because an image has no prototypes of classes without "
+                "labels."
+            )
         if not self.fixed_variance > 0:
             raise ValueError(f"fixed_variance must be above 0, got {self.fixed_variance}.")
 
@@ -105,7 +108,7 @@ class LossKind(NamedTuple):
     title: str
 
 
-#: Losses by name: the one list that training, studies, reports and the command line read.
+#: Losses by name; training, studies, reports and the command line use this list.
 LOSSES: dict[str, LossKind] = {
     "agmm": LossKind("agmm.losses.agmm:AGMM", "AGMM"),
     "seg": LossKind("agmm.losses.seg:SegLoss", ""),

@@ -1,4 +1,4 @@
-"""Scores of a whole evaluation, by name: the one list that scores on disk, studies and reports read."""
+"""Scores of a whole evaluation, by name; stored scores, studies and reports use this list."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ class Metric(NamedTuple):
 
     Args:
         title: Its name in tables.
-        method: Method of ``agmm.ConfusionMatrix`` that computes it: a share 0..1, NaN where there is none.
+        method: Method of ``agmm.ConfusionMatrix`` that computes it: a share 0..1, NaN if undefined.
     """
 
     title: str
     method: str
 
 
-#: In the order of tables. The first chooses the best epoch.
+#: In the order of tables. The first one selects the best epoch.
 METRICS: dict[str, Metric] = {
     "miou": Metric("mIoU", "mean_iou"),
     "pixel_accuracy": Metric("pixel accuracy", "pixel_accuracy"),

@@ -74,8 +74,8 @@ class ModelConfig:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}.")
         if self.freeze_batchnorm and self.encoder_weights == "none":
             raise ValueError(
-                "freeze_batchnorm keeps the statistics that come with an encoder's weights, and encoder_weights is "
-                "'none'. Give weights, or leave freeze_batchnorm off."
+                "freeze_batchnorm keeps the statistics that come with an encoder's weights, but encoder_weights is "
+                "'none'. Give weights, or turn freeze_batchnorm off."
             )
         if (self.image_mean is None) != (self.image_std is None):
             raise ValueError("image_mean and image_std belong together: give both or neither.")
@@ -93,7 +93,7 @@ class ModelConfig:
         return 3 if self.image_mean is None else len(self.image_mean)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON and TOML; ``from_dict`` gives the same configuration back."""
+        """Plain data for JSON and TOML; ``from_dict`` restores the configuration."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Choices of what is made of a trained network: exports, tables and figures."""
+"""Outputs of trained networks: exports, tables and figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLES: dict[str, str] = {
 
 
 class FigureKind(NamedTuple):
-    """Which images a figure shows where the user chooses none."""
+    """Images that a figure shows by default."""
 
     split: str
     num_images: int

@@ -19,7 +19,7 @@ class TermOptions:
     """Options that every term has.
 
     Args:
-        weight: Weight of the term against the cross-entropy at the labelled pixels.
+        weight: Weight of the term relative to the cross-entropy at the labelled pixels.
     """
 
     weight: float = 1.0
@@ -91,9 +91,9 @@ class GatedCRFOptions(TermOptions):
 
     Args:
         weight: Weight of the term.
-        radius: Pixels to each side that a pixel is compared with, at the size the term is computed at.
+        radius: Half the side of the neighbourhood that each pixel is compared with, in pixels of the shrunk image.
         sigma_rgb: Standard deviation of the kernel in colour, of values 0..1.
-        sigma_xy: Standard deviation of the kernel in space, in pixels of that size.
+        sigma_xy: Standard deviation of the kernel in space, in pixels of the shrunk image.
         shrink: Factor by which image and predictions are shrunk first.
     """
 
@@ -131,12 +131,12 @@ class MeanTeacherOptions(TermOptions):
 
     Args:
         weight: Weight of the term.
-        threshold: Least probability, among the classes allowed, of a pseudo-label.
-        classes: Classes that pseudo-labels may hold: those known to be in the ``image``, or ``all``.
-        soft: Learn the teacher's probabilities, not its likeliest class.
-        strong: Largest change of brightness, contrast and saturation in the view that the trained network sees, 0..1.
-        start: Share of the run before the averaged network is asked. Its labels from an early point on teach it
-            its own mistakes: the small classes of an image vanish.
+        threshold: Smallest probability of a pseudo-label among the allowed classes.
+        classes: Classes that pseudo-labels may contain: those known to be in the ``image``, or ``all``.
+        soft: Learn the teacher's probabilities instead of its most likely class.
+        strong: Largest change of brightness, contrast and saturation in the trained network's view, 0..1.
+        start: Share of the run after which the averaged network supplies labels. Starting too early reinforces its own
+            mistakes: the small classes of an image vanish.
     """
 
     threshold: float = 0.6
@@ -156,8 +156,8 @@ class MixtureLabelsOptions(TermOptions):
 
     Args:
         weight: Weight of the term.
-        threshold: Least responsibility of a pseudo-label's Gaussian, 0..1.
-        spar: Weight of L_spar, which teaches the mixture the labels, 0 for none.
+        threshold: Smallest responsibility of a pseudo-label's Gaussian, 0..1.
+        spar: Weight of L_spar, which fits the mixture to the labels; 0 disables it.
     """
 
     threshold: float = 0.4
@@ -191,7 +191,8 @@ def term_options(term: str, values: Mapping[str, Any]) -> TermOptions:
         values: Options by name; the others keep their defaults.
 
     Raises:
-        ValueError: If a name is unknown (near names are offered), or a value is of the wrong kind or out of range.
+        ValueError: If a name is unknown (the message suggests similar ones), or a value has the wrong type or is out of
+            range.
 
     Example:
         >>> term_options("absence", {"weight": 2})
@@ -210,7 +211,7 @@ def combined_options(values: Mapping[str, Any]) -> dict[str, TermOptions]:
         values: For each term its weight, or a table of its options.
 
     Raises:
-        ValueError: As :func:`term_options`, and if there is no term at all.
+        ValueError: As :func:`term_options`, and if there are no terms.
 
     Example:
         >>> combined_options({"absence": 1, "gated_crf": {"weight": 0.1, "radius": 3}})["gated_crf"].radius
@@ -231,7 +232,7 @@ def _look_up(name: str, known: Mapping[str, Any], what: str) -> Any:
 
 
 def _as_kind(value: Any, default: Any, where: str) -> Any:
-    """The value, if it is of the kind of the default; a whole number will do where a float is wanted."""
+    """Convert a value to the type of the default; whole numbers are accepted as floats."""
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):
@@ -240,7 +241,7 @@ def _as_kind(value: Any, default: Any, where: str) -> Any:
 
 
 def _require(options: TermOptions, **limits: tuple[float, float]) -> None:
-    """Refuse values outside their limits, and words outside their choices."""
+    """Reject values outside their limits and unknown choices."""
     for name, (least, most) in limits.items():
         value = getattr(options, name)
         if not least <= value <= most or not math.isfinite(value):

@@ -18,7 +18,7 @@ from agmm.config.protocol import PROTOCOLS, ProtocolName
 #: Classes of the pseudo-labels between stages: those of the image's true labels, or all.
 PseudoClasses = Literal["labelled", "all"]
 
-#: How the later stages of a run begin: as stage 1 did, or from the network of the stage before.
+#: Initial weights of later stages: as in stage 1, or those of the previous stage.
 Start = Literal["fresh", "warm"]
 
 OPTIMIZERS = ("sgd", "adamw")
@@ -184,12 +184,12 @@ class TrainConfig:
         channels = self.num_channels
         if self.photometric and channels != 3:
             raise ValueError(
-                f"photometric changes colours, which {channels} bands are not. Leave it off: --no-photometric."
+                f"photometric changes colours, but the images have {channels} bands. Turn it off: --no-photometric."
             )
         if self.image_mean is not None and len(self.image_mean) != channels:
             raise ValueError(
                 f"image_mean must have {channels} values for bands {list(self.bands)}, got {len(self.image_mean)}. "
-                "Leave image_mean and image_std out to have them measured."
+                "Omit image_mean and image_std to have them measured."
             )
 
     @property

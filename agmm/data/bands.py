@@ -1,4 +1,4 @@
-"""Train on the bands of the images instead of red, green and blue: choose them, and measure their statistics."""
+"""Train on any bands of the images instead of red, green and blue: select them and measure their statistics."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def all_bands(manifest: Manifest) -> tuple[int, ...]:
 
 
 def with_bands(manifest: Manifest, config: TrainConfig) -> Manifest:
-    """The manifest with its images as the network reads them; itself where the settings name no bands."""
+    """Return the manifest with its images as the network reads them; unchanged if the settings name no bands."""
     if not config.bands:
         return manifest
     return replace(manifest, info=replace(manifest.info, images=replace(manifest.info.images, bands=config.bands)))
 
 
 def with_statistics(manifest: Manifest, config: TrainConfig) -> TrainConfig:
-    """Settings with the mean and standard deviation of each named band, measured on the images to train on.
+    """Add the mean and standard deviation of each named band, measured on the training images, to the settings.
 
     Args:
         manifest: Manifest to train on.
-        config: Settings; returned as they are if they name no bands, or have both values already.
+        config: Settings; returned unchanged if they name no bands or already have both values.
 
     Raises:
-        DataError: If an image cannot be read, or the settings name statistics of other than three channels, but no
+        DataError: If an image cannot be read, or the settings give statistics of other than three channels but no
             bands.
     """
     if not config.bands and config.image_mean is not None and len(config.image_mean) != 3:

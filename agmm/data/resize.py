@@ -18,7 +18,7 @@ def fit_size(height: int, width: int, room: int) -> tuple[int, int]:
 
 
 def as_rgb(image: NDArray[np.uint8]) -> Rgb:
-    """An image to draw over: RGB as it is, any other number of bands as their mean, in grey."""
+    """An image to draw on: RGB unchanged, any other number of bands as their mean in grey."""
     if image.shape[2] == 3:
         return image
     return np.repeat(image.mean(2, keepdims=True).round().astype(np.uint8), 3, axis=2)

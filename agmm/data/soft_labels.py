@@ -29,7 +29,7 @@ from data_manifests.manifest.schema import PSEUDO_LABELS
 #: Number of classes stored per pixel.
 NUM_KEPT = 3
 
-#: The setting of a manifest that says whether its annotations have soft labels.
+#: Setting of a manifest that tells whether its annotations have soft labels.
 SOFT = "soft"
 
 
@@ -111,12 +111,12 @@ def read_row_soft_labels(manifest: Manifest, row: ManifestRow) -> SoftLabels:
             shares = _read_array(archive, "shares", shape, (np.uint8,))
     except FileNotFoundError as error:
         raise TrainingError(
-            f"{path}: no such file, but {manifest.path} says that soft labels lie beside its annotations. Copy them as "
-            "well, or make them again with `agmm stages --soft`."
+            f"{path}: no such file, but {manifest.path} says that there are soft labels beside its annotations. Copy "
+            "them too, or make them again with `agmm stages --soft`."
         ) from error
     except _OtherArrayError as error:
         raise TrainingError(f"{path}: {error}. Make the soft labels again with `agmm stages --soft`.") from error
-    except Exception as error:  # those of zip, its compressions and NumPy's header share no base class
+    except Exception as error:  # the errors of zip, its compressions and NumPy's header share no base class
         raise TrainingError(f"{path}: the soft labels are damaged ({error}). Copy or make them again.") from error
     if (largest := int(classes.max(initial=0))) >= manifest.label_space.num_classes:
         raise TrainingError(
@@ -129,21 +129,21 @@ def read_row_soft_labels(manifest: Manifest, row: ManifestRow) -> SoftLabels:
 
 
 class _OtherArrayError(ValueError):
-    """An array is of another shape or type than soft labels are."""
+    """An array has another shape or type than soft labels."""
 
 
 def _read_array(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: Sequence[type[np.unsignedinteger[Any]]]
 ) -> NDArray[Any]:
-    """An array as ``write_soft_labels`` writes it; nothing is read of one that is larger than it should be."""
+    """Read an array written by ``write_soft_labels``; one of unexpected size is rejected unread."""
     with archive.open(f"{name}.npy") as file:
         if (version := np.lib.format.read_magic(file)) != (1, 0):
-            raise ValueError(f"{name} are of version {version} of NumPy's format")
+            raise ValueError(f"{name} use version {version} of NumPy's format")
         got, by_column, dtype = np.lib.format.read_array_header_1_0(file)
         if got != shape or dtype not in dtypes or by_column:
             kinds = " or ".join(np.dtype(kind).name for kind in dtypes)
             raise _OtherArrayError(f"expected {name} of shape {shape} as {kinds}, got {got} as {dtype}")
         size = math.prod(shape) * dtype.itemsize
         if len(data := file.read(size + 1)) != size:
-            raise ValueError(f"{name} are cut off" if len(data) < size else f"there is more after {name}")
+            raise ValueError(f"{name} are truncated" if len(data) < size else f"there are more bytes after {name}")
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -77,7 +77,7 @@ class EvalResult:
 
     @property
     def boundary_miou(self) -> float | None:
-        """Mean boundary IoU over the classes that occur, 0..1; None where it was not counted."""
+        """Mean boundary IoU over the classes that occur, 0..1; None if it was not counted."""
         return None if self.boundary is None else self.boundary.mean_iou()
 
     def to_pandas(self) -> pd.DataFrame:
@@ -91,7 +91,7 @@ class EvalResult:
         return frame.astype({"iou": float, "accuracy": float, "boundary_iou": float})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: scores 0..1, None where there is none, and the confusion matrix (rows are truth)."""
+        """Plain data for JSON: scores 0..1, None if undefined, and the confusion matrix (rows are truth)."""
         boundary = [None] * len(self.class_names) if self.boundary is None else self.boundary.iou().tolist()
         columns = zip(
             self.class_names, self.iou.values(), self.confusion.class_accuracy().tolist(), boundary, strict=True
@@ -175,7 +175,7 @@ def evaluate_mixture(
     Each image's mixture is fitted to its own sparse labels; each pixel gets the class of the highest Gaussian.
 
     Args:
-        options: Options of the mixture; the paper's if not given.
+        options: Options of the mixture; by default the paper's.
 
     The other arguments, the result and the errors are those of ``evaluate_rows``; each row needs an annotation too.
     """

@@ -24,8 +24,8 @@ class ImageCounts:
     Args:
         image_id: The image.
         true: Pixels of each class in the full mask, shape (C,).
-        predicted: Pixels predicted as each class, void left out, shape (C,).
-        right: Pixels of both, shape (C,).
+        predicted: Pixels predicted as each class, excluding void, shape (C,).
+        right: Correctly predicted pixels of each class, shape (C,).
     """
 
     image_id: str
@@ -36,7 +36,7 @@ class ImageCounts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Difference of the mIoU of two runs on the same images, in 0..1.
+    """Difference in mIoU between two runs on the same images, 0..1.
 
     Args:
         num_images: Images.
@@ -73,14 +73,13 @@ class Comparison:
 def write_per_image(
     path: Path, images: Sequence[ImageCounts], class_names: Sequence[str], split: str, protocol: str
 ) -> None:
-    """Write a row for each image and each class that its mask or its prediction holds, sorted by image.
+    """Write a row for each image and each class in its mask or prediction, sorted by image.
 
     Args:
         path: The CSV file; it is replaced.
         images: The counts.
         class_names: In the order of train ids.
-        split: Of the images.
-        protocol: How they were segmented, in words.
+        split: Split of the images. protocol: How they were segmented, in words.
     """
     rows = []
     for image in sorted(images, key=lambda image: image.image_id):
@@ -127,22 +126,24 @@ def compare_per_image(
 
     Args:
         first: ``per_image.csv`` of a run.
-        second: Of another, on the same images.
+        second: That of another run on the same images.
         num_resamples: Resamples.
         confidence: Of the intervals, in (0, 1).
         seed: Equal seeds give equal intervals.
 
     Raises:
         TrainingError: If a file is missing or damaged, or the images or protocols differ.
-        ValueError: If there is no resample, or the confidence is out of range.
+        ValueError: If there are no resamples, or the confidence is out of range.
     """
     if num_resamples < 1 or not 0 < confidence < 1:
-        raise ValueError(f"Expected a resample or more and a confidence in (0, 1), got {num_resamples}, {confidence}.")
+        raise ValueError(
+            f"Expected at least one resample and a confidence in (0, 1), got {num_resamples} and {confidence}."
+        )
     (ours, names, how), (theirs, other_names, other_how) = read_per_image(first), read_per_image(second)
     if how != other_how or [image.image_id for image in ours] != [image.image_id for image in theirs]:
         raise TrainingError(
-            f"{first} ({how}, {len(ours)} images) and {second} ({other_how}, {len(theirs)} images) are of other images "
-            "or protocols; only the same ones can be paired."
+            f"{first} ({how}, {len(ours)} images) and {second} ({other_how}, {len(theirs)} images) have different "
+            "images or protocols, so they cannot be paired."
         )
     every = sorted({*names, *other_names})
     stacked = [_stack(images, of, every) for images, of in ((ours, names), (theirs, other_names))]
@@ -172,6 +173,6 @@ def _stack(images: Sequence[ImageCounts], names: Sequence[str], every: Sequence[
 
 
 def _mean_iou(stacked: NDArray[np.int64], weights: NDArray[np.int64]) -> float:
-    """mIoU over images, each as often as its weight; classes that do not occur are left out."""
+    """mIoU over images, each counted as often as its weight; classes that do not occur are excluded."""
     right, union = weights @ stacked[0], weights @ stacked[1]
     return float((right[union > 0] / union[union > 0]).mean())

@@ -132,7 +132,7 @@ def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportForm
         except RuntimeError as error:
             first_line = str(error).strip().splitlines()[0][:200]
             raise TrainingError(
-                f"This network cannot be written as {format_} ({first_line}). Try the other format."
+                f"This network cannot be exported as {format_} ({first_line}). Try the other format."
             ) from error
 
 

@@ -282,8 +282,8 @@ def _annotated(manifest: Manifest, images: dict[Path, Path]) -> dict[Path, Manif
     if not rows:
         first = next(iter(images.values()))
         raise TrainingError(
-            f"{manifest.path}: annotates none of the images, such as {first}; the mixture is made from an image's "
-            "own annotation."
+            f"{manifest.path}: annotates none of the images, such as {first}; the mixture of an image needs its "
+            "annotation."
         )
     return rows
 

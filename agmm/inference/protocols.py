@@ -127,13 +127,13 @@ def make_protocol(
         ValueError: If a value is out of range, or tile options are given for a protocol without tiles.
     """
     if name == "whole" and tile_size is not None:
-        raise ValueError("Whole images have no tiles. Leave the tile out, or choose protocol sliding or multi-scale.")
+        raise ValueError(
+            "The protocol 'whole' has no tiles. Omit the tile size, or choose the protocol sliding or multi-scale."
+        )
     if name == "sliding" and tile_size is None:
         tile_size = max(crop_size)
     if tile_size is None and overlap != Protocol.overlap:
-        raise ValueError(
-            "Without tiles nothing overlaps. Leave the overlap out, choose protocol sliding, or give a tile."
-        )
+        raise ValueError("An overlap needs tiles. Omit it, choose the protocol sliding, or give a tile size.")
     return Protocol(name, tile_size=tile_size, overlap=overlap, crf=crf)
 
 
@@ -292,7 +292,7 @@ def predict_mixture(
 
 
 def require_annotations(manifest: Manifest, rows: Sequence[ManifestRow]) -> None:
-    """Check that each row has the annotation that a mixture needs.
+    """Check that each row has an annotation, as the mixture requires.
 
     Raises:
         TrainingError: If a row has none.

@@ -77,13 +77,13 @@ def find_images(
             name = volume_stem(path.relative_to(source) if is_folder else Path(path.name))
             if name in found:
                 raise TrainingError(
-                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Give each an --out of its "
-                    "own."
+                    f"{found[name]} and {path} would both be written as '{name.as_posix()}'. Predict them separately, "
+                    "each with its own --out."
                 )
             found[name] = path
     if not found:
         more = f" {others[0]}" if others else ""
-        raise TrainingError(f"{list_some([str(s) for s in sources])}: there are no images.{more}")
+        raise TrainingError(f"{list_some([str(s) for s in sources])}: contains no images.{more}")
     for text in others:
         on_skipped(text)
     return found

@@ -23,7 +23,7 @@ class AbsenceLoss(TermLoss):
         weight: Weight of the term.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
 
     References:
         The public code of Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures",

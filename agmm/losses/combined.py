@@ -21,7 +21,7 @@ from agmm.losses.term import TermLoss, add_terms
 from agmm.losses.tree_energy import TreeEnergyLoss
 from agmm.models.network import SegmentationOutput
 
-#: The losses whose terms can be added up, by the term's name.
+#: The losses whose terms can be combined, by the term's name.
 TERM_LOSSES: dict[str, type[TermLoss]] = {
     loss.term_name: loss
     for loss in (
@@ -88,8 +88,7 @@ class CombinedLoss(SparseLoss):
         """Compute the loss of a batch.
 
         Args:
-            output: Of the network.
-            batch: What it was shown, with the labels.
+            output: Output of the network. batch: Its input, with the labels.
 
         Returns:
             The total, and its terms, unweighted scalars.

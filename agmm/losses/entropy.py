@@ -13,10 +13,10 @@ class EntropyLoss(TermLoss):
 
     Args:
         ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term, 0.1 if not given.
+        weight: Weight of the term, by default 0.1.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
 
     References:
         Grandvalet and Bengio, "Semi-supervised Learning by Entropy Minimization", NIPS 2004.

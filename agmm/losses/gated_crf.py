@@ -13,25 +13,24 @@ from agmm.models.network import SegmentationOutput
 class GatedCRFLoss(TermLoss):
     """L_seg + weight * L_crf, a Potts energy of the predictions over local neighbourhoods.
 
-    L_crf = (1/R) sum over pixels a, sum over pixels b != a within ``radius`` rows and columns of a, of
-    k(a, b) (1 - sum over classes c of P_c(a) P_c(b)), where
-    k(a, b) = exp(-|x_a - x_b|^2 / (2 sigma_xy^2) - |I_a - I_b|^2 / (2 sigma_rgb^2)), x are positions, I colours,
-    and R is the number of real pixels. Pairs with padding are left out (the gates of the paper). Image and
-    predictions are first shrunk by averaging squares of ``shrink`` x ``shrink`` pixels; a square that holds padding
-    counts as padding.
+    L_crf = (1/R) sum over pixels a, sum over pixels b != a within ``radius`` rows and columns of a, of k(a, b) (1 - sum
+    over classes c of P_c(a) P_c(b)), where k(a, b) = exp(-|x_a - x_b|^2 / (2 sigma_xy^2) - |I_a - I_b|^2 / (2
+    sigma_rgb^2)), x are positions, I colours, and R is the number of real pixels. Pairs with padding are excluded (the
+    gates of the paper). Image and predictions are first shrunk by averaging squares of ``shrink`` x ``shrink`` pixels;
+    a square that holds padding counts as padding.
 
-    It erodes thin objects: for objects of few pixels, use a smaller weight or radius, or ``shrink = 1``.
+    It erodes thin objects: for small objects, use a smaller weight or radius, or ``shrink = 1``.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term, 0.1 if not given.
-        radius: Pixels to each side that a pixel is compared with.
+        weight: Weight of the term, by default 0.1.
+        radius: Half the side of the neighbourhood that each pixel is compared with, in pixels.
         sigma_rgb: Standard deviation of the kernel in colour, of values 0..1.
         sigma_xy: Standard deviation of the kernel in space, in pixels.
         shrink: Factor by which image and predictions are shrunk first.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
 
     References:
         Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019 (arXiv 1906.04651);
@@ -48,7 +47,7 @@ class GatedCRFLoss(TermLoss):
         real = F.avg_pool2d(batch.valid[:, None].to(probs.dtype), shrink).eq(1).to(probs.dtype)
         probs = probs * real
         sum_kernel, messages = self._messages(probs.detach(), image, real)
-        # The energy is quadratic in P and k symmetric: its gradient is -2 (k P). Written so, no pair is kept.
+        # The energy is quadratic in P and k is symmetric, so its gradient is -2 (k P) and no pairs need storing.
         energy = sum_kernel - (probs.detach() * messages).sum()
         gradient_only = -2 * (probs * messages).sum()
         return (energy + gradient_only - gradient_only.detach()) / real.sum().clamp(min=1)
@@ -67,5 +66,5 @@ class GatedCRFLoss(TermLoss):
                 kernel = torch.exp(-squared - in_space) * real[here] * real[there]
                 messages[here].addcmul_(kernel, probs[there])
                 messages[there].addcmul_(kernel, probs[here])
-                total += 2 * kernel.sum()  # each pair is met once here, and counts from both its ends
+                total += 2 * kernel.sum()  # each pair occurs once here but counts for both of its pixels
         return total, messages

@@ -15,20 +15,20 @@ from agmm.models.network import SegmentationOutput
 class MeanTeacherLoss(TermLoss):
     """L_seg + weight * L_teacher: cross-entropy against pseudo-labels of the averaged network.
 
-    T = softmax of the averaged network's logits, taken over the classes K that the image may hold alone;
-    L_teacher = (1/R) sum over real pixels x with max T(x) >= threshold of -sum over k in K of t_k(x) log P_k(x), where
-    t is T itself (``soft``) or one-hot at its largest, and R is the number of real pixels. The averaged network sees
-    the image as it is (weak view), the trained one with its colours changed (strong view, ``strong`` above 0). With
-    ``classes="image"`` K are the classes labelled in the image, which is right only where annotations reach every
-    class of it; an image without any label takes no part then. L_teacher is 0 for the first ``start`` of the run;
-    after that the averaged network runs forward once a step.
+    T = softmax of the averaged network's logits over the classes K that the image may contain; L_teacher = (1/R) sum
+    over real pixels x with max T(x) >= threshold of -sum over k in K of t_k(x) log P_k(x), where t is T itself
+    (``soft``) or one-hot at its largest, and R is the number of real pixels. The averaged network sees the original
+    image (weak view), the trained one an image with changed colours (strong view, if ``strong`` is above 0). With
+    ``classes="image"``, K are the classes labelled in the image, which is correct only if annotations reach every class
+    of the image; images without labels are then excluded. L_teacher is 0 until the share ``start`` of the run is done;
+    from then on each step includes a forward pass of the averaged network.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.
         options: See :class:`agmm.config.terms.MeanTeacherOptions`.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
 
     References:
         Averaged network: Tarvainen and Valpola, "Mean Teachers are Better Role Models", NIPS 2017. Threshold, weak and

@@ -17,22 +17,22 @@ class MixtureLabelsLoss(TermLoss):
     """L_seg + weight * (L_mix + spar * L_spar): cross-entropy against the Gaussian with the highest responsibility.
 
     L_mix = (1/R) sum over real pixels x with r(x) >= threshold of -log P_y(x), where r(x) is the largest responsibility
-    (eq. 6a of ``docs/method.md``) of the Gaussians of the image at x, y its class, and R the number of real pixels.
-    The Gaussians are the paper's (eq. 1 to 4), one for each class labelled in the crop. Pseudo-labels carry no
-    gradient; L_spar (eq. 7) teaches the mixture the labels.
+    (eq. 6a of ``docs/method.md``) of the Gaussians of the image at x, y its class, and R the number of real pixels. The
+    Gaussians are the paper's (eq. 1 to 4), one for each class labelled in the crop. Pseudo-labels carry no gradient;
+    L_spar (eq. 7) fits the mixture to the labels.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.
         weight: Weight of the term.
-        threshold: Least responsibility of a pseudo-label's Gaussian, 0..1.
-        spar: Weight of L_spar, 0 for none.
+        threshold: Smallest responsibility of a pseudo-label's Gaussian, 0..1.
+        spar: Weight of L_spar; 0 disables it.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
 
     References:
-        Mixture and L_spar: Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures",
-        CVPR 2023. Hard pseudo-labels of it above a threshold are this project's.
+        Mixture and L_spar: Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures", CVPR
+        2023. Thresholded hard pseudo-labels from the mixture are this project's.
     """
 
     term_name = "mixture_labels"

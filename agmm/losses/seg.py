@@ -1,4 +1,4 @@
-"""Cross-entropy at the labelled pixels, and nothing else."""
+"""Cross-entropy at the labelled pixels."""
 
 from __future__ import annotations
 

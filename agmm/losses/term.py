@@ -19,7 +19,7 @@ from agmm.models.network import SegmentationOutput
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """A batch as the terms see it, on the device of the logits.
+    """Input of the terms, on the device of the logits.
 
     Args:
         image: RGB in 0..1, shape (N, 3, H, W).
@@ -40,7 +40,7 @@ def labelled_batch(output: SegmentationOutput, batch: Sample, ignore_index: int)
     """Find the labels of a batch, and the classes known to be in each image.
 
     Raises:
-        ValueError: If ``batch.target`` holds something that is not a class.
+        ValueError: If ``batch.target`` contains a value that is not a class.
     """
     device, num_classes = output.logits.device, output.logits.shape[1]
     labelled = find_labelled(
@@ -60,15 +60,15 @@ def labelled_batch(output: SegmentationOutput, batch: Sample, ignore_index: int)
 class TermLoss(SparseLoss):
     """Base class of losses of the form L_seg + weight * term.
 
-    Under autocast it computes in float32. Batches without labels, with one class, or with nothing but padding give
-    finite values and gradients.
+    Under autocast it computes in float32. Batches without labels, with one class, or with only padding give finite
+    values and gradients.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.
         options: Options of the term; see :data:`agmm.config.terms.TERM_OPTIONS`.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
     """
 
     #: Name of the term, and of its options in :data:`agmm.config.terms.TERM_OPTIONS`.
@@ -81,11 +81,11 @@ class TermLoss(SparseLoss):
         self.term_names = ("seg", self.term_name)
 
     def extra_repr(self) -> str:
-        """The settings, for print(loss)."""
+        """Return the settings, for ``print(loss)``."""
         return f"ignore_index={self.ignore_index}, {self.options}"
 
     def term(self, output: SegmentationOutput, batch: LabelledBatch) -> Tensor:
-        """The term, unweighted: a scalar; 0 where nothing takes part in it."""
+        """Compute the unweighted term, a scalar; 0 if no pixel contributes."""
         raise NotImplementedError
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -93,8 +93,7 @@ class TermLoss(SparseLoss):
         """Compute the loss of a batch.
 
         Args:
-            output: Of the network.
-            batch: What it was shown, with the labels.
+            output: Output of the network. batch: Its input, with the labels.
 
         Returns:
             The total, and its terms, unweighted scalars.
@@ -118,5 +117,5 @@ def add_terms(
 
 
 def mean_over_real(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of values of pixels, shape (N, H, W), over the real ones; 0 where all is padding."""
+    """Mean of pixel values, shape (N, H, W), over real pixels; 0 if all are padding."""
     return values.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)

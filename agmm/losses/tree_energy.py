@@ -20,24 +20,24 @@ _INDEX = np.int32
 
 
 class TreeEnergyLoss(TermLoss):
-    """L_seg + weight * L_tree: predictions against themselves, averaged along two minimum spanning trees.
+    """L_seg + weight * L_tree, which compares predictions with their averages along two minimum spanning trees.
 
-    L_tree = (1/U) sum over unlabelled real positions i of sum over classes k of |P_k(i) - Y_k(i)|, with soft labels
-    Y = F_features(F_colours(P)). F replaces the prediction of a position by the average over all positions j of the
-    image with weights exp(-D(i, j)), where D is the sum of the edges along the way from i to j in the minimum spanning
-    tree of the grid of four neighbours. An edge is |I_i - I_j|^2 / sigma for colours and |f_i - f_j|^2 for features.
-    All is computed at the size of the features, padding is not joined to anything, and Y carries no gradient.
+    L_tree = (1/U) sum over unlabelled real positions i of sum over classes k of |P_k(i) - Y_k(i)|, with soft labels Y =
+    F_features(F_colours(P)). F replaces the prediction of a position by the average over all positions j of the image
+    with weights exp(-D(i, j)), where D is the sum of the edges on the path from i to j in the minimum spanning tree of
+    the 4-connected grid. An edge is |I_i - I_j|^2 / sigma for colours and |f_i - f_j|^2 for features. Everything is
+    computed at the size of the features, padding is not connected, and Y carries no gradient.
 
-    The trees are built by scipy on the CPU, and a device is waited for. A batch of 8 at 32x24 takes a few dozen
-    milliseconds more, which grows with the number of positions.
+    SciPy builds the trees on the CPU, which synchronizes with the device. For a batch of 8 at 32x24, this adds a few
+    dozen milliseconds; time grows with the number of positions.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term, 0.4 if not given.
+        weight: Weight of the term, by default 0.4.
         sigma: Squared difference of colours, of values 0..1, at which the affinity falls to 1/e.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
 
     References:
         Liang et al., "Tree Energy Loss: Towards Sparsely Annotated Semantic Segmentation", CVPR 2022; filter of Song
@@ -63,13 +63,13 @@ class TreeEnergyLoss(TermLoss):
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees over the positions of a batch, joined at a root of their own that passes nothing on.
+    """Trees over the positions of a batch, joined at an extra root that passes nothing on.
 
     Args:
-        order: Positions of the flattened batch by depth, shape (P,); the root is left out.
-        parent: Place in ``order`` of the parent of each, 0 for those at the top.
-        affinity: exp(-edge) to the parent, shape (P,); 0 for those at the top.
-        levels: First place in ``order`` of each depth, and P at the end.
+        order: Positions of the flattened batch by depth, shape (P,), without the root.
+        parent: Index in ``order`` of each position's parent; 0 at the top.
+        affinity: exp(-edge) to the parent, shape (P,); 0 at the top.
+        levels: First index in ``order`` of each depth, and P at the end.
     """
 
     order: NDArray[np.int64]
@@ -79,12 +79,12 @@ class Forest:
 
 
 def spanning_forest(values: NDArray[np.float64], real: NDArray[np.bool_], sigma: float) -> Forest:
-    """Minimum spanning trees of the grids of four neighbours.
+    """Minimum spanning trees of 4-connected grids.
 
     Args:
         values: Colours or features, shape (N, D, h, w).
-        real: False on padding, shape (N, h, w), which is joined to nothing.
-        sigma: What squared differences are divided by.
+        real: False on padding, which is not connected, shape (N, h, w).
+        sigma: Divisor of the squared differences.
     """
     place = np.arange(real.size, dtype=_INDEX).reshape(real.shape)
     firsts, seconds, edges = [], [], []
@@ -96,7 +96,7 @@ def spanning_forest(values: NDArray[np.float64], real: NDArray[np.bool_], sigma:
         firsts.append(place.take(one, axis)[joined])
         seconds.append(place.take(two, axis)[joined])
         edges.append(squared[joined])
-    # One more than the edge: scipy takes an edge of 0 for none, and the tree stays the same.
+    # Add 1 to each edge, because SciPy treats an edge of 0 as missing; the tree stays the same.
     ends = np.concatenate(firsts), np.concatenate(seconds)
     tree = minimum_spanning_tree(coo_array((np.concatenate(edges) + 1, ends), shape=(real.size, real.size)).tocsr())
     _, component = connected_components(tree, directed=False)
@@ -119,7 +119,7 @@ def _by_depth(row: NDArray[np.int32], col: NDArray[np.int32], edge: NDArray[np.f
     affinity = np.empty(root + 1)
     affinity[deeper] = np.exp(1 - edge)
     levels = [1]
-    while levels[-1] <= root:  # parents of a level are the level before, and ascend
+    while levels[-1] <= root:  # the parents of a level are in the level before, in ascending order
         levels.append(1 + int(np.searchsorted(parent, levels[-1])))
     return Forest(order[1:].astype(np.int64), np.maximum(parent - 1, 0), affinity[1:], [i - 1 for i in levels])
 

@@ -18,14 +18,14 @@ def build_model(config: ModelConfig, *, load_encoder_weights: bool = True) -> Se
 
     Args:
         config: The network.
-        load_encoder_weights: False leaves the encoder at random, for a caller who loads a checkpoint next.
+        load_encoder_weights: False leaves the encoder's weights random, for callers that load a checkpoint next.
 
     Returns:
         A network in training mode, on the CPU.
 
     Raises:
         TrainingError: If torch, torchvision or timm cannot be used, the encoder is unknown or fits no decoder, or its
-            weights cannot be had.
+            weights are unavailable.
 
     Example:
         >>> model = build_model(ModelConfig(num_classes=3))

@@ -17,8 +17,8 @@ from agmm.config.model import PYRAMID_DECODERS, ModelConfig, require_encoder_wei
 from agmm.errors import TrainingError
 from data_manifests.errors import list_some
 
-# What encoders without output_stride need in order to take images of any size, tried in this order: vision
-# transformers resize their position embedding, Swin re-makes its windows, HRNet and PVT need nothing.
+# Options that let encoders without output_stride accept images of any size, tried in this order: vision transformers
+# resize their position embedding, Swin re-makes its windows, HRNet and PVT need no option.
 _FREE_SIZE_OPTIONS: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
 
 # Stride of the deepest features of most encoders, where nothing is dilated.
@@ -145,7 +145,7 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
         # A bare name's default changes between versions of timm.
         tagged = " or ".join(f"--encoder {name}" for name in timm.list_pretrained(f"{config.encoder}.*"))
         raise TrainingError(
-            f"Encoder '{config.encoder}': say which of its weights is to be loaded: {tagged}."
+            f"Encoder '{config.encoder}': name the weights to load: {tagged}."
             if tagged
             else f"timm knows no weights of encoder '{config.encoder}'. Give a file, or 'none' for random weights."
         )
@@ -155,7 +155,7 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
             backbone = timm.create_model(
                 config.encoder, pretrained=pretrained, features_only=True, in_chans=config.in_channels, **options
             )
-        except (TypeError, AssertionError, NotImplementedError):  # how timm's encoders refuse an option
+        except (TypeError, AssertionError, NotImplementedError):  # raised by timm's encoders for unsupported options
             continue
         except OSError as error:
             raise TrainingError(
@@ -175,8 +175,8 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
         if _sizes_of_levels(encoder, config.in_channels, (3 * step, 5 * step)) is not None:
             return encoder
     raise TrainingError(
-        f"Encoder '{config.encoder}' takes images of one size only. Choose one without a fixed window grid, such as "
-        f"resnet50s.gluon_in1k, convnext_tiny.fb_in1k or vit_small_patch16_224.augreg_in1k."
+        f"Encoder '{config.encoder}' accepts images of one size only. Choose one without a fixed window grid, such as "
+        "resnet50s.gluon_in1k, convnext_tiny.fb_in1k or vit_small_patch16_224.augreg_in1k."
     )
 
 
@@ -208,7 +208,7 @@ def _load_file(backbone: nn.Module, path: Path, name: str) -> None:
             loaded: dict[str, Tensor] = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
     except Exception as error:  # safetensors, zip and unpickling errors share no base class
         if "weights_only" in str(error):  # torch's message advises to load it anyway
-            reason = "a pickle of more than weights, which could run code when it is read"
+            reason = "a pickle of more than weights, which could run code when loaded"
         else:
             reason = str(error)
         raise TrainingError(f"{path}: not a file of weights that can be read ({reason}).") from error
@@ -246,7 +246,7 @@ def _apply_multi_grid(backbone: nn.Module, config: ModelConfig) -> None:
         raise TrainingError(
             f"multi_grid {list(config.multi_grid)} needs {len(config.multi_grid)} blocks of 3x3 convolutions in the "
             f"last stage; that of '{config.encoder}' has {sum(map(bool, blocks)) or 'none'}. It is meant for ResNets; "
-            "others do without it: --set multi_grid=[]."
+            "turn it off for other encoders: --set multi_grid=[]."
         )
     for convs, factor in zip(blocks, config.multi_grid, strict=True):
         for conv in convs:

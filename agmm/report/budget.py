@@ -1,4 +1,4 @@
-"""What each budget of annotation gives: mIoU by clicks and minutes, in points that table and figure share."""
+"""mIoU by annotation budget, in clicks and minutes; table and figure share these points."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BudgetPoint:
         way: Loss and settings in words, without the annotation; points of one way make a line.
         annotation: The human annotation in words.
         loss: Terms of the loss in words.
-        work: What the annotation took; None if unknown.
+        work: Work behind the annotation; None if unknown.
         scores: mIoU in per cent, of one or several seeds; None if no class occurs in the images.
     """
 
@@ -71,7 +71,7 @@ class BudgetPoint:
 
 @dataclass(frozen=True)
 class Budgets:
-    """Points to compare, and what was measured, in words."""
+    """Points to compare, and a description of the scores."""
 
     points: tuple[BudgetPoint, ...]
     measured: str
@@ -86,7 +86,7 @@ class Budgets:
 def budgets_of_runs(
     runs: Sequence[Run], work_of: Callable[[Run], Work | None], split: str = "val", protocol: str | None = None
 ) -> Budgets:
-    """Points of runs; those that differ only in their seed make one.
+    """Points of runs; runs that differ only in their seed form one point.
 
     Args:
         runs: Runs to compare.
@@ -120,15 +120,15 @@ def is_study(path: Path) -> bool:
 def budgets_of_study(
     path: Path, work_of: Callable[[Mapping[str, str]], Work | None], ways: Sequence[str] = ()
 ) -> Budgets:
-    """Points of a study by ``agmm ablate``; its settings are the ways.
+    """Points of a study by ``agmm ablate``; each setting is one way to train.
 
     Args:
         path: Folder of the study, or its ``results.csv``.
         work_of: Returns the work behind the annotation of a row of ``results.csv``; None if unknown.
-        ways: Only these settings, and full masks; by default all.
+        ways: Only these settings and full masks; by default all settings.
 
     Raises:
-        TrainingError: If there are no results, they were scored in different ways, or a way is not in them.
+        TrainingError: If there are no results, they were scored in different ways, or a setting is unknown.
     """
     path = path if path.suffix == ".csv" else path / RESULTS_NAME
     rows = list(read_results(path).values())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Where a point stands on a horizontal axis; None where it has no place.
+#: Position of a point on a horizontal axis; None if it has none.
 Place = Callable[[BudgetPoint], float | None]
 
 _HEIGHT = 2.7  # of the axes, in inches
@@ -24,9 +24,9 @@ _HEIGHT = 2.7  # of the axes, in inches
 def draw_budget(budgets: Budgets, paths: Sequence[Path]) -> None:
     """Draw a line for each way to train, with a band of one standard deviation over its seeds.
 
-    The left axes show clicks per image, the right ones estimated minutes of annotation per image; axes that would be
-    empty are left out. Annotations without clicks (scribbles) are diamonds over the minutes. Full masks are a dashed
-    line, and the axis on the right tells the share of it.
+    The left axes show clicks per image, the right ones estimated minutes of annotation per image; empty axes are
+    omitted. Annotations without clicks (scribbles) are diamonds at their minutes. Full masks are a dashed line, and the
+    axis on the right shows the share of it.
 
     Args:
         budgets: The points.
@@ -44,7 +44,9 @@ def draw_budget(budgets: Budgets, paths: Sequence[Path]) -> None:
     ]
     shown = [(label, place) for label, place in places if any(place(point) for point in points)]
     if not shown:
-        raise TrainingError("The figure of budgets needs runs on clicks, or the marks that tell the minutes; got none.")
+        raise TrainingError(
+            "The figure of budgets needs runs on clicks, or annotations with marks to estimate the minutes; got none."
+        )
     with styled():
         figure = new_figure(TEXT_WIDTH, _HEIGHT + 0.2 * -(-len(_ways(points)) // 2))
         axes_of = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -63,7 +65,7 @@ def _ways(points: Sequence[BudgetPoint]) -> list[str]:
 
 
 def _has_clicks(point: BudgetPoint) -> bool:
-    """Whether its annotation is clicks: strokes are counted as marks as well, and are worth more."""
+    """Whether its annotation consists of clicks; strokes also count as marks but are worth more."""
     return "click" in point.annotation or point.annotation.startswith("points")
 
 

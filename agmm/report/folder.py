@@ -72,7 +72,7 @@ def write_report(
         protocol: Prefix of the protocol's name; by default the newest scores.
         thumbnail_size: Longer side of the page's images, in pixels.
         device: Device to compute on.
-        budgets: What the annotation of the runs took, for the figure of budgets; None leaves it out.
+        budgets: Points for the figure of budgets; None omits it.
         on_image: Called after each image of each run.
         on_figure: Called after each of the ``NUM_FIGURES`` figures, drawn or not.
 
@@ -102,11 +102,11 @@ def write_report(
 
 
 class _FolderFigures:
-    """The figures beside the page: chooses their images, keeps what networks say of these, then draws.
+    """The figures beside the page: selects their images, collects predictions for these, then draws.
 
     Attributes:
         pixels_of: By image id, positions whose features t-SNE needs.
-        budgets: What the figure of budgets shows; None where there is nothing to compare.
+        budgets: Points of the figure of budgets; None if there is nothing to compare.
     """
 
     def __init__(
@@ -123,21 +123,21 @@ class _FolderFigures:
         self._features: dict[str, list[NDArray[np.float32]]] = {}
         self._loaded: set[int] = set()
         if not self._annotated:
-            problems.append("figure gmm-predictions: no image is annotated, and the Gaussians start from labels.")
+            problems.append("figure gmm-predictions: no image is annotated, but the Gaussians need labels.")
         self._pixels, self._classes = self._sample(manifest, scored)
         self.pixels_of = {row.image_id: places for row, places in self._pixels}
 
     def _sample(
         self, manifest: Manifest, scored: Sequence[ManifestRow]
     ) -> tuple[list[tuple[ManifestRow, NDArray[np.int64]]], NDArray[np.int64]]:
-        """Pixels of the t-SNE figure and their classes; none where there is a reason against the figure."""
+        """Pixels of the t-SNE figure and their classes; none if the figure cannot be drawn."""
         try:
             if scored and len(self._runs) <= MAX_TSNE_RUNS:
                 return sample_pixels(manifest, _few(scored, _NUM_SAMPLED))
             why = (
                 f"shows {MAX_TSNE_RUNS} runs at most; `agmm figure tsne` draws those that you choose."
                 if scored
-                else "no image has a full mask, which gives the class of each pixel."
+                else "no image has a full mask, but the figure needs the class of each pixel."
             )
         except DataError as error:
             why = str(error)
@@ -145,7 +145,7 @@ class _FolderFigures:
         return [], np.empty(0, np.int64)
 
     def add(self, predicted: PredictedRow) -> None:
-        """Keep what the figures need of a row."""
+        """Keep the data of a row that the figures need."""
         row, predictions = predicted.images.row, predicted.predictions
         self._loaded.update(number for number, prediction in enumerate(predictions) if prediction is not None)
         if row in self._annotated or row in self._shown:
@@ -153,7 +153,7 @@ class _FolderFigures:
         self._features[row.image_id] = [p.features for p in predictions if p is not None and p.features is not None]
 
     def draw(self, folder: Path, on_figure: Callable[[], None]) -> list[Path]:
-        """Draw every figure that has something to show; the paths of those that were drawn."""
+        """Draw every figure that has data; return the paths of the drawn ones."""
         drawings: dict[str, Callable[[Sequence[Path]], None] | None] = {
             "training-curves": lambda paths: draw_training_curves(self._runs, paths, self._problems.append),
             "gmm-predictions": self._draw_gmm_predictions if self._annotated else None,
@@ -186,7 +186,7 @@ class _FolderFigures:
     def _draw_tsne(self, paths: Sequence[Path]) -> None:
         by_row = [self._features[row.image_id] for row, _ in self._pixels]
         if not all(by_row):
-            raise TrainingError("cannot read an image that the figure takes pixels from.")
+            raise TrainingError("cannot read an image whose pixels the figure needs.")
         runs = [run for number, run in enumerate(self._runs) if number in self._loaded]
         features = [np.concatenate(of_run) for of_run in zip(*by_row, strict=True)]
         plot_tsne(runs, features, self._classes, self._space, paths)

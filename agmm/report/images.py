@@ -66,7 +66,7 @@ def choose_rows(
     if image_ids:
         by_id = {row.image_id: row for row in manifest.rows}
         if missing := [image_id for image_id in image_ids if image_id not in by_id]:
-            raise DataError(f"{manifest.path}: there is no image '{missing[0]}'.")
+            raise DataError(f"{manifest.path}: has no image '{missing[0]}'.")
         return [by_id[image_id] for image_id in image_ids]
     rows = [row for split in splits for row in manifest.rows_of(split)]
     number = len(rows) if limit is None else min(limit, len(rows))

@@ -110,7 +110,7 @@ def write_page(
         path: The HTML file.
         split: Split whose scores to show.
         protocol: Prefix of the protocol's name; by default the newest scores.
-        budget_png: The figure of budgets, to be shown in the page.
+        budget_png: The figure of budgets, shown on the page.
         figures: Names of figures beside the page, to link.
 
     Raises:

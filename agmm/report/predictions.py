@@ -165,7 +165,7 @@ def image_miou(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> flo
 
 
 def _network_image(run: Run, manifest: Manifest, row: ManifestRow, shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image as the network reads it: the one that is shown, unless the run names bands."""
+    """The image as the network reads it; equals the displayed image unless the run names bands."""
     config = run.info.config
     return read_row_image(with_bands(manifest, config), row) if config.bands else shown
 

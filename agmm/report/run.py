@@ -1,4 +1,4 @@
-"""A run as figures, tables and the page need it, read from its folder without loading the network."""
+"""A run for figures, tables and the page, read from its folder without loading the network."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Run:
 
     @property
     def grown_by(self) -> str:
-        """The method by which the human annotation was grown before the training; empty if it was not."""
+        """The method that grew the human annotation before training; empty if it was not grown."""
         if self.is_full or self._annotation.command != GROWN:
             return ""
         return str(self._annotation.settings.get("method", ""))
@@ -151,7 +151,7 @@ class Run:
 
     @property
     def _terms(self) -> list[str]:
-        """The terms of its loss beside the cross-entropy; for AGMM all three, unless a setting says otherwise."""
+        """The terms of its loss beside the cross-entropy; for AGMM all three, unless settings disable some."""
         config = self.info.config
         if config.loss_kind != "agmm":
             kinds = config.loss if config.loss_kind == "combined" else (config.loss_kind,)

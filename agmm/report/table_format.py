@@ -58,7 +58,7 @@ class Scores:
 Cell = str | int | float | Difference | Scores | None
 
 
-#: Stands below a table with scores of several runs.
+#: Note below a table with scores of several runs.
 SPREAD = "± standard deviation over runs (their number)."
 
 

@@ -178,7 +178,7 @@ def _scores(
         if differ := [key for key in first if key not in _MAY_DIFFER and first[key] != other[key]]:
             raise TrainingError(
                 f"{cell[0][0].folder} and {run.folder} are both '{name}' with {annotation}, but differ in "
-                f"{', '.join(differ)}; only runs that differ in nothing but their seed are averaged. Leave one out."
+                f"{', '.join(differ)}; only runs that differ in nothing but their seed are averaged. Omit one of them."
             )
     # Rows of a study with the same first stage share it; each has a copy.
     scores = {(run.info.config.seed, run.info.manifest_sha256, score): score for run, score in cell}

@@ -51,14 +51,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointI
     # No loss follows the last step of an epoch, so check the weights.
     if spoilt := [name for name, tensor in owned.items() if not tensor.isfinite().all()]:
         raise TrainingError(
-            f"{path}: not written, as {len(spoilt)} of {len(owned)} tensors hold values that are not finite numbers "
+            f"{path}: not written, because {len(spoilt)} of {len(owned)} tensors contain values that are not finite "
             f"(first: {spoilt[0]}). The previous checkpoint is unchanged. Lower --learning-rate, limit the gradient "
             "with --clip-norm 5, or raise --warmup-steps."
         )
     try:
         with atomic_path(path) as partial:
             partial.touch()
-            mode = partial.stat().st_mode  # what the umask allows; save_file makes files for their owner alone
+            mode = partial.stat().st_mode  # as the umask allows; save_file creates files readable only by their owner
             save_file(owned, partial, metadata={HEADER_KEY: info.to_json()})
             partial.chmod(mode)
     except (OSError, SafetensorError) as error:
@@ -77,7 +77,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
     """
 
     def read() -> tuple[dict[str, Tensor], dict[str, str]]:
-        with safe_open(path, "pt") as file:  # both from one file, since a run may replace it meanwhile
+        with safe_open(path, "pt") as file:  # both from one open file, because a run may replace it in the meantime
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
     tensors, header = read_safely(path, read)
@@ -145,12 +145,12 @@ def load_run(run: str | Path, device: torch.device | str = "cpu") -> LoadedRun:
 
 
 def require_fit(path: Path, config: ModelConfig, prefix: str = "") -> None:
-    """Check that a checkpoint holds the weights of a network, before memory is spent on either.
+    """Check that a checkpoint contains the weights of a network, before allocating memory for either.
 
     Args:
         path: The checkpoint.
-        config: The network, which a stranger's header may name as large as it likes.
-        prefix: What the names of its weights begin with, such as ``model.``.
+        config: The network; an untrusted header may describe a huge one.
+        prefix: Prefix of the names of its weights, such as ``model.``.
 
     Raises:
         TrainingError: If names or shapes differ.
@@ -190,13 +190,13 @@ def _require_equal(own: Mapping[str, Sequence[int]], held: Mapping[str, Sequence
         "unknown": [name for name in held if name not in own],
         "of another shape": [name for name in own if name in held and tuple(own[name]) != tuple(held[name])],
     }
-    if any(wrong.values()):  # torch would list all of them, which can be a thousand
+    if any(wrong.values()):  # torch would list all of them, up to a thousand
         told = "; ".join(f"{len(names)} {what}: {list_some(names, 3)}" for what, names in wrong.items() if names)
         raise TrainingError(f"{path}: the weights do not fit the network ({told}).")
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Tensors with ``prefix.`` before their names; ``without_prefix`` takes them out again."""
+    """Add ``prefix.`` to the names of tensors; ``without_prefix`` removes it."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 

@@ -1,4 +1,4 @@
-"""The header of a checkpoint; nothing here imports torch, which is slow."""
+"""The header of a checkpoint, read without importing torch, which is slow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CheckpointInfo:
         best_miou: Best mIoU on the validation split so far, 0..1; None without validation.
         best_epoch: Number of the best epoch; without validation, of the last one.
         num_ranks: Number of processes that train together.
-        images: How the images of the training were shown; images to predict are shown the same way.
+        images: How the training images were displayed; images to predict are displayed the same way.
     """
 
     model: ModelConfig
@@ -107,7 +107,7 @@ class CheckpointInfo:
 
 
 def _model(data: Mapping[str, Any], num_classes: int) -> ModelConfig:
-    """The network of a header; its settings have the types of the training settings of the same names."""
+    """The network of a header; its settings have the types of the equally named settings of a run."""
     settings = {name: value for name, value in data.items() if name != "num_classes"}
     if data["num_classes"] != num_classes:
         raise ValueError(f"the network has {data['num_classes']} classes, the label space {num_classes}")
@@ -155,7 +155,7 @@ def read_safely(path: Path, reader: Callable[[], _T]) -> _T:
         # safetensors files start with the length of their header, whose lowest byte is 0x80 in one file of 32.
         if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
             raise TrainingError(
-                f"{path}: a pickle, which can run code when it is read and is therefore never loaded. Expected the "
+                f"{path}: a pickle, which can run code when loaded and is therefore rejected. Expected the "
                 f"{WEIGHTS_NAME} of a run folder."
             )
         return reader()

@@ -32,13 +32,13 @@ def require_checkpoint(path: Path) -> Path:
 
 
 def manifest_of(run: str | Path) -> Path:
-    """The manifest that a run was trained on, as its ``run.json`` names it.
+    """The manifest that a run was trained on, according to its ``run.json``.
 
     Args:
         run: Folder of the run, or a weights file in it.
 
     Raises:
-        TrainingError: If the run does not say, or the manifest is not there.
+        TrainingError: If the run does not name it, or it is missing.
     """
     run = as_path(run)
     folder = run if run.is_dir() else run.parent
@@ -46,7 +46,7 @@ def manifest_of(run: str | Path) -> Path:
         named = read_json(folder / RUN_NAME)["manifest"]
         path = Path(os.path.normpath(named_by(folder, named)))
     except FileNotFoundError as error:
-        raise TrainingError(f"{run}: has no {RUN_NAME}, which names its manifest. Give the manifest.") from error
+        raise TrainingError(f"{run}: has no {RUN_NAME} that names its manifest. Give the manifest.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{folder / RUN_NAME}: damaged ({error!r}). Give the manifest.") from error
     if not path.is_file():
@@ -55,7 +55,7 @@ def manifest_of(run: str | Path) -> Path:
 
 
 def require_utf8(path: Path, needed_by: str) -> None:
-    """Check that a path is UTF-8, for packages that accept no others.
+    """Check that a path is UTF-8, for packages that require it.
 
     Raises:
         TrainingError: If it is not UTF-8.
@@ -64,7 +64,7 @@ def require_utf8(path: Path, needed_by: str) -> None:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise TrainingError(
-            f"{str(path)!a}: the path is not UTF-8, as {needed_by} needs it. Choose another name."
+            f"{str(path)!a}: the path is not UTF-8, but {needed_by} requires it. Choose another name."
         ) from error
 
 
@@ -76,7 +76,7 @@ def require_writable(folder: Path) -> None:
     """
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(there, os.W_OK):
-        raise TrainingError(f"{there}: nothing can be written there. Choose another place with --out.")
+        raise TrainingError(f"{there}: is not writable. Choose another folder with --out.")
 
 
 def require_no_training(run_dir: Path) -> None:

@@ -82,8 +82,8 @@ def require_free(run_dir: Path, overwrite: bool) -> None:
         require_no_training(run_dir)
         if (run_dir / CONFIG_NAME).exists() and not (run_dir / RUN_NAME).exists():
             raise TrainingError(
-                f"{run_dir}: already holds a {CONFIG_NAME} that is no training's. Choose another --out, or replace it "
-                "with --overwrite."
+                f"{run_dir}: already holds a {CONFIG_NAME} that no run wrote. Choose another --out, or replace it with "
+                "--overwrite."
             )
     _clear(run_dir)
 
@@ -104,7 +104,7 @@ def _clear_unfinished(run_dir: Path) -> None:
     for name in _WRITTEN_BY_TRAINING:
         for path in run_dir.glob(f".{name}.*partial"):
             path.unlink(missing_ok=True)
-    for path in run_dir.glob(".tmp??????"):  # of safetensors, beside the file it writes
+    for path in run_dir.glob(".tmp??????"):  # temporary files of safetensors, beside the file it writes
         path.unlink(missing_ok=True)
 
 

@@ -24,8 +24,8 @@ CONFUSION_NAME = "confusion.csv"
 #: Protocol name of the scores of the mixture.
 MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
 
-#: What makes two records scores of the same thing, of which the newer one stays, beside the checksum of the images'
-#: names, which tells two splits of one name apart (records of older versions have none).
+#: Fields that identify a score, besides the checksum of the image names, which distinguishes splits with the same name
+#: (records of older versions lack it). Newer scores replace older ones with the same identity.
 _KEY = ("dataset", "split", "protocol", "num_images")
 
 
@@ -140,7 +140,7 @@ def _check(record: dict[str, Any]) -> None:
         and classes
         and [len(row) for row in confusion] == [len(classes)] * len(classes)
     ):
-        raise ValueError("a value is of the wrong kind")
+        raise ValueError("a value has the wrong type")
 
 
 def _key(record: dict[str, Any]) -> tuple[Any, ...]:

@@ -33,7 +33,7 @@ TABLES: dict[int, Study] = {
         published_images=1449,
     ),
     2: Study(
-        "What each term is worth (supplement, table 2)",
+        "Contribution of each term (supplement, table 2)",
         tuple(
             Setting(name, changes, stages, published=dict(zip(("20", "50", "100"), scores, strict=True)))
             for name, changes, stages, scores in (

@@ -36,7 +36,7 @@ def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
         for kind, manifest in zip(kinds, manifests, strict=True)
     ]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"Two manifests are in folders called '{twice[0]}'; rename one, as results use this name.")
+        raise ValueError(f"Two manifests are in folders named '{twice[0]}'; rename one, because results use this name.")
     return names
 
 
@@ -138,7 +138,7 @@ def _published(study: Study, manifest: Manifest, rows: Sequence[dict[str, str]])
 def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str]:
     """Tables of each row's gain over the baseline, and of the share of the gap to the ceiling that it closes."""
     scores = {(r["annotation"], r["setting"], r["seed"]): 100 * float(r["miou"]) for r in rows}
-    # The ceiling does not depend on the annotation, so one manifest is enough for it.
+    # The ceiling does not depend on the annotation, so one manifest suffices.
     top = [score for (_, setting, _), score in scores.items() if setting == study.ceiling]
     compared = [s.name for s in study.settings if s.name not in (study.baseline, study.ceiling)]
     gains: dict[str, list[str]] = {name: [name] for name in compared}

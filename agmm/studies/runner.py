@@ -78,9 +78,7 @@ def plan_runs(
         raise ValueError("A study needs at least one manifest and one seed.")
     for setting in study.settings:
         if missing := [path for path in setting.manifests if not path.exists()]:
-            raise TrainingError(
-                f"setting '{setting.name}' is to be trained on {missing[0]}, but there is no such manifest."
-            )
+            raise TrainingError(f"setting '{setting.name}' names the manifest {missing[0]}, which is missing.")
     folders: dict[str, str] = {}
     annotation_folders: set[str] = set()
     plans = []
@@ -99,7 +97,7 @@ def plan_runs(
                 run_dir = out_dir / "runs" / annotation_folder / folder / f"seed-{seed}"
                 plans.append(Plan(annotation, manifest, setting, config, run_dir))
     if not plans:
-        raise ValueError("No row of the study is to be trained on these manifests.")
+        raise ValueError("No setting of the study uses these manifests.")
     return plans
 
 
@@ -118,7 +116,7 @@ def run_study(
     quiet: bool = False,
     on_run: Callable[[int, int, Plan], None] = lambda number, total, plan: None,
 ) -> list[dict[str, str]]:
-    """Run a study; a repeated call does what is missing, and calls in several processes share the work.
+    """Run a study; a repeated call does the missing runs, and several processes share the work.
 
     Args:
         study: The settings to compare.
@@ -142,7 +140,7 @@ def run_study(
         ValueError: If a setting is invalid, or differs from that of an existing run.
     """
     plans = plan_runs(study, manifests, base, seeds, out_dir)
-    for plan in plans:  # now, not after the first training
+    for plan in plans:  # now, not after the first run
         plan.manifest.rows_of(plan.config.train_split)
         plan.manifest.rows_of(split)
     ranks = join_ranks(base.device)
@@ -152,7 +150,7 @@ def run_study(
     done = {} if overwrite else read_results(path)
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     begun: set[Path] = set()
-    # Ranks of torchrun go through the list together; processes that were started one by one share it out.
+    # Ranks of torchrun process the list together; independent processes divide it.
     shares_work = ranks.num_ranks == 1 and not overwrite
     with closing(_take_turns(plans, shares_work)) as turns:
         for number, plan in turns:
@@ -211,7 +209,7 @@ def _score(plan: Plan, run: Path, split: str, protocol: ProtocolName, *, amp: bo
 
 
 def _take_first_stage(plan: Plan, plans: Sequence[Plan]) -> None:
-    """Copy the first stage from a finished run that differs only in what comes after it, to spare the training."""
+    """Reuse the first stage of a finished run that differs only in later stages."""
     own = plan.run_dir / "stage-1"
     if own.exists():
         return

@@ -1,4 +1,4 @@
-"""Lists of settings to compare: those of the supplement's tables, and those a user writes down in a TOML file."""
+"""Studies: lists of settings to compare, from the supplement's tables or from a TOML file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Setting:
         name: Name of the row.
         changes: Changes to the base settings, keyed by fields of ``TrainConfig``.
         stages: Number of training stages; 2 is multi-stage training (MT).
-        manifests: Its training data, if not all of the study's manifests.
+        manifests: Its manifests, if not all of the study's.
         pseudo_classes: Classes that pseudo-labels may hold; see ``agmm.training.stages.run_stages``.
         soft: Whether later stages learn probabilities; see ``agmm.training.stages.run_stages``.
         published: mIoU in per cent by annotation, named as :func:`published_as` does.
@@ -53,7 +53,7 @@ class Setting:
         return ", ".join(f"{key} = {json.dumps(value)}" for key, value in (others | loss | unusual).items())
 
     def trains_on(self, manifest: Manifest) -> bool:
-        """Whether the row is to be trained on a manifest."""
+        """Whether the row uses a manifest."""
         return not self.manifests or _folder(manifest.path) in map(_folder, self.manifests)
 
     def apply(self, base: TrainConfig, seed: int) -> TrainConfig:
@@ -211,9 +211,9 @@ def read_study(path: Path) -> Study:
             raise ValueError(f"{path}: setting '{setting.name}': {strange[0]} is not one of the study's manifests.")
     base = path.parent / data["base"] if isinstance(data.get("base"), str) else None
     if base is not None and not base.is_file():
-        raise TrainingError(f"{path}: base names {base}, but there is no such file.")
+        raise TrainingError(f"{path}: base names {base}, which is missing.")
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{path}: two settings are called '{twice[0]}'.")
+        raise ValueError(f"{path}: two settings are named '{twice[0]}'.")
     seeds = data.get("seeds", [])
     if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ValueError(f"{path}: seeds must be a list of whole numbers from 0, got {seeds!r}.")
@@ -265,14 +265,14 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
     if type(soft := table.get("soft", False)) is not bool:
         raise ValueError(f"{path}: setting '{name}': soft must be true or false, got {soft!r}.")
     if stages == 1 and (idle := [key for key in ("pseudo_classes", "soft") if key in table]):
-        raise ValueError(f"{path}: setting '{name}': {idle[0]} says how later stages are labelled; give stages = 2.")
+        raise ValueError(f"{path}: setting '{name}': {idle[0]} needs later stages; give stages = 2.")
     changes = {key: value for key, value in table.items() if key not in _ROW_KEYS}
     manifests = _read_manifests(path, table, f"{path}: setting '{name}'")
     setting = Setting(name, changes, stages, manifests, pseudo_classes, soft)
     if "seed" in setting.changes:
         raise ValueError(f"{path}: setting '{name}': give seeds for the whole study, not a seed.")
     try:
-        # Checked over a base that no change contradicts; over the study's own base once that is known.
+        # Checked against a neutral base here, and against the study's own base once it is known.
         setting.apply(TrainConfig(encoder_weights="imagenet"), seed=0)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

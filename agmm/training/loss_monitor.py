@@ -53,8 +53,8 @@ class TermMonitor:
             named = [name for name, at in zip(self._names, first_bad.tolist(), strict=True) if at == step]
             raise TrainingError(
                 f"Not a finite number at step {step}: {', '.join(named[1:] or named)}. Training stopped; the "
-                "checkpoint of the epoch before, if there is one, is kept. Lower --learning-rate, limit the gradient "
-                "with --clip-norm 5, or raise --warmup-steps."
+                "checkpoint of the previous epoch, if any, is kept. Lower --learning-rate, limit the gradient with "
+                "--clip-norm 5, or raise --warmup-steps."
             )
         return dict(zip(self._names, (sums / (self._count * self._ranks.num_ranks)).tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""The regime of an annotation: whether it reaches every class of an image, which losses and pseudo-labels rely on."""
+"""The regime of an annotation: whether it reaches every class of an image, on which losses and pseudo-labels rely."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def regime_of(manifest: Manifest, split: str = "train") -> Regime:
 def reaches_all_classes(manifest: Manifest) -> bool:
     """Whether every class of an image is known to be labelled in it: clicks per class or instance, and scribbles.
 
-    Other clicks miss classes. Annotations from other sources may, and count as if they did.
+    Other clicks miss classes. Annotations from other sources may miss some, and are treated as if they did.
     """
     command, settings = manifest.info.command, manifest.info.settings
     while not _marks_every_class(command, settings):
@@ -77,8 +77,8 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
     relying = terms_that_rely_on_all_classes(config)
     if not regime.reaches_all and relying:
         yield (
-            f"Warning: {share}, and the manifest does not say that it holds no others, but {list_some(relying)} takes "
-            "every class without a label as absent. Use clicks per class or instance, or scribbles, or leave it out."
+            f"Warning: {share}, and others may occur in it, but {list_some(relying)} treats every class without a "
+            "label as absent. Use clicks per class or instance, or scribbles, or omit this term."
         )
     elif relying:
         yield f"{share}, all that it holds: {list_some(relying)} on."
@@ -87,7 +87,7 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
     elif regime.reaches_all:
         yield f"{share}, all that it holds: no term relies on that."
     else:
-        yield f"{share}; it may hold others."
+        yield f"{share}; others may occur in it."
 
 
 def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:

@@ -94,7 +94,8 @@ def run_stages(
         soft: Later stages learn the probabilities of the previous network (see ``agmm.data.soft_labels``) instead of
             its best class.
         pseudo_classes: Classes that the labels of an image may hold: those of its true labels (``labelled``), or
-            ``all``. If not given, ``labelled`` where the manifest says that these are all classes of the image.
+            ``all``. By default ``labelled`` if the manifest says that these are all classes of the image, or else
+            ``all``.
         overwrite: Start again and replace the contents of ``out_dir``.
         quiet: Show no progress on stderr.
 
@@ -244,11 +245,11 @@ def _require_not_edited(run_dir: Path, config: TrainConfig, say: Callable[[str],
     }
     if fixed := [words for name, words in edited.items() if name not in _MAY_CHANGE]:
         raise ValueError(
-            f"{path}: was edited since ({', '.join(fixed)}), but stages go by the settings of the command. Undo the "
-            "edit, or give these settings to the command with another --out."
+            f"{path}: has been edited ({', '.join(fixed)}), but stages use the settings of the command. Undo the edit, "
+            "or give these settings to the command with another --out."
         )
     if edited:
-        say(f"Warning: {path}: {', '.join(edited.values())} is not taken: stages go by the settings of the command.")
+        say(f"Warning: {path}: {', '.join(edited.values())} is ignored: stages use the settings of the command.")
 
 
 def require_same_start(path: Path, second: Path, start: Start) -> None:

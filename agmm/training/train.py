@@ -165,7 +165,7 @@ def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per
     if config.init and not epochs_done:
         yield from initial_notice(config, manifest.label_space)
     if epochs_done >= config.epochs:
-        yield f"All {config.epochs} epochs are trained already; a larger --epochs trains longer."
+        yield f"All {config.epochs} epochs are already trained; a larger --epochs trains longer."
     elif config.warmup_steps >= (num_steps := config.epochs * steps_per_epoch):
         yield (
             f"Warning: warmup_steps is {config.warmup_steps}, but the run has only {counted(num_steps, 'step')}: the "
@@ -173,23 +173,23 @@ def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per
         )
     if manifest.label_space.num_classes == 1:
         yield (
-            f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so that nothing can be wrong. In "
-            "masks of 0 and 255 the value 255 means void, unless a classes.csv makes it a class."
+            f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so every prediction is correct. In "
+            "masks of 0 and 255, the value 255 means void unless a classes.csv makes it a class."
         )
     yield from regime_notices(manifest, config)
     if unseen := classes_without_a_label(manifest, config):
         yield (
             f"Warning: no pixel of split '{config.train_split}' is labelled {list_some(unseen)}: the network cannot "
-            "learn what it is never shown."
+            "learn it."
         )
     if not (val_rows := validation_rows(manifest, config)):
         could = any(row.full_mask for row in manifest.rows)
-        hint = " `sparsekit split` makes a manifest that holds images back." if could else ""
+        hint = " `sparsekit split` sets images aside for validation." if could else ""
         yield f"No row of split '{config.val_split}' has a full mask: the last epoch is kept.{hint}"
     if config.gmm_images and not (val_rows and scored_training_rows(manifest, config)):
         yield (
-            f"Warning: no training image is scored, though gmm_images is {config.gmm_images}: it takes rows of "
-            f"split '{config.train_split}' with full mask and annotation, and a validation after which to do it."
+            f"Warning: no training image is scored, although gmm_images is {config.gmm_images}: this needs rows of "
+            f"split '{config.train_split}' with full mask and annotation, and validation."
         )
 
 
@@ -294,14 +294,18 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
     fixed = [f.name for f in fields(config) if f.name not in _RESUMABLE]
     if differ := [name for name in fixed if getattr(config, name) != getattr(changed, name)]:
-        by = f" (by {path}, edited since)" if any(getattr(config, n) != getattr(written, n) for n in differ) else ""
+        by = (
+            f" (by {path}, which has been edited)"
+            if any(getattr(config, n) != getattr(written, n) for n in differ)
+            else ""
+        )
         raise ValueError(
             f"A resumed run keeps its settings, but {', '.join(differ)} would change{by}. Start a new run for "
             f"that; only {', '.join(_RESUMABLE)} may change."
         )
     if changed.epochs < info.epoch:
         raise ValueError(
-            f"{run_dir}: {info.epoch} epochs are trained already, more than the {changed.epochs} requested. A larger "
+            f"{run_dir}: {info.epoch} epochs are already trained, more than the {changed.epochs} requested. A larger "
             "--epochs trains longer; for a shorter schedule, start a new run."
         )
     return changed

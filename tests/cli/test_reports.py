@@ -128,7 +128,7 @@ def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
     (town / "agmm/run.json").rename(tmp_path / "run.json")
     code, _, err = run("figure", "tsne", town / "agmm", "--out", tmp_path / "f.png")
     (tmp_path / "run.json").rename(town / "agmm/run.json")
-    assert code == 1 and "has no run.json, which names its manifest. Give the manifest" in err
+    assert code == 1 and "has no run.json that names its manifest. Give the manifest" in err
     code, _, err = run("figure", "training-curves", town / "agmm", "--out", tmp_path / "f.svg")
     assert code == 2 and "must end in .png or .pdf" in err
     code, _, err = run("figure", "training-curves", town / "none", "--out", tmp_path / "f.png")

@@ -27,10 +27,10 @@ def finished(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fewer_epochs_than_are_trained_are_refused(manifest: Path, finished: Path) -> None:
     before = (finished / "config.toml").read_bytes()
     result = agmm("train", manifest, "--resume", finished, "--epochs", 1)
-    assert result.exit_code == 2 and "2 epochs are trained already" in result.stderr
+    assert result.exit_code == 2 and "2 epochs are already trained" in result.stderr
     assert (finished / "config.toml").read_bytes() == before
     result = agmm("train", manifest, "--resume", finished, "--epochs", 2)
-    assert result.exit_code == 0 and "All 2 epochs are trained already" in result.stderr
+    assert result.exit_code == 0 and "All 2 epochs are already trained" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--resume",), ("--overwrite", *FAST, "--out")], ids=["resumed", "replaced"])

@@ -34,7 +34,7 @@ print(json.dumps([result.exit_code, result.stderr, "torch" in sys.modules]))
         ),
         (
             "train {manifest} --out r\udcff",
-            r"'r\udcff': the path is not UTF-8, as TensorBoard needs it. Choose another",
+            r"'r\udcff': the path is not UTF-8, but TensorBoard requires it. Choose another",
         ),
         ("evaluate {weights} {manifest} --split train --crf", "The dense CRF needs a package"),
         ("predict {weights} {folder} --out out --crf", "The dense CRF needs a package"),

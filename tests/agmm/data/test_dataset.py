@@ -117,7 +117,7 @@ def test_files_that_contradict_the_manifest(tmp_path: Path) -> None:
     manifest = open_tiny(tmp_path)
     rows = manifest.rows_of("train")
     wrong_size = ManifestDataset(manifest, [replace(rows[0], height=60)], WHOLE)
-    with pytest.raises(DataError, match=r"is 64x96 \(height x width\), but \S+ says 60x96"):
+    with pytest.raises(DataError, match=r"is 96x64 \(width x height\), but \S+ says 96x60"):
         wrong_size[0]
     other = np.full((64, 96), 9, np.uint8)
     manifest.resolve(rows[0].annotation).write_bytes(encode_label_map(other, manifest.label_space))

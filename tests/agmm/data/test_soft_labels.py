@@ -216,7 +216,7 @@ def test_files_that_cannot_be_used(soft: Manifest) -> None:
     with pytest.raises(TrainingError, match="holds class 4, but label space 'tiny' has classes 0 to 3"):
         read_row_soft_labels(soft, row)
     path.unlink()
-    with pytest.raises(TrainingError, match=r"a00\.npz: no such file, but \S+ says that soft labels lie beside"):
+    with pytest.raises(TrainingError, match=r"a00\.npz: no such file, but \S+ says that there are soft labels"):
         ManifestDataset(soft, [row], Augmentation((32, 32)))[0]
 
 

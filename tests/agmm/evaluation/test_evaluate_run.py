@@ -191,7 +191,7 @@ def test_command_takes_all_options_and_prints_json(run: Path, manifest: Manifest
         (["--protocol", "half"], 2, "'half'"),
         (["--overlap", "1"], 2, "--overlap"),
         (["--tile", "0"], 2, "--tile"),
-        (["--tile", "32"], 2, "Whole images have no tiles."),
+        (["--tile", "32"], 2, "The protocol 'whole' has no tiles."),
         (["--overlap", "0.5"], 2, "Without tiles nothing overlaps."),
         (["--protocol", "multi-scale", "--overlap", "0.5"], 2, "Without tiles nothing overlaps."),
         (["--gmm"], 1, "'a03' of split 'val' has no annotation"),
@@ -267,9 +267,9 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_first_image(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == run and mode == os.W_OK))
     seen: list[None] = []
-    with pytest.raises(TrainingError, match="run: nothing can be written there. Choose another place with --out"):
+    with pytest.raises(TrainingError, match="run: is not writable. Choose another folder with --out"):
         evaluate_run(run, manifest, device="cpu", on_image=lambda: seen.append(None))
-    with pytest.raises(TrainingError, match="nothing can be written there"):  # nor can the folder be made
+    with pytest.raises(TrainingError, match="is not writable"):  # nor can the folder be made
         evaluate_run(run, manifest, device="cpu", out_dir=run / "new/scores", on_image=lambda: seen.append(None))
     assert not seen
     evaluate_run(run, manifest, device="cpu", out_dir=tmp_path / "new/scores")
@@ -280,7 +280,7 @@ def test_the_manifest_that_a_run_was_trained_on_is_found(run: Path, manifest: Ma
     """`run.json` names it; what it names may have moved, and a run may not say."""
     words = ["evaluate", str(run), "--device", "cpu", "--json"]
     result = CliRunner().invoke(main, words)
-    assert result.exit_code == 1 and "has no run.json, which names its manifest" in result.stderr
+    assert result.exit_code == 1 and "has no run.json that names its manifest" in result.stderr
     (run / "run.json").write_text(json.dumps({"manifest": "../data/manifest.csv"}))
     for of_run in (run, run / "weights.safetensors"):
         result = CliRunner().invoke(main, ["evaluate", str(of_run), *words[2:]])

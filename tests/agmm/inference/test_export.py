@@ -82,7 +82,7 @@ def test_what_onnx_cannot_express_is_told_in_a_line(tmp_path: Path, capfd: pytes
     # Position embeddings are resized by an operation that ONNX lacks.
     result = CliRunner().invoke(main, ["export", str(run), "--format", "onnx", "--size", "47x33"])
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: This network cannot be written as onnx (")
+    assert result.stderr.startswith("Error: This network cannot be exported as onnx (")
     assert result.stderr.endswith("). Try the other format.\n")
     assert len(result.stderr.splitlines()) == 1
     assert capfd.readouterr().out == ""
@@ -112,14 +112,14 @@ def test_refuses(tmp_path: Path) -> None:
         export_run(run, "caffe")
     with pytest.raises(ValueError, match="size must be"):
         export_run(run, "torchscript", size=(0, 5))
-    with pytest.raises(TrainingError, match="the path is not UTF-8, as PyTorch needs it"):
+    with pytest.raises(TrainingError, match="the path is not UTF-8, but PyTorch requires it"):
         export_run(run, "torchscript", path=tmp_path / "\udcff.pt")  # a byte that is no UTF-8
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(tmp_path)
     monkeypatch.setattr(os, "access", lambda path, mode: not (path == run and mode == os.W_OK))
-    with pytest.raises(TrainingError, match="run: nothing can be written there. Choose another place with --out"):
+    with pytest.raises(TrainingError, match="run: is not writable. Choose another folder with --out"):
         export_run(run, "torchscript")
     export_run(run, "torchscript", path=tmp_path / "new/net.pt")
     assert (tmp_path / "new/net.pt").is_file()

@@ -107,7 +107,7 @@ def test_names_with_dots_stay_whole(run: Path, tmp_path: Path) -> None:
 def test_finding_refuses(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="absent: no such image or folder"):
         find_images([tmp_path / "absent"], tmp_path / "out")
-    with pytest.raises(TrainingError, match="there are no images"):
+    with pytest.raises(TrainingError, match="contains no images"):
         find_images([tmp_path], tmp_path / "out")
     (tmp_path / "a.jpg").touch()
     (tmp_path / "a.png").touch()
@@ -176,12 +176,12 @@ def test_files_in_a_folder_that_are_not_taken_for_images_are_told(run: Path, tmp
     arguments = ["predict", str(run), str(folder), "--out", str(out), "--device", "cpu"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    told = f"{folder}: passed over 4 files (2 .ppm, 1 .jp2, 1 no ending). In folders, images are files that end in"
+    told = f"{folder}: skipped 4 files (2 .ppm, 1 .jp2, 1 no ending). In folders, only files ending in"
     assert result.stderr.startswith(f"Warning: {told}") and len(result.stderr.splitlines()) == 1
     assert result.stdout.startswith("Segmented 1 image:")
     (folder / "a.PNG").unlink()
     result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 1 and f"there are no images. {told}" in result.stderr
+    assert result.exit_code == 1 and f"contains no images. {told}" in result.stderr
     result = CliRunner().invoke(main, [*arguments, str(folder / "b.ppm")])  # one that is named is read
     assert result.exit_code == 0 and (out / "label_maps/b.png").is_file()
 

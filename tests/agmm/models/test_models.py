@@ -282,7 +282,7 @@ def test_config_from_dict_refuses(data: dict[str, object], message: str) -> None
         ({"encoder": "resnet50.nonsense"}, "has no weights 'nonsense'. Known: a1_in1k"),
         (
             {"encoder": "resnet18", "encoder_weights": "imagenet"},
-            "say which of its weights is to be loaded: --encoder resnet18.a1_in1k or --encoder resnet18.",
+            "name the weights to load: --encoder resnet18.a1_in1k or --encoder resnet18.",
         ),
         ({"encoder": "resnet18."}, "'resnet18' has no weights ''. Known: a1_in1k"),
         ({"encoder": "resnet18.a1_in1k", "multi_grid": (2, 2, 4)}, "needs 3 blocks .* has 2"),

@@ -74,7 +74,7 @@ def test_rows_are_spread_evenly_or_named(town: tuple[Manifest, list[Run]]) -> No
     assert [row.image_id for row in choose_rows(manifest, ["train"], 3)] == train[::2]
     assert len(choose_rows(manifest, ["val", "train"], None)) == 8
     assert [row.image_id for row in choose_rows(manifest, ["val"], 1, ["a05", "a00"])] == ["a05", "a00"]
-    with pytest.raises(DataError, match="there is no image 'x'"):
+    with pytest.raises(DataError, match="has no image 'x'"):
         choose_rows(manifest, [], 1, ["x"])
     with pytest.raises(DataError, match="split 'test' has no rows"):
         choose_rows(manifest, ["test"], 1)

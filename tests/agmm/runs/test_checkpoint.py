@@ -115,7 +115,7 @@ def test_what_is_no_number_is_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "a"
     save_checkpoint(path, {"a": torch.zeros(2), "n": torch.tensor(3)}, INFO)
     for value in (float("nan"), float("inf")):
-        with pytest.raises(TrainingError, match=r"1 of 2 tensors hold values that are not finite numbers \(first: a\)"):
+        with pytest.raises(TrainingError, match=r"1 of 2 tensors contain values that are not finite \(first: a\)"):
             save_checkpoint(path, {"a": torch.tensor([0.0, value]), "n": torch.tensor(3)}, INFO)
     assert load_checkpoint(path)[0]["a"].tolist() == [0.0, 0.0]
 
@@ -140,7 +140,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "none")
     (tmp_path / "\udcff").write_bytes(good.read_bytes())  # a byte that is no UTF-8
-    with pytest.raises(TrainingError, match="the path is not UTF-8, as safetensors needs it"):
+    with pytest.raises(TrainingError, match="the path is not UTF-8, but safetensors requires it"):
         load_checkpoint(tmp_path / "\udcff")
     with pytest.raises(TrainingError, match="holds no weights.safetensors"):
         load_run(tmp_path)

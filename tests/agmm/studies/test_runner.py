@@ -172,7 +172,7 @@ def test_a_device_of_its_own_does_not_make_it_another_study(manifest: Manifest, 
 
 def test_a_study_without_a_run_is_refused(manifest: Manifest, tmp_path: Path) -> None:
     study = Study("", (Setting("elsewhere", manifests=(tmp_path,)),))
-    with pytest.raises(ValueError, match="No row of the study is to be trained on these manifests"):
+    with pytest.raises(ValueError, match="No setting of the study uses these manifests"):
         plan_runs(study, [manifest], fast_config(), (0,), tmp_path)
 
 
@@ -182,7 +182,7 @@ def test_what_cannot_work_is_told_before_anything_is_trained(manifest: Manifest,
         run(manifest, tmp_path, study=one, split="tets")
     with pytest.raises(DataError, match="split 'trian' has no rows"):
         run(manifest, tmp_path, study=Study("", (Setting("one"), Setting("two", {"train_split": "trian"}))))
-    with pytest.raises(TrainingError, match="setting 'two' is to be trained on .*nowhere, but"):
+    with pytest.raises(TrainingError, match="setting 'two' names the manifest .*nowhere"):
         run(manifest, tmp_path, study=Study("", (Setting("one"), Setting("two", manifests=(tmp_path / "nowhere",)))))
     assert not list(tmp_path.iterdir())
 

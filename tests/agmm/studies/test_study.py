@@ -101,7 +101,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         'manifests = ["../a", "../b/manifest.csv"]\n'
         '[[setting]]\nname = "everywhere"\n[[setting]]\nname = "on b"\nmanifests = ["../b"]\n'
     )
-    with pytest.raises(TrainingError, match=r"study.toml: base names .*base.toml, but there is no such file"):
+    with pytest.raises(TrainingError, match=r"study.toml: base names .*base.toml, which is missing"):
         read_study(path)
     (path.parent / "base.toml").touch()
     study = read_study(path)
@@ -129,7 +129,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         ),
         ("[[setting]]\nname='a'\nmanifests='x'", "setting 'a': manifests must be a list of paths"),
         ("[[setting]]\nname='a'\nstages=2\nsoft=1", "setting 'a': soft must be true or false, got 1"),
-        ("[[setting]]\nname='a'\nsoft=true", "setting 'a': soft says how later stages are labelled; give stages = 2"),
+        ("[[setting]]\nname='a'\nsoft=true", "setting 'a': soft needs later stages; give stages = 2"),
         ("setting=[1]", "holds no \\[\\[setting\\]\\]"),
         ("[[setting]]\nname='a'\nloss=5", "setting 'a': loss must be of type table, got 5"),
         ("[[setting]]\nname='a'\nstages=2\nsupervision='full'", "setting 'a': stages replace the sparse annotation"),
@@ -137,7 +137,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         ("", "holds no \\[\\[setting\\]\\]"),
         ("titel = 'x'\n[[setting]]\nname='a'", "unknown key 'titel'. Known: title, manifests"),
         ("[[setting]]\nstages = 2", "number 1 needs a name"),
-        ("[[setting]]\nname='a'\n[[setting]]\nname='a'", "two settings are called 'a'"),
+        ("[[setting]]\nname='a'\n[[setting]]\nname='a'", "two settings are named 'a'"),
         ("[[setting]]\nname='a'\nstages=0", "stages must be a whole number from 1, got 0"),
         ("[[setting]]\nname='a'\nlamda=1.0", "setting 'a': unknown setting 'lamda'. Did you mean lambda"),
         ("[[setting]]\nname='a'\nseed=1", "give seeds for the whole study"),

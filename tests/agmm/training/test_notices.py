@@ -28,7 +28,7 @@ def test_training_images_that_cannot_be_scored_are_told(
         write_manifest(without)
     config = replace(CONFIG, epochs=1, gmm_images=2, val_split="val" if lacking == "full masks" else "none")
     train_network(without, config, tmp_path / "run")
-    assert "Warning: no training image is scored, though gmm_images is 2" in capsys.readouterr().err
+    assert "Warning: no training image is scored, although gmm_images is 2" in capsys.readouterr().err
     train_network(seven, replace(CONFIG, epochs=1, gmm_images=1), tmp_path / "other")
     assert "Warning" not in capsys.readouterr().err
 

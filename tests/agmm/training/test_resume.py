@@ -90,7 +90,7 @@ def test_a_finished_training_says_that_there_is_nothing_to_do(
     shutil.copytree(undisturbed, run_dir)
     before = (run_dir / "weights.safetensors").read_bytes()
     train_network(seven, resumed_config(run_dir, {}), run_dir, resume=True)
-    assert capsys.readouterr().err.splitlines()[0].startswith("All 3 epochs are trained already")
+    assert capsys.readouterr().err.splitlines()[0].startswith("All 3 epochs are already trained")
     assert (run_dir / "weights.safetensors").read_bytes() == before
 
 

@@ -129,7 +129,7 @@ def test_edited_settings_of_a_stage_do_not_give_way_in_silence(
         for was, now in (("epochs = 1", "epochs = 5"), ("learning_rate = 0.001", "learning_rate = 0.5")):
             assert was in as_trained
             path.write_text(as_trained.replace(was, now))
-            with pytest.raises(ValueError, match=rf"stage-2/config.toml: was edited since \({now}\), but stages go by"):
+            with pytest.raises(ValueError, match=rf"stage-2/config.toml: has been edited \({now}\), but stages use"):
                 stages(manifest, out_dir, stages=3)
         path.write_text(as_trained.replace("workers = 0", "workers = 3"))
         assert run_stages(manifest, fast_config(), out_dir, stages=3, protocol=Protocol()) == results

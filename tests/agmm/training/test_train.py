@@ -183,7 +183,9 @@ def test_a_loss_that_is_no_number_stops_the_training(
             return total * factor, {**terms, "spar": terms["spar"] * factor}
 
     monkeypatch.setattr(agmm.losses.agmm, "AGMM", Spoilt)
-    with pytest.raises(TrainingError, match=r"at step 3: spar\. Training stopped; the checkpoint of the epoch before"):
+    with pytest.raises(
+        TrainingError, match=r"at step 3: spar\. Training stopped; the checkpoint of the previous epoch"
+    ):
         train_network(seven, replace(CONFIG, accumulate=1), tmp_path / "run", quiet=True)
     assert load_checkpoint(tmp_path / "run/state.safetensors")[1].epoch == 1
 
@@ -204,7 +206,7 @@ def test_weights_that_are_no_numbers_are_not_kept(
 
     steps = len(seven.rows_of("train")) // config.batch_size
     monkeypatch.setattr(torch.optim.SGD, "step", spoil)
-    with pytest.raises(TrainingError, match=r"1 of \d+ tensors hold values that are not finite .*first: .*decoder"):
+    with pytest.raises(TrainingError, match=r"1 of \d+ tensors contain values that are not finite .*first: .*decoder"):
         train_network(seven, config, tmp_path / "run", quiet=True)
     for name in ("state.safetensors", "weights.safetensors"):
         tensors, info = load_checkpoint(tmp_path / "run" / name)

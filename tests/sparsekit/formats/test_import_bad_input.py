@@ -153,7 +153,7 @@ HUGE = 10**9
 JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("labelme", edit_labelme("label", "dragon"), "unknown class 'dragon'. Give --map dragon=CLASS"),
     ("labelme", edit_labelme("label", ["class_0"]), "not a labelme file, or damaged"),
-    ("labelme", edit_labelme("shape_type", "spiral"), "holds a shape of type 'spiral', .*; expected one of: point"),
+    ("labelme", edit_labelme("shape_type", "spiral"), "a shape of type 'spiral', .*; expected one of: point"),
     ("labelme", edit_labelme("points", []), "a polygon cannot have 0 points"),
     ("labelme", edit_labelme("points", [[HUGE, 0]]), r"point \(1000000000.0, 0.0\) lies outside the image of 30x20"),
     ("labelme", edit_labelme("points", [[1, 2, 3]]), "not a labelme file, or damaged"),
@@ -229,7 +229,7 @@ def image_xml(shapes: str, name: str = "image_0.png", size: str = 'width="30" he
         (image_xml('<mask label="class_0" left="20" top="0" width="11" height="1" rle="1,10"/>'), "lies outside"),
         (image_xml('<mask label="class_0" left="0" top="0" width="9" height="1" rle="1,99999999999"/>'), "add up to 9"),
         (image_xml('<ellipse label="class_0" cx="5" cy="5" rx="1e300" ry="2"/>'), "has the half axes"),
-        (image_xml('<cuboid label="class_0"/>'), "holds a shape <cuboid>.*; expected one of: points, polyline"),
+        (image_xml('<cuboid label="class_0"/>'), "a shape <cuboid>.*; expected one of: points, polyline"),
         (image_xml('<points points="1,1"/>'), "not a list of shapes: 'label' is missing"),
         (image_xml('<points label="class_0" points="1,"/>'), "damaged"),
         (image_xml('<points label="class_0" points="1e400,1"/>'), "lies outside the image"),
