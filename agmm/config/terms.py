@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from agmm.config.loss import LossOptions, SelfTarget
 
-#: Which classes pseudo-labels may hold: those known to be in the image, or all.
+#: Classes that pseudo-labels may contain: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]
 
 

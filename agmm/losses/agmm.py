@@ -164,7 +164,7 @@ class AGMMTerm(TermLoss):
         options: See :class:`agmm.config.terms.AGMMTermOptions`.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
     """
 
     term_name = "agmm"

@@ -28,7 +28,7 @@ class PresenceLoss(TermLoss):
         weight: Weight of the term.
 
     Raises:
-        ValueError: If an option is unknown, of the wrong kind or out of range.
+        ValueError: If an option is unknown, has the wrong type or is out of range.
 
     References:
         Zhang et al., "Context Encoding for Semantic Segmentation", CVPR 2018, whose semantic encoding loss is the same

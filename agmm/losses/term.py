@@ -25,8 +25,8 @@ class LabelledBatch:
         image: RGB in 0..1, shape (N, 3, H, W).
         valid: False on padding, bool, shape (N, H, W).
         labelled: The labelled pixels.
-        present: Classes known to be in the image, bool, shape (N, C); none for an image without any label.
-        in_crop: Those of them that are labelled in the sample itself, bool, shape (N, C).
+        present: Classes known to be in the image, bool, shape (N, C); all False for an image without labels.
+        in_crop: Those labelled in the sample itself, bool, shape (N, C).
     """
 
     image: Tensor

@@ -1,4 +1,4 @@
-"""Notes about the images of a dataset: what of them is turned, left out or ignored when they are read."""
+"""Notes about the images of a dataset: what is rotated, omitted or ignored on reading."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from data_manifests.layouts.base import DatasetItem, spread
 
 
 def image_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
-    """Notes about some of the images, evenly spread: EXIF rotations, damaged EXIF, transparency."""
+    """Notes about a sample of the images: EXIF rotations, damaged EXIF, transparency."""
     headers: list[Header] = []
     for path in spread([item.image_path for item in items if item.image_path and not is_remote(item.image_path)]):
         with suppress(DataError):  # reported when the image is read
             headers.append(read_header(path))
-    return notes_of(headers, looked_at=" looked at")
+    return notes_of(headers, looked_at=" inspected")
 
 
 def notes_of(headers: Sequence[Header], looked_at: str = "") -> tuple[str, ...]:
     """Notes about images with these headers.
 
     Args:
-        headers: Of the images.
-        looked_at: What to add to their number.
+        headers: The headers of the images.
+        looked_at: Words to add after their number.
     """
     found = (
         (
             sum(header.orientation != 1 for header in headers),
-            "an EXIF rotation. Images are read as viewers show them, and masks must fit that; turn masks that were "
-            "made for the pixels as stored.",
+            "an EXIF rotation. Images are read as viewers display them; rotate masks that were made for the stored "
+            "pixels.",
         ),
         (
             sum(header.exif_is_damaged for header in headers),
-            "a damaged EXIF block, which is ignored: if a camera was turned, the image is not.",
+            "a damaged EXIF block, which is ignored: a rotation in it is not applied.",
         ),
         (
             sum(header.has_alpha for header in headers),

@@ -67,7 +67,7 @@ class TestDataset:
         Image.new("RGB", (3, 2)).save(mini.make_generic(tmp_path) / "images" / "b.jpg", exif=exif)
         no_classes, rotated = info(tmp_path)["anomalies"]
         assert no_classes.startswith("no classes.csv in ")
-        assert rotated.startswith("1 of 2 images has an EXIF rotation. Images are read as viewers show them")
+        assert rotated.startswith("1 of 2 images has an EXIF rotation. Images are read as viewers display them")
 
     def test_masks_without_a_list_are_told(self, tmp_path):
         assert any("left out, in no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])

@@ -221,7 +221,7 @@ def test_exif_is_told(tmp_path):
     exif[0x0112] = 3
     Image.new("RGB", (8, 6)).save(tmp_path / "images" / "m.jpg", exif=exif)
     (note,) = image_notes(open_dataset(tmp_path).items)
-    assert "1 of 1 image looked at has an EXIF rotation" in note
+    assert "1 of 1 image inspected has an EXIF rotation" in note
 
 
 @pytest.mark.parametrize("name", ["m.png", "m.tif", "m.webp"])
@@ -230,7 +230,7 @@ def test_transparency_is_told(tmp_path, name):
     (tmp_path / "images" / "m.jpg").unlink()
     Image.new("RGBA", (8, 6)).save(tmp_path / "images" / name)
     (note,) = image_notes(open_dataset(tmp_path).items)
-    assert "1 of 1 image looked at has transparency" in note
+    assert "1 of 1 image inspected has transparency" in note
 
 
 def test_damaged_exif_is_told_in_our_words(tmp_path):
@@ -238,7 +238,7 @@ def test_damaged_exif_is_told_in_our_words(tmp_path):
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"
     Image.new("RGB", (8, 6)).save(tmp_path / "images" / "m.jpg", exif=exif)
     (note,) = image_notes(open_dataset(tmp_path).items)  # warnings are errors in this suite
-    assert "1 of 1 image looked at has a damaged EXIF block" in note
+    assert "1 of 1 image inspected has a damaged EXIF block" in note
     assert read_image(tmp_path / "images" / "m.jpg").shape == (6, 8, 3)
 
 
