@@ -1,4 +1,4 @@
-"""The whole way on built-in data, as `make demo` runs it: scenes, clicks, a figure, a training, scores, a page.
+"""The whole workflow on built-in data, as `make demo` runs it: scenes, clicks, figure, network, scores, report.
 
 Everything is written below demo/, and a second run replaces it. The script fails if the network has not learned.
 """
@@ -20,12 +20,12 @@ BUDGETS = (20, 50, 100)
 SHOWN = ("--image", "cedar_000000_000019", "--image", "alder_000004_000019")
 TRAINED_ON = SPARSE / "town-50clicks" / "manifest.csv"
 
-# The commonest class everywhere comes to less than 2 % mIoU here, this training to about 27 %.
+# Predicting the most frequent class everywhere gives less than 2 % mIoU here; this run reaches about 27 %.
 LEAST_MIOU = 0.15
 
 
 def main() -> None:
-    """Run every command, check the scores, and say what to look at."""
+    """Run every command, check the scores, and name the files to open."""
     start = time.monotonic()
     workers = str(min(4, os.cpu_count() or 1))
     manifests = [SPARSE / f"town-{budget}clicks" / "manifest.csv" for budget in BUDGETS]
@@ -33,7 +33,7 @@ def main() -> None:
 
     say("1. Street scenes with full masks, in the layout of Cityscapes")
     run("sparsekit", "demo-data", TOWN, "--images", "80", "--workers", workers, "--overwrite")
-    say("2. Random clicks at three budgets: all that is kept of the masks")
+    say("2. Random clicks at three budgets; the rest of the masks is discarded")
     run("sparsekit", "points", *budgets, "--out", SPARSE, "--workers", workers, "--overwrite", TOWN)
     say("3. The clicks over their images, beside the full mask")
     looks = ("--full-mask", "--dot-size", "10", *SHOWN)
@@ -44,12 +44,12 @@ def main() -> None:
     run("agmm", "evaluate", RUN, TRAINED_ON)
     check_learned()
 
-    say("6. A page and figures about it: segmentations beside image and truth, curves, confusions")
+    say("6. A report with figures: segmentations beside image and truth, curves, confusions")
     run("agmm", "report", RUN, "--manifest", TRAINED_ON, "--out", REPORT, "--limit", "12", "--overwrite")
-    say(f"Done in {(time.monotonic() - start) / 60:.0f} minutes. Open these to see what came of it:")
+    say(f"Done in {(time.monotonic() - start) / 60:.0f} minutes. Open these files to see the results:")
     print(f"  {FIGURES / (SHOWN[1] + '.png')}: the clicks on an image, 20, 50 and 100 of them, and its full mask")
-    print(f"  {REPORT / 'figures' / 'qualitative.png'}: image, truth, and what the network makes of it")
-    print(f"  {REPORT / 'index.html'}: all about the training, in a browser")
+    print(f"  {REPORT / 'figures' / 'qualitative.png'}: image, truth, and the prediction of the network")
+    print(f"  {REPORT / 'index.html'}: the report on the run, for a browser")
     print(f"The network is in {RUN}, the scenes are in {TOWN}, and their clicks in {SPARSE}.")
 
 
@@ -62,7 +62,7 @@ def run(command: str, *arguments: str | Path) -> None:
     """Print a command line and run it as a user would."""
     words = [str(word) for word in arguments]
     print(f"$ {command} {shlex.join(words)}", flush=True)
-    # The commands lie beside the interpreter; the user's PATH need not name that folder.
+    # The commands are beside the interpreter, in a folder that may not be on the PATH.
     code = subprocess.run([Path(sys.executable).with_name(command), *words]).returncode
     if code:
         sys.exit(f"demo.py: `{command} {words[0]}` failed with exit code {code}.")
@@ -79,7 +79,7 @@ def check_learned() -> None:
     chance = max(occurring) / sum(occurring) / sum(count > 0 for count in occurring)
     print(
         f"\nmIoU on the validation images: {percent(first_miou)} when first measured, {percent(scores['miou'])} now; "
-        f"the commonest class everywhere would give {percent(chance)}.\n"
+        f"the most frequent class everywhere would give {percent(chance)}.\n"
         f"Loss: {losses[0]:.2f} in the first epoch, {losses[-1]:.2f} in the last."
     )
     if scores["miou"] < LEAST_MIOU:

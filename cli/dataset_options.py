@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from cli.command import option_group
 from cli.reporting import note, usage_errors, warn
 from cli.types import Choice, PathType
+from data_manifests.encodings import CHANNELS, MaskValuesEncoding
 from data_manifests.errors import counted
 from data_manifests.files.axes import AXES
 from data_manifests.layout_names import LAYOUT_NAMES
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
     from data_manifests import Dataset, LabelSpace
     from data_manifests.layouts.volumes import VolumeItem
 
-#: What ``--mask-values`` may say.
-MASK_VALUES = ("class-ids", "train-ids", "colors", "nearest-colors")
-#: What ``--mask-channel`` may say.
-MASK_CHANNELS = ("red", "green", "blue", "alpha")
+#: Choices of ``--mask-values``.
+_MASK_VALUES = [name.replace("_", "-") for name in get_args(MaskValuesEncoding)]
 
 
 class NumbersType(click.ParamType[tuple[float, ...]]):
@@ -297,11 +296,11 @@ _OPTIONS = (
     ),
     click.option(
         "--mask-values",
-        type=Choice(MASK_VALUES),
-        help="Values of the masks: ids of the class table, 0, 1, 2, ... in its order, or class colors, exact or "
+        type=Choice(_MASK_VALUES),
+        help="Values of the masks: ids of the class table, 0, 1, 2, ... in its order, or class colours, exact or "
         "nearest (JPEG).  [default: detected]",
     ),
-    click.option("--mask-channel", type=Choice(MASK_CHANNELS), help="Channel of the masks that holds the ids."),
+    click.option("--mask-channel", type=Choice(list(CHANNELS)), help="Channel of the masks that holds the ids."),
     click.option(
         "--bands",
         type=NumbersType("R,G,B", int, (1, 3)),

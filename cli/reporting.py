@@ -47,7 +47,7 @@ class ReportingGroup(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the command line as ``click.Group.main`` does, and print errors in color."""
+        """Run the command line as ``click.Group.main`` does, and print errors in colour."""
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
@@ -66,7 +66,7 @@ class ReportingGroup(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read the options of the group; without color where the user wants none (https://no-color.org)."""
+        """Read the options of the group; without colour where the user wants none (https://no-color.org)."""
         with _closed_pipe_is_no_error():
             return super().make_context(info_name, args, parent, **{"color": _color()} | extra)
 
@@ -109,7 +109,7 @@ def _file_above(path: object) -> Path | None:
 
 
 def _color() -> bool | None:
-    """For ``click.echo``: False if the user wants no color, None to color on terminals."""
+    """For ``click.echo``: False if the user wants no colour, None to colour on terminals."""
     return False if os.environ.get("NO_COLOR") else None
 
 

@@ -1,21 +1,13 @@
+from .encodings import Encoding as Encoding
 from .errors import (
     DataError as DataError,
 )
 from .errors import (
     ManifestError as ManifestError,
 )
-from .label_space import (
-    Encoding as Encoding,
-)
-from .label_space import (
-    LabelClass as LabelClass,
-)
-from .label_space import (
-    LabelMap as LabelMap,
-)
-from .label_space import (
-    LabelSpace as LabelSpace,
-)
+from .label_maps import LabelMap as LabelMap
+from .label_space import LabelClass as LabelClass
+from .label_space import LabelSpace as LabelSpace
 from .layouts import (
     LAYOUTS as LAYOUTS,
 )

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.errors import DataError, counted, list_some
-
-Color = tuple[int, int, int]
-LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
-#: Values of a mask file: ids, or colours as 65536 red + 256 green + blue.
-MaskValues = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
-
-#: How a mask file writes its classes: by the dataset's own ids (in all channels or in a certain one), by the contiguous
-#: ids 0..num_classes-1, or by the colours of the classes, exactly or nearly.
-Encoding = Literal["class_ids", "train_ids", "colors", "nearest_colors", "red", "green", "blue", "alpha"]
-
-#: Encodings of ids in one of several channels, with its number.
-CHANNELS: Mapping[str, int] = {"red": 0, "green": 1, "blue": 2, "alpha": 3}
+from data_manifests.colors import (
+    Color,
+    name_colors,
+    nearest_colors,
+    to_code,
+    to_color,
+    to_rgb,
+    voc_color,
+    whole_number,
+)
+from data_manifests.encodings import Encoding
+from data_manifests.errors import DataError, list_some
+from data_manifests.label_maps import LabelMap, MaskValues, count_bytes
 
 #: Largest share of a mask's pixels whose colour may match no class; they become void.
 MAX_UNKNOWN_COLORS = 0.01
@@ -202,7 +202,7 @@ class LabelSpace:
         if mask.dtype == np.uint8 and self.dtype == np.uint8:
             mask = mask.astype(np.uint8, copy=False)
             # Most masks contain few of the 256 values; counting is the cheapest way to find them.
-            values = _count_bytes(mask)
+            values = count_bytes(mask)
             present = np.flatnonzero(values)
             if table[present].min(initial=0) < 0:
                 self._reject_unknown(mask, table, encoding, where)
@@ -225,7 +225,7 @@ class LabelSpace:
         train_ids = np.array([owners[color] for color in sorted(owners)], self.dtype)
         if encoding == "nearest_colors":
             present, inverse = np.unique(mask, return_inverse=True)
-            nearest: LabelMap = train_ids[_nearest(present, known)][inverse.reshape(mask.shape)]
+            nearest: LabelMap = train_ids[nearest_colors(present, known)][inverse.reshape(mask.shape)]
             return nearest
         position = np.searchsorted(known, mask).clip(max=len(known) - 1)
         unknown = known[position] != mask
@@ -274,13 +274,13 @@ class LabelSpace:
         try:
             by_train_id: dict[int, LabelClass] = {}
             for position, entry in enumerate(data["classes"]):
-                train_id = _whole(entry.get("train_id", position))
+                train_id = whole_number(entry.get("train_id", position))
                 color = to_color(entry["color"]) if "color" in entry else voc_color(train_id + 1)
-                class_ids = tuple(_whole(i) for i in entry.get("class_ids", (train_id,)))
+                class_ids = tuple(whole_number(i) for i in entry.get("class_ids", (train_id,)))
                 if train_id in by_train_id:
                     raise ValueError(f"train id {train_id} is given twice")
                 by_train_id[train_id] = LabelClass(str(entry["name"]), color, class_ids)
-            void_ids = tuple(_whole(i) for i in data.get("void_ids", ()))
+            void_ids = tuple(whole_number(i) for i in data.get("void_ids", ()))
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"Label space is damaged ({type(error).__name__}: {error}).") from error
         name, classes = str(data.get("name", "custom")), in_order(by_train_id, "Label space")
@@ -315,83 +315,6 @@ def space_by_color(name: str, colors: Sequence[tuple[str, Color]], void: Sequenc
         return None
 
 
-def to_code(color: Color) -> int:
-    """A colour as one number, as ``read_mask`` returns it."""
-    return color[0] << 16 | color[1] << 8 | color[2]
-
-
-def to_rgb(code: int) -> Color:
-    """The colour that ``to_code`` encodes as this number."""
-    return code >> 16, code >> 8 & 255, code & 255
-
-
-def name_colors(values: NDArray[np.uint32]) -> str:
-    """The most frequent colours among pixels, with their numbers, for a message."""
-    colors, counts = np.unique(values, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return list_some([f"{to_rgb(int(colors[i]))} on {counted(int(counts[i]), 'pixel')}" for i in order], limit=5)
-
-
-def _nearest(colors: NDArray[np.uint32], known: NDArray[np.uint32]) -> NDArray[np.intp]:
-    """Index of the nearest known colour of each colour, by Euclidean distance in RGB."""
-
-    def channels(codes: NDArray[np.uint32]) -> NDArray[np.int32]:
-        return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.int32)
-
-    best = np.zeros(colors.shape, np.intp)
-    least = np.full(colors.shape, np.iinfo(np.int32).max, np.int32)
-    rgb = channels(colors)
-    for index, color in enumerate(channels(known)):
-        distance = ((rgb - color) ** 2).sum(axis=-1, dtype=np.int32)
-        nearer = distance < least
-        best[nearer], least[nearer] = index, distance[nearer]
-    return best
-
-
-def as_label_map(values: NDArray[Any], name: str = "label_map") -> LabelMap:
-    """Check class ids of any integer type and convert them to uint8 or uint16.
-
-    Args:
-        values: Ids 0..65535, an integer type or bool, shape (H, W).
-        name: Name of the array in messages.
-
-    Returns:
-        uint8 or uint16, shape (H, W); the array itself if it has such a type already.
-
-    Raises:
-        ValueError: If it is not a two-dimensional NumPy array of ids.
-    """
-    if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
-        kind = f"{type(values).__module__}.{type(values).__qualname__}"
-        advice = "its filled(255)" if isinstance(values, np.ma.MaskedArray) else f"np.asarray({name})"
-        raise ValueError(f"Expected {name} as a NumPy array, got {kind}; give {advice}.")
-    if values.ndim != 2:
-        raise ValueError(f"Expected {name} of shape (H, W), got {values.shape}; is this a colour-coded map?")
-    if values.dtype in (np.uint8, np.uint16):
-        return values
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8)
-    if values.dtype.kind not in "iu":
-        raise ValueError(
-            f"Expected {name} of class ids, an integer type, got {values.dtype}; if its values are ids, give "
-            f"{name}.astype(np.uint8)."
-        )
-    low, high = int(values.min(initial=0)), int(values.max(initial=0))
-    if low < 0 or high > 65535:
-        raise ValueError(
-            f"Ids in {name} must lie between 0 and 65535, got {low}..{high}; give void pixels the unlabelled value, "
-            "such as 255."
-        )
-    return values.astype(np.uint8) if high <= 255 else values.astype(np.uint16)
-
-
-def _count_bytes(values: MaskValues) -> NDArray[np.int64]:
-    """Count each of the 256 values."""
-    if values.size < 1 << 24:  # above, OpenCV's float32 counts are not exact
-        return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    return np.bincount(values.ravel(), minlength=256)
-
-
 def in_order(by_train_id: Mapping[int, LabelClass], where: object) -> tuple[LabelClass, ...]:
     """Sort classes by train id.
 
@@ -404,40 +327,6 @@ def in_order(by_train_id: Mapping[int, LabelClass], where: object) -> tuple[Labe
             f"{where}: train ids must be 0..{len(ids) - 1} without gaps, got {list_some([*map(str, ids)])}."
         )
     return tuple(by_train_id[i] for i in ids)
-
-
-def to_color(values: Iterable[Any]) -> Color:
-    """Convert red, green and blue to integers.
-
-    Raises:
-        ValueError: If there are not three values of 0..255.
-    """
-    red, green, blue = map(_whole, values)
-    if not all(0 <= v <= 255 for v in (red, green, blue)):
-        raise ValueError(f"colour {(red, green, blue)} is outside 0..255")
-    return red, green, blue
-
-
-def _whole(value: Any) -> int:
-    """Check that a value from a file is a whole number; JSON and TOML also allow 1.5 and true."""
-    if isinstance(value, bool | float):
-        raise TypeError(f"expected a whole number, got {value!r}")
-    return int(value)
-
-
-def voc_color(index: int) -> Color:
-    """Return the colour of an index in the PASCAL VOC colour map, which spreads its bits over the three channels.
-
-    Example:
-        >>> voc_color(1), voc_color(15)
-        ((128, 0, 0), (192, 128, 128))
-    """
-    color = [0, 0, 0]
-    for bit in range(8):
-        for channel in range(3):
-            color[channel] |= ((index >> channel) & 1) << (7 - bit)
-        index >>= 3
-    return color[0], color[1], color[2]
 
 
 def numbered_label_space(values: Iterable[int]) -> LabelSpace:

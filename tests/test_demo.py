@@ -33,7 +33,7 @@ def test_a_network_that_has_learned_passes(demo, capsys):
     demo.check_learned()
     out = capsys.readouterr().out
     assert "5.0 % when first measured, 21.0 % now" in out
-    assert "commonest class everywhere would give 30.0 %" in out  # 60 of 100 pixels, the mean over two classes
+    assert "most frequent class everywhere would give 30.0 %" in out  # 60 of 100 pixels, the mean over two classes
     assert "3.00 in the first epoch, 2.00 in the last" in out
 
 

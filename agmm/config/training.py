@@ -21,6 +21,12 @@ PseudoClasses = Literal["labelled", "all"]
 #: Initial weights of later stages: as in stage 1, or those of the previous stage.
 Start = Literal["fresh", "warm"]
 
+#: Loss of stage 1: AGMM as configured, or cross-entropy alone.
+FirstLoss = Literal["agmm", "seg"]
+
+#: How pseudo-labels are refined: not at all, or by a dense CRF.
+Refinement = Literal["none", "crf"]
+
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULE_NAMES = ("poly", "cosine")
 #: Where a run is logged besides ``log.csv``, each a module of ``agmm.training.trackers``; ``csv`` is nowhere else.

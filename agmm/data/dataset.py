@@ -22,7 +22,7 @@ from agmm.data.user_transform import Transform, apply_transform
 from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestRow, read_manifest
 from data_manifests.errors import DataError, counted
-from data_manifests.label_space import LabelMap
+from data_manifests.label_maps import LabelMap
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 
 # Limit of the coordinate cache in each worker process; enough for more than a million clicks.

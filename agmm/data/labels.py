@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agmm.data.transforms import Span, Window, crop_label_map
-from data_manifests.label_space import LabelMap
+from data_manifests.label_maps import LabelMap
 
 #: Labelled share of an image above which its labels count as dense. Human scribbles cover 0.1 to 3.4 %.
 DENSE_SHARE = 0.1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agmm.config.data import PADDING_COLOR, Augmentation
-from data_manifests.label_space import LabelMap
+from data_manifests.label_maps import LabelMap
 
 
 class Span(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_manifests.label_space import LabelMap
+from data_manifests.label_maps import LabelMap
 
 #: Called as ``transform(image=..., masks=..., keypoints=...)``; see ``ManifestDataset``.
 Transform = Callable[..., Mapping[str, Any]]

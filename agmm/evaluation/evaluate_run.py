@@ -26,14 +26,11 @@ def evaluate_run(
     manifest: Manifest,
     *,
     split: str = "val",
-    protocol: ProtocolName = "whole",
-    tile_size: int | None = None,
-    overlap: float = Protocol.overlap,
-    crf: bool = False,
+    limit: int | None = None,
+    protocol: ProtocolName | Protocol = "whole",
     boundary: bool = False,
     per_image: bool = False,
     gmm: bool = False,
-    limit: int | None = None,
     device: str = "auto",
     amp: bool = False,
     workers: int = 1,
@@ -48,14 +45,11 @@ def evaluate_run(
         run: Run folder or weights file.
         manifest: Manifest with the split and the classes of the network.
         split: Split to evaluate.
-        protocol: How to segment images.
-        tile_size: See ``make_protocol``.
-        overlap: Share of a tile that overlaps the next one.
-        crf: Refine with a dense CRF.
+        limit: At most this many images.
+        protocol: How to segment images; a name stands for ``make_protocol`` with its defaults.
         boundary: Also compute boundary IoU.
         per_image: Write the counts of each image as well, to ``per_image.csv``.
         gmm: Also evaluate the mixture; the rows of the split need annotations.
-        limit: At most this many images.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         amp: Compute in bfloat16.
         workers: Threads that read files ahead.
@@ -83,9 +77,9 @@ def evaluate_run(
     if gmm:
         require_annotations(manifest, rows)
     config = loaded.info.config
-    if crf:
+    settings = protocol if isinstance(protocol, Protocol) else make_protocol(protocol, config.crop_size)
+    if settings.crf:
         require_colors(loaded.info.model.in_channels)
-    settings = make_protocol(protocol, config.crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
     shared: dict[str, Any] = {
         "device": ranks.device, "distributed": ranks.num_ranks > 1, "boundary": boundary, "amp": amp,
         "workers": workers, "on_image": on_image,

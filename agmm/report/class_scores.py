@@ -8,7 +8,7 @@ from typing import Any
 
 from agmm.report.table_format import Difference, shown
 from data_manifests import LabelSpace
-from data_manifests.label_space import Color
+from data_manifests.colors import Color
 
 
 @dataclass(frozen=True)

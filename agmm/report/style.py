@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from agmm.errors import TrainingError
 from data_manifests import LabelClass
+from data_manifests.colors import Color
 from data_manifests.figures.style import FONT_SIZE, INK, LINE, SERIES_COLORS, styled, wrap
-from data_manifests.label_space import Color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

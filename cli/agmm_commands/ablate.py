@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agmm.config.training import Refinement
 from agmm.studies.paper_tables import TABLES as PAPER_TABLES
 from cli.agmm_commands.options import (
     protocol_option,
@@ -86,7 +87,7 @@ def ablate(
     protocol: str | None,
     pseudo_protocol: str | None,
     threshold: float,
-    refine: str,
+    refine: Refinement,
     overwrite: bool,
     as_json: bool,
     **flags: Any,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from agmm.config.protocol import ProtocolName
 from cli.agmm_commands.options import prediction_options, run_argument
 from cli.command import command, option_group
 from cli.options import data_root_option, json_option, out_option, read_manifest
@@ -37,7 +38,16 @@ from cli.types import IntRange, PathType
 @option_group(
     "Execution", click.option("--workers", type=IntRange(min=1), default=2, show_default=True, help="Reading threads.")
 )
-def evaluate(run: Path, manifest: Path | None, as_json: bool, **settings: Any) -> None:
+def evaluate(
+    run: Path,
+    manifest: Path | None,
+    protocol: ProtocolName,
+    tile_size: int | None,
+    overlap: float,
+    crf: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
     """Score the network of RUN on the full masks of MANIFEST, by default the manifest it was trained on.
 
     Prints the IoU of each class and their mean, and writes evaluation.json, evaluation.csv and confusion.csv, which
@@ -50,13 +60,17 @@ def evaluate(run: Path, manifest: Path | None, as_json: bool, **settings: Any) -
     manifest = manifest or manifest_of(run)
     source = read_manifest(manifest)
     num_images = len(source.rows_of(settings["split"])[: settings["limit"]])
-    require_training_packages(crf=settings["crf"])
+    require_training_packages(crf=crf)
     from agmm.evaluation.evaluate_run import evaluate_run
+    from agmm.inference.protocols import make_protocol
+    from agmm.runs.checkpoint_info import read_checkpoint_info
     from agmm.runs.files import RUN_NAME
     from agmm.runs.scores import format_table
 
     with usage_errors(), progress(num_images * (2 if settings["gmm"] else 1)) as advance:
-        records = evaluate_run(run, source, on_image=advance, **settings)
+        crop_size = read_checkpoint_info(weights_path(run)).config.crop_size
+        how = make_protocol(protocol, crop_size, tile_size=tile_size, overlap=overlap, crf=crf)
+        records = evaluate_run(run, source, protocol=how, on_image=advance, **settings)
     if not is_first_process():
         return
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
@@ -13,7 +13,7 @@ from agmm.config.loss import LOSSES, PRESETS
 from agmm.config.model import DECODERS, OUTPUT_STRIDES
 from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
 from agmm.config.recipes import DEFAULT_RECIPE
-from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, TrainConfig
+from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, Refinement, TrainConfig
 from cli.command import option_group
 from cli.completion import complete_encoder, complete_recipe
 from cli.options import data_root_option
@@ -147,10 +147,10 @@ threshold_option = click.option(
 )
 refine_option = click.option(
     "--refine",
-    type=_choice(["none", "crf"]),
+    type=_choice(get_args(Refinement)),
     default="none",
     show_default=True,
-    help="Refine pseudo-labels with a dense CRF on the image colors (slow; needs the extra 'crf').",
+    help="Refine pseudo-labels with a dense CRF on the image colours (slow; needs the extra 'crf').",
 )
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     out_option("Folder for the results.", required=True),
     click.option(
         "--ids", type=Choice(PREDICTED_IDS), default="train", show_default=True,
-        help="Values of the label maps: train ids, or the dataset's own ids (labelIds of Cityscapes) as gray PNG.",
+        help="Values of the label maps: train ids, or the dataset's own ids (labelIds of Cityscapes) as grey PNG.",
     ),
     click.option("--overlays", is_flag=True, help="Also draw the classes over the images."),
     click.option("--probabilities", is_flag=True, help="Also save the probabilities (.npy, float16, classes first)."),
@@ -55,7 +55,7 @@ def predict(
     """Segment IMAGES (files or folders, or a manifest) with the network of RUN.
 
     Results are named by the path of an image in its folder, or by its image id in a manifest.
-    Writes label maps as PNG: train ids in the class colors, or the dataset's own ids (--ids class). Unreadable images
+    Writes label maps as PNG: train ids in the class colours, or the dataset's own ids (--ids class). Unreadable images
     are skipped and named, and the exit code is then 1.
     """
     from agmm.inference.sources import find_images, images_of_manifest, is_manifest

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from agmm.config.protocol import ProtocolName
-from agmm.config.training import PseudoClasses, Start
+from agmm.config.training import FirstLoss, PseudoClasses, Refinement, Start
 from cli.agmm_commands.options import (
     echo_next_score,
     protocol_option,
@@ -34,7 +34,7 @@ from cli.types import Choice, IntRange
     "Stages",
     click.option("--stages", type=IntRange(min=1), default=2, show_default=True, help="Number of stages."),
     click.option(
-        "--first", type=Choice(["agmm", "seg"]), default="agmm", show_default=True,
+        "--first", type=Choice(get_args(FirstLoss)), default="agmm", show_default=True,
         help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy.",
     ),
     click.option(
@@ -66,13 +66,13 @@ def stages(
     manifest: Path,
     stages: int,
     out_dir: Path | None,
-    first: str,
+    first: FirstLoss,
     start: Start,
     pseudo_classes: PseudoClasses | None,
     threshold: float,
     protocol: ProtocolName,
     tile_size: int | None,
-    refine: str,
+    refine: Refinement,
     soft: bool,
     overwrite: bool,
     as_json: bool,

@@ -61,7 +61,7 @@ def full_masks(
 ) -> None:
     """Make a dataset of images and full masks from polygons, boxes and masks of labelme, CVAT, Label Studio or COCO.
 
-    SOURCE is the folder of the annotations. A pixel belongs to a shape if its center lies inside.
+    SOURCE is the folder of the annotations. A pixel belongs to a shape if its centre lies inside.
     `sparsekit points`, `scribbles` and `marks` do this themselves for such a folder, with the default settings.
     """
     from data_manifests import read_label_space

@@ -14,6 +14,12 @@ from cli.types import Choice, FloatRange, IntRange, PathType
 from sparsekit.grow.settings import METHODS, GrowSettings
 
 
+def _defaults(setting: str) -> str:
+    """The defaults of a setting by method, for the help; methods without the setting are omitted."""
+    values = {name: getattr(method, setting) for name, method in METHODS.items()}
+    return "; ".join(f"{value:g} for {name}" for name, value in values.items() if value is not None)
+
+
 @command(short_help="Grow sparse labels over the image.")
 @options.manifest_argument
 @click.option(
@@ -21,25 +27,25 @@ from sparsekit.grow.settings import METHODS, GrowSettings
     type=Choice(list(METHODS)),
     default=GrowSettings.method,
     show_default=True,
-    help="superpixels, geodesic: along paths of even color, over superpixels or pixels. random-walker: by random walks "
-    "that rarely cross edges.",
+    help="superpixels, geodesic: along paths of even colour, over superpixels or pixels. random-walker: by random "
+    "walks that rarely cross edges.",
 )
 @click.option(
     "--max-distance",
     type=FloatRange(min=0, max=1e6),
-    help="Largest color change along a path, in CIELAB units; not for random-walker.  [default: 10 for superpixels, 40 "
-    "for geodesic]",
+    help="Largest colour change along a path, in CIELAB units; not for random-walker.  "
+    f"[default: {_defaults('max_distance')}]",
 )
 @click.option(
     "--confidence",
     type=FloatRange(0, 1),
     help="Certainty that a label needs: 0.5 takes the nearest class, 1 only pixels that no other class reaches; for "
-    "random-walker the probability of the class.  [default: 0.6; 0.8 for random-walker]",
+    f"random-walker the probability of the class.  [default: {_defaults('confidence')}]",
 )
 @click.option(
     "--max-size",
     type=IntRange(min=1),
-    help="Work on images with longer sides of at most N pixels.  [default: 1024; 512 for random-walker]",
+    help=f"Work on images with longer sides of at most N pixels.  [default: {_defaults('max_size')}]",
 )
 @options.out_option(
     "Annotation folder to create.  [default: <folder of the manifest>-<method>, next to it]", type=PathType()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--write-classes",
     type=LocalPathType(),
     metavar="FILE",
-    help="Write the classes of the dataset to a new CSV file, to edit their names and colors.",
+    help="Write the classes of the dataset to a new CSV file, to edit their names and colours.",
 )
 @options.workers_option
 @options.json_option

@@ -66,7 +66,7 @@ def render(
     captions: tuple[str, ...],
     **look: object,
 ) -> None:
-    """Draw annotations over their images: clicks as dots in the class color, strokes as they are, with a legend.
+    """Draw annotations over their images: clicks as dots in the class colour, strokes as they are, with a legend.
 
     MANIFESTS are manifest.csv files or the folders that hold them; several of the same images, such as several budgets,
     are drawn side by side. Each image becomes a figure OUT/<image id>.png, unless --sheet combines them. Images without

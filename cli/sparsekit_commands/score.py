@@ -25,7 +25,7 @@ from sparsekit.audit.settings import DEFAULT_MAX_SIZE, METHOD_NAMES
     metavar=f"[{'|'.join(METHOD_NAMES)}]",
     default=METHOD_NAMES[:1],
     help="How labels spread over the image: to the nearest pixels, along paths that avoid image edges, or over "
-    "superpixels of similar color.",
+    "superpixels of similar colour.",
 )
 @options.split_option
 @options.common_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -10,6 +11,7 @@ from cli import options
 from cli.command import command
 from cli.reporting import note, usage_errors
 from cli.types import Choice, FloatRange, PathType
+from data_manifests.manifest.split_settings import DEFAULT_GROUP, By
 
 
 @command(short_help="Split a manifest into train, val and test.")
@@ -19,14 +21,14 @@ from cli.types import Choice, FloatRange, PathType
 @click.option("--test", type=FloatRange(0, 1), default=0.0, show_default=True, help="Share of the images for test.")
 @click.option(
     "--by",
-    type=Choice(["image", "group", "class"]),
+    type=Choice(get_args(By)),
     default="image",
     show_default=True,
     help="Unit to distribute: single images, whole groups (cities, sequences), or images so that classes are even.",
 )
 @click.option(
     "--group-pattern",
-    default=r"[^_/]+",
+    default=DEFAULT_GROUP,
     show_default=True,
     metavar="REGEX",
     help="For --by group: regular expression whose match at the start of an image id is its group.",

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_manifests.label_space import Color, LabelMap, LabelSpace
+from data_manifests.colors import Color
+from data_manifests.label_maps import LabelMap
+from data_manifests.label_space import LabelSpace
 
 #: RGB or RGBA, uint8, shape (H, W, 3) or (H, W, 4).
 Image = NDArray[np.uint8]

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from data_manifests.figures.drawing import Image, draw_dot, paint_pixels, widen_lines
-from data_manifests.label_space import LabelMap, LabelSpace
+from data_manifests.label_maps import LabelMap
+from data_manifests.label_space import LabelSpace
 
 # Patches are drawn several times as large and averaged, which smooths their edges.
 _SUPERSAMPLING = 4

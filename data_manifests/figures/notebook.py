@@ -10,12 +10,13 @@ from html import escape
 import cv2
 import numpy as np
 
+from data_manifests.colors import Color
 from data_manifests.errors import DataError, counted
 from data_manifests.figures.drawing import Image, colorize
 from data_manifests.figures.labels import draw_labels
 from data_manifests.figures.viewer import image_uri
 from data_manifests.files.images import read_mask
-from data_manifests.label_space import Color, LabelMap
+from data_manifests.label_maps import LabelMap
 from data_manifests.layouts.base import Dataset, DatasetItem
 from data_manifests.manifest.rows import read_row_annotation, read_row_image, require_no_web
 from data_manifests.manifest.schema import Manifest, ManifestRow

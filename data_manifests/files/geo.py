@@ -9,7 +9,7 @@ from typing import Any
 from data_manifests.files.images import atomic_path
 from data_manifests.files.paths import is_remote
 from data_manifests.files.tiff import is_placed
-from data_manifests.label_space import LabelMap
+from data_manifests.label_maps import LabelMap
 
 
 def is_georeferenced(path: Path) -> bool:

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from data_manifests.encodings import CHANNELS, Encoding
 from data_manifests.errors import DataError, counted
 from data_manifests.files.decode import read_header, read_num_bands, read_rgb, read_samples
 from data_manifests.files.paths import as_path, files_below, is_remote, upload
 from data_manifests.files.samples import Samples
-from data_manifests.label_space import CHANNELS, Encoding, LabelMap, LabelSpace, MaskValues
+from data_manifests.label_maps import LabelMap, MaskValues
+from data_manifests.label_space import LabelSpace
 
 #: File name extensions of images and masks.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp")

@@ -8,9 +8,10 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError
 from data_manifests.files.paths import absolute, as_path, in_utf8, is_remote, name_fault, reaching
-from data_manifests.label_space import Encoding, LabelClass, LabelSpace
+from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layout_names import LAYOUT_NAMES
 from data_manifests.layouts import generic
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
+from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.images import list_images
 from data_manifests.files.view import DEFAULT_VIEW, ImageView
-from data_manifests.label_space import Encoding, LabelSpace
+from data_manifests.label_space import LabelSpace
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _advice(ending: str) -> str:
 
 
 def spread(paths: Sequence[Path], most: int = 12) -> list[Path]:
-    """At most so many of the paths, evenly spread."""
+    """A sample of the paths, evenly spread."""
     step = max(1, len(paths) // most)
     return list(paths[::step][:most])
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError
 from data_manifests.files.images import list_images
-from data_manifests.label_space import Encoding, LabelSpace
+from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout, images_in, pair_by_key
 from data_manifests.layouts.class_tables import known_label_space
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError
 from data_manifests.files.images import list_images
-from data_manifests.label_space import Encoding, LabelSpace
+from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, Layout, SplitFolders, paired_items, those_there
 from data_manifests.layouts.class_tables import known_label_space
 

@@ -35,7 +35,7 @@ def from_folders(
     """Build a dataset from given folders.
 
     Args:
-        root: What the dataset is called after.
+        root: Folder that the dataset is named after.
         folders: Split, folder of images and folder of masks.
         label_space: Its classes; found in the masks later if None.
         in_splits: Whether to prefix image ids with the split, because a stem may occur in several splits.
@@ -56,7 +56,7 @@ def masks_alone(root: Path, masks_dir: Path, label_space: LabelSpace | None, mas
     """Build a dataset from a folder of masks without images.
 
     Args:
-        root: What the dataset is called after.
+        root: Folder that the dataset is named after.
         masks_dir: The masks; their paths below it, without extension and suffix, are the image ids.
         label_space: Its classes; found in the masks later if None.
         mask_suffix: Suffix to remove from the names; masks without it are skipped.

@@ -40,7 +40,7 @@ def notes_of(headers: Sequence[Header], looked_at: str = "") -> tuple[str, ...]:
         ),
         (
             sum(header.has_alpha for header in headers),
-            "transparency (alpha), which is ignored: transparent pixels show the color that is stored there.",
+            "transparency (alpha), which is ignored: transparent pixels show the colour that is stored there.",
         ),
     )
     images = counted(len(headers), "image")

@@ -10,17 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data_manifests.colors import name_colors, to_rgb
+from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError, counted
 from data_manifests.files.decode import read_palette, read_samples
 from data_manifests.files.images import mask_channels, read_mask
-from data_manifests.label_space import (
-    Encoding,
-    LabelClass,
-    LabelSpace,
-    name_colors,
-    numbered_label_space,
-    to_rgb,
-)
+from data_manifests.label_space import LabelClass, LabelSpace, numbered_label_space
 from data_manifests.layouts.base import Dataset, spread
 
 #: Placeholder for the classes of a dataset without a table until its masks have been inspected.

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_manifests.colors import voc_color
 from data_manifests.errors import DataError
 from data_manifests.files.images import list_images
 from data_manifests.files.paths import is_remote
 from data_manifests.files.text import read_json
 from data_manifests.files.volumes import VOLUME_SUFFIXES, is_nifti, is_volume, volume_stem
-from data_manifests.label_space import LabelClass, LabelSpace, voc_color
+from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts.base import SplitFolders, those_there
 from data_manifests.layouts.class_tables import own_classes
 from data_manifests.layouts.folders import named_folders, pair_files, split_folders

@@ -9,15 +9,16 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+from data_manifests.encodings import ENCODINGS
 from data_manifests.errors import DataError, ManifestError
 from data_manifests.files.csv import Cells, read_records, require_columns, write_table
 from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, is_remote, reaching
 from data_manifests.files.text import read_json
 from data_manifests.files.view import ImageView
-from data_manifests.label_space import Encoding, LabelSpace
+from data_manifests.label_space import LabelSpace
 from data_manifests.manifest.marks import hash_marks
 from data_manifests.manifest.schema import MANIFEST_COLUMNS, SCHEMA_VERSION, Manifest, ManifestInfo, ManifestRow
 
@@ -196,8 +197,8 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
         for old in range(version, SCHEMA_VERSION):
             files = _MIGRATIONS[old](files)
         data = files.description
-        if data["mask_encoding"] not in get_args(Encoding):
-            known = ", ".join(get_args(Encoding))
+        if data["mask_encoding"] not in ENCODINGS:
+            known = ", ".join(ENCODINGS)
             raise ManifestError(f"{path}: mask_encoding must be one of {known}; got {data['mask_encoding']!r}.")
         return files, ManifestInfo(
             label_space=LabelSpace.from_dict(data["label_space"]),

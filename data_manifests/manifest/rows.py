@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data_manifests.encodings import Encoding
 from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.files.images import pixel_sha256, read_mask
 from data_manifests.files.paths import is_remote
-from data_manifests.label_space import Encoding, LabelMap, MaskValues
+from data_manifests.label_maps import LabelMap, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow
 
 #: Kinds of addresses that need no consent: files, and stores that are opened with the user's own credentials.

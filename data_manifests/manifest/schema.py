@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from data_manifests.encodings import Encoding
 from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.files.paths import absolute, name_fault, named_by
 from data_manifests.files.view import DEFAULT_VIEW, ImageView
-from data_manifests.label_space import Encoding, LabelSpace
+from data_manifests.label_space import LabelSpace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -17,11 +16,7 @@ from data_manifests.errors import ManifestError
 from data_manifests.manifest.derive import Derived, derive_manifest, hash_order
 from data_manifests.manifest.rows import read_row_full_mask
 from data_manifests.manifest.schema import Manifest, ManifestRow
-
-By = Literal["image", "group", "class"]
-
-#: Default group: the name up to the first ``_`` or ``/``, such as the city in Cityscapes.
-DEFAULT_GROUP = r"[^_/]+"
+from data_manifests.manifest.split_settings import DEFAULT_GROUP, By
 
 #: Number of group orders to try, because large groups may not add up to the requested shares.
 _ATTEMPTS = 32

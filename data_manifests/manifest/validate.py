@@ -10,7 +10,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.images import pixel_sha256
-from data_manifests.label_space import LabelMap, LabelSpace
+from data_manifests.label_maps import LabelMap
+from data_manifests.label_space import LabelSpace
 from data_manifests.manifest.marks import marks_fault, read_marks
 from data_manifests.manifest.row_checks import MINOR_KINDS, Problem, check_files, listed, spaced
 from data_manifests.manifest.schema import Manifest, ManifestRow, Mark

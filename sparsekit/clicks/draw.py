@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from data_manifests import LabelMap, Mark
-from data_manifests.label_space import as_label_map
+from data_manifests.label_maps import as_label_map
 from sparsekit.arguments import as_whole_number
 from sparsekit.clicks import strategies
 from sparsekit.clicks.guides import Guidance

@@ -129,8 +129,8 @@ class Guide:
 def _check_size(path: Path, found: tuple[int, ...], shape: tuple[int, int]) -> None:
     if found != shape:
         raise AnnotationError(
-            f"{path}: is {found[0]}x{found[1]} (height x width), but the full mask of the image is "
-            f"{shape[0]}x{shape[1]}. Give the network's output at the size of the image."
+            f"{path}: is {found[1]}x{found[0]} (width x height), but the full mask of the image is "
+            f"{shape[1]}x{shape[0]}. Give the network's output at the size of the image."
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap, Mark
-from data_manifests.label_space import as_label_map
+from data_manifests.label_maps import as_label_map
 from sparsekit.arguments import as_whole_number
 from sparsekit.randomness import ImageStream, require_stream
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap, LabelSpace, Mark
+from data_manifests.colors import Color
 from data_manifests.figures.drawing import Image, draw_dot, paint_pixels, rim_color, widen_lines
-from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.mark_pixels import AREA_KINDS
 

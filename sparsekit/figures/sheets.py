@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
+from data_manifests.colors import Color
 from data_manifests.errors import counted
 from data_manifests.figures.drawing import Image, draw_dot, rim_width
 from data_manifests.figures.style import font_path, wrap
-from data_manifests.label_space import Color
 from sparsekit.errors import AnnotationError
 
 _INK = (32, 32, 32)

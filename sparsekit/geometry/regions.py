@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import LabelMap
-from data_manifests.label_space import as_label_map
+from data_manifests.label_maps import as_label_map
 
 #: Greater than any class id: instance number times this, plus class id, identifies a true instance.
 _INSTANCE = 65536

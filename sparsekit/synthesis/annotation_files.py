@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests import DatasetItem, LabelMap, LabelSpace, ManifestRow
+from data_manifests.encodings import Encoding
 from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import (
     encode_label_map,
@@ -18,7 +19,7 @@ from data_manifests.files.images import (
     write_atomically,
 )
 from data_manifests.files.paths import inside
-from data_manifests.label_space import Encoding, MaskValues
+from data_manifests.label_maps import MaskValues
 from sparsekit.errors import AnnotationError
 
 

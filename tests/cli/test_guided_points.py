@@ -118,7 +118,7 @@ def test_missing_and_wrongly_sized_files_are_one_error_and_leave_nothing(town):
     write_atomically(town.parent / "net/predictions/c.png", encode_label_map(np.zeros((4, 4), np.uint8), space))
     result = sparsekit(*words(town, "corrective", 3, "--split", "train", town))
     assert result.exit_code == 1 and result.stderr.count("Error") == 1
-    assert "c.png: is 4x4 (height x width), but the full mask of the image is 24x32" in result.stderr
+    assert "c.png: is 4x4 (width x height), but the full mask of the image is 32x24" in result.stderr
     (town.parent / "net/predictions/c.png").unlink()
     result = sparsekit(*words(town, "corrective", 3, town))
     assert result.exit_code == 1 and "lacks the predictions of 1 image of 3" in result.stderr

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests import DataError, LabelClass, LabelSpace, known_label_space
-from data_manifests.label_space import numbered_label_space, voc_color
+from data_manifests.colors import voc_color
+from data_manifests.label_space import numbered_label_space
 from data_manifests.layouts.class_tables import known_label_spaces
 from tests.helpers.real_data import real_data
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from data_manifests.label_space import voc_color
+from data_manifests.colors import voc_color
 
 #: 4x6 ids of Cityscapes: road 7, car 26, sky 23, void 3 (out of roi) and 0 (unlabeled).
 CITYSCAPES_IDS = np.array([[23, 23, 23, 23, 0, 3], [23, 23, 26, 26, 0, 3], [7, 7, 26, 26, 7, 3], [7, 7, 7, 7, 7, 3]])

@@ -1,0 +1,57 @@
+"""Arrays of class ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+LabelMap = NDArray[np.uint8] | NDArray[np.uint16]
+#: Values of a mask file: ids, or colours as 65536 red + 256 green + blue.
+MaskValues = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
+
+
+def as_label_map(values: NDArray[Any], name: str = "label_map") -> LabelMap:
+    """Check class ids of any integer type and convert them to uint8 or uint16.
+
+    Args:
+        values: Ids 0..65535, an integer type or bool, shape (H, W).
+        name: Name of the array in messages.
+
+    Returns:
+        uint8 or uint16, shape (H, W); the array itself if it has such a type already.
+
+    Raises:
+        ValueError: If it is not a two-dimensional NumPy array of ids.
+    """
+    if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
+        kind = f"{type(values).__module__}.{type(values).__qualname__}"
+        advice = "its filled(255)" if isinstance(values, np.ma.MaskedArray) else f"np.asarray({name})"
+        raise ValueError(f"Expected {name} as a NumPy array, got {kind}; give {advice}.")
+    if values.ndim != 2:
+        raise ValueError(f"Expected {name} of shape (H, W), got {values.shape}; is this a colour-coded map?")
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8)
+    if values.dtype.kind not in "iu":
+        raise ValueError(
+            f"Expected {name} of class ids, an integer type, got {values.dtype}; if its values are ids, give "
+            f"{name}.astype(np.uint8)."
+        )
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low < 0 or high > 65535:
+        raise ValueError(
+            f"Ids in {name} must lie between 0 and 65535, got {low}..{high}; give void pixels the unlabelled value, "
+            "such as 255."
+        )
+    return values.astype(np.uint8) if high <= 255 else values.astype(np.uint16)
+
+
+def count_bytes(values: MaskValues) -> NDArray[np.int64]:
+    """Count each of the 256 values."""
+    if values.size < 1 << 24:  # above, OpenCV's float32 counts are not exact
+        return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    return np.bincount(values.ravel(), minlength=256)
