@@ -94,6 +94,6 @@ def _describe_others(paths: Collection[Path]) -> str:
     endings = Counter(path.suffix.lower() or "no ending" for path in paths).most_common()
     kinds = list_some([f"{count:,} {ending}" for ending, count in sorted(endings, key=lambda e: (-e[1], e[0]))], 5)
     return (
-        f"passed over {counted(len(paths), 'file')} ({kinds}). In folders, images are files that end in "
-        f"{', '.join(_SUFFIXES)}; name others one by one."
+        f"skipped {counted(len(paths), 'file')} ({kinds}). In folders, only files ending in "
+        f"{', '.join(_SUFFIXES)} are images; name others explicitly."
     )
