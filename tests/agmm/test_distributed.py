@@ -51,5 +51,5 @@ def test_half_an_environment_of_torchrun_is_told(
         monkeypatch.delenv(name, raising=False)
     for name in names:
         monkeypatch.setenv(name, "1")
-    with pytest.raises(TrainingError, match=rf"WORLD_SIZE is set, .* but not {missing}\. Start with torchrun"):
+    with pytest.raises(TrainingError, match=rf"WORLD_SIZE is set, .* but {missing} is not\. Start with torchrun"):
         join_ranks(device)

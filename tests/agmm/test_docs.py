@@ -68,7 +68,8 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert result.exit_code == 0, result.output
     result = CliRunner().invoke(main, ["predict", "runs/first", "image.png", "--out", "predictions", "--device", "cpu"])
     assert result.exit_code == 0, result.output
-    drawn = np.load("drawn.npz")
+    with np.load("drawn.npz") as file:
+        drawn = dict(file)
     for name, path in {
         "clicks": "commands/mine-20clicks/annotations/a.png",
         "per_class": "commands/mine-3clicks-per-class/annotations/a.png",

@@ -70,7 +70,7 @@ class TestDataset:
         assert rotated.startswith("1 of 2 images has an EXIF rotation. Images are read as viewers display them")
 
     def test_masks_without_a_list_are_told(self, tmp_path):
-        assert any("left out, in no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])
+        assert any("because no list" in a for a in info(mini.make_voc(tmp_path, augmented=True))["anomalies"])
 
     def test_many_sizes_and_many_problems_are_summed_up(self, tmp_path):
         for i in range(8):

@@ -77,7 +77,7 @@ def test_diff_tells_and_lists(folder):
     [
         (["split", "made", "--val", 0.9, "--test", 0.9, "--out", "x"], 2, "shares must be above 0"),
         (["split", "made", "--val", 0, "--out", "x"], 2, "shares must be above 0 and add up to at most 1, got none."),
-        (["split", "made", "--by", "group", "--group-pattern", "(", "--out", "x"], 2, "no regular expression"),
+        (["split", "made", "--by", "group", "--group-pattern", "(", "--out", "x"], 2, "not a regular expression"),
         (["split", "made", "--by", "group", "--group-pattern", "z", "--out", "x"], 1, "does not start with"),
         (["split", "made", "--by", "colour", "--out", "x"], 2, "colour"),
         (["split", "none", "--out", "x"], 1, "no such manifest"),

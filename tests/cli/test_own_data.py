@@ -262,7 +262,7 @@ def test_masks_alone_all_the_way(tmp_path, monkeypatch):
         "8.png",
     ]
     result = CliRunner().invoke(main, ["render", manifest])
-    assert result.exit_code == 1 and "masks alone" in result.output and "--images DIR" in result.output
+    assert result.exit_code == 1 and "masks only" in result.output and "--images DIR" in result.output
 
 
 def test_write_classes_replaces_nothing(tmp_path, monkeypatch):

@@ -220,8 +220,8 @@ def bare(root):
     [
         (lonely_image, ["1 image without a mask", "c.png"]),
         (lonely_mask, ["12 masks without an image", "c09.png", "and 2 more"]),
-        (colour_coded, ["a.png", "RGB", "colour-coded"]),
-        (wrong_size, ["a.png", "4x5", "8x10"]),
+        (colour_coded, ["a.png", "RGB", "colours"]),
+        (wrong_size, ["a.png", "5x4", "10x8"]),
         (truncated_mask, ["a.png", "damaged or incomplete"]),
         (truncated_image, ["images/a.png", "damaged or incomplete"]),
         (not_a_image, ["a.png", "not an image"]),

@@ -61,11 +61,8 @@ def run_everything(manifest_path: Path, out: Path, device: torch.device) -> None
         scales = Protocol("multi-scale", scales=(0.5, 1.0))
         run_stages(manifest, short, out / "stages", protocol=scales, soft=True, start="warm", quiet=True)
         for protocol in PROTOCOLS:
-            tile_size = None if protocol == "whole" else 40
-            evaluate_run(
-                out / "paper", manifest, split="train", protocol=protocol, tile_size=tile_size, boundary=True, gmm=True,
-                limit=1,
-            )  # fmt: skip
+            tiled = Protocol(protocol, tile_size=None if protocol == "whole" else 40)
+            evaluate_run(out / "paper", manifest, split="train", protocol=tiled, boundary=True, gmm=True, limit=1)
         images = find_images([manifest_path.parent / "images"], out / "predicted")
         predict_images(
             out / "paper", images, out / "predicted", overlays=True, probabilities=True, gmm_manifest=manifest

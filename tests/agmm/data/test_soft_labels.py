@@ -242,7 +242,7 @@ def test_arrays_of_another_kind(soft: Manifest, classes: np.generic, shares: np.
 def test_an_archive_that_unpacks_to_more_than_the_image(soft: Manifest) -> None:
     path, header = soft_labels_path(soft.resolve(soft.rows[0].annotation)), io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (NUM_KEPT, *SIZE)})
-    for stored, told in ((header.getvalue() + bytes(1 << 25), "more after"), (bytes(1 << 25), "damaged")):
+    for stored, told in ((header.getvalue() + bytes(1 << 25), "more bytes after"), (bytes(1 << 25), "damaged")):
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("classes.npy", stored)
         tracemalloc.start()

@@ -193,7 +193,7 @@ def test_refuses_what_cannot_be_evaluated(manifest: Manifest) -> None:
     with pytest.raises(TrainingError, match="'a03' of split 'val' has no annotation"):
         evaluate_mixture(model, manifest, [manifest.rows[3]])
     write_atomically(manifest.resolve(row.image), encode_image(np.zeros((8, 9, 3), np.uint8)))
-    with pytest.raises(DataError, match=r"a00\.png: is 8x9 .* says 64x96"):
+    with pytest.raises(DataError, match=r"a00\.png: is 9x8 .* says 96x64"):
         evaluate_rows(model, manifest, [row])
     assert model.training
 

@@ -98,7 +98,7 @@ def test_only_the_same_images_are_paired(two: tuple[Path, Path], tmp_path: Path)
     write_per_image(tmp_path / "few.csv", some_counts(1, 11), NAMES, "val", "whole")
     write_per_image(tmp_path / "other.csv", some_counts(1), NAMES, "val", "sliding")
     for name in ("few.csv", "other.csv"):
-        with pytest.raises(TrainingError, match="only the same ones"):
+        with pytest.raises(TrainingError, match="different images or protocols"):
             compare_per_image(two[0], tmp_path / name)
     with pytest.raises(TrainingError, match="--per-image"):
         compare_per_image(two[0], tmp_path / "none.csv")

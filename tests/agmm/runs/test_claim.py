@@ -83,7 +83,7 @@ def test_first_weights_without_a_state_are_no_obstacle_but_finished_ones_are(
 
 def test_settings_that_no_training_wrote_are_kept(seven: Manifest, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("# mine")
-    with pytest.raises(TrainingError, match="already holds a config.toml that is no training's"):
+    with pytest.raises(TrainingError, match="already holds a config.toml that no run wrote"):
         train_network(seven, replace(CONFIG, epochs=1), tmp_path, quiet=True)
     assert (tmp_path / "config.toml").read_text() == "# mine"
 

@@ -96,7 +96,7 @@ def test_annotations_are_called_by_budget_or_folder() -> None:
     scribbles = [tiny_info(name, command="scribbles") for name in ("long", "short")]
     assert annotation_names([twenty, scribbles[0]]) == ["20 clicks", "scribbles"]
     assert annotation_names([twenty, *scribbles]) == ["20 clicks", "long", "short"]
-    with pytest.raises(ValueError, match="folders called 'a'; rename one"):
+    with pytest.raises(ValueError, match="folders named 'a'; rename one"):
         annotation_names([tiny_info("x/a"), tiny_info("y/a")])
 
 

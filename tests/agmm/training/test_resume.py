@@ -60,7 +60,7 @@ def test_a_resumed_training_goes_by_its_edited_settings(undisturbed: Path, tmp_p
     assert resumed_config(run_dir, {}) == replace(CONFIG, epochs=5)
     assert resumed_config(run_dir, {"epochs": 4}) == replace(CONFIG, epochs=4)
     path.write_text(replace(CONFIG, lambda_=0.25, epochs=5).to_toml())
-    with pytest.raises(ValueError, match=r"but lambda_ would change \(by .*config.toml, edited since\)"):
+    with pytest.raises(ValueError, match=r"but lambda_ would change \(by .*config.toml, which has been edited\)"):
         resumed_config(run_dir, {})
     path.write_text("epoch = 5\n")
     with pytest.raises(ValueError, match="config.toml: unknown setting 'epoch'"):

@@ -47,7 +47,9 @@ def test_coarse_beside_fine(tmp_path):
 
 def test_neither_kind_of_ids(tmp_path):
     mini.make_cityscapes(tmp_path, ("instanceIds",))
-    with pytest.raises(DataError, match=r"gtFine: no \*_gtFine_labelTrainIds.png and no \*_gtFine_labelIds.png"):
+    with pytest.raises(
+        DataError, match=r"gtFine: contains neither \*_gtFine_labelTrainIds.png nor \*_gtFine_labelIds.png"
+    ):
         open_dataset(tmp_path)
 
 

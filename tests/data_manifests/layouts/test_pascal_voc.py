@@ -16,7 +16,7 @@ from tests.helpers.real_data import real_data
 def test_masks_in_no_list_are_named_not_used(tmp_path):
     dataset = open_dataset(mini.make_voc(tmp_path, augmented=True))
     assert ids_of(dataset) == [("2007_000001", "train"), ("2007_000002", "val")]
-    assert len(dataset.notes) == 1 and "1 mask left out, in no list" in dataset.notes[0]
+    assert len(dataset.notes) == 1 and "1 mask skipped" in dataset.notes[0]
     assert "2008_000003" in dataset.notes[0] and "train_aug.txt" in dataset.notes[0]
     assert dataset.items[0].mask_path.parent.name == "SegmentationClassAug"
     assert dataset.items[1].mask_path.parent.name == "SegmentationClass"

@@ -135,7 +135,7 @@ class TestSubset:
             ({"classes": ["car"]}, "no class car. Classes: class_0, class_1, class_2"),
             ({"image_ids": ["x", "image_0"]}, "no image x"),
             ({"split": "test"}, "split 'test' has no rows"),
-            ({"classes": ["class_2"]}, "no row is left"),
+            ({"classes": ["class_2"]}, "no rows are left"),
         ],
     )
     def test_what_there_is_not(self, manifest, tmp_path, options, message):

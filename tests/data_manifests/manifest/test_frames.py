@@ -103,7 +103,7 @@ def test_a_table_gives_the_manifest_back(manifest, tmp_path):
         (lambda f: f.assign(height=[4, 4, 0.5, 4]), r"row 2 of the table \('i1'\): .*0\.5"),
         (lambda f: f.assign(width=0), r"row 0 of the table \('NA'\): height and width must be at least 1"),
         (lambda f: f.assign(image_id="one"), r"row 1 of the table \('one'\): image_id 'one' occurs twice"),
-        (lambda f: f.assign(image_id=["a", "b", "../c", "d"]), r"image_id '../c' is no plain name"),
+        (lambda f: f.assign(image_id=["a", "b", "../c", "d"]), r"image_id '../c' is not a plain name"),
         (
             lambda f: f.assign(classes_labelled=[(), (), (99,), ()]),
             r"row 2 .*must lie between 0 and 10",

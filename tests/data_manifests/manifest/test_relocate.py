@@ -73,7 +73,7 @@ def test_the_dataset_may_lie_deeper_too(moved, tmp_path):
 def test_masks_are_never_taken_for_images(moved, tmp_path):
     """Both have the same names in folders of their own: only a folder that holds both will do."""
     for folder in ("disk/renamed/masks", "disk/renamed/images", "disk"):
-        with pytest.raises(ManifestError, match=r"holds no images/image_0.png, which .*manifest.csv names"):
+        with pytest.raises(ManifestError, match=r"does not contain images/image_0.png, which .*manifest.csv names"):
             with_data_root(moved, tmp_path / folder)
     with pytest.raises(ManifestError, match="no such folder"):
         with_data_root(moved, tmp_path / "none")

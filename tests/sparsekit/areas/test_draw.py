@@ -141,5 +141,5 @@ def test_wrong_settings_are_refused(wrong, message):
 
 
 def test_wrong_share_is_refused():
-    with pytest.raises(ValueError, match="above 0 and up to 1, got 0"):
+    with pytest.raises(ValueError, match="above 0 and at most 1, got 0"):
         mark_regions(np.zeros((3, 3), np.uint8), RegionMarkSettings(), 0)

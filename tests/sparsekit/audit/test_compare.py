@@ -216,7 +216,7 @@ class TestBadInput:
         for name, lines in (("maps", ["0."]), ("masks", ["00", "00"])):
             (tmp_path / name).mkdir()
             Image.fromarray(letters(*lines)).save(tmp_path / name / "a.png")
-        with pytest.raises(AnnotationError, match=r"full mask is 2x2 .* is 1x2"):
+        with pytest.raises(AnnotationError, match=r"full mask is 2x2 .* is 2x1"):
             measure_maps(sparse_maps(tmp_path / "maps", masks_dir=tmp_path / "masks")[1])
 
     def test_a_missing_mask(self, tmp_path):

@@ -133,7 +133,7 @@ class TestCommand:
         manifest.marks_path.unlink()
         result = self.run(manifest.path)
         assert result.exit_code == 1
-        assert "manifest.csv: no marks" in result.stderr
+        assert "manifest.csv: has no marks" in result.stderr
 
     @pytest.mark.parametrize("seconds", [-1, "nan", "inf"])
     def test_impossible_seconds_are_wrong_usage(self, tmp_path, seconds):
@@ -147,5 +147,5 @@ def test_painted_label_maps_cost_what_their_patches_do(tmp_path):
     manifest.marks_path.unlink()
     cost = annotation_cost(manifest)
     assert dict(cost.counts) == {"image": 1, "click": 2, "stroke": 3}
-    with pytest.raises(AnnotationError, match="no marks file beside it"):
+    with pytest.raises(AnnotationError, match="has no marks file"):
         annotation_cost(replace(manifest, info=replace(manifest.info, command="pseudo-labels")))

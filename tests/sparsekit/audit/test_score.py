@@ -238,7 +238,7 @@ class TestCommand:
         (tmp_path / "sparse/image_0.png").write_bytes(encode_label_map(SCENE[:4], numbered_space(3)))
         result = self.run(tmp_path)
         assert result.exit_code == 1
-        assert "image_0.png: is 4x8" in result.stderr and "says 8x8" in result.stderr
+        assert "image_0.png: is 8x4" in result.stderr and "says 8x8" in result.stderr
 
 
 def test_manifests_of_different_images_are_compared_with_a_word(tmp_path: Path) -> None:

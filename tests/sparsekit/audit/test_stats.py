@@ -175,14 +175,14 @@ def test_marks_of_unknown_classes_are_reported(tmp_path):
 
 def test_a_manifest_without_annotations_is_reported(tmp_path):
     manifest = tiny_manifest(tmp_path, num_val=2)
-    with pytest.raises(ManifestError, match="2 rows of split 'val', none with an annotation"):
+    with pytest.raises(ManifestError, match="2 rows of split 'val', but none has an annotation"):
         count_annotated(manifest, "val")
 
 
 def test_a_mask_of_another_size_is_reported(tmp_path):
     manifest = tiny_manifest(tmp_path)
     (tmp_path / "data/masks/image_1.png").write_bytes(encode_label_map(SCENE[:4], SPACE))
-    with pytest.raises(ManifestError, match=r"image_1.png: is 4x8 .* says 8x8"):
+    with pytest.raises(ManifestError, match=r"image_1.png: is 8x4 .* says 8x8"):
         annotation_stats(manifest)
 
 

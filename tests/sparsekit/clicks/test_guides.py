@@ -200,7 +200,7 @@ def test_bad_probabilities_are_one_clear_error_each(tmp_path):
 def test_bad_predictions(tmp_path):
     space, guide = numbered_space(3), Guide("corrective", tmp_path)
     write_atomically(tmp_path / "a.png", encode_label_map(np.zeros((4, 5), np.uint8), space))
-    with pytest.raises(DataError, match=r"a\.png: is 4x5 .* is 4x6"):
+    with pytest.raises(DataError, match=r"a\.png: is 5x4 .* is 6x4"):
         guide.read("a", (4, 6), space)
     write_atomically(tmp_path / "a.png", encode_label_map(np.full((4, 6), 7, np.uint8), space))
     with pytest.raises(DataError, match=r"a\.png.*7"):

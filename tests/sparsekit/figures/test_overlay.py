@@ -63,7 +63,7 @@ def test_stroke_pixels_have_the_class_color_and_a_rim_around() -> None:
 
 @pytest.mark.parametrize("annotation", [None, np.zeros((3, 3), np.uint8)], ids=["none", "other-size"])
 def test_strokes_need_their_annotation(annotation: np.ndarray | None) -> None:
-    with pytest.raises(ValueError, match="Strokes need an annotation of 6x8, got"):
+    with pytest.raises(ValueError, match="Strokes need an annotation of shape \\(6, 8\\), got"):
         draw_marks(plain(6, 8), [Mark("stroke", 0, 1, 1)], numbered_space(1), annotation=annotation)
 
 

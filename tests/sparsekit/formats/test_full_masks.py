@@ -172,7 +172,7 @@ def test_clicks_and_strokes_fill_nothing(tmp_path: Path) -> None:
         put(
             tmp_path, "a.json", {"shapes": [{"label": "x", "shape_type": kind, "points": points}], "imagePath": "a.png"}
         )
-        with pytest.raises(AnnotationError, match=r"a\.json: holds a (click|stroke), .*`sparsekit import`"):
+        with pytest.raises(AnnotationError, match=r"a\.json: contains a (click|stroke), .*`sparsekit import`"):
             write_full_masks(tmp_path, "labelme", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -224,6 +224,6 @@ def test_the_command(tmp_path: Path) -> None:
     assert dataset.label_space.class_names == ("car", "tree") and [item.image_id for item in dataset.items] == ["a"]
     np.testing.assert_array_equal(read_mask(tmp_path / "ds/masks/a.png"), slow([(1, STAR), (0, SQUARE)], 255))
     code, _, err = run("full-masks", tmp_path / "in", "--out", tmp_path / "in")
-    assert code == 1 and "did not make it" in err
+    assert code == 1 and "was not made by sparsekit" in err
     code, _, err = run("full-masks", tmp_path / "ds/masks", "--out", tmp_path / "x")
     assert code == 1 and "--from" in err

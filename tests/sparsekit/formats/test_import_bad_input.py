@@ -75,7 +75,7 @@ def test_no_such_file_at_all(tmp_path: Path, dataset: Dataset, format_: str, con
 def test_json_of_something_else(tmp_path: Path, dataset: Dataset, format_: str, content: str) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / FILES[format_]).write_text(content)
-    fails(tmp_path, dataset, format_, "not a labelme file|not tasks of|not annotations of|holds no annotation")
+    fails(tmp_path, dataset, format_, "not a labelme file|not tasks of|not annotations of|contains no annotation")
 
 
 @pytest.mark.parametrize("format_", FILES)
@@ -165,7 +165,7 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("coco", edit_coco("category_id", 77), "not a list of masks: 77 is missing"),
     ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3]]), "not a list of masks, or damaged"),
     ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3, 99]]), r"point \(3.0, 99.0\) lies outside the image"),
-    ("coco", edit_coco("segmentation", {"size": [HUGE, HUGE], "counts": [1]}), "a mask is .1000000000, 1000000000."),
+    ("coco", edit_coco("segmentation", {"size": [HUGE, HUGE], "counts": [1]}), "the size .1000000000, 1000000000."),
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [HUGE]}), "do not add up to 600 pixels"),
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [700, -100]}), "do not add up to 600 pixels"),
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": "g0" + "o" * 999}), "not valid in run lengths"),
@@ -397,6 +397,6 @@ def test_wrong_arguments_and_places(tmp_path: Path, dataset: Dataset) -> None:
         import_annotations(folder, "word", dataset, tmp_path / "x")
     with pytest.raises(ValueError, match="at least 1, got 0"):
         ImportOptions(stroke_width=0)
-    with pytest.raises(AnnotationError, match="did not make it"):
+    with pytest.raises(AnnotationError, match="was not made by sparsekit"):
         import_annotations(folder, "coco", dataset, folder, overwrite=True)
     assert (folder / "annotations.json").is_file()

@@ -251,7 +251,7 @@ UNREAD: list[tuple[str, str, Any, str]] = [
      "type 'vectorlabels'"),
     ("label-studio", "tasks.json", [task(region("keypointlabels", None, x=1, y=1),
                                          region("keypointlabels", x=10.5, y=21))], "without a label"),
-    ("coco", "annotations.json", coco({"keypoints": [1, 1, 2]}, {"bbox": [3, 4, 1, 1]}), "segmentation and bbox"),
+    ("coco", "annotations.json", coco({"keypoints": [1, 1, 2]}, {"bbox": [3, 4, 1, 1]}), "segmentation or bbox"),
 ]  # fmt: skip
 
 

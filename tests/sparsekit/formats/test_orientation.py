@@ -139,7 +139,7 @@ def test_a_mask_of_the_pixels_as_stored_is_found_out(tmp_path: Path, format_: st
     mask[rows, cols] = 1
     Image.fromarray(mask).save(tmp_path / "ds/masks/a.png")
     annotate(tmp_path / "in", format_, shape, PLACE)
-    with pytest.raises(AnnotationError, match=f"EXIF orientation {orientation}.*turn the mask"):
+    with pytest.raises(AnnotationError, match=f"EXIF orientation {orientation}.*rotate the mask"):
         imported(tmp_path, format_)
     assert not (tmp_path / "out").exists()
 

@@ -164,7 +164,7 @@ def test_damaged_and_missing_files(folder: Path, dataset: Dataset, tmp_path: Pat
         with pytest.raises(AnnotationError, match=message):
             import_annotations(folder, "sam", dataset, tmp_path / "back")
 
-    fails("holds no annotation")
+    fails("contains no annotation")
     write_masks(folder)
     path = folder / "masks/image_0.npz"
     whole = path.read_bytes()

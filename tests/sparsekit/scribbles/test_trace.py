@@ -209,7 +209,7 @@ def test_wrong_settings_are_refused(wrong, message):
 
 
 def test_wrong_share_and_preset_are_refused():
-    with pytest.raises(ValueError, match="above 0 and up to 1, got 0"):
+    with pytest.raises(ValueError, match="above 0 and at most 1, got 0"):
         trace_scribbles(np.zeros((3, 3), np.uint8), shares=(0.5, 0.0), rng=stream())
     with pytest.raises(ValueError, match=f"Unknown preset 'x'. Choose from: {', '.join(PRESETS)}"):
         scribble_settings("x")

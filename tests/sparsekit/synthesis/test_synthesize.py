@@ -159,7 +159,7 @@ def test_other_result_is_replaced_only_on_request(dataset_dir, tmp_path):
     before = tree(tmp_path / "out")
     with pytest.raises(AnnotationError, match="other settings.*. Give --overwrite"):
         run(dataset_dir, tmp_path / "out", seed=1)
-    with pytest.raises(AnnotationError, match="holds 5 images, this run has 2"):
+    with pytest.raises(AnnotationError, match="contains 5 images, but this run has 2"):
         run(dataset_dir, tmp_path / "out", limit=1)
     assert tree(tmp_path / "out") == before
     run(dataset_dir, tmp_path / "out", seed=1, overwrite=True)
@@ -187,7 +187,7 @@ def test_split_and_limit(dataset_dir, tmp_path):
 
 def test_size_mismatch_names_both_files(dataset_dir, tmp_path):
     write_atomically(dataset_dir / "train/images/0.png", encode_image(np.zeros((6, 8, 3), np.uint8)))
-    with pytest.raises(AnnotationError, match=r"masks/0\.png: .* 12x16 .*images/0\.png is 6x8"):
+    with pytest.raises(AnnotationError, match=r"masks/0\.png: .* 16x12 .*images/0\.png is 8x6"):
         run(dataset_dir, tmp_path / "out")
 
 

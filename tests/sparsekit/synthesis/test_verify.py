@@ -96,7 +96,7 @@ def test_other_seed(made):
 
 def test_a_layout_that_is_not_known_here(made, tmp_path):
     of_another = replace(made, info=replace(made.info, layout="my_dataset"))
-    with pytest.raises(AnnotationError, match="its layout 'my_dataset' is none of this version.*leave out --dataset"):
+    with pytest.raises(AnnotationError, match="its layout 'my_dataset' does not exist in this version.*omit --dataset"):
         verify_manifest(of_another, tmp_path)
     assert kinds(of_another) == []
 
