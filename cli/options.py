@@ -61,7 +61,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def data_root() -> Path | None:
-    """What ``--data-root`` of the running command says."""
+    """Value of ``--data-root`` of the running command."""
     path: Path | None = click.get_current_context().meta.get(_DATA_ROOT)
     return path
 

@@ -139,7 +139,7 @@ def _closed_pipe_is_no_error() -> Iterator[None]:
 
 
 def _told_of_torch(error: RuntimeError) -> str:
-    """What to say of an error of torch's that users meet; nothing of others."""
+    """Message for an error of torch that users meet; empty for others."""
     if "torch.distributed" not in sys.modules:  # not imported to look at an error
         return ""
     from agmm.distributed import has_lost_a_rank

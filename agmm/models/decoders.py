@@ -13,7 +13,7 @@ from agmm.models.encoders import Encoder
 from agmm.models.fpn import FPNDecoder
 from agmm.models.fused import FusedDecoder
 
-#: The names of ``agmm.config.model.DECODERS``, but for ``auto``.
+#: The names of ``agmm.config.model.DECODERS``, except ``auto``.
 BUILDERS: dict[str, Callable[[Encoder, ModelConfig], nn.Module]] = {
     "deeplabv3plus": DeepLabV3PlusDecoder,
     "deeplabv3plus-separable": partial(DeepLabV3PlusDecoder, separable=True),

@@ -36,7 +36,7 @@ def require_initial_weights(config: TrainConfig, model: ModelConfig) -> None:
 
 
 def load_initial_weights(model: SegmentationModel, config: TrainConfig, label_space: LabelSpace) -> None:
-    """Replace all weights by those of the run ``config.init``, but for the layers of other classes.
+    """Replace all weights with those of the run ``config.init``, except layers of other classes.
 
     Raises:
         TrainingError: If the weights cannot be read or do not fit.

@@ -184,7 +184,7 @@ def _predict(
 
 
 def summarize(results: Sequence[RoundResult]) -> list[dict[str, object]]:
-    """What ``rounds.json`` says of each round: labels per image, best mIoU on the validation split, and its epoch."""
+    """The entries of ``rounds.json``: labels per image, best mIoU on the validation split, and its epoch."""
     return [
         {
             "round": number, "run": result.run_dir.name, "manifest": result.manifest.name,

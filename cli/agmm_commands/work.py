@@ -1,4 +1,4 @@
-"""What the annotation behind a run took, by the cost model of sparsekit."""
+"""Annotation work behind a run, by the cost model of sparsekit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_model(path: Path | None) -> CostModel | None:
 
 
 def work_of_run(run: Run, model: CostModel | None, on_problem: Callable[[str], None] = warn) -> Work | None:
-    """What the annotation behind a run took; None, with a warning, where its manifest or marks are not there."""
+    """Annotation work behind a run; None, with a warning, if its manifest or marks are missing."""
     from data_manifests import DataError, read_manifest
 
     try:
@@ -44,7 +44,7 @@ def work_of_run(run: Run, model: CostModel | None, on_problem: Callable[[str], N
 def work_of_study(
     path: Path, manifests: Sequence[Path], model: CostModel | None
 ) -> Callable[[Mapping[str, str]], Work | None]:
-    """What the annotation of each row of a study took, by its manifests or else by its runs."""
+    """Annotation work behind each row of a study, from its manifests or else from its runs."""
     from agmm.report.run import FULL_MASKS, read_run
     from agmm.studies.results import annotation_names
     from data_manifests import read_manifest

@@ -1,4 +1,4 @@
-"""How far two annotations of the same images agree."""
+"""Agreement of two annotations of the same images."""
 
 from __future__ import annotations
 

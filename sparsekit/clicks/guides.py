@@ -32,7 +32,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Guidance:
-    """What a network says about one image.
+    """Output of a network for one image.
 
     Args:
         values: For ``corrective``, the predicted train ids. For ``uncertain``, the uncertainty of each pixel, of any

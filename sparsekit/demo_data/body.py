@@ -36,7 +36,7 @@ RIM: Color = (150, 152, 156)
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a vehicle stands.
+    """Position and direction of a vehicle.
 
     Args:
         x: x of its middle.
@@ -89,7 +89,7 @@ class Body:
         return self.pose.x + fx * a + rx * b, y, self.pose.z + fz * a + rz * b
 
     def face(self, part: Part) -> Face:
-        """Where a part of the vehicle looks in the world."""
+        """Direction that a part of the vehicle faces in the world."""
         return _FACES[self.pose.heading][part]
 
     def panel(

@@ -39,7 +39,7 @@ class Facade:
         )
 
     def seen_width(self, canvas: Canvas, s0: float, s1: float) -> float:
-        """How wide a stretch of it is on the image, in fine pixels."""
+        """Width of a stretch of it in the image, in fine pixels."""
         left, right = (canvas.camera.project(self.at(s, 0)) for s in (s0, s1))
         return abs(right[0] - left[0])
 

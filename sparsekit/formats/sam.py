@@ -83,7 +83,7 @@ def _box(mark: Mark) -> list[int]:
 
 
 def losses(job: ExportJob) -> list[str]:
-    """What prompts cannot hold."""
+    """Notes on information that prompts cannot hold."""
     counts = job.census.kinds if job.census else {}
     kinds = sorted(kind for kind in counts if kind not in _EXACT)
     return [f"{counted(counts[kind], kind)} as {'points' if kind in _POINTS else 'boxes'}" for kind in kinds]
@@ -114,7 +114,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
 
 
 def _drawn(source: ImportSource, data: dict[str, Any], path: Path, shape: tuple[int, int]) -> list[Drawn]:
-    """What was drawn, the uppermost first."""
+    """The drawn masks, uppermost first."""
     points, masks = [], []
     for kind, names in data["classes"].items():
         class_ids = [source.class_id(name) for name in names]
