@@ -35,7 +35,8 @@ from cli.types import Choice, IntRange
     click.option("--stages", type=IntRange(min=1), default=2, show_default=True, help="Number of stages."),
     click.option(
         "--first", type=Choice(get_args(FirstLoss)), default="agmm", show_default=True,
-        help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy.",
+        help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy, and presence if "
+        "stage 1 does.",
     ),
     click.option(
         "--init", "start", type=Choice(get_args(Start)), default="fresh", show_default=True,

@@ -24,8 +24,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-#: Modules that must import, by the name of their wheel.
-NEEDED = ("timm", "safetensors", "skimage", "cv2", "click", "tqdm", "pandas", "scipy", "tensorboard", "jinja2")
+#: Modules that must import: those of the project's own dependencies and of its extra `train`.
+NEEDED = (
+    "click", "fsspec", "lazy_loader", "numpy", "pandas", "cv2", "PIL", "skimage", "scipy", "tifffile", "tqdm", "upath",
+    "safetensors", "timm", "torch", "torchvision",
+)  # fmt: skip
 GRACE_S = 20.0
 
 
