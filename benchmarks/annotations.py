@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests import Dataset, DatasetItem, LabelMap, open_dataset
-from data_manifests.files.images import encode_label_map, read_mask
+from data_manifests.files.masks import encode_label_map, read_mask
 from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.clicks.settings import ClickSettings
 from sparsekit.geometry.rasterize import rasterize

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_manifests import read_manifest
-from data_manifests.files.images import encode_label_map
+from data_manifests.files.masks import encode_label_map
 from sparsekit.annotated_images import annotated_images
 from sparsekit.grow.methods import METHODS, GrowSettings, grow_labels
 

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import counted
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.axes import AXES, DEFAULT_AXIS, Axis
-from data_manifests.files.images import as_ids, encode_image, write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import as_ids
 from data_manifests.files.paths import as_path, inside
 from data_manifests.files.slices import NOTE, read_note, slice_name
 from data_manifests.files.volumes import Grid, Volume, read_volume

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from data_manifests import open_dataset, read_classes_csv, read_label_space, read_manifest, read_marks, write_marks
-from data_manifests.files.images import read_image, read_image_size, read_mask
+from data_manifests.files.images import read_image, read_image_size
+from data_manifests.files.masks import read_mask
 from data_manifests.files.paths import as_path
 from data_manifests.layouts.class_tables import read_class_map
 from data_manifests.manifest.derive import merge_manifests, subset_manifest

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file, save_file
 from agmm.config.recipes import load_config
 from agmm.studies.study import read_study
 from data_manifests import open_dataset
-from data_manifests.files.images import read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import read_mask
 
 STUDIES = Path(__file__).parents[1] / "studies"
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestRow
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from data_manifests.manifest.rows import check_pixels, read_row_image, row_file
 
 

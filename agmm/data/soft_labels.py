@@ -22,7 +22,7 @@ from torch import Tensor
 from agmm.data.transforms import Window, crop_label_map
 from agmm.errors import TrainingError
 from data_manifests import LabelMap, Manifest, ManifestRow
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.text import open_file
 from data_manifests.manifest.schema import PSEUDO_LABELS
 

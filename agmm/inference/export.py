@@ -21,7 +21,7 @@ from agmm.errors import TrainingError
 from agmm.models.network import SegmentationModel
 from agmm.runs.checkpoint import load_run
 from agmm.runs.files import require_utf8, require_writable
-from data_manifests.files.images import atomic_path, write_atomically
+from data_manifests.files.atomic import atomic_path, write_atomically
 from data_manifests.files.paths import as_path
 
 SUFFIXES: dict[ExportFormat, str] = {"onnx": ".onnx", "torchscript": ".pt"}

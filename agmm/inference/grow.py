@@ -22,8 +22,9 @@ from agmm.errors import TrainingError
 from agmm.models.encoders import Encoder, build_encoder, image_statistics
 from agmm.training.label_folder import annotation_name, begin, find_finished, finish
 from data_manifests import DataError, LabelMap, Manifest, ManifestRow, __version__, read_manifest
-from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import FolderLock
+from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from data_manifests.files.paths import absolute, as_path, inside, name_from
 from data_manifests.manifest.derive import read_source
 from data_manifests.manifest.rows import read_row_annotation, read_row_image

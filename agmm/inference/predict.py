@@ -21,9 +21,11 @@ from agmm.inference.crf import require_colors
 from agmm.inference.protocols import Protocol, evaluating, make_protocol, predict_mixture, slide
 from agmm.runs.checkpoint import load_run
 from data_manifests import DataError, LabelMap, LabelSpace, Manifest, ManifestRow
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.axes import DEFAULT_AXIS
 from data_manifests.files.geo import is_georeferenced, write_georeferenced
-from data_manifests.files.images import encode_image, encode_label_map, write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import encode_label_map
 from data_manifests.files.paths import as_path, inside, is_remote
 from data_manifests.files.samples import Samples, max_pixels
 from data_manifests.files.scenes import open_scene, scene_size, write_scene_labels

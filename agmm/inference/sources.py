@@ -9,10 +9,7 @@ from pathlib import Path
 from agmm.errors import TrainingError
 from data_manifests import Manifest
 from data_manifests.errors import counted, list_some
-from data_manifests.files.images import (
-    IMAGE_SUFFIXES,
-    list_images,
-)
+from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.files.paths import as_path
 from data_manifests.files.volumes import NIFTI_SUFFIXES, volume_stem
 from data_manifests.manifest.rows import require_files

@@ -27,7 +27,7 @@ from data_manifests import LabelMap, LabelSpace, Manifest
 from data_manifests.figures.labels import draw_labels
 from data_manifests.figures.style import SERIES_COLORS
 from data_manifests.figures.viewer import ImageSeries, Layer, Viewer, ViewerImage, build_viewer_page, image_uri
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 
 _LAYERS = (
     Layer("image"),

@@ -32,7 +32,7 @@ from agmm.runs.files import weights_path as weights_path
 from data_manifests import LabelSpace
 from data_manifests.errors import list_some
 from data_manifests.figures.notebook import Line, fragment
-from data_manifests.files.images import atomic_path
+from data_manifests.files.atomic import atomic_path
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: CheckpointInfo) -> None:

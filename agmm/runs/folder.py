@@ -26,7 +26,7 @@ from agmm.runs.files import (
 )
 from agmm.runs.scores import CONFUSION_NAME, CSV_NAME, JSON_NAME
 from data_manifests import Manifest, __version__
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import name_from
 

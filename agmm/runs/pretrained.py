@@ -13,7 +13,7 @@ from agmm.errors import TrainingError
 from agmm.models import build_model
 from agmm.models.network import SegmentationModel
 from agmm.runs.checkpoint import load_tensors, require_fit
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path
 from data_manifests.files.text import read_json
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from agmm.config.metrics import METRICS
 from agmm.errors import TrainingError
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import text_cell
-from data_manifests.files.images import write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.text import read_json
 

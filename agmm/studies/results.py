@@ -13,8 +13,8 @@ from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
 from agmm.studies.study import LABELS_AS_PUBLISHED, Study, published_as
 from data_manifests import Manifest
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import read_text_cell, read_whole_table, text_cell
-from data_manifests.files.images import write_atomically
 
 RESULTS_NAME = "results.csv"
 REPORT_NAME = "report.md"

@@ -34,7 +34,7 @@ from agmm.studies.results import (
 from agmm.studies.study import Setting, Study
 from agmm.training.stages import run_stages
 from data_manifests import Manifest
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import FolderLock
 
 # How often to check whether another process has finished.

@@ -12,7 +12,8 @@ import numpy as np
 
 from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestInfo, ManifestRow, read_manifest, write_manifest
-from data_manifests.files.images import pixel_sha256, read_mask, remove_unfinished, write_atomically
+from data_manifests.files.atomic import remove_unfinished, write_atomically
+from data_manifests.files.masks import pixel_sha256, read_mask
 from data_manifests.manifest.derive import rebase_row
 
 

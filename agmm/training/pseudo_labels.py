@@ -23,8 +23,9 @@ from agmm.inference.protocols import Protocol, evaluating
 from agmm.runs.checkpoint import LoadedRun, load_run
 from agmm.training.label_folder import annotation_name, begin, find_finished, finish
 from data_manifests import LabelMap, Manifest, ManifestRow, __version__, read_manifest
-from data_manifests.files.images import encode_label_map, write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import FolderLock
+from data_manifests.files.masks import encode_label_map
 from data_manifests.files.paths import inside, name_from
 from data_manifests.manifest.rows import read_row_annotation, read_row_image
 from data_manifests.manifest.schema import PSEUDO_LABELS

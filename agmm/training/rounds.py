@@ -23,7 +23,7 @@ from agmm.runs.checkpoint import CheckpointInfo
 from agmm.runs.files import weights_path
 from agmm.training.stages import is_finished, require_same_start, train_stage
 from data_manifests import Manifest, read_manifest
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path
 from data_manifests.files.text import read_json
 

@@ -21,8 +21,8 @@ from agmm.evaluation.evaluate import EvalResult
 from agmm.runs.files import LOG_NAME
 from agmm.runs.folder import VALIDATION_NAME
 from agmm.training.trackers import Tracker
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import read_whole_table
-from data_manifests.files.images import write_atomically
 
 
 class RunLog:

@@ -26,7 +26,7 @@ from agmm.training.pseudo_labels import write_pseudo_labels
 from agmm.training.regime import pseudo_classes_for, pseudo_classes_notice
 from agmm.training.train import resumed_config, train_network, written_config
 from data_manifests import Manifest
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path, name_from
 from data_manifests.files.text import read_json
 

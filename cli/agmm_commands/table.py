@@ -57,7 +57,7 @@ def table(
     from agmm.report.budget import budget_table, budgets_of_runs
     from agmm.report.runs import read_runs, scored_split
     from agmm.report.table_format import format_table
-    from data_manifests.files.images import write_atomically
+    from data_manifests.files.atomic import write_atomically
 
     with usage_errors():
         found = read_runs(runs, names)

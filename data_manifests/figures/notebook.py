@@ -15,7 +15,7 @@ from data_manifests.errors import DataError, counted
 from data_manifests.figures.drawing import Image, colorize
 from data_manifests.figures.labels import draw_labels
 from data_manifests.figures.viewer import image_uri
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from data_manifests.label_maps import LabelMap
 from data_manifests.layouts.base import Dataset, DatasetItem
 from data_manifests.manifest.rows import read_row_annotation, read_row_image, require_no_web

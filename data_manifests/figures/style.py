@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,1 +1,1 @@
-"""Reading and writing files: paths, images, CSV, locks."""
+"""Reading and writing files: paths, images, masks, CSV, locks."""

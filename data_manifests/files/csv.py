@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from data_manifests.errors import ManifestError
-from data_manifests.files.images import atomic_path
+from data_manifests.files.atomic import atomic_path
 from data_manifests.files.text import MAX_LINE, bounded_lines, read_text
 
 Cells = tuple[str, ...]

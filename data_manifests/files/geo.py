@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from data_manifests.files.images import atomic_path
+from data_manifests.files.atomic import atomic_path
 from data_manifests.files.paths import is_remote
 from data_manifests.files.tiff import is_placed
 from data_manifests.label_maps import LabelMap

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import DataError
-from data_manifests.files.images import atomic_path
+from data_manifests.files.atomic import atomic_path
 from data_manifests.files.paths import is_remote
 from data_manifests.files.samples import MAX_PIXELS_VARIABLE, Samples, max_pixels
 from data_manifests.files.tiff import TiffLayout, tiff_layout

@@ -10,7 +10,7 @@ from typing import Any
 
 from data_manifests.colors import Color, to_color, voc_color
 from data_manifests.errors import DataError, list_some
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path, is_remote
 from data_manifests.files.text import read_bytes, read_json, read_toml
 from data_manifests.label_space import LabelClass, LabelSpace, in_order, space_by_color

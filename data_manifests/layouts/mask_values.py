@@ -14,7 +14,7 @@ from data_manifests.colors import name_colors, to_rgb
 from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError, counted
 from data_manifests.files.decode import read_palette, read_samples
-from data_manifests.files.images import mask_channels, read_mask
+from data_manifests.files.masks import mask_channels, read_mask
 from data_manifests.label_space import LabelClass, LabelSpace, numbered_label_space
 from data_manifests.layouts.base import Dataset, spread
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from data_manifests.errors import ManifestError
-from data_manifests.files.images import encode_image, encode_label_map
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import encode_label_map
 from data_manifests.files.paths import absolute, is_remote
 from data_manifests.files.view import DEFAULT_VIEW
 from data_manifests.manifest.rows import read_row_full_mask, read_row_image, row_file

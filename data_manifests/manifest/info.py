@@ -13,7 +13,7 @@ import numpy as np
 
 from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.decode import check_is_whole, read_header
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from data_manifests.files.samples import Header
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts import Dataset, DatasetItem

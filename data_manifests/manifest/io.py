@@ -13,8 +13,8 @@ from typing import Any
 
 from data_manifests.encodings import ENCODINGS
 from data_manifests.errors import DataError, ManifestError
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import Cells, read_records, require_columns, write_table
-from data_manifests.files.images import write_atomically
 from data_manifests.files.paths import as_path, is_remote, reaching
 from data_manifests.files.text import read_json
 from data_manifests.files.view import ImageView

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 from data_manifests.errors import ManifestError, counted
+from data_manifests.files.atomic import atomic_path
 from data_manifests.files.csv import Cells, format_line, read_table, require_columns, write_table
-from data_manifests.files.images import atomic_path
 from data_manifests.files.paths import as_path, is_remote
 from data_manifests.manifest.schema import MARK_COLUMNS, Manifest, Mark
 

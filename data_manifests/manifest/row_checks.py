@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import pixel_sha256, read_image_size, read_mask
+from data_manifests.files.images import read_image_size
+from data_manifests.files.masks import pixel_sha256, read_mask
 from data_manifests.label_maps import MaskValues
 from data_manifests.label_space import LabelSpace
 from data_manifests.manifest.schema import Manifest, ManifestRow

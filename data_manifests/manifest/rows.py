@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_manifests.encodings import Encoding
 from data_manifests.errors import ManifestError, counted, list_some
-from data_manifests.files.images import pixel_sha256, read_mask
+from data_manifests.files.masks import pixel_sha256, read_mask
 from data_manifests.files.paths import is_remote
 from data_manifests.label_maps import LabelMap, MaskValues
 from data_manifests.manifest.schema import Manifest, ManifestRow

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import PurePosixPath, PureWindowsPath
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import pixel_sha256
+from data_manifests.files.masks import pixel_sha256
 from data_manifests.label_maps import LabelMap
 from data_manifests.label_space import LabelSpace
 from data_manifests.manifest.marks import marks_fault, read_marks

@@ -17,7 +17,8 @@ from skimage.morphology import skeletonize
 
 from data_manifests import LabelMap, read_manifest
 from data_manifests.errors import counted, list_some
-from data_manifests.files.images import list_images, read_mask
+from data_manifests.files.images import list_images
+from data_manifests.files.masks import read_mask
 from data_manifests.files.paths import as_path
 from data_manifests.manifest.relocate import with_data_root
 from sparsekit.annotated_images import AnnotatedImage, annotated_images, count_annotated

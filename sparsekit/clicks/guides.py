@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_manifests import LabelSpace
 from data_manifests.errors import counted, list_some
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit.clicks.settings import GUIDED, Uncertainty
 from sparsekit.errors import AnnotationError
 

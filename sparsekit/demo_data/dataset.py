@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from data_manifests.files.images import encode_image, remove_unfinished, write_atomically
+from data_manifests.files.atomic import remove_unfinished, write_atomically
+from data_manifests.files.images import encode_image
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import as_path, remove_tree
 from data_manifests.version import __version__

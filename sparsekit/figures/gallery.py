@@ -23,7 +23,7 @@ from data_manifests.figures.viewer import (
     check_jinja,
     image_uri,
 )
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path
 from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image

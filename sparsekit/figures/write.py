@@ -15,7 +15,7 @@ from data_manifests import LabelMap, LabelSpace, Manifest, ManifestRow, Mark
 from data_manifests.colors import Color
 from data_manifests.errors import counted
 from data_manifests.figures.drawing import VOID_COLOR, Image, colorize
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path, inside
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
 from sparsekit.errors import AnnotationError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests import MANIFEST_COLUMNS, MARK_COLUMNS, Manifest
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from sparsekit.errors import AnnotationError
 
 #: Columns of whole numbers; the others are text.

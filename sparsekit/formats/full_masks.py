@@ -11,9 +11,11 @@ import numpy as np
 
 from data_manifests import Dataset, DatasetItem, LabelClass, LabelMap, LabelSpace
 from data_manifests.errors import list_some
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import write_table
 from data_manifests.files.decode import check_is_whole
-from data_manifests.files.images import encode_label_map, exif_orientation, list_images, write_atomically
+from data_manifests.files.images import exif_orientation, list_images
+from data_manifests.files.masks import encode_label_map
 from data_manifests.files.paths import absolute, as_path, inside
 from data_manifests.layouts.base import relative_stem
 from sparsekit.errors import AnnotationError

@@ -23,7 +23,8 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.errors import list_some
-from data_manifests.files.images import exif_orientation, pixel_sha256
+from data_manifests.files.images import exif_orientation
+from data_manifests.files.masks import pixel_sha256
 from data_manifests.files.paths import absolute, as_path, name_from
 from data_manifests.files.samples import turn
 from sparsekit.errors import AnnotationError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import DataError
-from data_manifests.files.images import pixel_sha256, read_mask
+from data_manifests.files.masks import pixel_sha256, read_mask
 from data_manifests.manifest.derive import read_source
 from data_manifests.manifest.validate import Problem
 from sparsekit.annotated_images import AnnotatedImage

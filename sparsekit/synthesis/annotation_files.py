@@ -9,15 +9,10 @@ import numpy as np
 
 from data_manifests import DatasetItem, LabelMap, LabelSpace, ManifestRow
 from data_manifests.encodings import Encoding
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.decode import check_is_whole
-from data_manifests.files.images import (
-    encode_label_map,
-    exif_orientation,
-    pixel_sha256,
-    read_image_size,
-    read_mask,
-    write_atomically,
-)
+from data_manifests.files.images import exif_orientation, read_image_size
+from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from data_manifests.files.paths import inside
 from data_manifests.label_maps import MaskValues
 from sparsekit.errors import AnnotationError

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import try_lock
 from data_manifests.files.paths import is_remote
 

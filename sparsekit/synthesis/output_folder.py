@@ -26,7 +26,7 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.errors import counted
-from data_manifests.files.images import remove_unfinished, write_atomically
+from data_manifests.files.atomic import remove_unfinished, write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import is_remote, remove_tree, replace_tree
 from data_manifests.manifest.io import info_to_json

@@ -14,7 +14,7 @@ import numpy as np
 
 from data_manifests import Dataset, DatasetItem, LabelSpace, Manifest, ManifestInfo, ManifestRow, Mark, __version__
 from data_manifests.encodings import Encoding
-from data_manifests.files.images import pixel_sha256, read_instances
+from data_manifests.files.masks import pixel_sha256, read_instances
 from data_manifests.files.paths import absolute, as_path, name_from, name_in_full, reaching
 from sparsekit.arguments import as_whole_number
 from sparsekit.errors import AnnotationError

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from data_manifests import LAYOUTS, Dataset, Encoding, LabelSpace, Manifest, ManifestRow, Mark, open_dataset
 from data_manifests.errors import DataError
-from data_manifests.files.images import pixel_sha256, read_instances, read_mask
+from data_manifests.files.masks import pixel_sha256, read_instances, read_mask
 from data_manifests.manifest.derive import HISTORY, read_source
 from data_manifests.manifest.schema import GROWN
 from data_manifests.manifest.validate import Problem

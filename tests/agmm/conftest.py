@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from data_manifests import LabelClass, LabelSpace, Manifest, ManifestInfo, ManifestRow, read_manifest, write_manifest
 from data_manifests.colors import voc_color
-from data_manifests.files.images import encode_image, encode_label_map, pixel_sha256, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import encode_label_map, pixel_sha256
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from data_manifests import read_manifest
-from data_manifests.files.images import pixel_sha256, read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import pixel_sha256, read_mask
 from tests.agmm.conftest import tiny_manifest
 
 

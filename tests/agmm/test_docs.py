@@ -16,7 +16,8 @@ from agmm import load_run
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import read_manifest
-from data_manifests.files.images import read_image_size, read_mask
+from data_manifests.files.images import read_image_size
+from data_manifests.files.masks import read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.report.written_runs import SEG, write_run
 from tests.helpers.tiny_run import tiny_run

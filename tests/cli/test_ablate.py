@@ -19,7 +19,7 @@ from agmm.studies.runner import plan_runs
 from agmm.studies.study import Study
 from cli.agmm_cli import main
 from data_manifests import Manifest, read_manifest
-from data_manifests.files.images import write_atomically
+from data_manifests.files.atomic import write_atomically
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.training.test_stages import fast_config
 

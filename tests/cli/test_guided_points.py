@@ -9,7 +9,8 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import open_dataset, read_manifest, read_marks
-from data_manifests.files.images import encode_label_map, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.masks import encode_label_map
 from sparsekit import ClickAnnotator, ClickSettings, Guide, synthesize
 
 SHAPE = (24, 32)

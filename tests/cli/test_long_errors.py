@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from cli.reporting import note, warn
 from cli.sparsekit_cli import main
-from data_manifests.files.images import encode_image, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
 
 
 def test_a_long_cell_of_a_stranger_makes_a_short_error(tmp_path: Path) -> None:

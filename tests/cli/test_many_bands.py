@@ -19,7 +19,7 @@ from agmm.runs.checkpoint import load_run
 from cli.agmm_cli import main as agmm_main
 from cli.sparsekit_cli import main as sparsekit_main
 from data_manifests import read_manifest, read_row_image
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from data_manifests.files.view import ImageView
 
 rasterio = pytest.importorskip("rasterio", reason="needs rasterio, extra geo")

@@ -5,7 +5,7 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import read_manifest, read_marks
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit.geometry.rasterize import rasterize
 
 

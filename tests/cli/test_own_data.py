@@ -16,7 +16,7 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import read_manifest
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from data_manifests.manifest.rows import read_row_full_mask
 from tests.helpers import miniature_datasets as mini
 

@@ -14,7 +14,7 @@ from PIL import Image
 from cli.agmm_cli import main as agmm_main
 from cli.sparsekit_cli import main as sparsekit_main
 from data_manifests import DataError, read_manifest, read_marks, read_row_full_mask
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from data_manifests.files.volumes import read_volume
 
 nibabel = pytest.importorskip("nibabel", reason="needs nibabel, extra medical")

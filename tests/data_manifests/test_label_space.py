@@ -208,7 +208,7 @@ def test_counts_of_a_image_too_large_for_single_precision():
 
 
 def test_real_cityscapes_train_ids_equal_translated_label_ids():
-    from data_manifests.files.images import read_mask
+    from data_manifests.files.masks import read_mask
 
     folder = real_data("cityscapes_sample") / "gtFine"
     space = known_label_space("cityscapes")

@@ -61,7 +61,7 @@ MUTANTS = (
     ),
     Mutant("data_manifests/files/text.py", "parse_float=_finite, ", "", "tests/data_manifests/files/test_text.py"),
     Mutant(
-        "data_manifests/files/images.py",
+        "data_manifests/files/atomic.py",
         "partial.replace(path)",
         "path.write_bytes(partial.read_bytes())",
         "tests/data_manifests/files",

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from data_manifests import open_dataset, read_manifest
-from data_manifests.files.images import read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import read_mask
 from data_manifests.layouts.class_tables import read_class_map, read_label_space
 from data_manifests.manifest.io import load_manifest
 from data_manifests.manifest.validate import check_manifest

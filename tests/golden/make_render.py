@@ -10,7 +10,8 @@ import numpy as np
 
 from data_manifests import LabelClass, LabelSpace, Mark
 from data_manifests.figures.drawing import Image, colorize
-from data_manifests.files.images import encode_image, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
 from sparsekit.figures.overlay import draw_marks
 from sparsekit.figures.sheets import Grid, lay_out
 

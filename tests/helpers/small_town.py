@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from data_manifests import DataError, open_dataset
-from data_manifests.files.images import encode_image, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
 from sparsekit.synthesis.annotators import ClickAnnotator
 from sparsekit.synthesis.synthesize import synthesize
 

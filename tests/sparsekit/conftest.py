@@ -9,7 +9,9 @@ import numpy as np
 
 from data_manifests import LabelClass, LabelSpace, Manifest, ManifestInfo, ManifestRow, Mark
 from data_manifests.colors import voc_color
-from data_manifests.files.images import encode_image, encode_label_map, pixel_sha256, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import encode_label_map, pixel_sha256
 from data_manifests.label_maps import LabelMap
 from data_manifests.manifest.io import write_manifest
 from data_manifests.manifest.marks import write_marks

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from data_manifests import open_dataset, read_manifest, read_marks
-from data_manifests.files.images import encode_image, encode_label_map, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import encode_label_map
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
 from sparsekit import ClickAnnotator, ClickSettings, ScribbleAnnotator, ScribbleSettings, annotate, synthesize
 from tests.sparsekit.conftest import SCENE, numbered_space

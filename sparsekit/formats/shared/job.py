@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from data_manifests import LabelMap, Manifest, ManifestRow
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.decode import read_samples
-from data_manifests.files.images import encode_image, exif_orientation, read_image_size, write_atomically
+from data_manifests.files.images import encode_image, exif_orientation, read_image_size
 from data_manifests.files.paths import absolute, inside, is_remote
 from data_manifests.files.view import DEFAULT_VIEW
 from data_manifests.manifest.marks import read_marks_of

@@ -10,7 +10,8 @@ import numpy as np
 
 from data_manifests import LabelMap, ManifestRow
 from data_manifests.errors import list_some
-from data_manifests.files.images import list_images, read_image_size, read_mask
+from data_manifests.files.images import list_images, read_image_size
+from data_manifests.files.masks import read_mask
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.errors import AnnotationError
 from sparsekit.formats.shared.job import ExportJob

@@ -11,7 +11,8 @@ from agmm.data.dataset import EpochSampler, ManifestDataset, Sample, batches, ma
 from agmm.data.labels import DenseLabels, SparseLabels
 from agmm.errors import TrainingError
 from data_manifests import DataError, Manifest, read_manifest
-from data_manifests.files.images import encode_label_map, read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import encode_label_map, read_mask
 from tests.agmm.conftest import tiny_manifest
 
 WHOLE = Augmentation((64, 96), scale=(1, 1), flip=False)

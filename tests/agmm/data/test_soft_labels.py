@@ -29,7 +29,8 @@ from agmm.losses.agmm import AGMMLoss
 from agmm.losses.soft_cross_entropy import soft_cross_entropy
 from agmm.training.stages import SEG_ONLY
 from data_manifests import Manifest, read_manifest
-from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from tests.agmm.conftest import tiny_manifest
 
 UNLABELLED = 255

@@ -20,7 +20,9 @@ from agmm.losses.mixture import mixture_probs
 from agmm.models import build_model
 from agmm.models.network import SegmentationModel
 from data_manifests import DataError, Manifest, ManifestInfo, ManifestRow, open_dataset, read_manifest
-from data_manifests.files.images import encode_image, encode_label_map, read_image, read_mask, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image, read_image
+from data_manifests.files.masks import encode_label_map, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.rank_evaluation import ColorClassifier, evaluate_all, evaluate_as_rank
 from tests.helpers.real_data import real_data

@@ -19,7 +19,8 @@ from agmm.inference.sources import find_images
 from agmm.runs.checkpoint import load_run, save_checkpoint
 from cli.agmm_cli import main
 from data_manifests import DataError, LabelSpace, Manifest, read_manifest, write_manifest
-from data_manifests.files.images import read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.tiny_run import tiny_run
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from agmm.runs.checkpoint import load_run, save_checkpoint
 from cli.agmm_cli import main
 from data_manifests import read_manifest
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.tiny_run import tiny_run
 

@@ -10,7 +10,8 @@ import pytest
 
 from agmm.training.train import train_network
 from data_manifests import Manifest, read_manifest, write_manifest
-from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.trainings import CONFIG, log_of
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils import backend_registration
 
 from agmm.runs.checkpoint import load_checkpoint
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.on_a_device import TRAININGS, run_everything
 

@@ -17,8 +17,9 @@ from agmm.runs.checkpoint import load_run
 from agmm.training.pseudo_labels import candidate_classes, label_by_network, refine_among, write_pseudo_labels
 from agmm.training.train import train_network
 from data_manifests import DataError, Manifest, read_manifest
-from data_manifests.files.images import encode_label_map, pixel_sha256, read_image, read_mask
+from data_manifests.files.images import read_image
 from data_manifests.files.lock import FolderLock
+from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from data_manifests.manifest.row_checks import MINOR_KINDS
 from data_manifests.manifest.validate import check_manifest
 from tests.agmm.conftest import tiny_manifest

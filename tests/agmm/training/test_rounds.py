@@ -20,7 +20,7 @@ from agmm.training.rounds import run_rounds
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import Manifest, open_dataset, read_manifest, read_marks
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit import ClickAnnotator, ClickSettings, Guide, synthesize
 from tests.agmm.conftest import tiny_manifest
 from tests.agmm.training.test_stages import fast_config

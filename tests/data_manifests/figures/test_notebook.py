@@ -14,7 +14,9 @@ from PIL import Image
 
 from data_manifests import LabelClass, LabelSpace, Mark, open_dataset
 from data_manifests.figures.notebook import Line, fragment
-from data_manifests.files.images import encode_image, encode_label_map, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import encode_label_map
 from tests.sparsekit.conftest import SCENE, numbered_space, tiny_manifest
 
 EVIL = "<img src=x onerror=alert(1)>"

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from data_manifests import DataError, ManifestError, open_dataset, read_manifest, read_marks, write_marks
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import write_table
-from data_manifests.files.images import list_images, read_image, write_atomically
+from data_manifests.files.images import list_images, read_image
 from data_manifests.files.paths import (
     absolute,
     as_path,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from data_manifests.files.images import read_image_size, read_mask
+from data_manifests.files.images import read_image_size
+from data_manifests.files.masks import read_mask
 
 
 def ids_of(dataset):

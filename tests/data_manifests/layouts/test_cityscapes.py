@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_manifests import DataError, LabelClass, LabelSpace, open_dataset
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from tests.data_manifests.layouts.read_back import label_maps
 from tests.helpers import miniature_datasets as mini
 from tests.helpers.real_data import real_data

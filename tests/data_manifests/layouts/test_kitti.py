@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_manifests import open_dataset
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from tests.helpers import miniature_datasets as mini
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from data_manifests import DataError, open_dataset
-from data_manifests.files.images import read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import read_mask
 from data_manifests.layouts.image_notes import image_notes
 from tests.helpers import miniature_datasets as mini
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from data_manifests import DataError, open_dataset
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from tests.data_manifests.layouts.read_back import ids_of, label_maps
 from tests.helpers import miniature_datasets as mini
 from tests.helpers.real_data import real_data

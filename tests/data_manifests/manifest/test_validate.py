@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from data_manifests import Manifest, Mark, read_manifest, write_marks
-from data_manifests.files.images import encode_label_map, pixel_sha256, read_mask, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from data_manifests.manifest.io import load_manifest
 from data_manifests.manifest.validate import check_manifest
 from sparsekit.geometry.rasterize import rasterize

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests import open_dataset
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit.areas.draw import mark_regions
 from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.geometry.mark_pixels import mark_pixels

@@ -16,7 +16,7 @@ from sklearn.metrics import jaccard_score
 
 from cli.sparsekit_cli import main
 from data_manifests import Manifest, Mark, read_manifest
-from data_manifests.files.images import encode_label_map
+from data_manifests.files.masks import encode_label_map
 from data_manifests.manifest.derive import subset_manifest
 from sparsekit.audit import score as module
 from sparsekit.audit.score import (

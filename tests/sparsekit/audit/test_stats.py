@@ -17,7 +17,8 @@ from skimage.measure import label
 
 from cli.sparsekit_cli import main
 from data_manifests import ManifestError, Mark, read_manifest
-from data_manifests.files.images import encode_label_map, read_image_size
+from data_manifests.files.images import read_image_size
+from data_manifests.files.masks import encode_label_map
 from sparsekit.annotated_images import annotated_images, count_annotated
 from sparsekit.audit.stats import AnnotationStats, ClassStats, annotation_stats, measure_image, percentile
 from sparsekit.audit.stats_report import check_figure_path, draw_stats, format_stats

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.stats import chisquare
 
 from data_manifests import open_dataset
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit.clicks.draw import _SMALL_MARGIN, _far_from_others, draw_clicks
 from sparsekit.clicks.settings import GUIDED, STRATEGIES, ClickSettings
 from sparsekit.clicks.uniform import sample_clicks

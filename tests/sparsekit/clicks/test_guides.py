@@ -11,7 +11,8 @@ from scipy import ndimage
 from scipy.stats import chisquare, entropy
 
 from data_manifests import DataError
-from data_manifests.files.images import encode_label_map, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.masks import encode_label_map
 from sparsekit.clicks.draw import draw_clicks
 from sparsekit.clicks.guides import Guidance, Guide
 from sparsekit.clicks.settings import ClickSettings

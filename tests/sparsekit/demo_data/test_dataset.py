@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from data_manifests import DataError, open_dataset
-from data_manifests.files.images import read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import read_mask
 from sparsekit.demo_data import DemoSettings, draw_scene, write_demo_data
 from sparsekit.demo_data import dataset as module
 from sparsekit.demo_data.dataset import NOTE, PARTIAL, scene_name

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_manifests import known_label_space
-from data_manifests.files.images import pixel_sha256
+from data_manifests.files.masks import pixel_sha256
 from sparsekit.demo_data import draw_scene
 from sparsekit.demo_data.dataset import scene_name
 from sparsekit.demo_data.dice import Dice

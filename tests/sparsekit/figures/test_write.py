@@ -22,7 +22,8 @@ from data_manifests import (
     write_manifest,
     write_marks,
 )
-from data_manifests.files.images import encode_image, read_image, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image, read_image
 from data_manifests.manifest.relocate import with_data_root
 from sparsekit.errors import AnnotationError
 from sparsekit.figures import write as figures

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import open_dataset, read_manifest
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import DRAWN_FORMATS
 from sparsekit.formats.detect import find_drawn_format

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from data_manifests import Dataset, Manifest, Mark, open_dataset, read_manifest, read_marks
-from data_manifests.files.images import encode_label_map, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.masks import encode_label_map
 from data_manifests.manifest.derive import merge_manifests, subset_manifest
 from data_manifests.manifest.rows import read_row_annotation
 from data_manifests.manifest.validate import check_manifest

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands import grow as command
 from data_manifests import DataError, read_manifest
-from data_manifests.files.images import read_image, read_mask
+from data_manifests.files.images import read_image
+from data_manifests.files.masks import read_mask
 from sparsekit.audit.cost import annotation_cost
 from sparsekit.audit.stats import annotation_stats
 from sparsekit.errors import AnnotationError

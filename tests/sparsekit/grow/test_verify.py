@@ -8,7 +8,7 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import ManifestError, read_manifest
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit.errors import AnnotationError
 from sparsekit.grow.manifest import grow_manifest
 from sparsekit.grow.settings import METHODS, GrowSettings

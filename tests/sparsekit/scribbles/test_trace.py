@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_manifests import LabelClass, LabelSpace, open_dataset
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from sparsekit.geometry.mark_pixels import mark_pixels
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.geometry.regions import find_regions

@@ -8,7 +8,9 @@ import pytest
 
 import sparsekit.synthesis.synthesize
 from data_manifests import DataError, read_manifest, read_marks
-from data_manifests.files.images import encode_image, pixel_sha256, read_mask, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import pixel_sha256, read_mask
 from sparsekit.errors import AnnotationError
 from sparsekit.synthesis.journal import Journal
 from tests.helpers.real_data import real_data

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from data_manifests import Manifest, Mark, read_manifest, read_marks
-from data_manifests.files.images import encode_image, encode_label_map, write_atomically
+from data_manifests.files.atomic import write_atomically
+from data_manifests.files.images import encode_image
+from data_manifests.files.masks import encode_label_map
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
 from sparsekit.audit.cost import annotation_cost
 from sparsekit.audit.cost_model import CostModel

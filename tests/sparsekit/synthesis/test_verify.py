@@ -13,7 +13,7 @@ from PIL import Image
 
 from cli.sparsekit_cli import main
 from data_manifests import read_manifest
-from data_manifests.files.images import read_mask
+from data_manifests.files.masks import read_mask
 from data_manifests.manifest.derive import merge_manifests, subset_manifest
 from sparsekit.errors import AnnotationError
 from sparsekit.synthesis.verify import annotator_from_settings, verify_manifest
