@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from data_manifests.files.atomic import write_atomically
-from data_manifests.files.lock import try_lock
+from data_manifests.files.lock import PathLock
 from data_manifests.files.paths import is_remote
 
 #: Seconds of work that a killed process may lose on storage without append.
@@ -26,6 +26,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: TextIO | None = None
+        self._lock = PathLock(path)
         self._waiting: list[str] = []
         self._written_at = 0.0
 
@@ -35,7 +36,7 @@ class Journal:
         if is_remote(self._path):
             return True
         file = self._path.open("a", encoding="utf-8", newline="\n")
-        if not try_lock(file.fileno()):
+        if not self._lock.try_acquire():
             file.close()
             return False
         file.truncate(sum(len(line.encode()) for line in self.lines()))
@@ -58,6 +59,7 @@ class Journal:
         if self._file:
             with self._named_errors():
                 self._file.close()
+            self._lock.release()
         self._write_part()
 
     @contextmanager
