@@ -61,6 +61,9 @@ _TRAINING_GROUPS = (
             help="Initial weights of the encoder. A file trained with other means and deviations than timm records "
             "also needs --set image_mean=[...] --set image_std=[...].",
         ),
+        click.option(
+            "--init", metavar="RUN", help="Start from the network of an earlier run; new classes get a new classifier."
+        ),
         click.option("--decoder", type=_choice(DECODERS), help="What makes features of the encoder's levels."),
         click.option(
             "--output-stride", type=_choice([str(stride) for stride in OUTPUT_STRIDES]),

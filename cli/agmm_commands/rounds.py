@@ -22,6 +22,7 @@ from cli.options import json_option, manifest_argument, out_option, overwrite_op
 from cli.processes import is_first_process
 from cli.reporting import echo_json, echo_summary, usage_errors
 from cli.types import Choice, IntRange
+from cli.uncertain_options import UNCERTAIN_OPTIONS, of_strategy
 
 if TYPE_CHECKING:
     from agmm.training.rounds import DrawClicks, Needs, RoundResult
@@ -45,9 +46,10 @@ _NEEDS: dict[str, Needs] = {"uncertain": "probabilities", "corrective": "label_m
         "uniform: anywhere, as a control. See `sparsekit points`.",
     ),
     click.option(
-        "--init", "start", type=Choice(get_args(Start)), default="fresh", show_default=True,
+        "--start", type=Choice(get_args(Start)), default="fresh", show_default=True,
         help="Initialize later rounds like round 1, or from the network of the round before.",
     ),
+    *UNCERTAIN_OPTIONS,
     protocol_option("Segment training images like this for the next clicks.", default="whole"),
     tile_option,
 )  # fmt: skip
@@ -64,6 +66,8 @@ def rounds(
     clicks: int,
     strategy: str,
     start: Start,
+    uncertainty: str | None,
+    top_share: float | None,
     protocol: ProtocolName,
     tile_size: int | None,
     out_dir: Path | None,
@@ -79,6 +83,7 @@ def rounds(
     from agmm.requirements import require_training_packages
     from sparsekit.synthesis.adding import dataset_of, require_marks
 
+    given = of_strategy(strategy, {"uncertainty": uncertainty, "top_share": top_share})
     source = read_manifest(manifest)
     config = read_settings(with_all_bands(flags, source))
     if rounds > 1:  # now, not after the first round
@@ -94,7 +99,7 @@ def rounds(
         build_loss(config)
         make_protocol(protocol, config.crop_size, tile_size=tile_size)
         results = run_rounds(
-            source, config, folder, _drawing(clicks, strategy, config.seed, overwrite),
+            source, config, folder, _drawing(clicks, strategy, given, config.seed, overwrite),
             needs=_NEEDS[strategy], rounds=rounds, start=start, protocol=protocol, tile_size=tile_size,
             overwrite=overwrite, quiet=is_quiet(),
         )  # fmt: skip
@@ -108,7 +113,7 @@ def rounds(
     echo_next_score(results[-1].run_dir, results[-1].manifest.path, source, config.train_split)
 
 
-def _drawing(clicks: int, strategy: str, seed: int, overwrite: bool) -> DrawClicks:
+def _drawing(clicks: int, strategy: str, given: dict[str, Any], seed: int, overwrite: bool) -> DrawClicks:
     """How the clicks of the next round are drawn, which is sparsekit's part."""
     from sparsekit.clicks.guides import Guide
     from sparsekit.clicks.settings import ClickSettings
@@ -116,7 +121,7 @@ def _drawing(clicks: int, strategy: str, seed: int, overwrite: bool) -> DrawClic
     from sparsekit.synthesis.synthesize import synthesize
 
     def draw(manifest: Manifest, predicted: Path, folder: Path) -> None:
-        guide = None if strategy == "uniform" else Guide(strategy, predicted / _NEEDS[strategy])
+        guide = None if strategy == "uniform" else Guide(strategy, predicted / _NEEDS[strategy], **given)
         annotator = ClickAnnotator((clicks,), ClickSettings(strategy), guide)
         synthesize(manifest, annotator, folder.parent, name=folder.name, seed=seed, overwrite=overwrite)
 

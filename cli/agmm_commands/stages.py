@@ -39,7 +39,7 @@ from cli.types import Choice, IntRange
         "stage 1 does.",
     ),
     click.option(
-        "--init", "start", type=Choice(get_args(Start)), default="fresh", show_default=True,
+        "--start", type=Choice(get_args(Start)), default="fresh", show_default=True,
         help="Initialize later stages like stage 1, or from the network of the stage before.",
     ),
 )  # fmt: skip

@@ -32,9 +32,6 @@ from data_manifests.errors import counted
     "Run",
     out_option("Folder of the run.  [default: runs/<folder of the manifest>]"),
     click.option("--resume", type=PathType(), help="Folder of an interrupted run to resume after its last epoch."),
-    click.option(
-        "--init", metavar="RUN", help="Start from the network of an earlier run; new classes get a new classifier."
-    ),
     overwrite_option,
     json_option,
 )

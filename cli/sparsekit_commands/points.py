@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,8 @@ from cli.command import command, option_group
 from cli.sparsekit_commands.synthesis import SynthesisOptions, run_synthesis, synthesis_options
 from cli.sparsekit_commands.timing import TIMING_OPTIONS, timed
 from cli.types import Choice, FloatRange, IntRange, PathType, list_option
-from sparsekit.clicks.settings import DEFAULT_BUDGETS, GUIDED, STRATEGIES, ClickSettings, Uncertainty
+from cli.uncertain_options import UNCERTAIN_OPTIONS, of_strategy
+from sparsekit.clicks.settings import DEFAULT_BUDGETS, GUIDED, STRATEGIES, ClickSettings
 
 if TYPE_CHECKING:
     from sparsekit.clicks.guides import Guide
@@ -61,17 +62,7 @@ if TYPE_CHECKING:
         metavar="DIR",
         help="For uncertain: IMAGE_ID.npy, as `agmm predict RUN MANIFEST --probabilities` writes them.",
     ),
-    click.option(
-        "--uncertainty",
-        type=Choice(get_args(Uncertainty)),
-        help="For uncertain: between the two likeliest classes, over all classes, or of the likeliest class alone.  "
-        "[default: margin]",
-    ),
-    click.option(
-        "--top-share",
-        type=FloatRange(0, 1, min_open=True),
-        help="For uncertain: draw at random among this share of the pixels, the most uncertain ones.  [default: 0.05]",
-    ),
+    *UNCERTAIN_OPTIONS,
     click.option(
         "--predictions",
         type=PathType(),
@@ -113,12 +104,13 @@ def points(
     from cli.reporting import usage_errors
     from sparsekit.synthesis.annotators import ClickAnnotator
 
-    guides = {name: others.pop(name) for name in ("probabilities", "uncertainty", "top_share", "predictions")}
+    folders = {name: others.pop(name) for name in ("probabilities", "predictions")}
+    uncertainty = {name: others.pop(name) for name in ("uncertainty", "top_share")}
     synthesis = SynthesisOptions(**others)
     if add_to is not None:
         _require_no_dataset(dataset, strategy, synthesis)
     with usage_errors():
-        guide = _guide(strategy, {name: value for name, value in guides.items() if value is not None})
+        guide = _guide(strategy, folders, of_strategy(strategy, uncertainty))
         settings = ClickSettings(strategy, margin, jitter, wrong, min_distance)
         if minutes and (budgets or add_to):
             raise click.UsageError("--minutes sets the number of clicks: leave out --clicks and --add-to.")
@@ -127,19 +119,18 @@ def points(
     run_synthesis(dataset, annotator, synthesis, add_to=add_to)
 
 
-def _guide(strategy: str, given: dict[str, Any]) -> Guide | None:
-    """The guide of a strategy; an error for options of another one."""
+def _guide(strategy: str, folders: dict[str, Path | None], settings: dict[str, Any]) -> Guide | None:
+    """The guide of a strategy; an error for the folder of another one."""
     from sparsekit.clicks.guides import Guide
 
-    folder = given.pop(GUIDED.get(strategy, ""), None)
-    allowed = ("uncertainty", "top_share") if strategy == "uncertain" else ()
-    if foreign := [name for name in given if name not in allowed]:
-        raise click.UsageError(f"--{foreign[0].replace('_', '-')} is of no use to strategy {strategy}.")
-    if strategy not in GUIDED:
+    own = GUIDED.get(strategy)
+    if foreign := [name for name, folder in folders.items() if folder is not None and name != own]:
+        raise click.UsageError(f"--{foreign[0]} is of no use to strategy {strategy}.")
+    if own is None:
         return None
-    if folder is None:
-        raise click.UsageError(f"Strategy {strategy} needs --{GUIDED[strategy]} DIR.")
-    return Guide(strategy, folder, **given)
+    if (folder := folders[own]) is None:
+        raise click.UsageError(f"Strategy {strategy} needs --{own} DIR.")
+    return Guide(strategy, folder, **settings)
 
 
 def _require_no_dataset(dataset: Path | None, strategy: str, synthesis: SynthesisOptions) -> None:

@@ -1,7 +1,10 @@
 """Rounds: each network says where the next clicks go, or nothing does."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,13 +157,13 @@ def test_other_clicks_settings_or_start_are_refused(manifest: Manifest, done: tu
     out_dir, _ = done
     result = rounds(manifest.path, "--clicks", 5, "--rounds", 3, "--out", out_dir, expected=1)
     assert "(clicks_added 3 there, 5 here" in result.stderr
-    result = rounds(manifest.path, "--clicks", 3, "--rounds", 3, "--out", out_dir, "--init", "warm", expected=2)
+    result = rounds(manifest.path, "--clicks", 3, "--rounds", 3, "--out", out_dir, "--start", "warm", expected=2)
     assert "round-2 was started fresh, but warm" in " ".join(result.stderr.split())
 
 
 def test_corrective_clicks_lie_on_errors_and_warm_rounds_go_on(manifest: Manifest, tmp_path: Path) -> None:
     out_dir = tmp_path / "out"
-    words = ("--clicks", 2, "--rounds", 2, "--out", out_dir, "--strategy", "corrective", "--init", "warm", "--json")
+    words = ("--clicks", 2, "--rounds", 2, "--out", out_dir, "--strategy", "corrective", "--start", "warm", "--json")
     found = json.loads(rounds(manifest.path, *words).stdout)
     assert [one["labels_per_image"] for one in found["rounds"]] == [4, 6] and found["val_split"] == "val"
     made = read_manifest(out_dir / "clicks-2")
@@ -206,3 +209,26 @@ def test_from_python(manifest: Manifest, tmp_path: Path) -> None:
     full = replace(config, supervision="full")
     with pytest.raises(ValueError, match="supervision is full"):
         run_rounds(manifest, full, tmp_path / "out", draw, needs="nothing")
+
+
+def test_uncertainty_is_chosen_as_by_points(manifest: Manifest, tmp_path: Path) -> None:
+    words = ("--clicks", 2, "--rounds", 2, "--out", tmp_path / "out", "--uncertainty", "entropy", "--top-share", 0.5)
+    rounds(manifest.path, *words)
+    settings = read_manifest(tmp_path / "out/clicks-2").info.settings
+    assert (settings["uncertainty"], settings["top_share"]) == ("entropy", 0.5)
+    result = rounds(manifest.path, *words, "--strategy", "corrective", expected=2)
+    assert "--uncertainty" in result.stderr
+
+
+def test_two_processes_share_the_work(manifest: Manifest, tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = ["--clicks", "2", "--rounds", "2", "--out", "out", "--json", *SETTINGS]
+    command = [*torchrun, "--log-dir", str(tmp_path), "-m", "agmm", "rounds", str(manifest.path), *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [one["labels_per_image"] for one in json.loads(done.stdout)["rounds"]] == [4, 6]
+    probabilities = tmp_path / "out/predicted-1/probabilities"
+    predicted = {path.relative_to(probabilities).with_suffix("").as_posix() for path in probabilities.rglob("*.npy")}
+    assert predicted == {row.image_id for row in manifest.rows_of("train")}
+    assert CliRunner().invoke(sparsekit, ["verify", str(tmp_path / "out/clicks-2")]).exit_code == 0
