@@ -13,7 +13,7 @@ from agmm.config.loss import LOSSES, PRESETS
 from agmm.config.model import DECODERS, OUTPUT_STRIDES
 from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
 from agmm.config.recipes import DEFAULT_RECIPE
-from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, Refinement, TrainConfig
+from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, Refinement, Start, TrainConfig
 from cli.command import option_group
 from cli.completion import complete_encoder, complete_recipe
 from cli.options import data_root_option
@@ -181,6 +181,11 @@ def read_settings(flags: Mapping[str, Any]) -> TrainConfig:
         config = load_config(flags["recipe"] or DEFAULT_RECIPE, flags["config_path"], read_overrides(flags))
     require_encoder_weights(config.encoder_weights)
     return config
+
+
+def start_of(warm_start: bool) -> Start:
+    """The setting that ``--warm-start`` stands for."""
+    return "warm" if warm_start else "fresh"
 
 
 def with_all_bands(flags: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from agmm.config.protocol import ProtocolName
-from agmm.config.training import Start
 from cli.agmm_commands.options import (
     echo_next_score,
     protocol_option,
     read_settings,
+    start_of,
     tile_option,
     training_options,
     with_all_bands,
@@ -46,8 +46,7 @@ _NEEDS: dict[str, Needs] = {"uncertain": "probabilities", "corrective": "label_m
         "uniform: anywhere, as a control. See `sparsekit points`.",
     ),
     click.option(
-        "--start", type=Choice(get_args(Start)), default="fresh", show_default=True,
-        help="Initialize later rounds like round 1, or from the network of the round before.",
+        "--warm-start", is_flag=True, help="Start later rounds from the network of the round before, not like round 1."
     ),
     *UNCERTAIN_OPTIONS,
     protocol_option("Segment training images like this for the next clicks.", default="whole"),
@@ -65,7 +64,7 @@ def rounds(
     rounds: int,
     clicks: int,
     strategy: str,
-    start: Start,
+    warm_start: bool,
     uncertainty: str | None,
     top_share: float | None,
     protocol: ProtocolName,
@@ -100,7 +99,7 @@ def rounds(
         make_protocol(protocol, config.crop_size, tile_size=tile_size)
         results = run_rounds(
             source, config, folder, _drawing(clicks, strategy, given, config.seed, overwrite),
-            needs=_NEEDS[strategy], rounds=rounds, start=start, protocol=protocol, tile_size=tile_size,
+            needs=_NEEDS[strategy], rounds=rounds, start=start_of(warm_start), protocol=protocol, tile_size=tile_size,
             overwrite=overwrite, quiet=is_quiet(),
         )  # fmt: skip
     if not is_first_process():

@@ -9,13 +9,14 @@ from typing import Any, get_args
 import click
 
 from agmm.config.protocol import ProtocolName
-from agmm.config.training import FirstLoss, PseudoClasses, Refinement, Start
+from agmm.config.training import FirstLoss, PseudoClasses, Refinement
 from cli.agmm_commands.options import (
     echo_next_score,
     protocol_option,
     read_settings,
     refine_option,
     run_summary,
+    start_of,
     threshold_option,
     tile_option,
     training_options,
@@ -39,8 +40,7 @@ from cli.types import Choice, IntRange
         "stage 1 does.",
     ),
     click.option(
-        "--start", type=Choice(get_args(Start)), default="fresh", show_default=True,
-        help="Initialize later stages like stage 1, or from the network of the stage before.",
+        "--warm-start", is_flag=True, help="Start later stages from the network of the stage before, not like stage 1."
     ),
 )  # fmt: skip
 @option_group(
@@ -68,7 +68,7 @@ def stages(
     stages: int,
     out_dir: Path | None,
     first: FirstLoss,
-    start: Start,
+    warm_start: bool,
     pseudo_classes: PseudoClasses | None,
     threshold: float,
     protocol: ProtocolName,
@@ -100,7 +100,7 @@ def stages(
             config = replace(config, loss_kind="agmm", loss=SEG_ONLY)
         build_loss(config)
         results = run_stages(
-            source, config, folder, stages=stages, start=start,
+            source, config, folder, stages=stages, start=start_of(warm_start),
             protocol=make_protocol(protocol, config.crop_size, tile_size=tile_size, crf=refine == "crf"),
             pseudo_classes=pseudo_classes, threshold=threshold, soft=soft, overwrite=overwrite, quiet=is_quiet(),
         )  # fmt: skip

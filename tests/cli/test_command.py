@@ -38,6 +38,14 @@ def test_every_command_takes_quiet_and_verbose_and_a_short_out(group: str, name:
     assert ("--out" in spellings) == ("-o" in spellings)
 
 
+def test_torchrun_passes_every_option_but_log_on() -> None:
+    """It takes the start of an option of its own for that option, and fails if it has several such."""
+    run = pytest.importorskip("torch.distributed.run", reason="needs torch")
+    theirs = run.get_args_parser()._option_string_actions
+    ours = {name for found in agmm.commands.values() for param in found.params for name in param.opts}
+    assert {name for name in ours for other in theirs if other.startswith(name) and other != name} <= {"--log", "-"}
+
+
 def test_options_are_listed_in_their_groups() -> None:
     @command(short_help="")
     @option_group("Size", click.option("--width", help="Wide."), click.option("--height", help="High."))

@@ -157,13 +157,13 @@ def test_other_clicks_settings_or_start_are_refused(manifest: Manifest, done: tu
     out_dir, _ = done
     result = rounds(manifest.path, "--clicks", 5, "--rounds", 3, "--out", out_dir, expected=1)
     assert "(clicks_added 3 there, 5 here" in result.stderr
-    result = rounds(manifest.path, "--clicks", 3, "--rounds", 3, "--out", out_dir, "--start", "warm", expected=2)
+    result = rounds(manifest.path, "--clicks", 3, "--rounds", 3, "--out", out_dir, "--warm-start", expected=2)
     assert "round-2 was started fresh, but warm" in " ".join(result.stderr.split())
 
 
 def test_corrective_clicks_lie_on_errors_and_warm_rounds_go_on(manifest: Manifest, tmp_path: Path) -> None:
     out_dir = tmp_path / "out"
-    words = ("--clicks", 2, "--rounds", 2, "--out", out_dir, "--strategy", "corrective", "--start", "warm", "--json")
+    words = ("--clicks", 2, "--rounds", 2, "--out", out_dir, "--strategy", "corrective", "--warm-start", "--json")
     found = json.loads(rounds(manifest.path, *words).stdout)
     assert [one["labels_per_image"] for one in found["rounds"]] == [4, 6] and found["val_split"] == "val"
     made = read_manifest(out_dir / "clicks-2")

@@ -305,7 +305,7 @@ def test_refined_labels_through_the_command(
 def test_two_processes_share_the_work(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "fast.toml").write_text(fast_config().to_toml())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    settings = ["--config", "fast.toml", "--out", "mt", "--start", "warm", "--protocol", "whole", "--soft"]
+    settings = ["--config", "fast.toml", "--out", "mt", "--warm-start", "--protocol", "whole", "--soft"]
     command = [*torchrun, "--log-dir", str(tmp_path), "-m", "agmm", "stages", str(manifest.path), *settings]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
