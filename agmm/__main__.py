@@ -16,6 +16,9 @@ def main() -> None:
     from cli.interrupts import listen
 
     listen()
+    from agmm.memory import keep_freed_memory
+
+    keep_freed_memory()
     from cli.agmm_cli import main
 
     main(prog_name="agmm")
