@@ -144,12 +144,14 @@ def budgets_of_study(
     for row in rows:
         if not ways or row["setting"] in (*ways, FULL_MASKS):
             groups.setdefault((row["setting"], row["annotation"]), []).append(row)
-    points = []
+    points: list[BudgetPoint] = []
     for (setting, annotation), group in groups.items():
-        words = FULL_MASKS if setting == FULL_MASKS else annotation
         scores = Scores(tuple(100 * float(row["miou"]) for row in group))
-        way = setting.replace(ALL_TERMS, "AGMM")
-        points.append(BudgetPoint(f"{way}, {annotation}", way, words, setting, work_of(group[0]), scores))
+        if setting != FULL_MASKS:
+            way = setting.replace(ALL_TERMS, "AGMM")
+            points.append(BudgetPoint(f"{way}, {annotation}", way, annotation, setting, work_of(group[0]), scores))
+        elif not any(point.is_full for point in points):  # the annotation makes no difference to it
+            points.append(BudgetPoint(setting, setting, setting, setting, work_of(group[0]), scores))
     return Budgets(tuple(points), how[0])
 
 
@@ -160,7 +162,7 @@ def budget_table(budgets: Budgets) -> Table:
     lines: list[tuple[tuple[float, float], tuple[Cell, ...]]] = []
     for point in budgets.points:
         minutes, mean = point.minutes, None if point.scores is None else point.scores.mean
-        marks = None if point.work is None or point.is_full else point.clicks
+        marks = None if point.is_full else point.clicks
         hours = None if point.work is None or minutes is None else point.work.num_images * minutes / 60
         order = (float("inf") if minutes is None else minutes, 0.0 if mean is None else mean)
         cells = (

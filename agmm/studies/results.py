@@ -19,6 +19,9 @@ from data_manifests.files.csv import read_text_cell, read_whole_table, text_cell
 RESULTS_NAME = "results.csv"
 REPORT_NAME = "report.md"
 
+#: Smallest gap, in points of mIoU, of which shares are shown.
+_LEAST_GAP = 0.1
+
 _COLUMNS = (
     "annotation", "setting", "stages", "seed", "split", "protocol", *METRICS, "best_epoch", "run", "settings_sha256",
 )  # fmt: skip
@@ -149,8 +152,10 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
         for name in compared:
             of_row = {seed: v for (a, setting, seed), v in scores.items() if (a, setting) == (annotation, name)}
             paired = [of_row[seed] - base[seed] for seed in of_row if seed in base]
-            gains[name].append(format_gain(paired))
-            shares[name].append(f"{100 * statistics.mean(paired) / gap:.0f}" if paired and gap > 0 else "")
+            gains[name].append(gain := format_gain(paired))
+            # A share of next to nothing says nothing.
+            share = f"{100 * statistics.mean(paired) / gap:.0f}" if paired and gap >= _LEAST_GAP else ""
+            shares[name].append(f"({share})" if share and gain.startswith("(") else share)
     head = [_line(["setting", *annotations]), _line(["---"] * (1 + len(annotations)))]
     lines = [
         "",
@@ -161,7 +166,13 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
         *(_line(gains[name]) for name in compared),
     ]
     if top:
-        lines += ["", f"Share of the gap between {study.baseline} and {study.ceiling} that is closed, in %:", "", *head]
+        lines += [
+            "",
+            f"Share of the gap between {study.baseline} and {study.ceiling} that is closed, in %; in brackets where "
+            "the gain is:",
+            "",
+            *head,
+        ]
         lines += [_line(shares[name]) for name in compared]
     return lines
 
@@ -177,9 +188,9 @@ def format_gain(differences: Sequence[float]) -> str:
         return ""
     mean = statistics.mean(differences)
     if len(differences) == 1:
-        return f"({mean:+.1f})"
+        return f"({mean:+z.1f})"
     spread = statistics.stdev(differences)
-    text = f"{mean:+.1f} ± {spread:.1f}"
+    text = f"{mean:+z.1f} ± {spread:.1f}"
     return text if abs(mean) > spread and len(differences) >= 3 else f"({text})"
 
 

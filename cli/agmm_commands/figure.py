@@ -8,12 +8,12 @@ import click
 
 from agmm.config.outputs import FIGURES, MAX_TSNE_RUNS
 from cli.agmm_commands.options import device_option, manifest_option, names_option, runs_argument
-from cli.agmm_commands.work import cost_model_option, read_model, work_of_run, work_of_study
+from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, study_options
 from cli.command import command
 from cli.options import image_option, json_option, out_option, read_manifest
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, usage_errors, warn
-from cli.types import Choice, IntRange, PathType
+from cli.types import Choice, IntRange
 
 _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
 
@@ -38,11 +38,7 @@ _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
     "--pixels-per-class", type=IntRange(min=1), default=100, show_default=True, help="Pixels per class for tsne."
 )
 @click.option("--seed", type=IntRange(min=0), default=0, show_default=True, help="Random seed of tsne.")
-@click.option("--way", "ways", metavar="SETTING", multiple=True, help="Setting of a study to draw; may be repeated.")
-@click.option(
-    "--annotation", "annotations", type=PathType(), multiple=True,
-    help="Manifest of a study, for the minutes where its runs are gone; may be repeated.",
-)  # fmt: skip
+@study_options
 @cost_model_option
 @device_option
 @out_option("File to write, .png or .pdf.", "out_path", required=True)
@@ -130,23 +126,11 @@ def _draw_budget(
     annotations: tuple[Path, ...],
     cost_model: Path | None,
 ) -> None:
-    from agmm.report.budget import budgets_of_runs, budgets_of_study, is_study
-    from agmm.report.runs import read_runs, scored_split
     from agmm.report.style import check_figure
 
     with usage_errors():
         check_figure([out_path])
-    model = read_model(cost_model)
-    if any(map(is_study, runs)):
-        if len(runs) > 1:
-            raise click.UsageError("budget takes runs, or one study; got a study and more.")
-        budgets = budgets_of_study(runs[0], work_of_study(runs[0], annotations, model), ways)
-    elif ways or annotations:
-        raise click.UsageError("--way and --annotation are for a study; runs know both themselves.")
-    else:
-        with usage_errors():
-            found = read_runs(runs, names)
-        budgets = budgets_of_runs(found, lambda run: work_of_run(run, model), split or scored_split(found))
+    budgets = read_budgets(runs, names, split, None, ways, annotations, read_model(cost_model))
     from agmm.report.budget_figure import draw_budget
 
     draw_budget(budgets, [out_path])

@@ -8,7 +8,7 @@ import click
 
 from agmm.config.outputs import TABLE_FORMATS, TABLES, TableFormat
 from cli.agmm_commands.options import names_option, runs_argument, scores_protocol_option, scores_split_option
-from cli.agmm_commands.work import cost_model_option, read_model, work_of_run
+from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, study_options
 from cli.command import command
 from cli.options import out_option
 from cli.reporting import echo_summary, usage_errors
@@ -21,6 +21,7 @@ from cli.types import Choice
 @names_option
 @scores_split_option
 @scores_protocol_option
+@study_options
 @cost_model_option
 @click.option(
     "--format",
@@ -39,33 +40,32 @@ def table(
     format_: TableFormat,
     split: str | None,
     protocol: str | None,
+    ways: tuple[str, ...],
+    annotations: tuple[Path, ...],
     cost_model: Path | None,
     out_path: Path | None,
 ) -> None:
     """Compare RUNS in a table, next to the published numbers of the paper's supplement.
 
     per-class lists the IoU of each class, ablation mIoU by loss terms, lambda mIoU by their weight, and budget mIoU,
-    its share of full supervision and mIoU per minute by clicks and minutes of annotation. Scores are those that `agmm
-    evaluate` has written. Only scores on the same images with the same protocol are compared.
+    its share of full supervision and mIoU per minute by clicks and minutes of annotation; budget also takes the folder
+    of one study of `agmm ablate`. Scores are those that `agmm evaluate` has written. Only scores on the same images
+    with the same protocol are compared.
     """
-    from agmm.runs.files import weights_path
-
-    for run in runs:
-        weights_path(run)
-    model = read_model(cost_model)
     from agmm.report import tables
-    from agmm.report.budget import budget_table, budgets_of_runs
+    from agmm.report.budget import budget_table
     from agmm.report.runs import read_runs, scored_split
     from agmm.report.table_format import format_table
     from data_manifests.files.atomic import write_atomically
 
-    with usage_errors():
-        found = read_runs(runs, names)
-    split = split or scored_split(found)
     if kind == "budget":
-        made = budget_table(budgets_of_runs(found, lambda run: work_of_run(run, model), split, protocol))
+        made = budget_table(read_budgets(runs, names, split, protocol, ways, annotations, read_model(cost_model)))
+    elif ways or annotations:
+        raise click.UsageError("--way and --annotation are for budget.")
     else:
-        made = getattr(tables, TABLES[kind])(found, split, protocol)
+        with usage_errors():
+            found = read_runs(runs, names)
+        made = getattr(tables, TABLES[kind])(found, split or scored_split(found), protocol)
     text = format_table(made, format_)
     if out_path is None:
         click.echo(text, nl=False)

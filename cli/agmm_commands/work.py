@@ -4,22 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.reporting import warn
+from cli.reporting import usage_errors, warn
 from cli.types import PathType
 
 if TYPE_CHECKING:
-    from agmm.report.budget import Work
+    from agmm.report.budget import Budgets, Work
     from agmm.report.run import Run
     from data_manifests import Manifest
     from sparsekit.audit.cost_model import CostModel
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 cost_model_option = click.option(
     "--cost-model", type=PathType(), help="TOML file of annotation times for budget; see `sparsekit cost`."
 )
+
+
+#: What the budgets of a study need beside its folder, for figure and table alike.
+STUDY_OPTIONS = (
+    click.option(
+        "--way", "ways", metavar="SETTING", multiple=True, help="Setting of a study to show; may be repeated."
+    ),
+    click.option(
+        "--annotation", "annotations", type=PathType(), multiple=True,
+        help="Manifest of a study, for the minutes where its runs are gone; may be repeated.",
+    ),
+)  # fmt: skip
+
+
+def study_options(command: _F) -> _F:
+    """Give a command ``--way`` and ``--annotation``."""
+    for option in reversed(STUDY_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_budgets(
+    runs: Sequence[Path],
+    names: Sequence[str],
+    split: str | None,
+    protocol: str | None,
+    ways: Sequence[str],
+    annotations: Sequence[Path],
+    model: CostModel | None,
+) -> Budgets:
+    """The budgets of scored runs, or of the settings of one study.
+
+    Raises:
+        click.UsageError: If runs and studies are mixed, or an option is for the other kind.
+        TrainingError: If the scores are missing or cannot be compared.
+    """
+    from agmm.report.budget import budgets_of_runs, budgets_of_study, is_study
+    from agmm.report.runs import read_runs, scored_split
+
+    if any(map(is_study, runs)):
+        if len(runs) > 1:
+            raise click.UsageError("budget takes runs, or one study; got a study and more.")
+        if names or split or protocol:
+            raise click.UsageError("--name, --split and --protocol are for runs; a study has its own.")
+        return budgets_of_study(runs[0], _work_of_study(runs[0], annotations, model), ways)
+    if ways or annotations:
+        raise click.UsageError("--way and --annotation are for a study; runs know both themselves.")
+    with usage_errors():
+        found = read_runs(runs, names)
+    return budgets_of_runs(found, lambda run: work_of_run(run, model), split or scored_split(found), protocol)
 
 
 def read_model(path: Path | None) -> CostModel | None:
@@ -41,7 +93,7 @@ def work_of_run(run: Run, model: CostModel | None, on_problem: Callable[[str], N
         return None
 
 
-def work_of_study(
+def _work_of_study(
     path: Path, manifests: Sequence[Path], model: CostModel | None
 ) -> Callable[[Mapping[str, str]], Work | None]:
     """Annotation work behind each row of a study, from its manifests or else from its runs."""

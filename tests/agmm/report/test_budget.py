@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from agmm.errors import TrainingError
 from agmm.report.budget import Work, budget_table, budgets_of_runs, budgets_of_study
 from agmm.report.budget_figure import draw_budget
 from agmm.report.runs import read_runs
+from agmm.studies.results import read_results
 from cli.agmm_cli import main
 from data_manifests import known_label_space
 from data_manifests.manifest.schema import GROWN
@@ -104,12 +106,20 @@ def test_minutes_come_from_the_manifests_of_a_study(tmp_path: Path) -> None:
         "figure", "budget", results.parent, "--annotation", manifest.path, "--way", "L_seg", "--out", tmp_path / "a.png"
     )
     assert code == 0, text
-    from cli.agmm_commands.work import work_of_study
-
-    work = work_of_study(results.parent, [manifest.path], None)({"annotation": manifest.name, "setting": "L_seg"})
-    assert work is not None
+    code, text = run("table", "budget", results.parent, "--annotation", manifest.path, "--way", "L_seg", "--json")
+    minutes = {row["annotation"]: row["minutes/image"] for row in json.loads(text)}
     expected = annotation_cost(manifest, split="train").to_dict()["minutes_per_image"]
-    assert work.minutes_per_image == pytest.approx(expected)
+    assert float(minutes[manifest.name]) == pytest.approx(expected, abs=0.005)
+
+
+def test_full_masks_of_a_study_are_one_row(tmp_path: Path) -> None:
+    lines = KEPT.read_text().splitlines(keepends=True)
+    twice = [line.replace("20 clicks,", "5 clicks,", 1) for line in lines if ",full masks," in line]
+    (tmp_path / "twice.csv").write_text("".join([*lines, *twice]))
+    budgets = budgets_of_study(tmp_path / "twice.csv", lambda row: None)
+    (full,) = (point for point in budgets.points if point.is_full)
+    scores = [100 * float(row["miou"]) for row in read_results(KEPT).values() if row["setting"] == "full masks"]
+    assert full.name == "full masks" and full.scores is not None and list(full.scores.values) == scores
 
 
 def test_the_figure_of_runs_on_disk(tmp_path: Path) -> None:

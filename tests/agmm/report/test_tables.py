@@ -207,7 +207,7 @@ def test_budget_shares_of_full_supervision(tmp_path: Path) -> None:
     assert isinstance(some[6], Scores) and some[6].values == pytest.approx((iou(0.6),))
     assert some[7] == pytest.approx(100 * iou(0.6) / iou(0.9))
     assert table.rows[1][3:6] == (None, "90.00", "15.00") and table.rows[1][7] == 100
-    assert table.rows[2][3:6] == (None, None, None)
+    assert table.rows[2][3:6] == (50.0, None, None)  # its name says how many
     assert len(table.notes) == 1
     alone = budget_table(budgets_of_runs(runs[1:], lambda run: work[run.name]))
     assert alone.rows[0][7] is None and "--supervision full" in alone.notes[1]
