@@ -7,7 +7,6 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,9 +18,8 @@ from agmm.data.bands import with_statistics
 from agmm.distributed import Ranks, join_ranks
 from agmm.inference.predict import predict_images
 from agmm.inference.sources import images_of_manifest
-from agmm.runs.checkpoint import CheckpointInfo
 from agmm.runs.files import weights_path
-from agmm.training.stages import is_finished, require_same_start, train_stage
+from agmm.training.stages import StageResult, is_finished, require_same_start, train_stage
 from data_manifests import Manifest, read_manifest
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path
@@ -40,19 +38,8 @@ DrawClicks = Callable[[Manifest, Path, Path], None]
 Needs = Literal["probabilities", "label_maps", "nothing"]
 
 
-@dataclass(frozen=True)
-class RoundResult:
-    """Result of one round.
-
-    Args:
-        run_dir: Its run folder.
-        manifest: The annotation it was trained on.
-        info: Header of its last checkpoint.
-    """
-
-    run_dir: Path
-    manifest: Manifest
-    info: CheckpointInfo
+class RoundResult(StageResult):
+    """Result of one round."""
 
     @property
     def labels_per_image(self) -> float:

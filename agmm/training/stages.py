@@ -45,12 +45,12 @@ class StageResult:
 
     Args:
         run_dir: Its run folder.
-        manifest_path: The manifest it was trained on.
+        manifest: What it was trained on.
         info: Header of its last checkpoint.
     """
 
     run_dir: Path
-    manifest_path: Path
+    manifest: Manifest
     info: CheckpointInfo
 
 
@@ -143,7 +143,7 @@ def run_stages(
         what = "is trained already" if done else f"learns from {source.path.parent.name}"
         say(f"stage {number}/{stages}: {run_dir} {what}")
         info = train_stage(source, settings, run_dir, before, overwrite, quiet, say)
-        results.append(StageResult(run_dir, source.path, info))
+        results.append(StageResult(run_dir, source, info))
         if ranks.is_first:
             _write_summary(out_dir, start, results)
         if number < stages:
@@ -295,7 +295,7 @@ def _write_summary(out_dir: Path, start: Start, results: Sequence[StageResult]) 
     stages = [
         {
             "stage": number, "run": result.run_dir.name,
-            "manifest": name_from(out_dir, result.manifest_path),
+            "manifest": name_from(out_dir, result.manifest.path),
             "epochs": result.info.epoch, "best_epoch": result.info.best_epoch, "best_miou": result.info.best_miou,
         }
         for number, result in enumerate(results, start=1)

@@ -50,10 +50,10 @@ def test_each_stage_trains_on_the_labels_of_the_one_before(
 ) -> None:
     out_dir, results = done
     assert [r.run_dir.name for r in results] == ["stage-1", "stage-2", "stage-3"]
-    assert results[0].manifest_path == manifest.path
+    assert results[0].manifest.path == manifest.path
     for number in (1, 2):
         labels = read_manifest(out_dir / f"pseudo-labels-{number}")
-        assert results[number].manifest_path == labels.path
+        assert results[number].manifest.path == labels.path
         assert labels.info.settings["checkpoint"] == f"../stage-{number}/weights.safetensors"
         # The classes of an image and its true labels always come from the first annotation.
         assert (labels.path.parent / labels.info.settings["source"]).resolve() == manifest.path.resolve()
