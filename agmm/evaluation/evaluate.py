@@ -214,7 +214,8 @@ def _count(
                 f"The network has {probs.shape[1]} classes, but label space '{space.name}' of {manifest.path} "
                 f"has {space.num_classes}."
             )
-        preds, target = probs.argmax(1)[0], sample.target.to(device)
+        # On a CPU, argmax takes three times as long.
+        preds, target = probs.max(1).indices[0], sample.target.to(device)
         before = confusion.counts.clone() if per_image else None
         confusion.update(preds, target, ignore_index=space.unlabelled_value)
         if before is not None:

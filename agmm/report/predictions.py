@@ -154,12 +154,9 @@ def image_miou(preds: LabelMap, truth: LabelMap, label_space: LabelSpace) -> flo
     """mIoU of one image in percent, over the classes that occur in it; None if it is entirely void."""
     matrix = ConfusionMatrix(label_space.num_classes)
     unlabelled = label_space.unlabelled_value
-    known = truth != unlabelled
     # Where all Gaussians are 0, the first class wins, as in evaluation.
-    chosen = np.where(preds == unlabelled, 0, preds)[known]
-    matrix.update(
-        torch.from_numpy(chosen.astype(np.int64)), torch.from_numpy(truth[known].astype(np.int64)), unlabelled
-    )
+    chosen = np.where(preds == unlabelled, 0, preds)
+    matrix.update(torch.from_numpy(chosen.astype(np.int64)), torch.from_numpy(truth.astype(np.int64)), unlabelled)
     score = matrix.mean_iou()
     return None if score != score else 100 * score
 
@@ -186,7 +183,7 @@ def _predict(
 ) -> Prediction:
     with evaluating(model, device):
         output = model(to_network(image_tensor(image), device))
-        segmentation: LabelMap = output.logits[0].argmax(0).cpu().numpy().astype(run.label_space.dtype)
+        segmentation: LabelMap = output.logits[0].max(0).indices.cpu().numpy().astype(run.label_space.dtype)
         by_mixture, mixture = (
             (None, None) if annotation is None else _fit(output, annotation, run.label_space, run.options)
         )
