@@ -25,9 +25,9 @@ test: setup
 test-wheel: setup
 	$(BIN)/python tests/wheel.py
 
-# Each reader with 540 damaged files, 21,000 in all, and each command killed at many moments.
+# Each reader with 240 damaged files, 21,000 in all, and each command killed at many moments.
 fuzz: setup
-	FUZZ_CASES=540 $(BIN)/python -m pytest -n $(JOBS) tests/faults/test_fuzz.py
+	FUZZ_CASES=240 $(BIN)/python -m pytest -n $(JOBS) tests/faults/test_fuzz.py
 	FAULTS=all $(BIN)/python -m pytest -n $(JOBS) tests/faults/test_kills.py
 
 # Which of twenty wrong lines no test notices; docs/testing.md lists them.

@@ -150,3 +150,15 @@ def resolve_options(preset: str = "paper", **options: Any) -> LossOptions:
             hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
             raise ValueError(f"Unknown loss option {name!r}. {hint}")
     return replace(PRESETS[preset], **options)
+
+
+def as_float(value: int, where: str) -> float:
+    """Convert a whole number that was given where a float is expected.
+
+    Raises:
+        ValueError: If it is too large for a float.
+    """
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{where} is a number of {len(str(abs(value)))} digits; the largest has 308.") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, get_args
 
-from agmm.config.loss import LossOptions, SelfTarget
+from agmm.config.loss import LossOptions, SelfTarget, as_float
 
 #: Classes that pseudo-labels may contain: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]
@@ -234,7 +234,7 @@ def _look_up(name: str, known: Mapping[str, Any], what: str) -> Any:
 def _as_kind(value: Any, default: Any, where: str) -> Any:
     """Convert a value to the type of the default; whole numbers are accepted as floats."""
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return as_float(value, where)
     if type(value) is not type(default):
         raise ValueError(f"{where} must be of type {type(default).__name__}, got {value!r}.")
     return value

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from agmm.config.data import SUPERVISIONS, Augmentation, Supervision
-from agmm.config.loss import LOSSES, PRESETS, MixtureOptions, resolve_options
+from agmm.config.loss import LOSSES, PRESETS, MixtureOptions, as_float, resolve_options
 from agmm.config.model import ModelConfig
 from agmm.config.protocol import PROTOCOLS, ProtocolName
 
@@ -323,7 +323,7 @@ def _convert(value: Any, default: Any, where: str) -> Any:
         sample = default[0] if default else 0
         return tuple(_convert(item, sample, where) for item in value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return as_float(value, where)
     if isinstance(default, dict) and isinstance(value, Mapping):
         return dict(value)
     if type(value) is not type(default):

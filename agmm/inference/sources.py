@@ -12,6 +12,7 @@ from data_manifests.errors import counted, list_some
 from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.files.paths import as_path
 from data_manifests.files.volumes import NIFTI_SUFFIXES, volume_stem
+from data_manifests.layouts.mask_files import masks_among
 from data_manifests.manifest.rows import require_files
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *NIFTI_SUFFIXES)
@@ -51,12 +52,14 @@ def find_images(
 
     Args:
         sources: Images with any extension, and folders, which are searched at any depth for ``IMAGE_SUFFIXES`` and
-            NIfTI; names keep the relative path in the folder.
+            NIfTI; names keep the relative path in the folder. In the folder of a dataset, its masks are skipped.
         out_dir: Output folder; earlier predictions in it are skipped.
-        on_skipped: Called with a message about the other files of each folder, except hidden ones.
+        on_skipped: Called with a message about the masks and the other files of each folder, except hidden ones.
 
     Raises:
-        TrainingError: If there are no images, a source does not exist, or two results would have the same name.
+        TrainingError: If there are no images, a source does not exist or is one manifest of several, or two results
+            would have the same name.
+        DataError: If a folder is a dataset whose images and masks do not pair up.
     """
     results = {(as_path(out_dir) / name).resolve() for name in RESULT_FOLDERS}
     found: dict[Path, Path] = {}
@@ -64,9 +67,17 @@ def find_images(
     for source in map(as_path, sources):
         if not source.exists():
             raise TrainingError(f"{source}: no such image or folder.")
+        if is_manifest(source):
+            raise TrainingError(f"{source}: is a manifest. Give it alone, or name images and their folders.")
         is_folder = source.is_dir()
         files = list_images(source, ("",)) if is_folder else [source]
         files = [path for path in files if not results.intersection(path.resolve().parents)]
+        if is_folder and (masks := masks_among(source, files)):
+            files = [path for path in files if path not in masks]
+            count = sum(path.name.lower().endswith(_SUFFIXES) for path in masks)
+            others.append(
+                f"{source}: is a dataset; skipped its {counted(count, 'mask')}, as only images are segmented."
+            )
         inside = [path for path in files if path.name.lower().endswith(_SUFFIXES)] if is_folder else files
         if len(inside) < len(files):
             others.append(f"{source}: {_describe_others(set(files).difference(inside))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from agmm.config.model import PYRAMID_DECODERS, ModelConfig, require_encoder_weights
 from agmm.errors import TrainingError
+from agmm.models.hub import one_try
 from data_manifests.errors import list_some
 
 # Options that let encoders without output_stride accept images of any size, tried in this order: vision transformers
@@ -113,7 +115,8 @@ def build_encoder(config: ModelConfig, *, load_weights: bool = True) -> Encoder:
     """
     _check_name(config.encoder)
     weights = config.encoder_weights if load_weights else "none"
-    encoder = _create(config, pretrained=weights == "imagenet")
+    with one_try() if weights == "imagenet" else nullcontext():
+        encoder = _create(config, pretrained=weights == "imagenet")
     if weights not in ("none", "imagenet"):
         _load_file(encoder.backbone, Path(weights), config.encoder)
     if config.multi_grid:
@@ -159,9 +162,9 @@ def _create(config: ModelConfig, pretrained: bool) -> Encoder:
             continue
         except OSError as error:
             raise TrainingError(
-                f"The weights of '{config.encoder}' could not be downloaded ({type(error).__name__}). Check the "
-                "connection, or give a file of weights (--encoder-weights FILE), or train from random weights "
-                "(--encoder-weights none)."
+                f"The weights of '{config.encoder}' could not be downloaded, and are not in the cache of the Hugging "
+                f"Face hub ({type(error).__name__}). Check the connection, or give a file of weights "
+                "(--encoder-weights FILE), or train from random weights (--encoder-weights none)."
             ) from error
         except RuntimeError as error:
             raise TrainingError(f"Encoder '{config.encoder}' cannot be used ({error}).") from error

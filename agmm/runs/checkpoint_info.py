@@ -22,6 +22,9 @@ from data_manifests.files.view import DEFAULT_VIEW, ImageView
 CHECKPOINT_VERSION = 1
 HEADER_KEY = "agmm"
 
+#: As in a label space.
+_MOST_CLASSES = 65535
+
 _T = TypeVar("_T")
 
 
@@ -107,13 +110,26 @@ class CheckpointInfo:
 
 
 def _model(data: Mapping[str, Any], num_classes: int) -> ModelConfig:
-    """The network of a header; its settings have the types of the equally named settings of a run."""
-    settings = {name: value for name, value in data.items() if name != "num_classes"}
+    """The network of a header."""
     if data["num_classes"] != num_classes:
         raise ValueError(f"the network has {data['num_classes']} classes, the label space {num_classes}")
+    return model_from_dict(data)
+
+
+def model_from_dict(data: Mapping[str, Any]) -> ModelConfig:
+    """Read untrusted settings of a network; they have the types of the equally named settings of a run.
+
+    Raises:
+        ValueError: If a name is unknown, or a value has the wrong type or is out of range.
+        KeyError: If ``num_classes`` is missing.
+    """
+    settings = dict(data)
+    num_classes = settings.pop("num_classes")
     presence_head = settings.pop("presence_head", False)  # follows from the loss in a run's settings
-    if not isinstance(presence_head, bool):
-        raise ValueError(f"presence_head is {presence_head!r}, not true or false")
+    if type(num_classes) is not int or not isinstance(presence_head, bool):
+        raise ValueError(f"num_classes is {num_classes!r}, presence_head {presence_head!r}")
+    if num_classes > _MOST_CLASSES:
+        raise ValueError(f"the network has {num_classes} classes; at most {_MOST_CLASSES:,} are possible")
     return replace(TrainConfig.from_dict(settings, "model").model(num_classes), presence_head=presence_head)
 
 

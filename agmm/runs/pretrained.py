@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from agmm.config.model import ModelConfig
 from agmm.errors import TrainingError
 from agmm.models import build_model
 from agmm.models.network import SegmentationModel
 from agmm.runs.checkpoint import load_tensors, require_fit
+from agmm.runs.checkpoint_info import model_from_dict
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path
 from data_manifests.files.text import read_json
@@ -36,9 +36,10 @@ def load_pretrained(name: str | Path, revision: str | None = None) -> Segmentati
     if not folder.is_dir():
         folder = _download(str(name), revision)
     try:
-        config = ModelConfig.from_dict(read_json(folder / _CONFIG_NAME))
-    except (OSError, ValueError, TypeError) as error:
-        raise TrainingError(f"{folder / _CONFIG_NAME}: not the settings of a network ({error}).") from error
+        config = model_from_dict(read_json(folder / _CONFIG_NAME))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        what = "num_classes is missing" if isinstance(error, KeyError) else error
+        raise TrainingError(f"{folder / _CONFIG_NAME}: not the settings of a network ({what}).") from error
     weights = folder / _WEIGHTS_NAME
     require_fit(weights, config)
     model = build_model(config, load_encoder_weights=False)
@@ -49,8 +50,11 @@ def load_pretrained(name: str | Path, revision: str | None = None) -> Segmentati
 def _download(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
+    from agmm.models.hub import one_try
+
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=[_WEIGHTS_NAME, _CONFIG_NAME]))
+        with one_try():
+            return Path(snapshot_download(name, revision=revision, allow_patterns=[_WEIGHTS_NAME, _CONFIG_NAME]))
     except (OSError, ValueError) as error:  # of the hub: no such repository, no name of one, no connection
         raise TrainingError(
             f"{name}: no such folder, and the Hugging Face hub gave no repository of this name ({error})."

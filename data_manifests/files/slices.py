@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data_manifests.errors import DataError
 from data_manifests.files.paths import is_remote
 from data_manifests.files.text import read_json
-from data_manifests.files.volumes import Grid
+from data_manifests.files.volumes import Grid, check_size
 
 #: File in a folder of slices that says where they lie in their volumes.
 NOTE = "volumes.json"
@@ -71,14 +71,24 @@ def slice_of(path: Path) -> SliceOf | None:
 @lru_cache(maxsize=8)
 def _grids(path: Path, _: int) -> dict[str, Grid]:
     try:
-        return {name: Grid.from_dict(data) for name, data in read_note(path)["volumes"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        grids = {name: Grid.from_dict(data) for name, data in read_note(path)["volumes"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{path}: damaged ({error}). Remove the folder, and slice the volumes again.") from error
+    for name, grid in grids.items():
+        check_size(path / name, grid.shape)
+    return grids
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """Contents of a ``volumes.json``."""
-    data: Any = read_json(path)
+    """Contents of a ``volumes.json``.
+
+    Raises:
+        DataError: If it is not JSON.
+    """
+    try:
+        data: Any = read_json(path)
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error}). Remove the folder, and slice the volumes again.") from error
     return data if isinstance(data, dict) else {}
 
 

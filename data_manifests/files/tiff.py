@@ -175,7 +175,9 @@ def _open(file: IO[bytes]) -> TiffFile:
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are reported once, as an error
     file.seek(0)
-    return tifffile.TiffFile(file)
+    tiff = tifffile.TiffFile(file)
+    len(tiff.pages)  # finds pages that name an earlier one as the next; tifffile would iterate over these for ever
+    return tiff
 
 
 def _only_page(path: Path, tiff: TiffFile) -> TiffPage:

@@ -28,6 +28,9 @@ _HEADERS = {"Nifti1Header": 348, "Nifti2Header": 540}
 #: Bytes of header extensions; scanners write some kilobytes.
 _MOST_BEFORE_DATA = 1 << 24
 
+#: In an affine, in millimetres; headers hold single floats.
+_FARTHEST = 1e12
+
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _TIFF_SUFFIXES = (".tif", ".tiff")
 VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *_TIFF_SUFFIXES)
@@ -59,10 +62,12 @@ class Grid:
         Raises:
             ValueError: If it holds anything else.
         """
-        depth, height, width = (int(side) for side in data["shape"])
+        depth, height, width = data["shape"]
+        if any(type(side) is not int or side < 1 for side in (depth, height, width)):
+            raise ValueError(f"shape {data['shape']}")
         affine = tuple(tuple(float(value) for value in row) for row in data["affine"])
-        if data["axis"] not in AXES or min(depth, height, width) < 1 or (affine and np.shape(affine) != (4, 4)):
-            raise ValueError("no grid of a volume")
+        if data["axis"] not in AXES or (affine and not _places_voxels(np.array(affine))):
+            raise ValueError(f"axis {data['axis']!r}, affine {data['affine']}")
         return cls((depth, height, width), affine, data["axis"])
 
     def slices(self, stored: NDArray[Any]) -> NDArray[Any]:
@@ -82,6 +87,12 @@ class Grid:
         shown = orientations.axcodes2ornt(DIRECTIONS[self.axis])
         turn = orientations.ornt_transform(shown, stored) if back else orientations.ornt_transform(stored, shown)
         return np.ascontiguousarray(orientations.apply_orientation(values, turn))
+
+
+def _places_voxels(affine: NDArray[np.float64]) -> bool:
+    """Whether a 4x4 matrix gives each voxel a place of its own."""
+    is_usual = affine.shape == (4, 4) and bool((np.abs(affine) <= _FARTHEST).all())  # also false for NaN
+    return is_usual and abs(np.linalg.det(affine[:3, :3])) >= 1e-12
 
 
 @dataclass(frozen=True)
@@ -154,7 +165,7 @@ def read_volume(path: Path, axis: Axis = DEFAULT_AXIS) -> Volume:
 
 def _read_tiff(path: Path) -> Volume:
     with path.open("rb") as file:
-        values, white_is_zero = read_pages(path, file, lambda shape: _check_size(path, shape))
+        values, white_is_zero = read_pages(path, file, lambda shape: check_size(path, shape))
     depth, height, width = values.shape[:3]
     return Volume(values, Grid((depth, height, width)), white_is_zero)
 
@@ -170,9 +181,9 @@ def _read_nifti(path: Path, axis: Axis) -> Volume:
         shape = shape[:-1]
     if len(shape) not in (3, 4) or min(shape) < 1:
         raise DataError(f"{path}: expected a volume of three dimensions, or four with channels, got shape {shape}.")
-    _check_size(path, shape)
+    check_size(path, shape)
     affine = np.asarray(header.get_best_affine(), np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+    if not _places_voxels(affine):
         raise DataError(f"{path}: its header places voxels nowhere (affine {affine.tolist()}). Save it with an affine.")
     values = _plain(path, np.asanyarray(nibabel.arrayproxy.ArrayProxy(str(path), header))).reshape(shape)
     depth, height, width = shape[:3]
@@ -205,7 +216,12 @@ def _plain(path: Path, values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.uint8) if values.dtype.kind == "b" else values.astype(values.dtype.newbyteorder("="))
 
 
-def _check_size(path: Path, shape: tuple[int, ...]) -> None:
+def check_size(path: Path, shape: tuple[int, ...]) -> None:
+    """Check the number of voxels of a volume, with all channels.
+
+    Raises:
+        DataError: If there are more than ``max_pixels``.
+    """
     voxels = int(np.prod([int(side) for side in shape], dtype=object))
     if voxels > (most := max_pixels()):
         sides = "x".join(map(str, shape))

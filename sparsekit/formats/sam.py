@@ -134,7 +134,7 @@ def _prompted(data: dict[str, Any], class_ids: list[int | None], shape: tuple[in
         if any(not (0 <= row < shape[0] and 0 <= col < shape[1]) for row, col in pixels):
             raise ValueError("a point lies outside of the image")
         if class_id is not None:
-            yield Drawn(class_id, pixels=np.unique([row * shape[1] + col for row, col in pixels]))
+            yield Drawn(class_id, pixels=np.unique(np.array([row * shape[1] + col for row, col in pixels], np.int64)))
 
 
 def _masks(path: Path, kind: str, class_ids: list[int | None], shape: tuple[int, int]) -> Iterator[tuple[float, Drawn]]:

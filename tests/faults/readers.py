@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -46,7 +45,8 @@ def write_readers(root: Path) -> dict[str, Reader]:
     return _core_readers(root) | _import_readers(root) | _image_readers(root)
 
 
-def _text(root: Path, name: str, text: str, read: Callable[[Path], object]) -> Reader:
+def text_reader(root: Path, name: str, text: str, read: Callable[[Path], object]) -> Reader:
+    """A file of text in a folder of its own."""
     folder = root / name.replace(".", "-")
     folder.mkdir(parents=True)
     (folder / name).write_text(text)
@@ -58,13 +58,15 @@ def _core_readers(root: Path) -> dict[str, Reader]:
     space = '[[classes]]\nname = "road"\ntrain_id = 0\nclass_ids = [7, 8]\ncolor = [128, 64, 128]\n'
     table = '{"name": "t", "classes": [{"name": "a", "train_id": 0, "class_ids": [1]}], "void_ids": [0, -1]}'
     readers = {
-        "classes.csv": _text(
+        "classes.csv": text_reader(
             root, "classes.csv", "name,id,r,g,b,train_id\nroad,7,1,2,3,0\nx,8,,,,\n", read_label_space
         ),
-        "classes.json": _text(root, "classes.json", table, read_label_space),
-        "classes.toml": _text(root, "classes.toml", space + "void_ids = [0]\n", read_label_space),
-        "map.toml": _text(root, "map.toml", 'vehicle = ["car", "bus"]\nvoid = []\n', read_class_map),
-        "cost.toml": _text(root, "cost.toml", "seconds_per_click = 3.0\nseconds_per_image = 1\n", read_cost_model),
+        "classes.json": text_reader(root, "classes.json", table, read_label_space),
+        "classes.toml": text_reader(root, "classes.toml", space + "void_ids = [0]\n", read_label_space),
+        "map.toml": text_reader(root, "map.toml", 'vehicle = ["car", "bus"]\nvoid = []\n', read_class_map),
+        "cost.toml": text_reader(
+            root, "cost.toml", "seconds_per_click = 3.0\nseconds_per_image = 1\n", read_cost_model
+        ),
     }
     for name in ("manifest.csv", "manifest.json", "marks.csv"):
         readers[name] = Reader(root / "m", name, _check)
@@ -131,48 +133,3 @@ def _look(name: str, folder: Path) -> object:
     finally:
         read_image(folder / name)
     return None
-
-
-def write_run_readers(root: Path) -> dict[str, Reader]:
-    """Files of runs and studies; these need torch."""
-    from agmm.config.recipes import load_config, read_toml
-    from agmm.config.training import TrainConfig
-    from agmm.data.soft_labels import SoftLabels, read_row_soft_labels, soft_labels_path, write_soft_labels
-    from agmm.report.run import read_run
-    from agmm.runs.checkpoint import load_run
-    from agmm.runs.scores import read_records
-    from agmm.studies.study import read_study
-    from tests.agmm.conftest import tiny_manifest
-    from tests.agmm.report.written_runs import write_run
-
-    manifest = read_manifest(tiny_manifest(root / "tiny", 2, (16, 16), splits=("train",)))
-    run = write_run(root / "run", manifest, decoder_channels=16, aspp_rates=(1,))
-    (run / "config.toml").write_text(TrainConfig().to_toml())
-
-    def report(folder: Path) -> object:
-        return read_run(folder, "run"), read_records(folder)
-
-    def settings(folder: Path) -> object:
-        return load_config(config_path=folder / "config.toml"), read_toml(folder / "config.toml")
-
-    readers: dict[str, Reader] = {
-        "run.json": Reader(run, "run.json", report),
-        "log.csv": Reader(run, "log.csv", report),
-        "evaluation.json": Reader(run, "evaluation.json", report),
-        "config.toml": Reader(run, "config.toml", settings),
-        "weights": Reader(run, "weights.safetensors", load_run),
-        "weights to report": Reader(run, "weights.safetensors", report),
-    }
-    study = 'seeds = [0, 1]\nmanifests = ["m"]\n[[setting]]\nname = "a"\nloss = { use_con = false }\n'
-    readers["study.toml"] = _text(root, "study.toml", study, read_study)
-    row = manifest.rows[0]
-    shares = np.zeros((3, 16, 16), np.uint8)
-    shares[0] = 255
-    write_soft_labels(soft_labels_path(manifest.resolve(row.annotation)), SoftLabels(shares * 0, shares))
-
-    def soft(folder: Path) -> object:
-        there: Any = read_manifest(folder / "manifest.csv")
-        return read_row_soft_labels(there, there.rows[0])
-
-    readers["soft labels"] = Reader(root / "tiny", row.annotation.replace(".png", ".npz"), soft)
-    return readers

@@ -11,6 +11,7 @@ import os
 import resource
 import shutil
 import signal
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -22,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_manifests.errors import DataError
-from tests.faults.readers import Reader, write_readers, write_run_readers
+from tests.faults.readers import Reader, write_readers
 
 #: Of each reader.
 CASES = int(os.environ.get("FUZZ_CASES", "6"))
@@ -36,8 +37,8 @@ WORDS = (
     b".a" * 3000, b"http://127.0.0.1:1/x", b"a" * 70_000, b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00", b"\x80",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1.5, 1e308, 2**31, 2**63, 10**30, float("nan"), float("inf"), "", "x", "../../../escaped", [],
-    {}, [[]], [1, 2], [[1, 2], [3]], "9" * 5000, ["a"] * 3,
+    None, True, -1, 0, 1.5, 1e308, 2**31, 2**63, 10**30, 10**400, float("nan"), float("inf"), "", "x",
+    "../../../escaped", [], {}, [[]], [1, 2], [[1, 2], [3]], "9" * 5000, ["a"] * 3,
 )  # fmt: skip
 
 edits = st.lists(
@@ -54,52 +55,83 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
 
 
 @pytest.fixture(scope="module")
+def command_readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
+    pytest.importorskip("pandas", reason="tables need pandas")
+    from tests.faults.command_readers import write_command_readers
+
+    return write_command_readers(tmp_path_factory.mktemp("commands"))
+
+
+@pytest.fixture(scope="module")
+def volume_readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
+    pytest.importorskip("nibabel", reason="needs nibabel, extra medical")
+    pytest.importorskip("rasterio", reason="needs rasterio, extra geo")
+    from tests.faults.volume_readers import write_volume_readers
+
+    return write_volume_readers(tmp_path_factory.mktemp("volumes"))
+
+
+@pytest.fixture(scope="module")
 def run_readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Reader]:
     pytest.importorskip("torch", reason="runs need torch")
+    from tests.faults.run_readers import write_run_readers
+
     return write_run_readers(tmp_path_factory.mktemp("runs"))
 
 
-NAMES = (
-    "classes.csv", "classes.json", "classes.toml", "map.toml", "cost.toml", "manifest.csv", "manifest.json",
-    "marks.csv", "manifest.csv to agmm", "manifest.csv to coco", "manifest.csv to labelme", "labelme .json",
-    "coco .json", "label-studio .json", "cvat .xml", "image .png a", "image .png b", "image .jpg c", "image .tif d",
-    "image .webp e",
-    "image .gif f", "image .bmp g",
-)  # fmt: skip
-RUN_NAMES = (
-    "run.json",
-    "log.csv",
-    "evaluation.json",
-    "config.toml",
-    "weights",
-    "weights to report",
-    "study.toml",
-    "soft labels",
-)
+#: Readers by the fixture that writes their files.
+NAMES = {
+    "readers": (
+        "classes.csv", "classes.json", "classes.toml", "map.toml", "cost.toml", "manifest.csv", "manifest.json",
+        "marks.csv", "manifest.csv to agmm", "manifest.csv to coco", "manifest.csv to labelme", "labelme .json",
+        "coco .json", "label-studio .json", "sam .json", "sam .npz", "cvat .xml", "image .png a", "image .png b",
+        "image .jpg c", "image .tif d", "image .webp e", "image .gif f", "image .bmp g",
+    ),
+    "command_readers": (
+        "manifest.csv to grow", "annotation to grow", "manifest.csv to agree", "annotation to agree",
+        "manifest.json to agree", "manifest.csv to vote", "marks.csv to unite", "annotation to vote",
+        "manifest.csv to add to", "marks.csv to add to", "manifest.json to add to", "manifest.csv to relocate",
+        "probabilities", "predictions",
+    ),
+    "volume_readers": (
+        "volume .nii", "volume .nii.gz", "volume .tif", "mask of volume .tif", "dataset.json", "volumes.json",
+        "slice .tif", "scene geo", "scene plain", "scene without rasterio", "georeferenced",
+    ),
+    "run_readers": (
+        "run.json", "log.csv", "evaluation.json", "config.toml", "weights", "weights to report", "study.toml",
+        "terms.toml", "results.csv", "stages.json", "weights to start from", "config.json", "model.safetensors",
+        "image to predict", "soft labels",
+    ),
+}  # fmt: skip
+#: Those whose values are replaced as well, by values of another kind.
+VALUED = {
+    "readers": (
+        "classes.json", "classes.toml", "map.toml", "cost.toml", "manifest.json", "labelme .json", "coco .json",
+        "label-studio .json", "sam .json",
+    ),
+    "command_readers": ("manifest.json to agree", "manifest.json to add to", "frame.json"),
+    "volume_readers": ("dataset.json", "volumes.json"),
+    "run_readers": (
+        "run.json", "evaluation.json", "config.toml", "study.toml", "terms.toml", "stages.json", "config.json",
+        "weights", "weights to start from",
+    ),
+}  # fmt: skip
+
+
+def each(names: dict[str, tuple[str, ...]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in names for name in names[kind]])
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", NAMES)
-def test_bytes(readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
-    fuzz_bytes(readers[name], tmp_path)
+@each(NAMES)
+def test_bytes(request: pytest.FixtureRequest, tmp_path: Path, kind: str, name: str) -> None:
+    fuzz_bytes(request.getfixturevalue(kind)[name], tmp_path)
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", RUN_NAMES)
-def test_bytes_of_runs(run_readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
-    fuzz_bytes(run_readers[name], tmp_path)
-
-
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", [name for name in NAMES if ".json" in name])
-def test_values(readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
-    fuzz_values(readers[name], tmp_path)
-
-
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["run.json", "evaluation.json", "weights"])
-def test_values_of_runs(run_readers: dict[str, Reader], tmp_path: Path, name: str) -> None:
-    fuzz_values(run_readers[name], tmp_path)
+@each(VALUED)
+def test_values(request: pytest.FixtureRequest, tmp_path: Path, kind: str, name: str) -> None:
+    fuzz_values(request.getfixturevalue(kind)[name], tmp_path)
 
 
 def fuzz_bytes(reader: Reader, scratch: Path) -> None:
@@ -122,17 +154,18 @@ def fuzz_bytes(reader: Reader, scratch: Path) -> None:
 def fuzz_values(reader: Reader, scratch: Path) -> None:
     whole = (reader.folder / reader.file).read_bytes()
     prefix, text, rest = _parts(whole) if reader.file.endswith(".safetensors") else (b"", whole.decode(), b"")
+    is_toml = reader.file.endswith(".toml")
 
     @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(replacements)
     def check(replacements: list[tuple[int, Any]]) -> None:
-        data = json.loads(text)
+        data = tomllib.loads(text) if is_toml else json.loads(text)
         for at, value in replacements:
             places = list(_places(data))
             if places:
                 holder, key = places[at % len(places)]
                 holder[key] = deepcopy(value)
-        written = json.dumps(data)
+        written = _toml(data) if is_toml else json.dumps(data)
         survives(reader, _joined(prefix, written, rest) if rest else written.encode(), scratch)
 
     check()
@@ -150,7 +183,7 @@ def survives(reader: Reader, data: bytes, scratch: Path) -> None:
     except (DataError, OSError):
         pass
     except ValueError as error:  # of settings, which the command line reports as wrong usage
-        if reader.file not in ("config.toml", "study.toml"):
+        if reader.file not in ("config.toml", "study.toml", "terms.toml", "stages.json"):
             raise AssertionError(f"{reader.file}: {error!r}") from error
     finally:
         for written in ("exported", "back"):
@@ -160,12 +193,16 @@ def survives(reader: Reader, data: bytes, scratch: Path) -> None:
     assert not Path("/tmp/escaped").exists()
 
 
+class TooSlowError(BaseException):
+    """No ``Exception``, which a reader might take for damage of the file."""
+
+
 @contextmanager
 def _bounded() -> Iterator[None]:
     """Let the process have no more than ``MEMORY`` beyond what it has, and ``SECONDS`` of time on a core."""
 
     def end(*_: object) -> None:
-        raise AssertionError(f"takes more than {SECONDS} s")
+        raise TooSlowError(f"takes more than {SECONDS} s")
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -177,6 +214,21 @@ def _bounded() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _toml(table: dict[str, Any]) -> str:
+    return "".join(f"{json.dumps(key)} = {_inline(value)}\n" for key, value in table.items())
+
+
+def _inline(value: Any) -> str:
+    """A value of TOML in one line; text stands for nothing, which TOML lacks."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(key)} = {_inline(inner)}' for key, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps("none" if value is None else value)
 
 
 def _places(data: Any) -> Iterator[tuple[Any, Any]]:

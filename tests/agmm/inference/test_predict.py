@@ -110,9 +110,9 @@ def test_finding_refuses(tmp_path: Path) -> None:
         find_images([tmp_path / "absent"], tmp_path / "out")
     with pytest.raises(TrainingError, match="contains no images"):
         find_images([tmp_path], tmp_path / "out")
-    (tmp_path / "a.jpg").touch()
+    (tmp_path / "a.bmp").touch()
     (tmp_path / "a.png").touch()
-    with pytest.raises(TrainingError, match=r"a.jpg and .*a.png would both be written as 'a'"):
+    with pytest.raises(TrainingError, match=r"a.bmp and .*a.png would both be written as 'a'"):
         find_images([tmp_path], tmp_path / "out")
 
 
@@ -238,3 +238,17 @@ def test_images_of_a_manifest_are_named_by_their_ids(run: Path, manifest: Manife
         main, ["predict", str(run), str(tmp_path / "data/images"), *arguments[3:], "--split", "x"]
     )
     assert folder.exit_code == 2 and "--split is for the images of a manifest" in folder.stderr
+
+
+def test_masks_of_a_dataset_are_no_images(run: Path, tmp_path: Path) -> None:
+    """A folder of images and masks once had its masks segmented too, without a word."""
+    (tmp_path / "data/manifest.csv").rename(tmp_path / "other.csv")
+    said: list[str] = []
+    found = find_images([tmp_path / "data"], tmp_path / "out", said.append)
+    assert list(map(str, found)) == [f"images/a{number:02d}" for number in range(4)]
+    assert "skipped its 7 masks" in said[0]  # three of them annotations
+    masks = find_images([tmp_path / "data/masks"], tmp_path / "out", said.append)
+    assert len(masks) == 4
+    (tmp_path / "other.csv").rename(tmp_path / "data/manifest.csv")
+    with pytest.raises(TrainingError, match="is a manifest. Give it alone"):
+        find_images([tmp_path / "data", tmp_path / "data/images/a00.png"], tmp_path / "out")

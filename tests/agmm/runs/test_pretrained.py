@@ -45,6 +45,7 @@ def test_a_repository_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     build_model(ModelConfig(3, encoder="resnet10t", decoder_channels=8)).save_pretrained(tmp_path)
     SegmentationModel.from_pretrained("me/town", revision="v1")
     assert asked == [("me/town", "v1", ["model.safetensors", "config.json"])]
@@ -59,9 +60,14 @@ def test_what_is_no_network_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     build_model(ModelConfig(3, encoder="resnet10t", decoder_channels=8)).save_pretrained(saved)
     config = json.loads((saved / "config.json").read_text())
     for change, message in (
-        ({"decoder_channels": 10**6}, "the weights do not fit the network"),
+        ({"decoder_channels": 1 << 14}, "the weights do not fit the network"),
+        ({"decoder_channels": 10**6}, "decoder_channels must be at most"),
         ({"decoder": "unet"}, "Unknown decoder 'unet'"),
-        ({"colour": "red"}, "Unknown model settings: colour"),
+        ({"colour": "red"}, "unknown setting 'colour'"),
+        ({"num_classes": True}, "num_classes is True"),
+        ({"num_classes": 10**9}, "at most 65,535"),
+        ({"encoder": None}, "encoder must be of type str"),
+        ({"dropout": 10**400}, "dropout"),
     ):
         shutil.copytree(saved, wrong, dirs_exist_ok=True)
         (wrong / "config.json").write_text(json.dumps(config | change))

@@ -6,12 +6,14 @@ import os
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from data_manifests import DataError
 from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import exif_orientation, read_image, read_image_size
 from data_manifests.files.masks import read_mask
+from data_manifests.files.volumes import is_volume, read_volume
 from tests.helpers.miniature_datasets import save_image, save_mask
 from tests.helpers.png import grey_png
 
@@ -46,6 +48,23 @@ class TestDamagedImages:
                 read_mask(tmp_path / "d.png")
             except DataError as error:
                 assert "d.png" in str(error)
+
+    @pytest.mark.parametrize("num_pages", [1, 2])
+    def test_pages_that_name_an_earlier_one_as_the_next_end(self, tmp_path, num_pages):
+        """tifffile iterates over such pages for ever."""
+        pages = np.arange(64 * num_pages, dtype=np.uint8).reshape(num_pages, 8, 8)
+        tifffile.imwrite(tmp_path / "whole.tif", pages, photometric="minisblack", metadata=None)
+        with tifffile.TiffFile(tmp_path / "whole.tif") as tiff:
+            first, last = tiff.pages[0].offset, tiff.pages[num_pages - 1].offset
+        data = bytearray((tmp_path / "whole.tif").read_bytes())
+        end = last + 2 + 12 * int.from_bytes(data[last : last + 2], "little")
+        data[end : end + 4] = first.to_bytes(4, "little")
+        (loop := tmp_path / "loop.tif").write_bytes(data)
+        assert is_volume(loop) == (num_pages > 1)
+        if num_pages == 1:
+            np.testing.assert_array_equal(read_mask(loop), pages[0])
+        else:
+            np.testing.assert_array_equal(read_volume(loop).slices, pages)
 
     def test_messages(self, tmp_path):
         with pytest.raises(DataError, match=r"none.png: no such file\."):

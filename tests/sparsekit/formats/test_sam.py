@@ -179,6 +179,14 @@ def test_damaged_and_missing_files(folder: Path, dataset: Dataset, tmp_path: Pat
         fails("image_0.json")
 
 
+def test_a_prompt_without_points_draws_none(folder: Path, dataset: Dataset, tmp_path: Path) -> None:
+    write_masks(folder)
+    data = prompts_of(folder, "image_0")
+    data["points"]["input_labels"][0][0] = [-10] * len(data["points"]["input_labels"][0][0])
+    (folder / "prompts/image_0.json").write_text(json.dumps(data))
+    assert import_annotations(folder, "sam", dataset, tmp_path / "back").num_images == 2
+
+
 #: A network small enough for a test, under the names that a reader would download.
 TINY = """
 from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
