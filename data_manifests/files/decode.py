@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from data_manifests.errors import DataError
+from data_manifests.files.headers import plain_header
 from data_manifests.files.paths import as_path, is_remote, open_start
 from data_manifests.files.samples import MAX_PIXELS_VARIABLE, Header, Samples, as_shown, max_pixels, turn
 from data_manifests.files.tiff import (
@@ -46,6 +47,8 @@ def read_header(path: Path) -> Header:
     """
     path = as_path(path)
     try:
+        if not is_remote(path) and (plain := plain_header(path)):
+            return plain
         _check_is_file(path)
         with open_start(path) as file:
             if is_tiff(file):
