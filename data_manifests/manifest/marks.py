@@ -128,6 +128,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Cells]]:
 
 def _cells_to_mark(cells: Cells) -> Mark:
     _, _, kind, class_id, row, col, width, region, text = cells
+    if not text and not width:  # a click
+        return Mark(kind, int(class_id), int(row), int(col), (), (), int(region) if region else -1)
     pairs = [pair.split(" ") for pair in text.split(";")] if text else []
     points = tuple((int(r), int(c)) for r, c in pairs)
     widths = tuple(int(w) for w in width.split(";")) if width else ()

@@ -67,9 +67,8 @@ def check_files(manifest: Manifest, row: ManifestRow, *, pixels: bool) -> Checke
             except (DataError, OSError) as error:
                 kind = "missing" if _is_missing(manifest.resolve(path)) else "unreadable"
                 checked.problems.append(Problem(kind, row.image_id, f"{name}: {error}"))
-    image = manifest.resolve(row.image)
     with suppress(OSError):  # reported above
-        if pixels and row.image and image.is_file():
+        if pixels and row.image and (image := manifest.resolve(row.image)).is_file():
             return CheckedFiles(checked.problems, hashlib.sha256(image.read_bytes()).hexdigest())
     return checked
 

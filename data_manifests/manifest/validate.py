@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
+from itertools import chain
 from pathlib import PurePosixPath, PureWindowsPath
 
-from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.masks import pixel_sha256
-from data_manifests.label_maps import LabelMap
-from data_manifests.label_space import LabelSpace
-from data_manifests.manifest.marks import marks_fault, read_marks
-from data_manifests.manifest.row_checks import MINOR_KINDS, Problem, check_files, listed, spaced
-from data_manifests.manifest.schema import Manifest, ManifestRow, Mark
-
-#: Draws marks into a label map of the given shape, such as ``sparsekit.geometry.rasterize.rasterize``.
-Draw = Callable[[Sequence[Mark], tuple[int, int], LabelSpace], LabelMap]
-
-_BATCH = 256
+from data_manifests.errors import counted, list_some
+from data_manifests.manifest.mark_checks import Draw, check_marks
+from data_manifests.manifest.row_checks import MINOR_KINDS, CheckedFiles, Problem, check_files, spaced
+from data_manifests.manifest.schema import Manifest, ManifestRow
+from data_manifests.parallel import batches, map_in_order
 
 __all__ = ["MINOR_KINDS", "Draw", "Problem", "check_manifest"]
 
@@ -39,8 +31,9 @@ def check_manifest(
         manifest: The manifest as loaded, valid or not.
         unreadable: Messages of ``load_manifest`` about unreadable rows; included in the result.
         pixels: Decode every file; otherwise only check that it exists and has the right size.
-        draw: Redraws marks to compare them with the annotation; without it only positions and classes are checked.
-        workers: Decoding threads; the result does not depend on it.
+        draw: A top-level function that redraws marks to compare them with the annotation; without it only positions
+            and classes are checked.
+        workers: Number of processes; the result does not depend on it.
         on_image: Called after each image.
 
     Returns:
@@ -49,15 +42,18 @@ def check_manifest(
     problems = [Problem("row", "", message) for message in unreadable]
     problems += [problem for row in manifest.rows for problem in _check_row(manifest, row)]
     shared = _Shared()
-    with ThreadPoolExecutor(workers) as pool:  # decoding releases the GIL
-        check = partial(check_files, manifest, pixels=pixels)
-        rows = iter(manifest.rows)
-        while batch := list(islice(rows, _BATCH)):
-            for row, checked in zip(batch, pool.map(check, batch), strict=True):
-                problems += checked.problems
-                shared.add(row, checked.image_sha256)
-                on_image()
-    return [*problems, *_check_folder(manifest), *shared.problems(), *_check_marks(manifest, draw if pixels else None)]
+    parts = batches((row, row.height * row.width if pixels else 0) for row in manifest.rows)
+    check = partial(_check_batch, manifest[:0], pixels)
+    for row, checked in zip(manifest.rows, chain.from_iterable(map_in_order(check, parts, workers)), strict=True):
+        problems += checked.problems
+        shared.add(row, checked.image_sha256)
+        on_image()
+    problems += [*_check_folder(manifest), *shared.problems()]
+    return [*problems, *check_marks(manifest, draw if pixels else None, workers)]
+
+
+def _check_batch(manifest: Manifest, pixels: bool, rows: list[ManifestRow]) -> list[CheckedFiles]:
+    return [check_files(manifest, row, pixels=pixels) for row in rows]
 
 
 def _check_row(manifest: Manifest, row: ManifestRow) -> Iterator[Problem]:
@@ -94,6 +90,8 @@ def _check_folder(manifest: Manifest) -> Iterator[Problem]:
 
 
 def _leaves_folder(path: str) -> bool:
+    if ".." not in path and path[0] not in "/\\" and ":" not in path:
+        return False  # without splitting it, which is slow
     parts = PurePosixPath(path.replace("\\", "/"))
     return ".." in parts.parts or parts.is_absolute() or bool(PureWindowsPath(path).drive)
 
@@ -127,50 +125,3 @@ class _Shared:
                 yield Problem("split", rows[0].image_id, f"image {name} is in splits {splits}, as {ids}")
             else:
                 yield Problem("duplicate", rows[0].image_id, f"{what} {name} is named by several rows: {ids}")
-
-
-def _check_marks(manifest: Manifest, draw: Draw | None) -> Iterator[Problem]:
-    path = manifest.marks_path
-    rows = {row.image_id: row for row in manifest.rows}
-    waiting = {row.image_id for row in manifest.rows if row.annotation and row.num_labelled > 0}
-    if not path.is_file():
-        if waiting:
-            yield Problem("no_marks", "", f"{path} is missing, so clicks and strokes cannot be drawn or exported")
-        return
-    seen: set[str] = set()
-    try:
-        if fault := marks_fault(manifest):
-            yield Problem("marks", "", fault)
-        for image_id, marks in read_marks(path):
-            if image_id in seen:
-                yield Problem("marks", image_id, "marks are scattered; those of an image must be consecutive")
-            elif image_id not in rows:
-                found = counted(len(marks), "mark")
-                yield Problem("marks", image_id, f"{found} of an image that the manifest does not have")
-            else:
-                yield from _check_marks_of(manifest, rows[image_id], marks, draw)
-            seen.add(image_id)
-    except DataError as error:
-        yield Problem("marks", "", str(error))
-        return
-    for image_id in sorted(waiting - seen):
-        yield Problem("marks", image_id, f"no marks, but {counted(rows[image_id].num_labelled, 'labelled pixel')}")
-
-
-def _check_marks_of(
-    manifest: Manifest, row: ManifestRow, marks: Sequence[Mark], draw: Draw | None
-) -> Iterator[Problem]:
-    space = manifest.label_space
-    places = [(number, point) for number, mark in enumerate(marks) for point in mark.points or ((mark.row, mark.col),)]
-    if outside := [number for number, (r, c) in places if not (0 <= r < row.height and 0 <= c < row.width)]:
-        yield Problem("marks", row.image_id, f"marks {listed(sorted(set(outside)))} are outside the image")
-    if foreign := [number for number, mark in enumerate(marks) if not 0 <= mark.class_id < space.num_classes]:
-        yield Problem("marks", row.image_id, f"marks {listed(foreign)} have a class outside 0..{space.num_classes - 1}")
-    if draw and row.annotation_sha256 and not outside and not foreign:
-        try:
-            drawn = pixel_sha256(draw(marks, (row.height, row.width), space))
-        except (DataError, ValueError, MemoryError) as error:
-            yield Problem("marks", row.image_id, f"marks cannot be drawn: {error}")
-            return
-        if drawn != row.annotation_sha256:
-            yield Problem("marks", row.image_id, "the annotation differs from the marks drawn again")

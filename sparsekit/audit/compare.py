@@ -21,10 +21,10 @@ from data_manifests.files.images import list_images
 from data_manifests.files.masks import read_mask
 from data_manifests.files.paths import as_path
 from data_manifests.manifest.relocate import with_data_root
+from data_manifests.parallel import map_in_order
 from sparsekit.annotated_images import AnnotatedImage, annotated_images, count_annotated
 from sparsekit.audit.tables import format_table, number, share
 from sparsekit.errors import AnnotationError
-from sparsekit.parallel import map_in_order
 
 #: Measures by name, with their labels in tables; the last four need full masks.
 MEASURES = {

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import ndimage
 
 from data_manifests import LabelMap, LabelSpace, Manifest, Mark
+from data_manifests.parallel import map_in_order
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.audit.tables import share
-from sparsekit.parallel import map_in_order
 
 #: Percentiles of the distance to the border that tables show.
 PERCENTILES = (5, 50, 95)

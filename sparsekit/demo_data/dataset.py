@@ -16,10 +16,10 @@ from data_manifests.files.atomic import remove_unfinished, write_atomically
 from data_manifests.files.images import encode_image
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import as_path, remove_tree
+from data_manifests.parallel import map_in_order
 from data_manifests.version import __version__
 from sparsekit.demo_data.scene import check_size, draw_scene
 from sparsekit.errors import AnnotationError
-from sparsekit.parallel import map_in_order
 
 #: Records in the folder how it was made, and that it is complete; only a folder with this file is ever replaced.
 NOTE = "demo-data.json"

@@ -11,10 +11,10 @@ from data_manifests import Manifest, ManifestRow, __version__, read_manifest
 from data_manifests.files.paths import absolute, as_path, name_from, reaching
 from data_manifests.manifest.derive import rebase_row
 from data_manifests.manifest.schema import GROWN
+from data_manifests.parallel import map_in_order
 from sparsekit.annotated_images import AnnotatedImage, count_annotated
 from sparsekit.grow.methods import grow_labels
 from sparsekit.grow.settings import GrowSettings
-from sparsekit.parallel import map_in_order
 from sparsekit.synthesis.annotation_files import write_annotation
 from sparsekit.synthesis.output_folder import ImageResult, OutputFolder, partial_dir, shard_of
 

@@ -10,11 +10,11 @@ from data_manifests.errors import DataError
 from data_manifests.files.masks import pixel_sha256, read_mask
 from data_manifests.manifest.derive import read_source
 from data_manifests.manifest.validate import Problem
+from data_manifests.parallel import map_in_order
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.errors import AnnotationError
 from sparsekit.grow.methods import grow_labels
 from sparsekit.grow.settings import METHODS, GrowSettings
-from sparsekit.parallel import map_in_order
 
 
 @dataclass(frozen=True)

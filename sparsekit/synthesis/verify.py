@@ -15,6 +15,7 @@ from data_manifests.files.masks import pixel_sha256, read_instances, read_mask
 from data_manifests.manifest.derive import HISTORY, read_source
 from data_manifests.manifest.schema import GROWN
 from data_manifests.manifest.validate import Problem
+from data_manifests.parallel import map_in_order
 from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.audit.cost_model import CostModel
 from sparsekit.clicks.guides import Guide
@@ -22,7 +23,6 @@ from sparsekit.clicks.settings import GUIDED, ClickSettings
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.grow.verify import verify_grown
-from sparsekit.parallel import map_in_order
 from sparsekit.randomness import ImageStream
 from sparsekit.scribbles.settings import ScribbleSettings
 from sparsekit.synthesis.adding import SOURCE, earlier_marks, own_settings

@@ -79,10 +79,10 @@ MUTANTS = (
         "tests/data_manifests/test_label_space.py",
     ),
     Mutant(
-        "sparsekit/parallel.py",
+        "data_manifests/parallel.py",
         "yield running.popleft().result()",
         "yield running.pop().result()",
-        "tests/sparsekit/test_parallel.py",
+        "tests/data_manifests/test_parallel.py",
     ),
     Mutant(
         "agmm/training/train.py",

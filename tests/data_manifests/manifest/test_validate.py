@@ -257,15 +257,28 @@ def test_rows_that_cannot_be_read_are_among_the_problems(manifest):
 
 
 def test_everything_at_once_in_a_fixed_order(manifest):
-    """Several independent faults: each is there, and the number of threads changes nothing."""
+    """Several independent faults: each is there, and the number of processes changes nothing."""
     manifest.resolve(manifest.rows[1].image).unlink()
     manifest.resolve(manifest.rows[0].full_mask).write_text("no image")
     Image.new("RGB", (3, 3)).save(manifest.resolve(manifest.rows[2].image))
+    changed = change_row(manifest, "image_0", split="", annotation_sha256="0" * 64)
+    with manifest.marks_path.open("a") as file:
+        file.write("nobody,0,click,0,1,1,,,\nimage_0,0,click,0,1,1,,,\nimage_1,x,click,zero,1,1,,,\n")
+    files = {True: ["row", "unreadable", "hash", "missing", "size"], False: ["row", "unreadable", "missing", "size"]}
+    for pixels in (True, False):
+        once = problems_of(changed, pixels=pixels)
+        assert [kind for kind, _, _ in once if kind != "marks"] == files[pixels]
+        assert "zero" in once[-1][2] and ("drawn again" in str(once)) == pixels
+        assert problems_of(changed, pixels=pixels, workers=2) == once
     manifest.marks_path.unlink()
-    changed = change_row(manifest, "image_0", split="")
-    once = problems_of(changed)
-    assert [kind for kind, _, _ in once] == ["row", "unreadable", "missing", "size", "no_marks"]
-    assert problems_of(changed, workers=4) == once
+    assert [kind for kind, _, _ in problems_of(changed, workers=2)][-1] == "no_marks"
+
+
+def test_progress_counts_each_image_for_every_number_of_workers(manifest):
+    done = []
+    for number, options in enumerate(({}, {"workers": 2}, {"pixels": False}), start=1):
+        check_manifest(manifest, draw=rasterize, on_image=lambda: done.append(1), **options)
+        assert len(done) == 3 * number
 
 
 def test_many_classes(tmp_path):

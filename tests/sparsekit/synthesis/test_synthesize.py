@@ -245,7 +245,7 @@ def test_dask_gives_the_same_bytes(dataset_dir, tmp_path):
 
 def test_dask_without_a_scheduler(dataset_dir, tmp_path):
     pytest.importorskip("distributed")
-    with pytest.raises(AnnotationError, match="no dask scheduler responds"):
+    with pytest.raises(DataError, match="no dask scheduler responds"):
         run(dataset_dir, tmp_path / "out", dask="nonsense")
     assert tree(tmp_path / "out") == {}
 

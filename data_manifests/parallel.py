@@ -12,13 +12,17 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from typing import TypeVar
 
-from sparsekit.errors import AnnotationError
+from data_manifests.errors import DataError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 #: Items queued per process: enough to keep it busy while this process works, few enough that all finish together.
 _AHEAD = 4
+
+#: Pixels that a process gets at once, and those that each image counts in addition: handing over a small image takes
+#: longer than checking it.
+_PIXELS_AT_ONCE, _PIXELS_EACH = 1 << 20, 1 << 14
 
 #: Results per worker that may wait for an earlier one: enough to bridge the start of a process, few enough to keep
 #: memory constant.
@@ -40,7 +44,7 @@ def map_in_order(
         The results.
 
     Raises:
-        AnnotationError: If no scheduler responds at the address, dask is not installed, or a worker process is killed.
+        DataError: If no scheduler responds at the address, dask is not installed, or a worker process is killed.
     """
     if dask is None and workers == 1:
         yield from map(function, items)
@@ -59,12 +63,32 @@ def map_in_order(
             while running:
                 yield running.popleft().result()
         except BrokenExecutor as error:
-            raise AnnotationError(
+            raise DataError(
                 "A worker process was killed, most likely because memory ran out. Give fewer --workers."
             ) from error
         finally:
             for future in running:
                 future.cancel()
+
+
+def batches(items: Iterable[tuple[T, int]]) -> Iterator[list[T]]:
+    """Join items that are too little work by themselves.
+
+    Args:
+        items: Each with its number of pixels; 0 or less if none is read.
+
+    Yields:
+        Lists of at least one item, in order.
+    """
+    batch, total = list[T](), 0
+    for item, num_pixels in items:
+        batch.append(item)
+        total += max(num_pixels, 0) + _PIXELS_EACH
+        if total >= _PIXELS_AT_ONCE:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
 
 
 def _done_here(function: Callable[[T], R], item: T) -> Future[R]:
@@ -117,10 +141,10 @@ def _dask_pool(address: str) -> Iterator[tuple[Executor, int]]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise AnnotationError("dask is not installed. Install it with: pip install 'sparsekit-agmm[dask]'") from error
+        raise DataError("dask is not installed. Install it with: pip install 'sparsekit-agmm[dask]'") from error
     try:
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
-        raise AnnotationError(f"{address}: no dask scheduler responds at this address ({error}).") from error
+        raise DataError(f"{address}: no dask scheduler responds at this address ({error}).") from error
     with client, client.get_executor(pure=False) as pool:
         yield pool, max(1, sum(client.ncores().values()))

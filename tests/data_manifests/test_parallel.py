@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from sparsekit.errors import AnnotationError
-from sparsekit.parallel import map_in_order
+from data_manifests.errors import DataError
+from data_manifests.parallel import batches, map_in_order
 
 #: Says when both processes are at work, and then works for longer than the test waits.
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from sparsekit.errors import AnnotationError
-from sparsekit.parallel import map_in_order
+from data_manifests.errors import DataError
+from data_manifests.parallel import map_in_order
 
 def work(number):
     Path(sys.argv[1], str(number)).touch()
@@ -45,6 +45,12 @@ def test_order_and_errors(workers):
         next(results)
 
 
+def test_batches():
+    assert list(batches([])) == []
+    assert list(batches((number, 0) for number in range(150))) == [[*range(64)], [*range(64, 128)], [*range(128, 150)]]
+    assert list(batches([("a", -5), ("b", 1 << 22), ("c", 1 << 22), ("d", 1)])) == [["a", "b"], ["c"], ["d"]]
+
+
 def pid(_):
     return os.getpid()
 
@@ -61,7 +67,7 @@ def die_elsewhere(main_pid):
 
 
 def test_a_killed_worker_is_told():
-    with pytest.raises(AnnotationError, match=r"A worker process was killed, .* memory ran out. Give fewer --workers"):
+    with pytest.raises(DataError, match=r"A worker process was killed, .* memory ran out. Give fewer --workers"):
         list(map_in_order(die_elsewhere, [os.getpid()] * 40, 2))
 
 
