@@ -18,7 +18,7 @@ from agmm.data.masked_images import MaskedImage, read_masked_images, require_ful
 from agmm.errors import TrainingError
 from agmm.evaluation.metrics import BoundaryIoU, ConfusionMatrix
 from agmm.evaluation.per_image import ImageCounts
-from agmm.inference.protocols import Protocol, evaluating, predict_mixture
+from agmm.inference.protocols import Protocol, evaluating, mixture_of, predict_mixture, probs_of
 from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted
@@ -148,13 +148,13 @@ def evaluate_rows(
     """
     protocol = Protocol(protocol) if isinstance(protocol, str) else protocol
 
-    def predict(sample: MaskedImage) -> Tensor:
-        return protocol.predict(model, to_network(sample.image, device))
+    def predict(sample: MaskedImage) -> list[Tensor]:
+        return [protocol.predict(model, to_network(sample.image, device))]
 
     with evaluating(model, device, amp):
         return _count(
-            predict, str(protocol), manifest, rows, device, distributed, boundary, workers, on_image, per_image
-        )
+            predict, [str(protocol)], manifest, rows, device, distributed, boundary, workers, on_image, per_image
+        )[0]
 
 
 def evaluate_mixture(
@@ -180,16 +180,48 @@ def evaluate_mixture(
     The other arguments, the result and the errors are those of ``evaluate_rows``; each row needs an annotation too.
     """
 
-    def predict(sample: MaskedImage) -> Tensor:
-        return predict_mixture(model, manifest, sample.row, sample.image, options, device)
+    def predict(sample: MaskedImage) -> list[Tensor]:
+        return [predict_mixture(model, manifest, sample.row, sample.image, options, device)]
 
     with evaluating(model, device, amp):
-        return _count(predict, MIXTURE_PROTOCOL, manifest, rows, device, distributed, boundary, workers, on_image)
+        return _count(predict, [MIXTURE_PROTOCOL], manifest, rows, device, distributed, boundary, workers, on_image)[0]
+
+
+def evaluate_with_mixture(
+    model: nn.Module,
+    manifest: Manifest,
+    rows: Sequence[ManifestRow],
+    *,
+    options: MixtureOptions | None = None,
+    device: torch.device | str = "cpu",
+    distributed: bool = False,
+    boundary: bool = False,
+    per_image: bool = False,
+    amp: bool = False,
+    workers: int = 1,
+    on_image: Callable[[], None] | None = None,
+) -> tuple[EvalResult, EvalResult]:
+    """Evaluate the segmentation of whole images and the mixture, with one pass of the network for both.
+
+    Arguments and errors are those of ``evaluate_rows`` and ``evaluate_mixture``, and so are the two results;
+    ``on_image`` is called once for each of them.
+    """
+
+    def predict(sample: MaskedImage) -> list[Tensor]:
+        output = model(to_network(sample.image, device))
+        return [probs_of(output), mixture_of(output, manifest, sample.row, options)]
+
+    names = [str(Protocol()), MIXTURE_PROTOCOL]
+    with evaluating(model, device, amp):
+        whole, mixture = _count(
+            predict, names, manifest, rows, device, distributed, boundary, workers, on_image, per_image
+        )
+    return whole, mixture
 
 
 def _count(
-    predict: Callable[[MaskedImage], Tensor],
-    protocol: str,
+    predict: Callable[[MaskedImage], Sequence[Tensor]],
+    protocols: Sequence[str],
     manifest: Manifest,
     rows: Sequence[ManifestRow],
     device: torch.device | str,
@@ -198,42 +230,62 @@ def _count(
     workers: int,
     on_image: Callable[[], None] | None,
     per_image: bool = False,
-) -> EvalResult:
+) -> list[EvalResult]:
+    """Count the predictions of each image, one for each protocol."""
     if not rows:
         raise TrainingError(f"{manifest.path}: there are no rows to evaluate.")
     require_full_masks(manifest, rows)
     rank, num_ranks = (torch_distributed.get_rank(), torch_distributed.get_world_size()) if distributed else (0, 1)
-    space = manifest.label_space
-    confusion = ConfusionMatrix(space.num_classes, device)
-    edges = BoundaryIoU(space.num_classes) if boundary else None
-    images: list[ImageCounts] = []
+    counts = [_Counts(manifest, device, boundary, per_image) for _ in protocols]
     for sample in read_masked_images(manifest, rows[rank::num_ranks], workers):
-        probs = predict(sample)
+        target = sample.target.to(device)
+        for of_protocol, probs in zip(counts, predict(sample), strict=True):
+            of_protocol.add(sample.row.image_id, probs, target)
+            if on_image is not None:
+                on_image()
+    return [of.result(protocol, len(rows), distributed) for protocol, of in zip(protocols, counts, strict=True)]
+
+
+class _Counts:
+    """Counts of the pixels of one protocol."""
+
+    def __init__(self, manifest: Manifest, device: torch.device | str, boundary: bool, per_image: bool) -> None:
+        self._manifest, self._space = manifest, manifest.label_space
+        self._confusion = ConfusionMatrix(self._space.num_classes, device)
+        self._edges = BoundaryIoU(self._space.num_classes) if boundary else None
+        self._per_image = per_image
+        self._images: list[ImageCounts] = []
+
+    def add(self, image_id: str, probs: Tensor, target: Tensor) -> None:
+        """Count an image: probabilities, shape (1, C, H, W), and the full mask, shape (H, W)."""
+        space = self._space
         if probs.shape[1] != space.num_classes:
             raise ValueError(
-                f"The network has {probs.shape[1]} classes, but label space '{space.name}' of {manifest.path} "
+                f"The network has {probs.shape[1]} classes, but label space '{space.name}' of {self._manifest.path} "
                 f"has {space.num_classes}."
             )
-        # On a CPU, argmax takes three times as long.
-        preds, target = probs.max(1).indices[0], sample.target.to(device)
-        before = confusion.counts.clone() if per_image else None
-        confusion.update(preds, target, ignore_index=space.unlabelled_value)
-        if before is not None:
-            counts = (confusion.counts - before).cpu().numpy()
-            images.append(ImageCounts(sample.row.image_id, counts.sum(1), counts.sum(0), counts.diagonal().copy()))
-        if edges is not None:
-            edges.update(preds, target, ignore_index=space.unlabelled_value)
-        if on_image is not None:
-            on_image()
-    if distributed:
-        confusion.reduce()
-        if edges is not None:
-            edges.reduce()
-        if per_image:
-            of_ranks: list[list[ImageCounts]] = [[] for _ in range(num_ranks)]
-            torch_distributed.all_gather_object(of_ranks, images)
-            images = [image for of_rank in of_ranks for image in of_rank]
-    return EvalResult(protocol, len(rows), space.class_names, confusion, edges, tuple(images))
+        preds = probs.max(1).indices[0]  # on a CPU, argmax takes three times as long
+        before = self._confusion.counts.clone()
+        self._confusion.update(preds, target, ignore_index=space.unlabelled_value)
+        if self._per_image:
+            counts = (self._confusion.counts - before).cpu().numpy()
+            self._images.append(ImageCounts(image_id, counts.sum(1), counts.sum(0), counts.diagonal().copy()))
+        if self._edges is not None:
+            self._edges.update(preds, target, ignore_index=space.unlabelled_value)
+
+    def result(self, protocol: str, num_images: int, distributed: bool) -> EvalResult:
+        """The scores, over all ranks."""
+        images = self._images
+        if distributed:
+            self._confusion.reduce()
+            if self._edges is not None:
+                self._edges.reduce()
+            if self._per_image:
+                of_ranks: list[list[ImageCounts]] = [[] for _ in range(torch_distributed.get_world_size())]
+                torch_distributed.all_gather_object(of_ranks, images)
+                images = [image for of_rank in of_ranks for image in of_rank]
+        names = self._space.class_names
+        return EvalResult(protocol, num_images, names, self._confusion, self._edges, tuple(images))
 
 
 def _or_none(value: float | None) -> float | None:

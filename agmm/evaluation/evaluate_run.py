@@ -10,7 +10,7 @@ from typing import Any
 from agmm.config.protocol import ProtocolName
 from agmm.data.bands import with_bands
 from agmm.distributed import join_ranks
-from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
+from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows, evaluate_with_mixture
 from agmm.evaluation.per_image import PER_IMAGE_NAME, write_per_image
 from agmm.inference.crf import require_colors
 from agmm.inference.protocols import Protocol, make_protocol, require_annotations
@@ -84,10 +84,14 @@ def evaluate_run(
         "device": ranks.device, "distributed": ranks.num_ranks > 1, "boundary": boundary, "amp": amp,
         "workers": workers, "on_image": on_image,
     }  # fmt: skip
-    results = [evaluate_rows(loaded.model, manifest, rows, protocol=settings, per_image=per_image, **shared)]
-    if gmm:
-        options = config.mixture()
-        results.append(evaluate_mixture(loaded.model, manifest, rows, options=options, **shared))
+    options = config.mixture()
+    if gmm and settings == Protocol():  # one pass of the network for both
+        shared |= {"options": options, "per_image": per_image}
+        results = [*evaluate_with_mixture(loaded.model, manifest, rows, **shared)]
+    else:
+        results = [evaluate_rows(loaded.model, manifest, rows, protocol=settings, per_image=per_image, **shared)]
+        if gmm:
+            results.append(evaluate_mixture(loaded.model, manifest, rows, options=options, **shared))
     images = hashlib.sha256("\n".join(sorted(row.image_id for row in rows)).encode()).hexdigest()[:16]
     records = [
         {

@@ -16,6 +16,7 @@ from agmm.data.masked_images import to_network
 from agmm.errors import TrainingError
 from agmm.inference.crf import refine
 from agmm.losses.mixture import mixture_probs
+from agmm.models.network import SegmentationOutput
 from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
 from data_manifests.manifest.rows import read_row_annotation
@@ -139,8 +140,12 @@ def make_protocol(
 
 def predict_whole(model: nn.Module, images: Tensor) -> Tensor:
     """Softmax of the network's logits in float32; shapes as in ``Protocol.predict``."""
-    logits: Tensor = model(images).logits
-    return logits.float().softmax(1)
+    return probs_of(model(images))
+
+
+def probs_of(output: SegmentationOutput) -> Tensor:
+    """Softmax of the logits in float32, shape (N, num_classes, H, W)."""
+    return output.logits.float().softmax(1)
 
 
 def predict_sliding(
@@ -277,15 +282,22 @@ def predict_mixture(
         TrainingError: If the row has no annotation, or its size differs from the image.
         DataError: If the annotation cannot be read, or its pixels have changed since the manifest was written.
     """
+    return mixture_of(model(to_network(image, device)), manifest, row, options)
+
+
+def mixture_of(
+    output: SegmentationOutput, manifest: Manifest, row: ManifestRow, options: MixtureOptions | None
+) -> Tensor:
+    """``predict_mixture`` from the output of the network for the row's image."""
     require_annotations(manifest, [row])
     labels = torch.from_numpy(read_row_annotation(manifest, row).astype("int64"))
-    if labels.shape != image.shape[1:]:
+    height, width = output.logits.shape[2:]
+    if labels.shape != (height, width):
         raise TrainingError(
             f"{manifest.resolve(row.annotation)}: the annotation is {labels.shape[1]}x{labels.shape[0]}, but the "
-            f"image is {image.shape[2]}x{image.shape[1]}; both must have the same size."
+            f"image is {width}x{height}; both must have the same size."
         )
-    output = model(to_network(image, device))
-    target = labels.to(device)[None]
+    target = labels.to(output.logits.device)[None]
     ignore_index = manifest.label_space.unlabelled_value
     valid = torch.ones_like(target, dtype=torch.bool)
     return mixture_probs(output.features, output.logits, target, valid, options, ignore_index=ignore_index)

@@ -19,7 +19,7 @@ from agmm.data.bands import with_bands, with_statistics
 from agmm.data.dataset import batches, to_network_input
 from agmm.data.soft_labels import has_soft_labels, soft_labels_path
 from agmm.distributed import join_ranks
-from agmm.evaluation.evaluate import evaluate_mixture, evaluate_rows
+from agmm.evaluation.evaluate import evaluate_rows, evaluate_with_mixture
 from agmm.inference.protocols import Protocol
 from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, require_fit, save_checkpoint
 from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
@@ -240,9 +240,9 @@ def score_training_images(state: TrainingState, manifest: Manifest) -> dict[str,
     """Training-set mIoU of the segmentation and of the mixture (supplement, figure 2)."""
     if not (rows := scored_training_rows(manifest, state.config)):
         return {}
-    segmentation = evaluate_rows(state.eval_model, manifest, rows, **state.evaluation())
-    mixture = evaluate_mixture(state.eval_model, manifest, rows, options=state.config.mixture(), **state.evaluation())
-    return {"train_miou": segmentation.miou, "gmm_miou": mixture.miou}
+    options = state.config.mixture()
+    whole, mixture = evaluate_with_mixture(state.eval_model, manifest, rows, options=options, **state.evaluation())
+    return {"train_miou": whole.miou, "gmm_miou": mixture.miou}
 
 
 def scored_training_rows(manifest: Manifest, config: TrainConfig) -> list[ManifestRow]:

@@ -13,7 +13,13 @@ from sklearn.metrics import confusion_matrix
 from agmm.config.loss import MixtureOptions
 from agmm.config.model import ModelConfig
 from agmm.errors import TrainingError
-from agmm.evaluation.evaluate import MIXTURE_PROTOCOL, EvalResult, evaluate_mixture, evaluate_rows
+from agmm.evaluation.evaluate import (
+    MIXTURE_PROTOCOL,
+    EvalResult,
+    evaluate_mixture,
+    evaluate_rows,
+    evaluate_with_mixture,
+)
 from agmm.evaluation.metrics import ConfusionMatrix
 from agmm.inference.protocols import Protocol
 from agmm.losses.mixture import mixture_probs
@@ -164,6 +170,19 @@ def test_mixture_equals_its_own_argmax(manifest: Manifest) -> None:
         expected += confusion_matrix(full[full != 255], preds[full != 255], labels=range(4))
     np.testing.assert_array_equal(result.confusion.counts, expected)
     assert result.miou > 1.5 / 4 / 2  # bands of one colour each: even random features tell some apart
+
+
+def test_one_pass_gives_the_scores_of_segmentation_and_mixture(manifest: Manifest) -> None:
+    rows, model, passes, calls = manifest.rows_of("train"), tiny_model(), [], []
+    shared = {"device": "cpu", "boundary": True}
+    expected = evaluate_rows(model, manifest, rows, **shared), evaluate_mixture(model, manifest, rows, **shared)
+    model.register_forward_hook(lambda *_: passes.append(None))
+    results = evaluate_with_mixture(
+        model, manifest, rows, per_image=True, on_image=lambda: calls.append(None), **shared
+    )
+    assert [result.to_dict() for result in results] == [result.to_dict() for result in expected]
+    assert [image.image_id for image in results[0].images] == [row.image_id for row in rows]
+    assert (len(passes), len(calls)) == (len(rows), 2 * len(rows))
 
 
 def test_ranks_give_the_scores_of_one_process(manifest: Manifest, tmp_path: Path) -> None:
