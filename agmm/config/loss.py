@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, get_args
@@ -50,7 +51,7 @@ class MixtureOptions:
                 "classes='batch' needs prototypes='batch', because an image has no prototypes of classes without "
                 "labels."
             )
-        if not self.fixed_variance > 0:
+        if not 0 < self.fixed_variance < math.inf:
             raise ValueError(f"fixed_variance must be above 0, got {self.fixed_variance}.")
 
 
@@ -92,7 +93,7 @@ class LossOptions(MixtureOptions):
             raise ValueError(f"Unknown contrastive {self.contrastive!r}. Choose from: mean, sum.")
         if self.self_target not in get_args(SelfTarget):
             raise ValueError(f"Unknown self_target {self.self_target!r}. Choose from: density, responsibility.")
-        if not self.absence_weight >= 0:
+        if not 0 <= self.absence_weight < math.inf:
             raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
 
 
@@ -139,17 +140,31 @@ def resolve_options(preset: str = "paper", **options: Any) -> LossOptions:
         options: Fields of :class:`LossOptions` to replace.
 
     Raises:
-        ValueError: If a name or a value is unknown.
+        ValueError: If a name or a value is unknown, or a value has the wrong type or is out of range.
     """
     if preset not in PRESETS:
         raise ValueError(f"Unknown preset {preset!r}. Choose from: {', '.join(PRESETS)}.")
-    known = [field.name for field in fields(LossOptions)]
+    known = {field.name: field.default for field in fields(LossOptions)}
     for name in options:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
             raise ValueError(f"Unknown loss option {name!r}. {hint}")
-    return replace(PRESETS[preset], **options)
+    return replace(PRESETS[preset], **{name: as_kind(value, known[name], name) for name, value in options.items()})
+
+
+def as_kind(value: Any, default: Any, where: str) -> Any:
+    """Convert an option to the type of its default; whole numbers are accepted as floats.
+
+    Raises:
+        ValueError: If it has another type, or is too large for a float.
+    """
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return as_float(value, where)
+    if type(value) is not type(default):
+        kind = "true or false" if isinstance(default, bool) else f"of type {type(default).__name__}"
+        raise ValueError(f"{where} must be {kind}, got {value!r}.")
+    return value
 
 
 def as_float(value: int, where: str) -> float:

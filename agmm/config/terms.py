@@ -8,10 +8,13 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, get_args
 
-from agmm.config.loss import LossOptions, SelfTarget, as_float
+from agmm.config.loss import LossOptions, SelfTarget, as_kind
 
 #: Classes that pseudo-labels may contain: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]
+
+#: Limits of standard deviations, whose squares single floats hold.
+_SIGMA = (1e-6, 1e6)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class GatedCRFOptions(TermOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self, radius=(1, 100), shrink=(1, 100), sigma_rgb=(1e-6, math.inf), sigma_xy=(1e-6, math.inf))
+        _require(self, radius=(1, 100), shrink=(1, 100), sigma_rgb=_SIGMA, sigma_xy=_SIGMA)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class TreeEnergyOptions(TermOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self, sigma=(1e-6, math.inf))
+        _require(self, sigma=_SIGMA)
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ def term_options(term: str, values: Mapping[str, Any]) -> TermOptions:
     """
     kind: type[TermOptions] = _look_up(term, TERM_OPTIONS, "term")
     known = {field.name: field.default for field in fields(kind)}
-    return kind(**{name: _as_kind(value, _look_up(name, known, f"option of {term}"), f"{term}.{name}")
+    return kind(**{name: as_kind(value, _look_up(name, known, f"option of {term}"), f"{term}.{name}")
                    for name, value in values.items()})  # fmt: skip
 
 
@@ -229,15 +232,6 @@ def _look_up(name: str, known: Mapping[str, Any], what: str) -> Any:
     near = get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
     raise ValueError(f"Unknown {what} {name!r}. {hint}")
-
-
-def _as_kind(value: Any, default: Any, where: str) -> Any:
-    """Convert a value to the type of the default; whole numbers are accepted as floats."""
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return as_float(value, where)
-    if type(value) is not type(default):
-        raise ValueError(f"{where} must be of type {type(default).__name__}, got {value!r}.")
-    return value
 
 
 def _require(options: TermOptions, **limits: tuple[float, float]) -> None:

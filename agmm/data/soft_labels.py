@@ -23,6 +23,7 @@ from agmm.data.transforms import Window, crop_label_map
 from agmm.errors import TrainingError
 from data_manifests import LabelMap, Manifest, ManifestRow
 from data_manifests.files.atomic import write_atomically
+from data_manifests.files.npy import read_npy_header
 from data_manifests.files.text import open_file
 from data_manifests.manifest.schema import PSEUDO_LABELS
 
@@ -137,9 +138,7 @@ def _read_array(
 ) -> NDArray[Any]:
     """Read an array written by ``write_soft_labels``; one of unexpected size is rejected unread."""
     with archive.open(f"{name}.npy") as file:
-        if (version := np.lib.format.read_magic(file)) != (1, 0):
-            raise ValueError(f"{name} use version {version} of NumPy's format")
-        got, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+        got, by_column, dtype = read_npy_header(file)
         if got != shape or dtype not in dtypes or by_column:
             kinds = " or ".join(np.dtype(kind).name for kind in dtypes)
             raise _OtherArrayError(f"expected {name} of shape {shape} as {kinds}, got {got} as {dtype}")

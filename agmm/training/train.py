@@ -19,10 +19,11 @@ from agmm.data.bands import with_bands, with_statistics
 from agmm.data.dataset import batches, to_network_input
 from agmm.data.soft_labels import has_soft_labels, soft_labels_path
 from agmm.distributed import join_ranks
+from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import evaluate_rows, evaluate_with_mixture
 from agmm.inference.protocols import Protocol
 from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, require_fit, save_checkpoint
-from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME
+from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME, weights_path
 from agmm.runs.folder import claim, describe_run
 from agmm.training.initial_weights import initial_notice, require_initial_weights
 from agmm.training.preview import draw_predictions
@@ -91,6 +92,10 @@ def train_network(
     ranks.require_equal(config.to_toml(), "settings")
     val_rows = validation_rows(manifest, config)
     require_files(manifest, needed_files(manifest, config))
+    if config.supervision == "sparse" and not any(
+        row.num_labelled or row.classes_labelled for row in manifest.rows_of(config.train_split)
+    ):
+        raise TrainingError(f"{manifest.path}: labels no pixel of split '{config.train_split}'; nothing can be learnt.")
     config, manifest = with_statistics(manifest, config), with_bands(manifest, config)
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
@@ -99,6 +104,8 @@ def train_network(
         require_fit(run_dir / STATE_NAME, config.model(classes), "model.")
     elif config.init:
         require_initial_weights(config, config.model(manifest.label_space.num_classes))
+        if weights_path(config.init).resolve().parent == run_dir.resolve():
+            raise TrainingError(f"{run_dir}: is the run to start from, which would be replaced. Choose another --out.")
     state = prepare(manifest, config, ranks, load_encoder_weights=not resume)
     info = CheckpointInfo(
         state.model.config, manifest.label_space, config, checksum, epoch=0, num_ranks=ranks.num_ranks,

@@ -21,16 +21,12 @@ if TYPE_CHECKING:
 @options.manifests_argument
 @options.out_option("Folder of the new manifest.", type=PathType(), required=True)
 @click.option("--prefix", is_flag=True, help="Prefix each image id with <dataset>/, for datasets that share ids.")
-@click.option(
-    "--union", "way", flag_value="union", help="Same images, several annotators: keep every label, the earlier first."
-)
-@click.option(
-    "--vote", "way", flag_value="vote", help="Same images, several annotators: keep the majority of each pixel."
-)
+@click.option("--union", is_flag=True, help="Same images, several annotators: keep every label, the earlier first.")
+@click.option("--vote", is_flag=True, help="Same images, several annotators: keep the majority of each pixel.")
 @options.overwrite_option
 @options.json_option
 def merge(
-    manifests: tuple[Path, ...], out_dir: Path, prefix: bool, way: Way | None, overwrite: bool, as_json: bool
+    manifests: tuple[Path, ...], out_dir: Path, prefix: bool, union: bool, vote: bool, overwrite: bool, as_json: bool
 ) -> None:
     """Write one manifest with the rows and marks of several.
 
@@ -42,8 +38,10 @@ def merge(
     are written: the labels of all, of the earlier manifest where they disagree; or at each pixel the class that most of
     those who label it give it, with ties unlabelled. The column disagreeing_pixels counts where they differ.
     """
-    if way is not None:
-        _combine(manifests, out_dir, prefix, way, overwrite, as_json)
+    if union and vote:
+        raise click.UsageError("Give one of --union and --vote.")
+    if union or vote:
+        _combine(manifests, out_dir, prefix, "union" if union else "vote", overwrite, as_json)
         return
     from data_manifests.manifest.derive import merge_manifests
 
@@ -63,8 +61,11 @@ def _combine(
     with usage_errors():
         if prefix:
             raise click.UsageError(f"--prefix is for other images, --{way} for the same.")
-        combine_manifests([options.read_manifest(path) for path in manifests], out_dir, way, overwrite=overwrite)
+        sources = [options.read_manifest(path) for path in manifests]
+        combine_manifests(sources, out_dir, way, overwrite=overwrite)
     combined = read_manifest(out_dir)
     options.echo_derived(combined, as_json)
     counts = [int(dict(row.extra)[DISAGREEMENT]) for row in combined.rows if row.annotation]
+    if way == "union" and (bare := [source for source in sources if not source.marks_path.is_file()]):
+        note(f"no marks were written, because {bare[0].path} has none.")
     note(f"annotators disagree on {counted(sum(counts), 'pixel')} of {counted(sum(map(bool, counts)), 'image')}.")

@@ -14,7 +14,7 @@ from cli import options
 from cli.command import option_group
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import counting
-from cli.reporting import echo_json, echo_next, echo_summary, note, usage_errors
+from cli.reporting import echo_json, echo_next, echo_summary, note, usage_errors, warn
 from cli.types import IntRange, PathType, list_option
 from data_manifests.errors import counted
 
@@ -87,7 +87,7 @@ def run_synthesis(
     """Annotate a dataset, or add to the marks of a manifest, and print the result."""
     from data_manifests.layouts.image_notes import image_notes
     from sparsekit.synthesis.adding import dataset_of
-    from sparsekit.synthesis.synthesize import choose_splits, synthesize
+    from sparsekit.synthesis.synthesize import synthesize, what_to_annotate
 
     started = time.perf_counter()
     if add_to is not None:
@@ -96,7 +96,7 @@ def run_synthesis(
     else:
         source = dataset = given.dataset_options.open(dataset_dir, None if given.dry_run else given.out_dir)
     with usage_errors():
-        choose_splits(dataset, given.splits)
+        what_to_annotate(source, given.splits, given.limit)
     for text in (*dataset.notes, *image_notes(dataset.items)):
         note(text)
     if annotator.uses_instances and not any(item.instance_path for item in dataset.items):
@@ -124,6 +124,8 @@ def run_synthesis(
         return
     for summary in summaries:
         _print_summary(summary, given.shard)
+        if not (summary.num_marks or summary.already_there or summary.missing_shards):
+            warn(f"{summary.folder}: no image got a mark, so that nothing can be learnt from it.")
     total = sum(s.num_images + s.num_evaluation_images for s in summaries[:1])
     echo_summary(f"{dataset.layout}, {counted(total, 'image')} in {seconds:.1f} s")
     if not any(summary.missing_shards for summary in summaries):

@@ -6,16 +6,15 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
-from typing import Any, BinaryIO, get_args
+from typing import Any, get_args
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from data_manifests import LabelSpace
 from data_manifests.errors import counted, list_some
 from data_manifests.files.masks import read_mask
+from data_manifests.files.npy import read_npy_header
 from sparsekit.clicks.settings import GUIDED, Uncertainty
 from sparsekit.errors import AnnotationError
 
@@ -166,8 +165,8 @@ def _read_probabilities(path: Path, shape: tuple[int, int, int]) -> NDArray[np.f
     """Read an NPY file of float16 after checking its header, so that no header makes it read more."""
     with path.open("rb") as file:
         try:
-            found, is_fortran, dtype = _read_header(file)
-        except (ValueError, EOFError, SyntaxError, TokenError) as error:  # the header is a Python literal
+            found, is_fortran, dtype = read_npy_header(file)
+        except ValueError as error:
             raise AnnotationError(f"{path}: not a readable NPY file ({error}).") from error
         if dtype != np.float16 or len(found) != 3 or is_fortran:
             raise AnnotationError(
@@ -181,11 +180,6 @@ def _read_probabilities(path: Path, shape: tuple[int, int, int]) -> NDArray[np.f
     if len(data) < 2 * found[0] * found[1] * found[2]:
         raise AnnotationError(f"{path}: ends before its last probability; write it again.")
     return np.frombuffer(data, dtype).reshape(shape).astype(np.float16)
-
-
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = npy.read_magic(file)
-    return npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
 
 
 def _sha256(path: Path) -> str:

@@ -12,15 +12,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from data_manifests import Mark
 from data_manifests.errors import counted
+from data_manifests.files.npy import read_npy_header
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
 from sparsekit.formats.shared.files import damage_of, is_hidden, read_json
@@ -31,10 +30,9 @@ from sparsekit.geometry.polylines import Ints
 #: Coordinate and label of points that fill up a prompt, which the model ignores.
 _PADDING = -10
 
-#: What a damaged archive, or the header of an array in it, raises.
+#: What a damaged archive raises.
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError, SyntaxError,
-    TokenError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError,
 )  # fmt: skip
 
 #: Marks that are prompts of points; the others are boxes.
@@ -180,8 +178,7 @@ def _opened(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[tuple[int, ..
     if name not in archive.namelist():
         raise ValueError(f"{name.removesuffix('.npy')} is missing")
     with archive.open(name) as data:
-        version = npy.read_magic(data)
-        shape, is_fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(data)
+        shape, is_fortran, dtype = read_npy_header(data)
         if is_fortran or dtype.hasobject:
             raise ValueError(f"{name} must be a plain array in C order")
         yield shape, dtype, data

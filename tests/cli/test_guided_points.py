@@ -145,6 +145,18 @@ def test_wrong_usage(arguments, message):
     assert result.exit_code == 2 and message in " ".join(result.stderr.split())
 
 
+def test_added_clicks_leave_out_no_annotated_split(town):
+    out = town.parent / "out"
+    run("points", "--clicks", 4, "--out", out, town)
+    result = sparsekit("points", "--clicks", 2, "--out", out, "--add-to", out / "town-4clicks", "--split", "val")
+    assert result.exit_code == 2 and "Unknown split 'val'" in result.stderr
+    manifest = out / "town-4clicks/manifest.csv"
+    manifest.write_text(manifest.read_text().replace("c,train", "c,val", 1))
+    assert ",val," in manifest.read_text()
+    result = sparsekit("points", "--clicks", 2, "--out", out, "--add-to", manifest, "--split", "val")
+    assert result.exit_code == 2 and "split 'train' is annotated too" in result.stderr
+
+
 def test_clicks_are_added_to_those_there_are(town):
     out = town.parent / "out"
     run("points", "--clicks", 4, "--out", out, town)

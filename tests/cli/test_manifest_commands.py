@@ -64,6 +64,17 @@ def test_merge_says_why_there_are_no_marks(folder):
     assert CliRunner().invoke(main, ["merge", str(four), "--out", str(folder / "alone")]).stderr == ""
 
 
+def test_combining_says_why_there_are_no_marks(folder):
+    bare = folder / "bare"
+    sparsekit("subset", folder / "made", "--out", bare)
+    (bare / "marks.csv").unlink()
+    told = CliRunner().invoke(main, ["merge", "--union", str(folder / "made"), str(bare), "--out", str(folder / "new")])
+    assert f"no marks were written, because {bare / 'manifest.csv'} has none." in told.stderr
+    both = ["merge", "--union", "--vote", str(folder / "made"), str(bare), "--out", str(folder / "both")]
+    refused = CliRunner().invoke(main, both)
+    assert refused.exit_code == 2 and "one of --union and --vote" in refused.stderr and not (folder / "both").exists()
+
+
 def test_diff_tells_and_lists(folder):
     sparsekit("subset", folder / "made", "--count", 4, "--out", folder / "four")
     out = sparsekit("diff", folder / "made", folder / "four")

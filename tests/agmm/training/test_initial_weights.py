@@ -72,6 +72,13 @@ def test_other_networks_are_refused(seven: Manifest, undisturbed: Path, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_does_not_replace_the_one_it_starts_from(seven: Manifest, undisturbed: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    with pytest.raises(TrainingError, match="is the run to start from"):
+        train_network(seven, replace(CONFIG, init=str(run)), run, overwrite=True, quiet=True)
+    assert {path.name for path in run.iterdir()} == {path.name for path in undisturbed.iterdir()}
+
+
 def test_the_command(seven: Manifest, undisturbed: Path, tmp_path: Path) -> None:
     config, out = undisturbed / "config.toml", tmp_path / "run"
     words = ["train", seven.path, "--init", undisturbed, "--config", config, "--epochs", 1, "--out", out]

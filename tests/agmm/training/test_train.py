@@ -259,3 +259,10 @@ def test_missing_files_are_all_named_before_the_first_step(tmp_path: Path, super
     named = {path.stem for path in gone if str(path) in str(error.value)}
     assert named == {"a00", "a01", "a02"} and "--data-root" in str(error.value)  # a03 is of no split that is read
     assert not (tmp_path / "run").exists()
+
+
+def test_an_annotation_without_a_label_is_refused(seven: Manifest, tmp_path: Path) -> None:
+    bare = [replace(row, num_labelled=0, classes_labelled=()) for row in seven.rows]
+    with pytest.raises(TrainingError, match="labels no pixel of split 'train'"):
+        train_network(replace(seven, rows=tuple(bare)), CONFIG, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()

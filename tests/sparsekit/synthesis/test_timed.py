@@ -89,6 +89,12 @@ def test_a_cost_model_of_ones_own(town: Path, tmp_path: Path) -> None:
     assert verify_manifest(manifest) == []
 
 
+def test_minutes_that_buy_no_mark_are_no_surprise(town: Path, tmp_path: Path) -> None:
+    for command in ("points", "scribbles"):
+        code, _, err = run(command, town, "--minutes", 0.0001, "--out", tmp_path / "out")
+        assert code == 0 and "no image got a mark" in err
+
+
 def test_what_minutes_do_not_go_with(town: Path, tmp_path: Path) -> None:
     for words, message in (
         (("points", town, "--minutes", 1, "--clicks", 3), "leave out --clicks"),
