@@ -39,9 +39,10 @@ def probs_at(logits: Tensor, labelled: LabelledPixels, size: tuple[int, int]) ->
     column_list = columns.index.T.flatten()
     plane = labelled.pair_image * num_classes + labelled.pair_class
     result = logits.new_empty((len(plane), *size), dtype=dtype)
+    pixels = logits.detach().permute(0, 2, 3, 1)
     for part in row_blocks(size[0], 4 * logits.shape[0] * num_classes * size[1], device):
         rows = resize_map(logits.shape[2], size[0], device, dtype, part.start, part.stop)
-        read = logits.detach()[:, :, rows.index.T.flatten()][..., column_list].to(dtype).softmax(1)
+        read = pixels[:, rows.index.T.reshape(-1, 1), column_list].permute(0, 3, 1, 2).to(dtype).softmax(1)
         read = read.flatten(0, 1).index_select(0, plane)
         left, right = read.chunk(2, dim=-1)
         upper, lower = (left * columns.weight[:, 0] + right * columns.weight[:, 1]).chunk(2, dim=1)
