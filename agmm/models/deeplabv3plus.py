@@ -72,7 +72,9 @@ class AtrousPyramid(nn.Module):
         """Map (N, in_channels, h, w) to (N, channels, h, w)."""
         pooled = F.relu(self.image_norm(self.image_conv(features.mean((2, 3), keepdim=True))))
         outputs = [branch(features) for branch in self.branches]
-        projected: Tensor = self.project(torch.cat([*outputs, pooled.expand_as(outputs[0])], dim=1))
+        # Expanded instead, it would take the joined features out of channels-last memory.
+        pooled = pooled + torch.zeros_like(outputs[0])
+        projected: Tensor = self.project(torch.cat([*outputs, pooled], dim=1))
         return projected
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,5 +46,6 @@ class FPNDecoder(nn.Module):
             F.interpolate(smooth(one), size=size, mode="bilinear", align_corners=False)
             for smooth, one in zip(self.smooth, projected, strict=True)
         ]
-        fused: Tensor = self.fuse(torch.stack(smoothed).mean(0))
+        # The mean of a stack is equal, but not channels-last.
+        fused: Tensor = self.fuse(sum(smoothed[1:], smoothed[0]) / len(smoothed))
         return fused
