@@ -1,10 +1,11 @@
-"""Cost of each decoder: seconds of a training step, beside segmentation_models.pytorch with the same encoder.
+"""Cost of each decoder in training and inference, beside segmentation_models.pytorch with the same encoder.
 
     OMP_NUM_THREADS=1 python benchmarks/decoders.py
 
 One thread, MobileNetV2 (random weights) at output stride 16 where the decoder dilates it, 2 images of 512x512, 19
-classes, cross-entropy on all pixels, backward and a step of SGD. All networks take their steps in turn in one process.
-Seconds are those of the processor, which other programs of a busy machine do not take part in.
+classes, cross-entropy on all pixels, backward and a step of SGD. All networks take their steps in turn in one process,
+in both layouts of memory, with freed memory kept, as in the commands of ``agmm``, which use channels-last. Seconds are
+those of the processor, which other programs of a busy machine do not take part in.
 """
 
 from __future__ import annotations
@@ -20,23 +21,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agmm.config.model import DECODERS, ModelConfig
+from agmm.memory import keep_freed_memory
 from agmm.models import build_model
 
 ENCODER, CLASSES = "mobilenetv2_100", 19
+CHANNELS_LAST = ", channels-last"
 
 
 def make_networks() -> dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor]]]:
-    """Networks by name, channels-last as in training, with a function that gives their logits."""
+    """Networks by name, with a function that gives their logits."""
     found: dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor]]] = {}
-    for layout in ("smp", "smp, channels-last"):
+    for suffix in ("", CHANNELS_LAST):
         network = smp.DeepLabV3Plus(f"tu-{ENCODER}", encoder_weights=None, encoder_output_stride=16, classes=CLASSES)
-        found[layout] = network, lambda network, images: network(images)
+        found[f"smp{suffix}"] = network, lambda network, images: network(images)
     for decoder in DECODERS[1:]:
-        network = build_model(ModelConfig(CLASSES, encoder=ENCODER, decoder=decoder))
-        found[decoder] = network, lambda network, images: network(images).logits
+        for suffix in ("", CHANNELS_LAST):
+            network = build_model(ModelConfig(CLASSES, encoder=ENCODER, decoder=decoder))
+            found[f"{decoder}{suffix}"] = network, lambda network, images: network(images).logits
     for name, (network, _) in found.items():
-        if name != "smp":
-            network.to(memory_format=torch.channels_last)
+        if name.endswith(CHANNELS_LAST):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return found
 
 
@@ -46,6 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=512)
     args = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     images = torch.rand(2, 3, args.size, args.size)
@@ -56,7 +61,8 @@ def main() -> None:
     inference: dict[str, list[float]] = {name: [] for name in networks}
     for _ in range(args.rounds + 1):  # the first warms up
         for name, (network, logits_of) in networks.items():
-            given = images if name == "smp" else images.contiguous(memory_format=torch.channels_last)
+            is_last = name.endswith(CHANNELS_LAST)
+            given = images.contiguous(memory_format=torch.channels_last) if is_last else images
             start = time.process_time()
             optimizers[name].zero_grad()
             F.cross_entropy(logits_of(network.train(), given), target).backward()

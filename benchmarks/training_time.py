@@ -1,4 +1,4 @@
-"""Where the time of the demo's training goes, and how much a report takes beside the networks.
+"""Where the processor time of the demo's training goes.
 
     OMP_NUM_THREADS=1 python benchmarks/training_time.py
 
@@ -29,6 +29,7 @@ import agmm.data.dataset as dataset
 import agmm.training.train as train
 from agmm import load_config
 from agmm.losses.agmm import AGMM
+from agmm.memory import keep_freed_memory
 from agmm.models.network import SegmentationModel
 from agmm.training.run_log import RunLog
 from data_manifests import read_manifest
@@ -90,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=8, help="epochs; every second one is validated")
     args = parser.parse_args()
+    keep_freed_memory()  # as the commands do
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     parts = Parts()
