@@ -18,7 +18,7 @@ from data_manifests.files.images import encode_image
 from data_manifests.files.masks import as_ids
 from data_manifests.files.paths import as_path, inside
 from data_manifests.files.slices import NOTE, read_note, slice_name
-from data_manifests.files.volumes import Grid, Volume, read_volume
+from data_manifests.files.volumes import Grid, Volume, read_volume, require_an_end
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.class_tables import write_classes_csv
 from data_manifests.layouts.volumes import VolumeItem
@@ -97,6 +97,7 @@ def digest_of(items: Sequence[VolumeItem], axis: Axis) -> str:
     digest = hashlib.sha256(axis.encode())
     for item in items:
         for path in (*item.images, item.mask):
+            require_an_end(path)
             size = path.stat().st_size
             digest.update(f"{item.split} {item.name} {path.name} {size}\n".encode(errors="surrogateescape"))
             with path.open("rb") as file:

@@ -26,7 +26,7 @@ from data_manifests.files.axes import DEFAULT_AXIS
 from data_manifests.files.geo import is_georeferenced, write_georeferenced
 from data_manifests.files.images import encode_image
 from data_manifests.files.masks import encode_label_map
-from data_manifests.files.paths import as_path, inside, is_remote
+from data_manifests.files.paths import as_path, inside, is_remote, without_links
 from data_manifests.files.samples import Samples, max_pixels
 from data_manifests.files.scenes import open_scene, scene_size, write_scene_labels
 from data_manifests.files.slices import slice_name, slice_of, stack
@@ -279,8 +279,8 @@ def _predict_scene(
 
 def _annotated(manifest: Manifest, images: dict[Path, Path]) -> dict[Path, ManifestRow]:
     """Return the rows of images that the manifest annotates, by the name of their results."""
-    by_path = {manifest.resolve(row.image).resolve(): row for row in manifest.rows if row.annotation}
-    rows = {name: by_path[path.resolve()] for name, path in images.items() if path.resolve() in by_path}
+    by_path = {without_links(manifest.resolve(row.image)): row for row in manifest.rows if row.annotation}
+    rows = {name: by_path[real] for name, path in images.items() if (real := without_links(path)) in by_path}
     if not rows:
         first = next(iter(images.values()))
         raise TrainingError(

@@ -10,7 +10,7 @@ from agmm.errors import TrainingError
 from data_manifests import Manifest
 from data_manifests.errors import counted, list_some
 from data_manifests.files.images import IMAGE_SUFFIXES, list_images
-from data_manifests.files.paths import as_path
+from data_manifests.files.paths import as_path, without_links
 from data_manifests.files.volumes import NIFTI_SUFFIXES, volume_stem
 from data_manifests.layouts.mask_files import masks_among
 from data_manifests.manifest.rows import require_files
@@ -61,7 +61,7 @@ def find_images(
             would have the same name.
         DataError: If a folder is a dataset whose images and masks do not pair up.
     """
-    results = {(as_path(out_dir) / name).resolve() for name in RESULT_FOLDERS}
+    results = {without_links(as_path(out_dir) / name) for name in RESULT_FOLDERS}
     found: dict[Path, Path] = {}
     others: list[str] = []
     for source in map(as_path, sources):
@@ -71,7 +71,7 @@ def find_images(
             raise TrainingError(f"{source}: is a manifest. Give it alone, or name images and their folders.")
         is_folder = source.is_dir()
         files = list_images(source, ("",)) if is_folder else [source]
-        files = [path for path in files if not results.intersection(path.resolve().parents)]
+        files = [path for path in files if not results.intersection(without_links(path).parents)]
         if is_folder and (masks := masks_among(source, files)):
             files = [path for path in files if path not in masks]
             count = sum(path.name.lower().endswith(_SUFFIXES) for path in masks)

@@ -12,6 +12,7 @@ from agmm.config.protocol import PROTOCOLS
 from agmm.config.recipes import read_toml
 from agmm.config.training import PseudoClasses, TrainConfig, merge_settings
 from agmm.errors import TrainingError
+from data_manifests.files.paths import without_links
 
 if TYPE_CHECKING:  # so that the command line lists the paper's tables without NumPy
     from data_manifests import LabelSpace, Manifest
@@ -244,7 +245,7 @@ def read_study(path: Path) -> Study:
 
 def _folder(manifest: Path) -> Path:
     """A manifest can be named by its file or by its folder."""
-    return (manifest.parent if manifest.suffix == ".csv" else manifest).resolve()
+    return without_links(manifest.parent if manifest.suffix == ".csv" else manifest)
 
 
 def _read_manifests(path: Path, table: Mapping[str, Any], where: str) -> tuple[Path, ...]:

@@ -34,7 +34,7 @@ from agmm.training.state import TrainingState, prepare, restore
 from agmm.training.trackers import require_tracker, start_tracker
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted, list_some
-from data_manifests.files.paths import as_path
+from data_manifests.files.paths import as_path, without_links
 from data_manifests.manifest.rows import require_files
 
 # Steps between two checks that the loss is finite; each check waits for the device.
@@ -104,7 +104,7 @@ def train_network(
         require_fit(run_dir / STATE_NAME, config.model(classes), "model.")
     elif config.init:
         require_initial_weights(config, config.model(manifest.label_space.num_classes))
-        if weights_path(config.init).resolve().parent == run_dir.resolve():
+        if without_links(weights_path(config.init)).parent == without_links(run_dir):
             raise TrainingError(f"{run_dir}: is the run to start from, which would be replaced. Choose another --out.")
     state = prepare(manifest, config, ranks, load_encoder_weights=not resume)
     info = CheckpointInfo(

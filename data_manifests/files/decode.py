@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from data_manifests.errors import DataError
 from data_manifests.files.headers import plain_header
-from data_manifests.files.paths import as_path, is_remote, open_start
+from data_manifests.files.paths import as_path, is_endless, is_remote, open_start
 from data_manifests.files.samples import MAX_PIXELS_VARIABLE, Header, Samples, as_shown, max_pixels, turn
 from data_manifests.files.tiff import (
     check_tiff_is_whole,
@@ -156,8 +156,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _check_is_file(path: Path) -> None:
-    """Reject pipes, on which a reader would block forever, and devices, which never end."""
-    if not is_remote(path) and path.exists() and not (path.is_file() or path.is_dir()):
+    if is_endless(path):
         raise OSError(errno.EINVAL, "it is a pipe or a device")
 
 

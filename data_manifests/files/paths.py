@@ -215,6 +215,16 @@ def name_in_full(path: Path) -> str:
     return str(path) if is_remote(path) else in_utf8(absolute(path).as_posix())
 
 
+def without_links(path: Path) -> Path:
+    """The absolute path with links followed; a link in a circle stays, where ``Path.resolve`` raises."""
+    return path.resolve() if is_remote(path) else Path(os.path.realpath(path))
+
+
+def is_endless(path: Path) -> bool:
+    """Whether a path is a pipe, on which a reader may block forever, or a device, which may never end."""
+    return not is_remote(path) and path.exists() and not (path.is_file() or path.is_dir())
+
+
 def open_start(path: Path) -> BinaryIO:
     """Open a file to read its first bytes; object stores send 64 kB at a time instead of the whole file."""
     if not is_remote(path):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data_manifests.errors import DataError
 from data_manifests.files.atomic import atomic_path
 from data_manifests.files.axes import AXES, DEFAULT_AXIS, DIRECTIONS, Axis
-from data_manifests.files.paths import is_remote
+from data_manifests.files.paths import is_endless, is_remote
 from data_manifests.files.samples import MAX_PIXELS_VARIABLE, max_pixels
 from data_manifests.files.tiff import is_tiff, num_pages, read_pages
 
@@ -119,13 +119,23 @@ def is_volume(path: Path) -> bool:
     """Whether a file is NIfTI by its name, or a TIFF with several pages; False for what cannot be opened."""
     if is_nifti(path):
         return True
-    if is_remote(path) or path.suffix.lower() not in _TIFF_SUFFIXES:
+    if is_remote(path) or path.suffix.lower() not in _TIFF_SUFFIXES or is_endless(path):
         return False
     try:
         with path.open("rb") as file:
             return is_tiff(file) and num_pages(file) > 1
     except Exception:  # readers raise undocumented errors on damaged bytes; told when the file is read
         return False
+
+
+def require_an_end(path: Path) -> None:
+    """Check that a path is no pipe or device.
+
+    Raises:
+        DataError: If it is.
+    """
+    if is_endless(path):
+        raise DataError(f"{path}: cannot be opened (it is a pipe or a device).")
 
 
 def volume_stem(path: Path) -> Path:
@@ -150,6 +160,7 @@ def read_volume(path: Path, axis: Axis = DEFAULT_AXIS) -> Volume:
     """
     if is_remote(path):
         raise DataError(f"{path}: volumes are read from this machine only. Copy the file.")
+    require_an_end(path)
     try:
         return _read_nifti(path, axis) if is_nifti(path) else _read_tiff(path)
     except DataError:

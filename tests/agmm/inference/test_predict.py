@@ -105,6 +105,14 @@ def test_names_with_dots_stay_whole(run: Path, tmp_path: Path) -> None:
     assert (out / "label_maps/frame.0001.v2.png").is_file()
 
 
+def test_links_in_a_circle_are_images_that_cannot_be_read(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.png").symlink_to("a.png")
+    found, problems = find_images([tmp_path / "in"], tmp_path / "out"), list[str]()
+    predict_images(run, found, tmp_path / "out", device="cpu", on_problem=problems.append)
+    assert len(problems) == 1 and "a.png" in problems[0]
+
+
 def test_finding_refuses(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="absent: no such image or folder"):
         find_images([tmp_path / "absent"], tmp_path / "out")

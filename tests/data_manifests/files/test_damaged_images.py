@@ -14,6 +14,8 @@ from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import exif_orientation, read_image, read_image_size
 from data_manifests.files.masks import read_mask
 from data_manifests.files.volumes import is_volume, read_volume
+from data_manifests.layouts.volumes import find_volumes
+from sparsekit.volumes import digest_of
 from tests.helpers.miniature_datasets import save_image, save_mask
 from tests.helpers.png import grey_png
 
@@ -113,6 +115,20 @@ class TestDamagedImages:
         for name in ("pipe.png", "endless.png"):
             with pytest.raises(DataError, match=rf"{name}: cannot be opened \(it is a pipe or a device\)"):
                 read(tmp_path / name)
+
+    @pytest.mark.parametrize("suffix", [".tif", ".nii", ".nii.gz"])
+    def test_pipes_and_devices_are_no_volumes(self, tmp_path, suffix):
+        for kind in ("images", "masks"):
+            (tmp_path / kind).mkdir()
+            os.mkfifo(tmp_path / kind / f"pipe{suffix}")
+            (tmp_path / kind / f"endless{suffix}").symlink_to("/dev/zero")
+        for path in (tmp_path / "images").iterdir():
+            assert is_volume(path) == (suffix != ".tif")
+            with pytest.raises(DataError, match=r"cannot be opened \(it is a pipe or a device\)"):
+                read_volume(path)
+        if items := find_volumes(tmp_path):
+            with pytest.raises(DataError, match=r"cannot be opened \(it is a pipe or a device\)"):
+                digest_of(items, "axial")
 
     def test_a_large_image_gives_no_warning(self, tmp_path, monkeypatch):
         path = save_image(tmp_path / "big.png", (10, 10))
