@@ -94,7 +94,8 @@ def draw_by_instance(scene: Scene) -> Iterator[Candidate]:
 def draw_central(scene: Scene) -> Iterator[Candidate]:
     """Draw allowed pixels with a probability proportional to their city-block distance from other classes and void."""
     weights = _steps_to_others(scene.label_map)
-    weights *= np.not_equal(scene.label_map, scene.unlabelled_value) if scene.allowed is None else scene.allowed
+    allowed = scene.label_map != scene.unlabelled_value if scene.allowed is None else scene.allowed
+    weights *= allowed.view(np.uint8)
     in_rows = _sums_of_rows(weights)
     refused = 0
     while total := int(in_rows.sum()):
@@ -177,9 +178,7 @@ def _steps_to_others(label_map: LabelMap) -> NDArray[np.uint8]:
         return np.full(label_map.shape, 255, np.uint8)
     # Pixels outside ``inner`` have a neighbour of another value, one step further than the nearest of them.
     steps = cv2.distanceTransform(inner.view(np.uint8), cv2.DIST_L1, 3)
-    weights = np.minimum(steps, 254, out=steps).astype(np.uint8)
-    weights += np.uint8(1)
-    return weights
+    return np.asarray(cv2.convertScaleAbs(steps, alpha=1, beta=1), np.uint8)  # more than 255 becomes 255
 
 
 class _Pool:
