@@ -5,7 +5,7 @@
 
 DATASET is any folder that `sparsekit points` reads; real masks are best, `sparsekit demo-data` makes some. All rows of
 a table are measured in turn in one process, several times, and compared by their medians; single processes by the CPU
-time that they take, since that bears other work on the machine, workers by the clock. For the last table clone
+time that they take, since that bears other work on the machine. For the last table clone
 https://github.com/wbkit/Scribbles4All (its h5py and matplotlib are not needed: the HDF5 output is left out).
 """
 
@@ -59,9 +59,6 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--images", type=int, default=7, help="images to work on (7)")
     parser.add_argument("--repeats", type=int, default=7, help="times that everything is measured (7)")
-    parser.add_argument(
-        "--copies", type=int, default=40, help="times each image occurs where workers are compared (40)"
-    )
     parser.add_argument("--scribbles4all", type=Path, help="folder s4ScribbleGenerator of a clone")
     parser.add_argument("--theirs", type=int, default=2, help="masks to run the other generator on; a minute each (2)")
     arguments = parser.parse_args()
@@ -70,7 +67,6 @@ def main() -> None:
     height, width = read_mask(dataset.items[0].mask_path).shape
     print(f"{len(dataset.items)} images of {width}x{height}, {os.cpu_count()} cores, {arguments.repeats} repeats\n")
     compare_with_decoding(dataset, arguments.repeats)
-    compare_workers(dataset, arguments.copies)
     time_scribbles(dataset, arguments.repeats)
     if arguments.scribbles4all:
         compare_with_scribbles4all(dataset, arguments.scribbles4all, arguments.theirs)
@@ -156,25 +152,6 @@ def _stream(item: DatasetItem) -> ImageStream:
 def _per_image(values: list[float], images: int) -> str:
     low, middle, high = (1000 * v / images for v in (min(values), statistics.median(values), max(values)))
     return f"{middle:.1f} | {low:.1f} to {high:.1f}"
-
-
-def compare_workers(dataset: Dataset, copies: int) -> None:
-    """One and two processes on the images many times over, the start of the processes included."""
-    many = repeated(dataset, copies)
-    print(f"| {len(many.items)} images | 1 worker, s | 2 workers, s | times as fast | CPU s of 1 | CPU s of 2 |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    annotators: dict[str, Annotator] = {"points, uniform": ClickAnnotator((50,)), "scribbles": ScribbleAnnotator()}
-    for name, annotator in annotators.items():
-        times, cpu_times = [], []
-        with scratch() as folder:
-            for workers in (1, 2):
-                start, cpu_start = time.perf_counter(), sum(os.times()[:4])
-                synthesize(many, annotator, folder / str(workers), workers=workers)
-                times.append(time.perf_counter() - start)
-                cpu_times.append(sum(os.times()[:4]) - cpu_start)
-        cells = (*times, times[0] / times[1], *cpu_times)
-        print(f"| {name} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
-    print()
 
 
 def time_scribbles(dataset: Dataset, repeats: int) -> None:

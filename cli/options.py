@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cli.reporting import echo_json, echo_summary
-from cli.types import IntRange, LocalPathType, PathType, ShardType
+from cli.types import IntRange, LocalPathType, PathType, ShardType, WorkersType
 
 if TYPE_CHECKING:
     from data_manifests import Manifest
@@ -88,10 +88,17 @@ seed_option = click.option(
 split_option = click.option("--split", metavar="NAME", help="Use this split only.")
 workers_option = click.option(
     "--workers",
+    type=WorkersType(),
+    default="auto",
+    show_default=True,
+    help="Number of processes, or auto for as many as save time; the result does not depend on it.",
+)
+threads_option = click.option(
+    "--workers",
     type=IntRange(1, 1024),
     default=1,
     show_default=True,
-    help="Number of processes; the result does not depend on it.",
+    help="Number of threads; the result does not depend on it.",
 )
 dot_size_option = click.option(
     "--dot-size",

@@ -58,6 +58,21 @@ class FloatRange(click.FloatRange):
         return number
 
 
+class WorkersType(IntRange):
+    """Reads a number of processes, or ``auto`` as None."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1024)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """See ``click.ParamType``."""
+        return "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See ``click.ParamType``."""
+        return None if value == "auto" else super().convert(value, param, ctx)
+
+
 class SizeType(_PairType):
     """Reads ``1024x512`` as (1024, 512)."""
 

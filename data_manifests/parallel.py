@@ -6,16 +6,26 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 
 from data_manifests.errors import DataError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+#: CPU seconds that this process took to start and to import what a worker imports too, so a worker will take about as
+#: long; a session that was at work before counts as slow.
+_START_UP = min(time.process_time(), 3.0)
+
+#: Other processes start if the work left takes this many times longer. They also import what only the work needs, and
+#: hand over results, so below they might save nothing.
+_PAYS_OFF = 6
 
 #: Items queued per process: enough to keep it busy while this process works, few enough that all finish together.
 _AHEAD = 4
@@ -30,7 +40,12 @@ _WINDOW = 32
 
 
 def map_in_order(
-    function: Callable[[T], R], items: Iterable[T], workers: int = 1, dask: str | None = None
+    function: Callable[[T], R],
+    items: Iterable[T],
+    workers: int | None = 1,
+    dask: str | None = None,
+    *,
+    total: int | None = None,
 ) -> Iterator[R]:
     """Apply a function to each item, in the order of the items.
 
@@ -38,7 +53,9 @@ def map_in_order(
         function: A top-level function, so that worker processes can import it.
         items: Read only slightly ahead of the results.
         workers: Number of processes, including this one, which also works while others start and between dispatches.
+            None for as many as save time: this process alone, until the first items show that enough work is left.
         dask: Address of a dask scheduler to use instead of processes, such as ``tcp://10.0.0.1:8786``.
+        total: Number of items, at most, where ``workers`` is None and the items have no length.
 
     Yields:
         The results.
@@ -46,10 +63,14 @@ def map_in_order(
     Raises:
         DataError: If no scheduler responds at the address, dask is not installed, or a worker process is killed.
     """
-    if dask is None and workers == 1:
+    if workers is None and dask is None:
+        total = len(items) if isinstance(items, Sized) else total or 0
+        items = iter(items)
+        workers = yield from _alone(function, items, total)
+    if workers == 1 and dask is None:
         yield from map(function, items)
         return
-    with _dask_pool(dask) if dask else _process_pool(workers - 1) as (pool, others):
+    with _dask_pool(dask) if dask else _process_pool((workers or 1) - 1) as (pool, others):
         running: deque[Future[R]] = deque()
         try:
             for item in items:
@@ -69,6 +90,34 @@ def map_in_order(
         finally:
             for future in running:
                 future.cancel()
+
+
+def _alone(function: Callable[[T], R], items: Iterator[T], total: int) -> Generator[R, None, int]:
+    """Work without other processes as long as they would save no time.
+
+    Returns:
+        Number of processes, including this one, that should do the rest.
+    """
+    most = available_cpus()
+    took = 0.0
+    for done, item in enumerate(items):
+        start = time.perf_counter()
+        result = function(item)
+        if done:  # the first item imports and caches what later ones need
+            took += time.perf_counter() - start
+        yield result
+        if done > 1 and (worth := took / done * (total - done - 1) / _START_UP) >= _PAYS_OFF:
+            return min(most, int(worth))
+    return 1
+
+
+def available_cpus() -> int:
+    """Number of processors that this process may use; a container's quota counts."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no Linux, or no quota
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cpus = min(cpus, max(1, int(quota) // int(period)))
+    return cpus
 
 
 def batches(items: Iterable[tuple[T, int]]) -> Iterator[list[T]]:

@@ -36,7 +36,7 @@ from data_manifests.files.paths import absolute
 @options.workers_option
 @options.json_option
 def compare(
-    ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, common: bool, workers: int, as_json: bool
+    ours: Path, human: Path, unlabelled: int, masks_dir: Path | None, common: bool, workers: int | None, as_json: bool
 ) -> None:
     """Compare synthetic annotations with human ones: coverage, strokes, errors.
 

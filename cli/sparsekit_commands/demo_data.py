@@ -36,7 +36,7 @@ from data_manifests.errors import counted
 @options.overwrite_option
 @options.json_option
 def demo_data(
-    out: Path, num_images: int, size: tuple[int, int], seed: int, workers: int, overwrite: bool, as_json: bool
+    out: Path, num_images: int, size: tuple[int, int], seed: int, workers: int | None, overwrite: bool, as_json: bool
 ) -> None:
     """Draw street scenes with full masks, to try the tools without a dataset.
 

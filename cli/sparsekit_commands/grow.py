@@ -61,7 +61,7 @@ def grow(
     confidence: float | None,
     max_size: int | None,
     out_dir: Path | None,
-    workers: int,
+    workers: int | None,
     shard: tuple[int, int],
     overwrite: bool,
     as_json: bool,

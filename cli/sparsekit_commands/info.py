@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the classes of the dataset to a new CSV file, to edit their names and colours.",
 )
-@options.workers_option
+@options.threads_option
 @options.json_option
 def info(
     path: Path | None, dataset_options: DatasetOptions, write_classes: Path | None, workers: int, as_json: bool

@@ -17,7 +17,7 @@ from data_manifests.errors import counted
 @command(short_help="Record where the dataset of a manifest is now.")
 @click.argument("manifest", type=PathType())
 @click.option("--data-root", type=PathType(), required=True, metavar="DIR", help="New folder of the dataset.")
-@options.workers_option
+@options.threads_option
 @options.json_option
 def relocate(manifest: Path, data_root: Path, workers: int, as_json: bool) -> None:
     """Record in MANIFEST that its images and full masks are now below another folder.

@@ -44,7 +44,7 @@ def score(
     split: str | None,
     common: bool,
     max_size: int,
-    workers: int,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Rate annotations without training: spread their labels over the image and compare with the full masks.

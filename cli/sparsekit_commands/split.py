@@ -35,7 +35,7 @@ from data_manifests.manifest.split_settings import DEFAULT_GROUP, By
 )
 @click.option("--split", metavar="NAME", help="Distribute the images of this split only; the others keep theirs.")
 @options.seed_option
-@options.workers_option
+@options.threads_option
 @options.overwrite_option
 @options.json_option
 def split(

@@ -31,7 +31,7 @@ def stats(
     manifests: tuple[Path, ...],
     split: str | None,
     min_area: int,
-    workers: int,
+    workers: int | None,
     as_json: bool,
     csv_path: Path | None,
     figure_path: Path | None,

@@ -72,7 +72,7 @@ class SynthesisOptions:
     dry_run: bool
     as_json: bool
     seed: int
-    workers: int
+    workers: int | None
     shard: tuple[int, int]
     dask: str | None
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @options.workers_option
 @options.json_option
 @click.pass_context
-def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int, as_json: bool) -> None:
+def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int | None, as_json: bool) -> None:
     """Check a manifest with all its files and marks, and list every problem.
 
     MANIFEST is a manifest.csv or the folder that holds it. Marks are redrawn and compared with the annotations. The

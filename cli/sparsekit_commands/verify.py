@@ -26,7 +26,7 @@ from data_manifests.errors import counted
 @options.workers_option
 @options.json_option
 @click.pass_context
-def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers: int, as_json: bool) -> None:
+def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers: int | None, as_json: bool) -> None:
     """Regenerate annotations from the recorded settings and your data, and check that they are the same.
 
     Grown labels are grown again from the manifest that they were made from.

@@ -21,13 +21,13 @@ Draw = Callable[[Sequence[Mark], tuple[int, int], LabelSpace], LabelMap]
 _MarkedRow = tuple[ManifestRow, list[Mark]]
 
 
-def check_marks(manifest: Manifest, draw: Draw | None, workers: int) -> Iterator[Problem]:
+def check_marks(manifest: Manifest, draw: Draw | None, workers: int | None) -> Iterator[Problem]:
     """Check the marks of a manifest.
 
     Args:
         manifest: The manifest.
         draw: Draws the marks, to compare them with the annotations; without it only positions and classes are checked.
-        workers: Number of processes that draw.
+        workers: Number of processes that draw, None for as many as save time.
     """
     path = manifest.marks_path
     rows = {row.image_id: row for row in manifest.rows}
@@ -39,7 +39,8 @@ def check_marks(manifest: Manifest, draw: Draw | None, workers: int) -> Iterator
     seen: set[str] = set()
     check = partial(_check_batch, manifest.label_space, draw)
     images = batches(_marks_of_images(manifest, rows, seen))
-    for problems in map_in_order(check, images, workers if draw else 1):
+    total = sum(1 for _ in batches((row, row.height * row.width) for row in manifest.rows))
+    for problems in map_in_order(check, images, workers if draw else 1, total=total):
         yield from problems
     for image_id in sorted(waiting - seen):
         yield Problem("marks", image_id, f"no marks, but {counted(rows[image_id].num_labelled, 'labelled pixel')}")

@@ -22,7 +22,7 @@ def check_manifest(
     unreadable: Sequence[str] = (),
     pixels: bool = True,
     draw: Draw | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
     on_image: Callable[[], None] = lambda: None,
 ) -> list[Problem]:
     """Check rows, files and marks of a manifest.
@@ -33,7 +33,7 @@ def check_manifest(
         pixels: Decode every file; otherwise only check that it exists and has the right size.
         draw: A top-level function that redraws marks to compare them with the annotation; without it only positions
             and classes are checked.
-        workers: Number of processes; the result does not depend on it.
+        workers: Number of processes, None for as many as save time; the result does not depend on it.
         on_image: Called after each image.
 
     Returns:
@@ -42,7 +42,7 @@ def check_manifest(
     problems = [Problem("row", "", message) for message in unreadable]
     problems += [problem for row in manifest.rows for problem in _check_row(manifest, row)]
     shared = _Shared()
-    parts = batches((row, row.height * row.width if pixels else 0) for row in manifest.rows)
+    parts = [*batches((row, row.height * row.width if pixels else 0) for row in manifest.rows)]
     check = partial(_check_batch, manifest[:0], pixels)
     for row, checked in zip(manifest.rows, chain.from_iterable(map_in_order(check, parts, workers)), strict=True):
         problems += checked.problems

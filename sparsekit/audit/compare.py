@@ -148,19 +148,21 @@ def images_in_both(ours: Sequence[str], theirs: Sequence[str]) -> tuple[set[str]
     return best
 
 
-def measure_maps(maps: Iterable[SparseMap], *, workers: int = 1, on_image: Callable[[], None] = lambda: None) -> Values:
+def measure_maps(
+    maps: Iterable[SparseMap], *, workers: int | None = 1, on_image: Callable[[], None] = lambda: None
+) -> Values:
     """Measure label maps.
 
     Args:
         maps: From ``sparse_maps``.
-        workers: Number of processes; it does not change the result.
+        workers: Number of processes, None for as many as save time; it does not change the result.
         on_image: Called after each map.
 
     Returns:
         Values by key of ``MEASURES``: one per image, class of an image, or stroke. Shares lie in 0..1.
     """
     values: Values = {name: [] for name in MEASURES}
-    for of_map in map_in_order(_measure_file, maps, workers):
+    for of_map in map_in_order(_measure_file, list(maps), workers):
         for name, some in of_map.items():
             values[name] += some
         on_image()

@@ -173,7 +173,7 @@ def annotation_score(
     *,
     split: str | None = None,
     max_size: int = DEFAULT_MAX_SIZE,
-    workers: int = 1,
+    workers: int | None = 1,
     on_image: Callable[[], None] = lambda: None,
 ) -> AnnotationScore:
     """Spread the labels of a manifest and compare them with the full masks.
@@ -183,7 +183,7 @@ def annotation_score(
         method: A key of ``METHODS``.
         split: Only this split.
         max_size: Longer side, in pixels, to which images are scaled down for spreading; the comparison uses full size.
-        workers: Number of processes; it does not change the result.
+        workers: Number of processes, None for as many as save time; it does not change the result.
         on_image: Called after each image.
 
     Raises:
@@ -198,7 +198,9 @@ def annotation_score(
     confusion = np.zeros((num_classes, num_classes + 1), np.int64)
     num_images = 0
     images = annotated_images(manifest, split, with_marks=False)
-    for of_image in map_in_order(partial(_score_files, method=method, max_size=max_size), images, workers):
+    for of_image in map_in_order(
+        partial(_score_files, method=method, max_size=max_size), images, workers, total=len(manifest)
+    ):
         confusion += of_image
         num_images += 1
         on_image()

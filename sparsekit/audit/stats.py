@@ -123,7 +123,7 @@ def annotation_stats(
     *,
     split: str | None = None,
     min_area: int = 1,
-    workers: int = 1,
+    workers: int | None = 1,
     on_image: Callable[[], None] = lambda: None,
 ) -> AnnotationStats:
     """Measure the annotations of a manifest, image by image.
@@ -133,7 +133,7 @@ def annotation_stats(
             network or of another tool do.
         split: Only this split.
         min_area: Smaller regions are ignored, in pixels.
-        workers: Number of processes; it does not change the result.
+        workers: Number of processes, None for as many as save time; it does not change the result.
         on_image: Called after each image.
 
     Raises:
@@ -147,7 +147,9 @@ def annotation_stats(
     num_images = image_pixels = 0
     has_marks = manifest.marks_path.is_file()
     images = annotated_images(manifest, split, with_marks=has_marks)
-    for num_pixels, found in map_in_order(partial(_measure_files, min_area=min_area), images, workers):
+    for num_pixels, found in map_in_order(
+        partial(_measure_files, min_area=min_area), images, workers, total=len(manifest)
+    ):
         for train_id, stats in found.items():
             by_train_id[train_id] += stats
         num_images += 1

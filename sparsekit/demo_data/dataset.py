@@ -76,7 +76,7 @@ def write_demo_data(
     out_dir: str | Path,
     settings: DemoSettings,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     overwrite: bool = False,
     on_image: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
@@ -87,7 +87,7 @@ def write_demo_data(
     Args:
         out_dir: The folder; created if it does not exist.
         settings: Number, size and seed of the scenes.
-        workers: Number of processes; it does not change the files.
+        workers: Number of processes, None for as many as save time; it does not change the files.
         overwrite: Replace the scenes of an earlier call.
         on_image: Called after each scene.
 
@@ -109,7 +109,7 @@ def write_demo_data(
         _keep_or_empty(partial, (json.dumps(note, indent=2) + "\n").encode())
         jobs = ((partial, settings, number) for number in range(settings.num_images))
         counts: Counter[str] = Counter()
-        for split in map_in_order(_write_scene, jobs, workers):
+        for split in map_in_order(_write_scene, jobs, workers, total=settings.num_images):
             counts[split] += 1
             on_image()
         _put_in_place(partial, out_dir)

@@ -63,7 +63,7 @@ def grow_manifest(
     settings: GrowSettings | None = None,
     out: str | Path | None = None,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     shard: tuple[int, int] = (1, 1),
     overwrite: bool = False,
     on_start: Callable[[int, int], None] = lambda done, total: None,
@@ -78,7 +78,7 @@ def grow_manifest(
         manifest: The source, left unchanged. The new ``manifest.json`` records its path and the hash of its files.
         settings: Growing method and limits.
         out: Output folder; ``default_folder`` if not given.
-        workers: Number of processes.
+        workers: Number of processes, None for as many as save time.
         shard: See ``sparsekit.synthesis.synthesize.synthesize``.
         overwrite: Replace a folder that holds another result.
         on_start: Called once with the number of images already done and the total.
@@ -119,7 +119,7 @@ def grow_manifest(
         pending = [row for row in mine if plan.lacks(row.image_id)]
         on_start(len(mine) - len(pending), len(mine))
         tasks = (_Task(AnnotatedImage(row, without_rows), settings, folder) for row in pending)
-        for result in map_in_order(_grow_image, tasks, workers):
+        for result in map_in_order(_grow_image, tasks, workers, total=len(pending)):
             plan.record(result)
             on_image()
         plan.close()

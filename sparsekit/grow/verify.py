@@ -26,7 +26,9 @@ class _Task:
     settings: GrowSettings
 
 
-def verify_grown(manifest: Manifest, *, workers: int = 1, on_image: Callable[[], None] = lambda: None) -> list[Problem]:
+def verify_grown(
+    manifest: Manifest, *, workers: int | None = 1, on_image: Callable[[], None] = lambda: None
+) -> list[Problem]:
     """Grow the labels of a manifest that ``grow_manifest`` made again; see ``verify_manifest``.
 
     Raises:
@@ -35,7 +37,9 @@ def verify_grown(manifest: Manifest, *, workers: int = 1, on_image: Callable[[],
     """
     settings = _recorded_settings(manifest)
     source, problems = read_source(manifest), list[Problem]()
-    for found in map_in_order(_verify_image, _tasks(manifest, source, settings, problems), workers):
+    for found in map_in_order(
+        _verify_image, _tasks(manifest, source, settings, problems), workers, total=len(manifest)
+    ):
         problems += found
         on_image()
     return sorted(problems, key=lambda problem: problem.image_id)

@@ -69,7 +69,7 @@ def synthesize(
     seed: int = 0,
     splits: Sequence[str] = (),
     limit: int | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
     dask: str | None = None,
     shard: tuple[int, int] = (1, 1),
     overwrite: bool = False,
@@ -90,7 +90,7 @@ def synthesize(
         splits: Splits to annotate; by default ``train`` if it exists, or else all; of a manifest those that are
             annotated. Others are listed for evaluation.
         limit: At most this many images of each split.
-        workers: Number of processes.
+        workers: Number of processes, None for as many as save time.
         dask: Address of a dask scheduler to use instead of processes; its workers must see the same files.
         shard: Process only part i of n, given as (i, n) with i from 1. Parts may run simultaneously on machines that
             share ``out_dir``; the last one to finish completes the folder.
@@ -136,7 +136,7 @@ def synthesize(
             )
             for item, before in zip(pending, earlier, strict=False)
         )  # fmt: skip
-        for results in map_in_order(_annotate_image, tasks, workers, dask):
+        for results in map_in_order(_annotate_image, tasks, workers, dask, total=len(pending)):
             for plan, result in zip(plans, results, strict=True):
                 if result:
                     plan.record(result)

@@ -60,7 +60,7 @@ def verify_manifest(
     manifest: Manifest,
     dataset_dir: str | Path | None = None,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     on_image: Callable[[], None] = lambda: None,
 ) -> list[Problem]:
     """Annotate the images of a manifest again and compare the results with it; writes nothing.
@@ -70,7 +70,7 @@ def verify_manifest(
     Args:
         manifest: Made by a command of sparsekit, perhaps on another machine.
         dataset_dir: Your copy of the dataset; by default the files that the manifest lists.
-        workers: Number of processes; it does not change the result.
+        workers: Number of processes, None for as many as save time; it does not change the result.
         on_image: Called after each image.
 
     Returns:
@@ -98,7 +98,9 @@ def verify_manifest(
     if not any(row.annotation for row in manifest.rows):
         raise AnnotationError(f"{manifest.path}: no row has an annotation to verify.")
     problems: list[Problem] = []
-    for found in map_in_order(_verify_image, _tasks(manifest, annotator, dataset, problems), workers):
+    for found in map_in_order(
+        _verify_image, _tasks(manifest, annotator, dataset, problems), workers, total=len(manifest)
+    ):
         problems += found
         on_image()
     return sorted(problems, key=lambda problem: problem.image_id)

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli.sparsekit_cli import main
-from data_manifests import read_manifest, read_marks
+from data_manifests import parallel, read_manifest, read_marks
 from data_manifests.files.masks import read_mask
 from sparsekit.geometry.rasterize import rasterize
 
@@ -56,11 +56,13 @@ def test_a_folder_for_each_length_whose_images_are_the_strokes_of_the_marks_file
         assert (of_half <= of_whole).all() and of_half.sum() < of_whole.sum()
 
 
-def test_equal_bytes_for_any_number_of_workers(dataset_dir, tmp_path):
-    for workers in (1, 2):
+def test_equal_bytes_for_any_number_of_workers(dataset_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel, "_START_UP", 1e-9)  # a second process always pays
+    monkeypatch.setattr(parallel, "available_cpus", lambda: 2)
+    for workers in (1, 2, "auto"):
         result = sparsekit("scribbles", "--workers", workers, "--out", tmp_path / str(workers), dataset_dir)
         assert result.exit_code == 0, result.output
-    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    assert contents(tmp_path / "1") == contents(tmp_path / "2") == contents(tmp_path / "auto")
 
 
 def test_preset(dataset_dir, tmp_path):

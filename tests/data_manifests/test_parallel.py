@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from data_manifests import parallel
 from data_manifests.errors import DataError
 from data_manifests.parallel import batches, map_in_order
 
@@ -59,6 +60,49 @@ def test_this_process_is_one_of_the_workers():
     at_work = list(map_in_order(pid, range(40), 2))
     assert at_work[0] != os.getpid() and os.getpid() in at_work and len(set(at_work)) == 2
     assert {*map_in_order(pid, range(40), 1)} == {os.getpid()}
+
+
+class TestAsManyAsSaveTime:
+    """``workers=None``; the decision is forced here by the cost of starting a process."""
+
+    @pytest.fixture
+    def start(self, monkeypatch):
+        def cost(seconds, cpus=2):
+            monkeypatch.setattr(parallel, "_START_UP", seconds)
+            monkeypatch.setattr(parallel, "available_cpus", lambda: cpus)
+
+        return cost
+
+    def test_alone_where_starting_costs_more(self, start):
+        start(1e9)
+        assert {*map_in_order(pid, range(40), None)} == {os.getpid()}
+        assert list(map_in_order(double, iter(range(5)), None, total=5)) == [0, 2, 4, 6, 8]
+
+    @pytest.mark.parametrize("items", [range(60), iter(range(60))])
+    def test_others_where_it_costs_nothing(self, start, items):
+        start(1e-9)
+        at_work = list(map_in_order(pid, items, None, total=60))
+        assert at_work[:3] == [os.getpid()] * 3 and len(at_work) == 60 and len(set(at_work)) == 2
+
+    def test_alone_on_one_processor_and_without_much_left(self, start):
+        start(1e-9, cpus=1)
+        assert {*map_in_order(pid, range(40), None)} == {os.getpid()}
+        start(1e-9)
+        assert {*map_in_order(pid, range(3), None)} == {os.getpid()}
+        assert {*map_in_order(pid, iter(range(40)), None)} == {os.getpid()}  # an unknown number
+
+    def test_order_and_errors(self, start):
+        start(1e-9)
+        results = map_in_order(double, range(10), None)
+        assert [next(results) for _ in range(7)] == [0, 2, 4, 6, 8, 10, 12]
+        with pytest.raises(ValueError, match="seven"):
+            next(results)
+
+    @pytest.mark.parametrize(("quota", "most"), [("150000 100000\n", 1), ("max 100000\n", 8), ("", 8)])
+    def test_processors_of_a_container(self, monkeypatch, quota, most):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
+        monkeypatch.setattr(Path, "read_text", lambda _: quota)
+        assert parallel.available_cpus() == most
 
 
 def die_elsewhere(main_pid):
