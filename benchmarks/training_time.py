@@ -14,8 +14,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections import defaultdict
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import cv2
 import torch
+from parts import Parts
 from torch.optim.swa_utils import AveragedModel
 
 import agmm.data.dataset as dataset
@@ -33,45 +32,6 @@ from agmm.memory import keep_freed_memory
 from agmm.models.network import SegmentationModel
 from agmm.training.run_log import RunLog
 from data_manifests import read_manifest
-
-
-class Parts:
-    """Seconds of the processor by part; a part inside another counts for the inner one, except in validation."""
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self._seconds: dict[str, float] = defaultdict(float)
-        self._inside: list[str] = []
-        self._since = time.process_time()
-
-    def _count(self) -> None:
-        now = time.process_time()
-        self._seconds[self._inside[-1] if self._inside else "other"] += now - self._since
-        self._since = now
-
-    def time(self, part: str, owner: Any, name: str) -> None:
-        """Count the calls of a function as a part."""
-        function = getattr(owner, name)
-
-        @wraps(function)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            if "validation" in self._inside:
-                return function(*args, **kwargs)
-            self._count()
-            self._inside.append(part)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self._count()
-                self._inside.pop()
-
-        setattr(owner, name, timed)
-
-    def end_epoch(self) -> None:
-        """Begin to count anew."""
-        self._count()
-        self.epochs.append(dict(self._seconds))
-        self._seconds.clear()
 
 
 def after(function: Callable[..., Any], then: Callable[[], None]) -> Callable[..., Any]:
@@ -94,7 +54,7 @@ def main() -> None:
     keep_freed_memory()  # as the commands do
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    parts = Parts()
+    parts = Parts(("validation",))
     parts.time("decode images and labels", dataset, "read_row_image")
     parts.time("decode images and labels", dataset.ManifestDataset, "labels")
     parts.time("crop, scale, mirror", dataset.ManifestDataset, "__getitem__")
@@ -107,7 +67,7 @@ def main() -> None:
     parts.time("validation", train, "evaluate_rows")
     parts.time("validation", train, "score_training_images")
     parts.time("checkpoints", train, "save_checkpoint")
-    RunLog.epoch = after(RunLog.epoch, parts.end_epoch)  # type: ignore[method-assign]
+    RunLog.epoch = after(RunLog.epoch, parts.end_round)  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         for command in (["demo-data", "town", "--images", "80"], ["points", "town", "--clicks", "50"]):
@@ -115,9 +75,9 @@ def main() -> None:
         manifest = read_manifest(here / "sparse" / "town-50clicks" / "manifest.csv")
         overrides = {"epochs": args.epochs, "workers": 0, "val_every": 2, "gmm_images": 4, "device": "cpu"}
         train.train_network(manifest, load_config("small-cpu", overrides=overrides), here / "run", quiet=True)
-    # The first epoch also reads all labels and starts the run; two epochs make a pair with one validation.
-    pairs = [(a, b) for a, b in zip(parts.epochs[2::2], parts.epochs[3::2], strict=True)]
-    names = list(dict.fromkeys(name for epoch in parts.epochs for name in epoch))
+    # The first epochs also read all labels and start the run; two epochs make a pair with one validation.
+    pairs = list(zip(parts.rounds[2::2], parts.rounds[3::2], strict=True))
+    names = list(dict.fromkeys(name for epoch in parts.rounds for name in epoch))
     seconds = {name: [(a.get(name, 0.0) + b.get(name, 0.0)) / 2 for a, b in pairs] for name in names}
     whole = [sum(of_pair) for of_pair in zip(*seconds.values(), strict=True)]
     print("| part | seconds per epoch | share |\n| --- | --- | --- |")

@@ -183,6 +183,17 @@ def test_command_takes_all_options_and_prints_json(run: Path, manifest: Manifest
     assert not (run / "evaluation.json").exists()
 
 
+def test_files_are_the_same_for_any_number_of_workers(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    options = ["--split", "train", "--gmm", "--boundary", "--per-image", "--device", "cpu"]
+    for workers in ("1", "4"):
+        out = ["--workers", workers, "--out", str(tmp_path / workers / "scores")]
+        result = CliRunner().invoke(main, ["evaluate", str(run), str(manifest.path), *options, *out])
+        assert result.exit_code == 0, result.output
+    one, four = ({path.name: path.read_bytes() for path in (tmp_path / n / "scores").iterdir()} for n in "14")
+    assert one == four
+    assert {"evaluation.json", "confusion.csv", "per_image.csv"} <= set(one)
+
+
 @pytest.mark.usefixtures("nothing_segmented")
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
