@@ -291,7 +291,7 @@ _OPTIONS = (
         "--classes",
         "classes_path",
         type=PathType(),
-        help="Class table to use instead of the dataset's own: CSV (name, id; optionally r, g, b, train_id, void), "
+        help="Class table to use instead of the dataset's own: CSV (name, id or r, g, b; optionally train_id, void), "
         "JSON or TOML.",
     ),
     click.option(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_manifests.colors import Color, to_color, voc_color
+from data_manifests.colors import Color, to_code, to_color, voc_color
 from data_manifests.errors import DataError, list_some
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path, is_remote
@@ -51,6 +51,7 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     The columns are ``name``, ``id`` (or ``index``), optionally ``r, g, b``, ``train_id`` and ``void``. A class is void
     if ``void`` is 1/true/yes, if its ``train_id`` is empty, -1, 65535 or (unless others are above it) 255, or if it has
     neither column and is named void, unlabelled, ignore or border. Rows with the same ``train_id`` form one class.
+    A table with ``r, g, b`` may lack ``id``: its colours alone say what the masks hold.
 
     Args:
         path: The CSV file.
@@ -62,10 +63,12 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     path = as_path(path)
     header, rows = _read_rows(path)
     columns = set(header)
-    id_column = "index" if "index" in columns and "id" not in columns else "id"
-    if missing := [c for c in ("name", id_column) if c not in columns]:
+    has_colors = {"r", "g", "b"} <= columns
+    id_column = next((c for c in ("id", "index") if c in columns), None)
+    if missing := [c for c, there in (("name", "name" in columns), ("id", id_column or has_colors)) if not there]:
         raise DataError(
-            f"{path}: column {' and '.join(missing)} missing; expected at least 'name' and 'id', separated by commas."
+            f"{path}: no column {' and '.join(missing)} in {','.join(header)!r}. Expected a first line of column names "
+            "separated by commas: id,name for masks of ids, name,r,g,b for masks of colours, or id,name,r,g,b."
         )
     if not rows:
         raise DataError(f"{path}: contains a header but no classes; expected one line per class.")
@@ -75,15 +78,17 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
         no_train_id.remove("255")  # an ordinary class
     by_train_id: dict[int, LabelClass] = {}
     void_ids: list[int] = []
-    has_colors = {"r", "g", "b"} <= columns
     colors: dict[int, list[Color]] = {}  # by train id; void is -1
     for line, row in enumerate(rows, start=2):
         try:
-            class_id = int(row[id_column])
             is_void = _is_void(row, no_train_id)
             given = to_color((row["r"], row["g"], row["b"])) if has_colors and (row["r"] or not is_void) else None
+            if id_column:
+                class_ids = [int(row[id_column])]
+            else:
+                class_ids = [to_code(given)] if given else []
             if is_void:
-                void_ids.append(class_id)
+                void_ids += class_ids
                 colors.setdefault(-1, []).extend([given] if given else [])
                 continue
             train_id = int(row["train_id"]) if "train_id" in columns else len(by_train_id)
@@ -92,10 +97,12 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
         except ValueError as error:
             raise DataError(f"{path}, line {line}: {error}.") from error
         known = by_train_id.get(train_id, LabelClass(row["name"], color, ()))
-        by_train_id[train_id] = LabelClass(known.name, known.color, (*known.class_ids, class_id))
+        by_train_id[train_id] = LabelClass(known.name, known.color, (*known.class_ids, *class_ids))
     classes = in_order(by_train_id, path)
     by_color = [(c.name, color) for train_id, c in enumerate(classes) for color in colors[train_id]] * has_colors
     try:
+        if not id_column:
+            return LabelSpace(name, classes, tuple(void_ids), ids_are_colors=True)
         return LabelSpace(name, classes, tuple(void_ids), by_color=space_by_color(name, by_color, colors.get(-1, [])))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -292,7 +299,7 @@ def _read_table(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: no such file.")
     readers = {".json": read_json, ".toml": read_toml}
     if not (reader := readers.get(path.suffix.lower())):
-        raise DataError(f"{path}: expected a file that ends in .json or .toml (classes may also be a .csv).")
+        raise DataError(f"{path}: expected a file that ends in .json or .toml; tables of classes may also be .csv.")
     try:
         table = reader(path)
     except ValueError as error:

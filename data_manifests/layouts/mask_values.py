@@ -52,6 +52,12 @@ def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
         return _with_classes_found(dataset, encoding or dataset.encoding)
     if encoding in _RGB:
         return _by_color(dataset, encoding, sample)
+    if dataset.label_space.ids_are_colors:
+        raise DataError(
+            f"{sample[0]}: the masks hold ids in one channel, but the table of the classes has only colours. Add a "
+            "column id with the value of each class in the masks, or give --mask-values colors if the palettes of the "
+            "masks hold these colours."
+        )
     if encoding is not None:
         return replace(dataset, encoding=encoding)
     if dataset.encoding == "class_ids" and dataset.label_space.num_classes == 2:
@@ -106,7 +112,7 @@ def _rgb(color: tuple[int, ...]) -> str:
 
 
 def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Dataset:
-    space = dataset.label_space.by_color
+    space = dataset.label_space if dataset.label_space.ids_are_colors else dataset.label_space.by_color
     if space is None:
         raise DataError(
             f"{sample[0]}: the masks hold colours, but the classes of label space '{dataset.label_space.name}' have no "

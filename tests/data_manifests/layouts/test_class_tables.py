@@ -48,16 +48,23 @@ class TestCsv:
         space = space_of(tmp_path, f"id,name,train_id\n{rows}")
         assert space.num_classes == 300 and space.void_ids == ()
 
+    def test_colours_alone_identify_classes_and_void(self, tmp_path):
+        space = space_of(tmp_path, "name,r,g,b\nroad,1,2,3\nVoid,0,0,0\nborder,,,\ncar,0,0,9\n", "class_dict.csv")
+        assert space.ids_are_colors and space.void_ids == (0,)
+        assert space.classes == (LabelClass("road", (1, 2, 3), (0x010203,)), LabelClass("car", (0, 0, 9), (9,)))
+
     def test_quoted_names(self, tmp_path):
         assert space_of(tmp_path, 'id,name\n0,"road, paved\nor not"\n').class_names == ("road, paved\nor not",)
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", "column name and id missing"),
+            ("", "no column name and id"),
             ("name,id\n", "classes.csv: contains a header but no classes"),
-            ("id;name\n0;road\n", "column name and id missing.*separated by commas"),
-            ("id,color\n0,red\n", "column name missing"),
+            ("id;name\n0;road\n", "no column name and id in 'id;name'.*separated by commas"),
+            ("id,color\n0,red\n", "no column name in 'id,color'"),
+            ("name,r,g,b\nroad,1,2,3\ncar,1,2,3\n", r"Colour \(1, 2, 3\) belongs to both 'road' and 'car'"),
+            ("name,r,g,b\nroad,,,\n", "line 2: "),
             ("id,name\n0,road,x\n", "line 2: expected 2 cells as in the first line, got 3"),
             ("id,name\nzero,road\n", "line 2: invalid literal"),
             ("id,name\n0,road\n0,car\n", "Id 0 belongs to both 'road' and 'car'"),

@@ -77,5 +77,5 @@ def test_sixteen_bit_masks(tmp_path):
 
 def test_broken_classes_csv(tmp_path):
     (mini.make_generic(tmp_path) / "classes.csv").write_text("name\nwater\n")
-    with pytest.raises(DataError, match=r"classes.csv: column id missing"):
+    with pytest.raises(DataError, match=r"classes.csv: no column id"):
         open_dataset(tmp_path)

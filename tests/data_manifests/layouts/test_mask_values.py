@@ -16,6 +16,7 @@ from tests.helpers import miniature_datasets as mini
 IDS = np.random.default_rng(3).integers(0, 3, (6, 8)).astype(np.uint8)
 COLORS = np.array([[0, 0, 0], [250, 50, 83], [51, 221, 255]], np.uint8)
 TABLE = "id,name,r,g,b\n0,ground,0,0,0\n1,tree,250,50,83\n2,car,51,221,255\n"
+WITHOUT_IDS = "name,r,g,b\nground,0,0,0\ntree,250,50,83\ncar,51,221,255\n"
 
 
 def make(root, mask, name="m.png", classes=""):
@@ -35,8 +36,9 @@ def train_ids(dataset, index=0):
 
 
 @pytest.mark.parametrize("options", [{}, {"encoding": "colors"}], ids=str)
-def test_colours_of_the_table(tmp_path, options):
-    dataset = open_dataset(make(tmp_path, COLORS[IDS], classes=TABLE), **options)
+@pytest.mark.parametrize("table", [TABLE, WITHOUT_IDS], ids=["ids", "no ids"])
+def test_colours_of_the_table(tmp_path, table, options):
+    dataset = open_dataset(make(tmp_path, COLORS[IDS], classes=table), **options)
     assert dataset.encoding == "colors" and dataset.label_space.class_names == ("ground", "tree", "car")
     np.testing.assert_array_equal(train_ids(dataset), IDS)
     merged = open_dataset(tmp_path, class_map={"thing": ["car", "tree"]}, **options)
@@ -274,3 +276,8 @@ def test_colours_beside_ids(tmp_path):
     mini.save_mask(tmp_path / "masks" / "n.png", IDS)
     with pytest.raises(DataError, match="m.png holds colours, but .*n.png holds ids in one channel"):
         open_dataset(tmp_path)
+
+
+def test_ids_in_one_channel_need_a_table_with_ids(tmp_path):
+    with pytest.raises(DataError, match=r"m.png: .*one channel.*only colours. Add a column id"):
+        open_dataset(make(tmp_path, IDS, classes=WITHOUT_IDS))
