@@ -83,10 +83,8 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
         try:
             is_void = _is_void(row, no_train_id)
             given = to_color((row["r"], row["g"], row["b"])) if has_colors and (row["r"] or not is_void) else None
-            if id_column:
-                class_ids = [int(row[id_column])]
-            else:
-                class_ids = [to_code(given)] if given else []
+            codes = [to_code(given)] if given else []
+            class_ids = [int(row[id_column])] if id_column else codes
             if is_void:
                 void_ids += class_ids
                 colors.setdefault(-1, []).extend([given] if given else [])
