@@ -1,4 +1,4 @@
-"""Clear errors if PyTorch, torchvision, timm or the CRF package is missing or incompatible."""
+"""Clear errors if PyTorch, torchvision, timm, safetensors or the CRF package is missing or incompatible."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ def require_training_packages(*, crf: bool = False) -> None:
     except ImportError as error:
         raise TrainingError(f"agmm needs timm, which cannot be imported ({error}). Install it: {_INSTALL}") from error
     del torchvision, timm
+
+
+def require_safetensors() -> None:
+    """Import the package that reads the header of a run's weights.
+
+    Raises:
+        TrainingError: If safetensors is not installed.
+    """
+    try:
+        import safetensors
+    except ImportError as error:
+        raise TrainingError(
+            f"Runs are read with safetensors, which cannot be imported ({error}). Install it: pip install safetensors, "
+            f"or all that agmm needs: {_INSTALL}"
+        ) from error
+    del safetensors
 
 
 def require_crf() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,10 @@ def read_per_image(path: Path) -> tuple[list[ImageCounts], tuple[str, ...], str]
         TrainingError: If the file is missing or damaged.
     """
     if not path.is_file():
-        raise TrainingError(f"{path}: no scores of single images. Compute them with: agmm evaluate --per-image")
+        raise TrainingError(
+            f"{path}: no scores of single images. Compute them with: agmm evaluate {quote(str(path.parent))} MANIFEST "
+            "--per-image"
+        )
     try:
         _, rows = read_whole_table(path)
         names = tuple(sorted({row["class"] for row in rows}))

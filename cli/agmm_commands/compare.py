@@ -35,11 +35,11 @@ def compare(first: Path, second: Path, resamples: int, seed: int, as_json: bool)
         echo_json(asdict(found) | {"difference": found.difference})
         return
     scores = (first, found.first, found.first_interval), (second, found.second, found.second_interval)
+    level = f"{100 * found.confidence:.0f} % interval"
     for run, miou, (low, high) in scores:
-        interval = f"{found.confidence:.0%} interval {100 * low:.2f} to {100 * high:.2f}"
-        click.echo(f"{run}: mIoU {100 * miou:.2f} %, {interval}")
+        click.echo(f"{run}: mIoU {100 * miou:.2f} %, {level} {100 * low:.2f} to {100 * high:.2f}")
     click.echo(
-        f"difference: {100 * found.difference:+.2f}, {found.confidence:.0%} interval {100 * found.low:+.2f} to "
-        f"{100 * found.high:+.2f} over {found.num_images} images; {second} is better in {found.share_better:.1%} of "
+        f"difference: {100 * found.difference:+.2f} points, {level} {100 * found.low:+.2f} to {100 * found.high:+.2f} "
+        f"over {found.num_images} images; {second} is better in {100 * found.share_better:.1f} % of "
         f"{found.num_resamples:,} resamples"
     )

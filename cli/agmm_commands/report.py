@@ -62,9 +62,11 @@ def report(
     The page is self-contained and opens from disk; two runs are compared with a slider. Its figures are also saved as
     PNG and PDF. Scores are those that `agmm evaluate` has written. This needs the extra 'figures'.
     """
+    from agmm.requirements import require_safetensors, require_training_packages
+
+    require_safetensors()
     from agmm.report import PAGE_NAME
     from agmm.report.runs import read_runs, scored_split
-    from agmm.requirements import require_training_packages
     from agmm.runs.files import manifest_of
     from data_manifests import DataError
 

@@ -52,6 +52,9 @@ def table(
     of one study of `agmm ablate`. Scores are those that `agmm evaluate` has written. Only scores on the same images
     with the same protocol are compared.
     """
+    from agmm.requirements import require_safetensors
+
+    require_safetensors()
     from agmm.report import tables
     from agmm.report.budget import budget_table
     from agmm.report.runs import read_runs, scored_split

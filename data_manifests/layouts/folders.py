@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import permutations
 from pathlib import Path
+from shlex import quote
 
 from data_manifests.errors import DataError, counted
 from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.files.paths import is_remote
 from data_manifests.layouts.base import DatasetItem, SplitFolders, images_in, pair_by_key, those_there
-from data_manifests.layouts.pairing import Rule, image_id, pairing_rules, split_one_folder
+from data_manifests.layouts.pairing import Rule, image_id, pairing_rules, split_one_folder, suffix_in_one_folder
 
 #: Common names of split folders.
 SPLIT_NAMES = {
@@ -146,10 +147,14 @@ def what_is_there(root: Path) -> str:
     lines = [f"  {path.name}/: {counted(len(images), 'image')}" for path, images in found.items()]
     lines += [f"  {counted(len(own), 'image')} in the folder itself"] if own else []
     candidates = []
+    for folder, images in (*found.items(), (root, own)):
+        if suffix := suffix_in_one_folder(images, folder):
+            options = f"{_options(folder, folder)} --mask-suffix {quote(suffix)}"
+            candidates.append((False, f"  {options}   (side by side: {counted(len(images) // 2, 'pair')})"))
     for (a, images), (b, masks) in permutations(found.items(), 2):
         best = max(pairing_rules(images, a, masks, b), key=lambda rule: (rule.complete, len(rule.pairs)))
         if best.pairs:
-            candidates.append((not best.complete, f"  --images {a} --masks {b}   ({best.in_words()})"))
+            candidates.append((not best.complete, f"  {_options(a, b)}   ({best.in_words()})"))
     candidates += [(False, f"  {rule.in_words()}") for rule in (split_one_folder(own, root) if own else [])]
     if volumes := list_images(root, (".nii", ".nii.gz")):
         lines.append(f"  {counted(len(volumes), 'volume')} (NIfTI); images and masks go in folders of their own")
@@ -157,3 +162,7 @@ def what_is_there(root: Path) -> str:
     if candidates:
         text += "\nPossible pairings:\n" + "\n".join(line for _, line in sorted(candidates)[:6])
     return text + "\nName the folders: sparsekit points --images DIR --masks DIR [--mask-suffix _mask]"
+
+
+def _options(images: Path, masks: Path) -> str:
+    return f"--images {quote(str(images))} --masks {quote(str(masks))}"

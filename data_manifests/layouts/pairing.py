@@ -108,6 +108,17 @@ def split_one_folder(files: Sequence[Path], folder: Path) -> list[Rule]:
     return list(found.values())
 
 
+def suffix_in_one_folder(files: Sequence[Path], folder: Path) -> str | None:
+    """The suffix that the names of half of the files add to those of the others, at any depth; None without one."""
+    stems = {_stem(path, folder) for path in files}
+    first = min(stems, default="")  # sorts before the same name with a suffix, so it is an image
+    for suffix in sorted(stem.removeprefix(first) for stem in stems if stem.startswith(first) and stem != first):
+        masks = {stem for stem in stems if stem.endswith(suffix)}
+        if len(stems) == len(files) and not suffix.isdigit() and {i + suffix for i in stems - masks} == masks:
+            return suffix
+    return None
+
+
 def image_id(path: Path, folder: Path) -> str:
     """Path below a folder without extension, with ``/`` between the parts."""
     return path.with_suffix("").relative_to(folder).as_posix()

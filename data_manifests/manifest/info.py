@@ -136,7 +136,8 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
             raise DataError(f"{item.mask_path}: mask is {sizes}.")
         _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask_path)
         pixels = (*counts.tolist(), mask.size - int(counts.sum()))
-        kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {mask.dtype}"
+        pixels_are = "colours" if mask.dtype == np.uint32 else mask.dtype  # read_mask packs RGB in 32 bits
+        kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {pixels_are}"
         return _Found(item.split, f"{width}x{height}", kind, pixels, header if item.image_path else None)
     except (DataError, OSError) as error:
         return _Found(item.split, "", "", (), problem=str(error))

@@ -207,10 +207,14 @@ class OutputFolder:
             raise AnnotationError(
                 f"{self.folder}: contains an annotation made with other settings{differing}. {advice}"
             )
-        if {row.image_id for row in manifest.rows} != set(self._image_ids):
+        there, ours = {row.image_id for row in manifest.rows}, set(self._image_ids)
+        if there != ours:
+            (example, only), *_ = sorted(
+                [(i, "the folder") for i in there - ours] + [(i, "this run") for i in ours - there]
+            )
             raise AnnotationError(
-                f"{self.folder}: contains {counted(len(manifest.rows), 'image')}, but this run has "
-                f"{len(self._image_ids)}. {advice}"
+                f"{self.folder}: contains {counted(len(there), 'image')}, but this run has {len(ours)}; "
+                f"{example!r} is only in {only}. {advice}"
             )
         return True
 

@@ -100,7 +100,7 @@ def test_only_the_same_images_are_paired(two: tuple[Path, Path], tmp_path: Path)
     for name in ("few.csv", "other.csv"):
         with pytest.raises(TrainingError, match="different images or protocols"):
             compare_per_image(two[0], tmp_path / name)
-    with pytest.raises(TrainingError, match="--per-image"):
+    with pytest.raises(TrainingError, match="agmm evaluate .* MANIFEST --per-image"):
         compare_per_image(two[0], tmp_path / "none.csv")
     (tmp_path / "damaged.csv").write_text("split,protocol\nval,whole\n")
     with pytest.raises(TrainingError, match="damaged"):
@@ -129,4 +129,5 @@ def test_through_the_command_line(tmp_path: Path) -> None:
     assert told["second"] == pytest.approx(record["miou"]) and told["low"] <= told["high"]
     shown = CliRunner().invoke(main, list(map(str, arguments[:-1]))).stdout.splitlines()
     low, high = told["second_interval"]
-    assert f"mIoU {100 * told['second']:.2f} %, 95% interval {100 * low:.2f} to {100 * high:.2f}" in shown[1]
+    assert f"difference: {100 * told['difference']:+.2f} points, 95 % interval" in shown[2]
+    assert f"mIoU {100 * told['second']:.2f} %, 95 % interval {100 * low:.2f} to {100 * high:.2f}" in shown[1]

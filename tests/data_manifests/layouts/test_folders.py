@@ -95,6 +95,17 @@ def test_unclear_folders_say_what_is_there_and_what_to_type(tmp_path):
     assert pairs(dataset) == [("a", "photos/a.jpg", "truth/a_gt.png"), ("b", "photos/b.jpg", "truth/b_gt.png")]
 
 
+def test_suffixes_of_files_side_by_side_are_suggested(tmp_path):
+    names = [f"in/{n}" for n in ("plot 1", "plot 10", "plot 2")]
+    make(tmp_path, [f"Set A/{n}.jpg" for n in names], [f"Set A/{n}_Label Colour.png" for n in names])
+    with pytest.raises(DataError) as caught:
+        open_dataset(tmp_path)
+    folder = tmp_path / "Set A"
+    options = f"--images '{folder}' --masks '{folder}' --mask-suffix '_Label Colour'   (side by side: 3 pairs)"
+    assert options in str(caught.value)
+    assert len(open_folders(folder, folder, "_Label Colour").items) == 3
+
+
 def test_left_over_files_are_named_with_each_rule(tmp_path):
     make(tmp_path, ["images/a.jpg", "images/b.jpg"], ["masks/a_mask.png", "masks/c_mask.png"])
     with pytest.raises(DataError, match=r"(?s)mask \*_mask for image \*: 1 pair, 1 image left \(b.jpg\), 1 mask left"):

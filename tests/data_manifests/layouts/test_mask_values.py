@@ -11,6 +11,7 @@ from data_manifests import DataError, open_dataset
 from data_manifests.files.images import read_image
 from data_manifests.files.masks import read_mask
 from data_manifests.layouts.image_notes import image_notes
+from data_manifests.manifest.info import describe_dataset
 from tests.helpers import miniature_datasets as mini
 
 IDS = np.random.default_rng(3).integers(0, 3, (6, 8)).astype(np.uint8)
@@ -276,6 +277,11 @@ def test_colours_beside_ids(tmp_path):
     mini.save_mask(tmp_path / "masks" / "n.png", IDS)
     with pytest.raises(DataError, match="m.png holds colours, but .*n.png holds ids in one channel"):
         open_dataset(tmp_path)
+
+
+def test_colour_masks_are_described_as_such(tmp_path):
+    found = describe_dataset(open_dataset(make(tmp_path, COLORS[IDS], classes=TABLE)))
+    assert found["mask_files"] == {"png, colours": 1}
 
 
 def test_ids_in_one_channel_need_a_table_with_ids(tmp_path):
