@@ -30,6 +30,12 @@ NETWORK_MEMORY_ADVICE = (
 #: Of an error, a warning or a note, which can hold cells of a stranger's file; the middle of a longer one is left out.
 _MOST_LETTERS = 2000
 
+#: Control characters and marks of direction, which terminals obey, as escapes.
+_CONTROL = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    for code in (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
 
 class ReportingGroup(click.Group):
     """A group whose commands report bad data and unusable files as ``Error: ...`` with exit code 1."""
@@ -120,7 +126,12 @@ def _show_error(error: click.ClickException) -> None:
     error.show(text)  # usage errors come with the usage
     before = text.getvalue().removesuffix(f"Error: {message}\n")
     name = click.style("Error:", fg="red", bold=True)
-    click.echo(f"{before}{name} {shorten(message, _MOST_LETTERS)}", err=True, color=_color())
+    click.echo(f"{before.translate(_CONTROL)}{name} {_shown(message)}", err=True, color=_color())
+
+
+def _shown(text: str) -> str:
+    """A message of bounded length that may hold a stranger's words."""
+    return shorten(text, _MOST_LETTERS).translate(_CONTROL)
 
 
 @contextmanager
@@ -193,13 +204,13 @@ def echo_next(*words: object) -> None:
 def note(text: str) -> None:
     """Say on stderr what a user should know, unless they want results only."""
     if not is_quiet():
-        click.echo(f"Note: {shorten(text, _MOST_LETTERS)}", err=True)
+        click.echo(f"Note: {_shown(text)}", err=True)
 
 
 def warn(text: str) -> None:
     """Say on stderr what is left out."""
     name = click.style("Warning:", fg="yellow", bold=True)
-    click.echo(f"{name} {shorten(text, _MOST_LETTERS)}", err=True)
+    click.echo(f"{name} {_shown(text)}", err=True)
 
 
 def warn_of_some(problems: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +28,10 @@ from data_manifests.label_maps import LabelMap, MaskValues, count_bytes
 
 #: Largest share of a mask's pixels whose colour may match no class; they become void.
 MAX_UNKNOWN_COLORS = 0.01
+
+
+#: Characters that terminals obey; line ends and tabs are harmless.
+_CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]")
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class LabelSpace:
             raise DataError(f"Label space '{self.name}' has no classes.")
         if self.num_classes > 65535:
             raise DataError(f"Label space '{self.name}' has {self.num_classes:,} classes; at most 65,535 are possible.")
+        if odd := next((name for name in self.class_names if _CONTROL.search(name)), None):
+            raise DataError(f"Label space '{self.name}' has a class {odd!r}, whose name holds control characters.")
         if len(set(self.class_names)) < self.num_classes:
             twice = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DataError(

@@ -259,6 +259,8 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
     name, stages = table.get("name"), table.get("stages", 1)
     if not isinstance(name, str) or not name:
         raise ValueError(f"{path}: [[setting]] number {number} needs a name.")
+    if not name.isprintable():  # terminals obey some of the others
+        raise ValueError(f"{path}: [[setting]] number {number}: its name holds an unprintable character, {name!r}.")
     if type(stages) is not int or stages < 1:
         raise ValueError(f"{path}: setting '{name}': stages must be a whole number from 1, got {stages!r}.")
     if (pseudo_classes := table.get("pseudo_classes", "labelled")) not in get_args(PseudoClasses):

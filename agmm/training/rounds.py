@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -142,7 +142,7 @@ def _predict(
     weights = hashlib.sha256(weights_path(run_dir).read_bytes()).hexdigest()
     network = {"checkpoint_sha256": weights, "protocol": protocol, "tile_size": tile_size, "kind": needs}
     note = folder / _NETWORK_NAME
-    if note.is_file() and read_json(note) == network:
+    if _is(note, network):
         return
     ranks.wait()  # all check before the first one writes
     partial = folder.with_name(f".{folder.name}.partial")
@@ -168,6 +168,14 @@ def _predict(
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     ranks.wait()
+
+
+def _is(note: Path, network: Mapping[str, object]) -> bool:
+    """Whether a note says that predictions come from a network; a damaged one does not."""
+    try:
+        return note.is_file() and bool(read_json(note) == network)
+    except ValueError:
+        return False
 
 
 def summarize(results: Sequence[RoundResult]) -> list[dict[str, object]]:

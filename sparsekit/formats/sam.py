@@ -96,6 +96,8 @@ def read(source: ImportSource) -> Iterator[Imported]:
     paths = sorted(path for path in folder.rglob("*.json") if not is_hidden(path, folder))
     if not paths:
         raise AnnotationError(f"{source.folder}: expected prompts/ of `sparsekit export --to sam`, found none.")
+    if not any((source.folder / "masks").rglob("*.npz")):
+        raise AnnotationError(f"{source.folder}: expected masks/, one NAME.npz for each of prompts/, found none.")
     for path in paths:
         below = path.relative_to(folder).with_suffix("").as_posix()
         masks_path = source.folder / "masks" / f"{below}.npz"

@@ -29,6 +29,17 @@ def test_a_long_argument_makes_a_short_error(tmp_path: Path, arguments: list[str
     assert not list(tmp_path.iterdir())
 
 
+def test_terminals_obey_no_strangers_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)  # as on a terminal
+    with click.Context(main):
+        warn("a\x1b[31mb\x07\x9b")
+        note("a\x1b]0;title\x07 \N{RIGHT-TO-LEFT OVERRIDE}b")
+    warning, said = capsys.readouterr().err.splitlines()
+    assert warning.endswith("a\\x1b[31mb\\x07\\x9b") and said == "Note: a\\x1b]0;title\\x07 \\u202eb"
+    result = CliRunner().invoke(main, ["info", "no\x1b[31m such\nfolder"], color=True)
+    assert "no\\x1b[31m such\nfolder" in result.stderr
+
+
 def test_long_warnings_and_notes_are_short(capsys: pytest.CaptureFixture[str]) -> None:
     with click.Context(main):
         warn("x" * 70_000)

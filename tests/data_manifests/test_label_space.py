@@ -238,3 +238,8 @@ def test_real_cityscapes_train_ids_equal_translated_label_ids():
 def test_numbers_that_are_no_ids(changed):
     with pytest.raises(DataError, match=r"Label space|'a' has id"):
         LabelSpace.from_dict({"classes": [{"name": "a"}]} | changed)
+
+
+def test_names_of_classes_hold_no_control_characters() -> None:
+    with pytest.raises(DataError, match=r"class 'ro\\x1b\[31mad', whose name holds control characters"):
+        LabelSpace("mine", (LabelClass("ro\x1b[31mad", (0, 0, 0), (0,)),))

@@ -137,6 +137,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
         ("", "holds no \\[\\[setting\\]\\]"),
         ("titel = 'x'\n[[setting]]\nname='a'", "unknown key 'titel'. Known: title, manifests"),
         ("[[setting]]\nstages = 2", "number 1 needs a name"),
+        ('[[setting]]\nname = "a\\u001b[31m"', "its name holds an unprintable character"),
         ("[[setting]]\nname='a'\n[[setting]]\nname='a'", "two settings are named 'a'"),
         ("[[setting]]\nname='a'\nstages=0", "stages must be a whole number from 1, got 0"),
         ("[[setting]]\nname='a'\nlamda=1.0", "setting 'a': unknown setting 'lamda'. Did you mean lambda"),

@@ -146,6 +146,8 @@ def test_a_broken_off_call_comes_to_the_same(
     shutil.copytree(out_dir, copy)
     for name in lost:
         shutil.rmtree(copy / name)
+    if lost == ("round-3",):  # as a full disk may leave it
+        (copy / "predicted-1/network.json").write_text("{")
     rounds(manifest.path, "--clicks", 3, "--rounds", 3, "--out", copy)
     for name in ("clicks-3/marks.csv", "clicks-3/manifest.json", "rounds.json", "predicted-1/network.json"):
         assert (copy / name).read_bytes() == (out_dir / name).read_bytes()
