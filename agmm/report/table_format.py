@@ -138,7 +138,8 @@ _LATEX = {
 
 def _latex(table: Table) -> str:
     def escape(text: str) -> str:
-        return "".join(_LATEX.get(letter, letter) for letter in text)
+        escaped = "".join(_LATEX.get(letter, letter) for letter in text)
+        return re.sub("`([^`]*)`", r"\\texttt{\1}", escaped)
 
     def line(cells: Sequence[str]) -> str:
         return " & ".join(map(escape, cells)) + r" \\"

@@ -18,8 +18,10 @@ from sparsekit.formats import EXPORTED
 
 @command(short_help="Write annotations in another tool's format.")
 @options.manifest_argument
-@click.option("--to", "target", type=Choice([*EXPORTED, "croissant"]), required=True, help="Format to write.")
-@options.out_option("Folder to create.")
+@click.option(
+    "--to", "target", type=Choice([*EXPORTED, "croissant"]), required=True, help="Format to write; see above."
+)
+@options.out_option("Folder to create.  [required, except for croissant]")
 @options.split_option
 @click.option("--lossy", is_flag=True, help="Export even if the format cannot hold everything; losses are listed.")
 @click.option("--link", is_flag=True, help="Link to the images instead of copying them.")
@@ -38,8 +40,12 @@ def export(
     """Write annotations in another tool's format: its label values, file names and lists.
 
     MANIFEST is a manifest.csv or the folder that holds it. Images of evaluation splits and their full masks are
-    included if the format has a place for them. The format croissant is a single file, croissant.json beside the
-    manifest.
+    included if the format has a place for them.
+
+    For research code: agmm (AGMM-SASS), tel (TreeEnergyLoss, SASFormer, GatedCRF), urss, spml, pixelpick, s4a
+    (Scribbles4All). For training frameworks: nnunet, mmseg (mmsegmentation), hf (Hugging Face imagefolder). For
+    labelling tools, which can correct them: labelme, cvat, label-studio, coco. As prompts: sam (Segment Anything).
+    croissant describes the annotations in a single file, croissant.json beside the manifest.
     """
     from sparsekit.formats.croissant import write_croissant
     from sparsekit.formats.export import export_manifest

@@ -17,7 +17,7 @@ TABLE = Table(
         ("sky_1 <b>", Scores((61.0, 62.0, 63.0)), 60.04, Difference(61.98, 63.24)),
         ("none", None, 5, Difference(5.5, 5.0)),
     ),
-    ("A note with $.",),
+    ("A note with $ and `a_b`.",),
     (("mIoU", Scores((1.25,)), 1.0, Difference(1.24, 1.16)),),
 )
 
@@ -31,7 +31,7 @@ def test_markdown() -> None:
         "| sky_1 &lt;b> | 62.0 ± 1.0 (3) | 60.0 | −1.2 |",
         "| none | – | 5 | +0.5 |",
         "| mIoU | 1.2 | 1.0 | 0.0 |",
-        "", "A note with $.",
+        "", "A note with $ and `a_b`.",
     ]  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_latex_is_escaped_and_balanced() -> None:
     text = format_table(TABLE, "latex")
     assert r"\caption{50 \% \& more}" in text and r"\begin{tabular}{lrrr}" in text
     assert r"sky\_1 \textless{}b\textgreater{} & 62.0 $\pm$ 1.0 (3) & 60.0 & $-$1.2 \\" in text
-    assert r"A note with \$." in text
+    assert r"A note with \$ and \texttt{a\_b}." in text
     assert re.findall(r"\\(top|mid|bottom)rule", text) == ["top", "mid", "mid", "bottom"]
     body = text.split("midrule", 1)[1].split("\\bottomrule")[0]
     assert all(len(re.findall(r"(?<!\\)&", line)) == 3 for line in body.splitlines() if line.endswith(r"\\"))
