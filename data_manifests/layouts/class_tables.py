@@ -176,6 +176,7 @@ def read_text(path: Path) -> str:
 #: Class tables looked for in a dataset's folder, in order of preference.
 _OWN_TABLES: dict[str, Callable[[Path], LabelSpace]] = {
     "classes.csv": read_classes_csv,
+    "class_dict.csv": read_classes_csv,
     "labelmap.txt": read_labelmap,
     "class_names.txt": read_class_names,
 }

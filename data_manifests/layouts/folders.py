@@ -58,7 +58,21 @@ def named_folders(root: Path, holds: Callable[[Path], bool] = holds_images) -> l
         return []
     if pair := _named(root, holds):
         return splits_below(*pair)
-    return [(split, *pair) for split, path in _split_dirs(root) if (pair := _named(path, holds))]
+    below = [(split, *pair) for split, path in _split_dirs(root) if (pair := _named(path, holds))]
+    return below or _beside_labels(root, holds)
+
+
+def _beside_labels(root: Path, holds: Callable[[Path], bool]) -> list[SplitFolders]:
+    """Splits of images with their masks in a folder beside each, such as ``train/`` and ``train_labels/``."""
+    of = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
+    found = []
+    for split, images in _split_dirs(root):
+        masks = [path for name in sorted(MASK_FOLDERS) if (path := of.get(f"{images.name.lower()}_{name}"))]
+        if len(masks) == 1 and holds(images) and holds(masks[0]):
+            found.append((split, images, masks[0]))
+        elif split != "test":  # which often has no masks
+            return []
+    return found
 
 
 def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
