@@ -13,7 +13,7 @@ from cli.annotation_options import ANNOTATION_OPTIONS, read_maps
 from cli.command import command, option_group
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
-from cli.reporting import echo_json, echo_summary, note, warn
+from cli.reporting import echo_json, echo_next, echo_summary, note, warn
 from cli.types import Choice, IntRange, LocalPathType
 from sparsekit.formats import IMPORTED
 
@@ -87,3 +87,5 @@ def import_(
     echo_summary(f"  {counted(summary.num_images, 'image')} annotated{listed}")
     marks = "label maps without marks" if summary.num_marks is None else counted(summary.num_marks, "mark")
     echo_summary(f"  {marks}, {counted(summary.num_labelled, 'labelled pixel')}")
+    following = "render" if all(item.image_path for item in dataset.items) else "stats"
+    echo_next("sparsekit", following, summary.folder / "manifest.csv")

@@ -29,6 +29,7 @@ def test_brings_back_an_export(tmp_path: Path) -> None:
     assert code == 0 and err == "Warning: 1 annotation without an image in the dataset: nobody.png\n"
     assert out == (
         f"{back / 'manifest.csv'}\n  1 image annotated, 2 listed for evaluation\n  3 marks, 3 labelled pixels\n"
+        f"Next: sparsekit render {back / 'manifest.csv'}\n"
     )
     code, _, err = run(*arguments)
     assert code == 1 and "Give --overwrite" in err
