@@ -1,12 +1,10 @@
-"""Time of making annotations beside decoding masks and encoding results alone, and beside the Scribbles4All generator.
+"""Time of making annotations beside decoding masks and encoding results alone.
 
     python benchmarks/annotations.py cityscapes/
-    python benchmarks/annotations.py cityscapes/ --scribbles4all Scribbles4All/s4ScribbleGenerator --theirs 2
 
 DATASET is any folder that `sparsekit points` reads; real masks are best, `sparsekit demo-data` makes some. All rows of
 a table are measured in turn in one process, several times, and compared by their medians; single processes by the CPU
-time that they take, since that bears other work on the machine. For the last table clone
-https://github.com/wbkit/Scribbles4All (its h5py and matplotlib are not needed: the HDF5 output is left out).
+time that they take, since that bears other work on the machine.
 """
 
 from __future__ import annotations
@@ -15,17 +13,12 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from data_manifests import Dataset, DatasetItem, LabelMap, open_dataset
 from data_manifests.files.masks import encode_label_map, read_mask
@@ -34,24 +27,9 @@ from sparsekit.clicks.settings import ClickSettings
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.geometry.regions import find_regions
 from sparsekit.randomness import ImageStream
-from sparsekit.scribbles.settings import ScribbleSettings
 from sparsekit.scribbles.trace import trace_scribbles
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator, Subject
 from sparsekit.synthesis.synthesize import synthesize
-
-#: Runs the other generator on one mask; h5py is imported by it and not needed.
-_THEIRS = """
-import sys, time, types
-sys.modules["h5py"] = types.ModuleType("h5py")
-sys.path.insert(0, ".")
-import numpy as np
-import create_scribble
-create_scribble.CONFIG_PATH = "configs/configCS.json"
-np.random.seed(0)
-start = time.process_time()
-create_scribble.main(sys.argv[1], sys.argv[2], overwrite_files=True)
-print(time.process_time() - start)
-"""
 
 
 def main() -> None:
@@ -59,8 +37,6 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--images", type=int, default=7, help="images to work on (7)")
     parser.add_argument("--repeats", type=int, default=7, help="times that everything is measured (7)")
-    parser.add_argument("--scribbles4all", type=Path, help="folder s4ScribbleGenerator of a clone")
-    parser.add_argument("--theirs", type=int, default=2, help="masks to run the other generator on; a minute each (2)")
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.dataset)
     dataset = replace(dataset, items=tuple(replace(i, split="train") for i in dataset.items[: arguments.images]))
@@ -68,8 +44,6 @@ def main() -> None:
     print(f"{len(dataset.items)} images of {width}x{height}, {os.cpu_count()} cores, {arguments.repeats} repeats\n")
     compare_with_decoding(dataset, arguments.repeats)
     time_scribbles(dataset, arguments.repeats)
-    if arguments.scribbles4all:
-        compare_with_scribbles4all(dataset, arguments.scribbles4all, arguments.theirs)
 
 
 @contextmanager
@@ -174,41 +148,6 @@ def time_scribbles(dataset: Dataset, repeats: int) -> None:
         drawn = 1000 * statistics.median(drawing)
         print(f"| {item.image_id} | {regions} | {len(marks)} | {_per_image(tracing, 1)} | {drawn:.0f} |")
     print()
-
-
-def compare_with_scribbles4all(dataset: Dataset, generator: Path, count: int) -> None:
-    """Both generators on the same masks, in turn; theirs without its imports, and without writing HDF5."""
-    print("| image | generator | CPU s | labelled, % | pixels off their class | classes lost | ratio |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    void = dataset.label_space.unlabelled_value
-    for item in dataset.items[:count]:
-        label_map = _label_map(dataset, item)
-        start = time.process_time()
-        (marks,) = trace_scribbles(label_map, ScribbleSettings(), rng=_stream(item), unlabelled_value=void)
-        ours = rasterize(marks, (label_map.shape[0], label_map.shape[1]), dataset.label_space)
-        our_time = time.process_time() - start
-        theirs, their_time = _run_theirs(label_map, void, generator)
-        for name, sparse, taken in (("sparsekit", ours, our_time), ("Scribbles4All", theirs, their_time)):
-            labelled = sparse != void
-            off = np.count_nonzero(label_map[labelled] != sparse[labelled])
-            classes = set(np.unique(label_map).tolist()) - {void}
-            lost = classes - set(np.unique(sparse).tolist())
-            cells = (item.image_id, name, f"{taken:.3f}", f"{100 * labelled.mean():.2f}", off,
-                     f"{len(lost)} of {len(classes)}", f"{taken / our_time:.0f}")  # fmt: skip
-            print(f"| {' | '.join(map(str, cells))} |", flush=True)
-
-
-def _run_theirs(label_map: LabelMap, void: int, generator: Path) -> tuple[NDArray[np.integer], float]:
-    import cv2
-
-    with scratch() as folder:
-        # It takes grey 0 for background and leaves it out.
-        cv2.imwrite(str(folder / "mask.png"), np.where(label_map == void, 0, label_map + 1).astype(np.uint8))
-        command = [sys.executable, "-c", _THEIRS, str(folder / "mask.png"), str(folder / "scribbles.png")]
-        printed = subprocess.run(command, cwd=generator, check=True, capture_output=True, text=True).stdout
-        drawn = cv2.imread(str(folder / "scribbles.png"), cv2.IMREAD_GRAYSCALE)
-    assert drawn is not None
-    return np.where(drawn == 0, void, drawn.astype(np.int64) - 1), float(printed.split()[-1])
 
 
 if __name__ == "__main__":
