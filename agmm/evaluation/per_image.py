@@ -18,6 +18,13 @@ PER_IMAGE_NAME = "per_image.csv"
 _COLUMNS = ("split", "protocol", "image_id", "class", "true_pixels", "predicted_pixels", "right_pixels", "iou")
 
 
+#: Pairs of an image and a class, which take 24 bytes each; ADE20K's 20,210 images of 150 classes make a tenth.
+_MOST_CELLS = 1 << 25
+
+#: Of an image, far above what can be read; sums of many remain exact.
+_MOST_PIXELS = 1 << 40
+
+
 @dataclass(frozen=True)
 class ImageCounts:
     """Pixels of one image by class.
@@ -109,10 +116,16 @@ def read_per_image(path: Path) -> tuple[list[ImageCounts], tuple[str, ...], str]
         _, rows = read_whole_table(path)
         names = tuple(sorted({row["class"] for row in rows}))
         (measured,) = {f"{row['split']} split; {row['protocol']}" for row in rows}
+        if (cells := len({row["image_id"] for row in rows}) * len(names)) > _MOST_CELLS:
+            raise ValueError(f"{cells:,} pairs of an image and a class, of at most {_MOST_CELLS:,}")
+        number = {name: index for index, name in enumerate(names)}
         found: dict[str, NDArray[np.int64]] = {}
         for row in rows:
             counts = found.setdefault(row["image_id"], np.zeros((3, len(names)), np.int64))
-            counts[:, names.index(row["class"])] = [int(row[name]) for name in _COLUMNS[4:7]]
+            true, predicted, right = (int(row[name]) for name in _COLUMNS[4:7])
+            if not 0 <= right <= min(true, predicted) or max(true, predicted) > _MOST_PIXELS:
+                raise ValueError(f"{true} true, {predicted} predicted and {right} right pixels")
+            counts[:, number[row["class"]]] = true, predicted, right
     except (KeyError, ValueError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}). Evaluate again with --per-image.") from error
     return [ImageCounts(name, *found[name]) for name in sorted(found)], names, measured

@@ -12,9 +12,11 @@ import numpy as np
 from agmm.config.recipes import load_config, read_toml
 from agmm.config.training import TrainConfig
 from agmm.data.soft_labels import SoftLabels, read_row_soft_labels, soft_labels_path, write_soft_labels
+from agmm.evaluation.per_image import compare_per_image
 from agmm.inference.predict import predict_images
 from agmm.inference.sources import find_images
 from agmm.losses.build import build_loss
+from agmm.report.budget import budget_table, budgets_of_study
 from agmm.report.run import read_run
 from agmm.runs.checkpoint import load_run
 from agmm.runs.pretrained import load_pretrained, save_pretrained
@@ -56,6 +58,9 @@ mean_teacher = { threshold = 0.6, classes = "image", soft = false }
 _RESULTS = """annotation,setting,stages,seed,split,protocol,miou,pixel_accuracy,best_epoch,run,settings_sha256
 20 clicks,a,1,0,val,whole,0.5,0.6,1,runs/a,00
 """
+_PER_IMAGE = "split,protocol,image_id,class,true_pixels,predicted_pixels,right_pixels,iou\n" + "".join(
+    f"val,whole,{image},{name},10,{8 + image},{6 + image},0.5\n" for image in range(3) for name in ("road", "car")
+)
 
 
 def write_run_readers(root: Path) -> dict[str, Reader]:
@@ -94,6 +99,10 @@ def _of_settings(root: Path) -> dict[str, Reader]:
             root, "terms.toml", _TERMS, lambda path: build_loss(load_config("few-clicks", config_path=path))
         ),
         "results.csv": text_reader(root, "results.csv", _RESULTS, read_results),
+        "results.csv of a budget": text_reader(
+            root / "budget", "results.csv", _RESULTS, lambda path: budget_table(budgets_of_study(path, lambda _: None))
+        ),
+        "per_image.csv": text_reader(root, "per_image.csv", _PER_IMAGE, lambda path: compare_per_image(path, path)),
         "stages.json": Reader(
             summary,
             "stages.json",

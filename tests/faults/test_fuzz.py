@@ -99,8 +99,8 @@ NAMES = {
     ),
     "run_readers": (
         "run.json", "log.csv", "evaluation.json", "config.toml", "weights", "weights to report", "study.toml",
-        "terms.toml", "results.csv", "stages.json", "weights to start from", "config.json", "model.safetensors",
-        "image to predict", "soft labels",
+        "terms.toml", "results.csv", "results.csv of a budget", "per_image.csv", "stages.json",
+        "weights to start from", "config.json", "model.safetensors", "image to predict", "soft labels",
     ),
 }  # fmt: skip
 #: Those whose values are replaced as well, by values of another kind.

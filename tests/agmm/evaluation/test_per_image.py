@@ -107,6 +107,23 @@ def test_only_the_same_images_are_paired(two: tuple[Path, Path], tmp_path: Path)
         compare_per_image(two[0], tmp_path / "damaged.csv")
 
 
+@pytest.mark.parametrize("counts", ["10,8,9", "-1,8,-1", "10,8," + "9" * 30, "9" * 30 + ",8,8"])
+def test_counts_that_cannot_be_are_refused(two: tuple[Path, Path], tmp_path: Path, counts: str) -> None:
+    header = two[0].read_text().splitlines()[0]
+    (tmp_path / "odd.csv").write_text(f"{header}\nval,whole,a,road,{counts},0.5\n")
+    with pytest.raises(TrainingError, match=r"odd\.csv: damaged"):
+        compare_per_image(two[0], tmp_path / "odd.csv")
+
+
+def test_more_images_and_classes_than_memory_holds_are_refused(two: tuple[Path, Path], tmp_path: Path) -> None:
+    """Six megabytes that asked for terabytes."""
+    header = two[0].read_text().splitlines()[0]
+    rows = "".join(f"val,whole,i{n},c{n},1,1,1,1\n" for n in range(200_000))
+    (tmp_path / "bomb.csv").write_text(f"{header}\n{rows}")
+    with pytest.raises(TrainingError, match="pairs of an image and a class"):
+        compare_per_image(two[0], tmp_path / "bomb.csv")
+
+
 def test_through_the_command_line(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_manifest(tmp_path, num_images=8))
     for name, settings in (("seg", {"loss": SEG}), ("agmm", {})):
