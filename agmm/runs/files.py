@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from agmm.errors import TrainingError
+from data_manifests.errors import counted
 from data_manifests.files.csv import read_whole_table
 from data_manifests.files.paths import as_path, named_by
 from data_manifests.files.text import read_json, read_toml
@@ -18,6 +19,9 @@ STATE_NAME = "state.safetensors"
 CONFIG_NAME = "config.toml"
 RUN_NAME = "run.json"
 LOG_NAME = "log.csv"
+
+#: Where the runs lie in the folders of `agmm ablate`, `agmm stages` and `agmm rounds`.
+_RUNS_BELOW = ("runs/*/*/seed-*/stage-*", "stage-*", "round-*")
 
 
 def require_checkpoint(path: Path) -> Path:
@@ -46,6 +50,10 @@ def manifest_of(run: str | Path) -> Path:
         named = read_json(folder / RUN_NAME)["manifest"]
         path = Path(os.path.normpath(named_by(folder, named)))
     except FileNotFoundError as error:
+        if below := [path.parent for runs in _RUNS_BELOW for path in sorted(folder.glob(f"{runs}/{RUN_NAME}"))]:
+            raise TrainingError(
+                f"{run}: holds {counted(len(below), 'run')}, but is none itself. Give runs, such as {below[-1]}."
+            ) from error
         raise TrainingError(f"{run}: has no {RUN_NAME} that names its manifest. Give the manifest.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{folder / RUN_NAME}: damaged ({error!r}). Give the manifest.") from error

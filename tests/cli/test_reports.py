@@ -124,6 +124,14 @@ def test_figure(kind: str, town: Path, tmp_path: Path) -> None:
     assert (tmp_path / "new/f.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.parametrize("below", ["runs/20-clicks/agmm/seed-0/stage-1", "stage-2", "round-1"])
+def test_a_folder_of_runs_is_distinguished_from_a_run(below: str, tmp_path: Path) -> None:
+    (tmp_path / below).mkdir(parents=True)
+    (tmp_path / below / "run.json").write_text("{}")
+    code, _, err = run("report", tmp_path, "--out", tmp_path / "page")
+    assert code == 1 and f"holds 1 run, but is none itself. Give runs, such as {tmp_path / below}." in err
+
+
 def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
     (town / "agmm/run.json").rename(tmp_path / "run.json")
     code, _, err = run("figure", "tsne", town / "agmm", "--out", tmp_path / "f.png")
