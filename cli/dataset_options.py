@@ -292,7 +292,7 @@ _OPTIONS = (
         "classes_path",
         type=PathType(),
         help="Class table to use instead of the dataset's own: CSV (name, id or r, g, b; optionally train_id, void), "
-        "JSON or TOML.",
+        "JSON, TOML, or TXT with one name per line, for the ids from 0.",
     ),
     click.option(
         "--mask-values",

@@ -159,12 +159,12 @@ def budget_table(budgets: Budgets) -> Table:
     """Table of mIoU, its share of full supervision, and mIoU per minute, by clicks and minutes of annotation."""
     full = budgets.full
     top = None if full is None or full.scores is None else full.scores.mean
-    lines: list[tuple[tuple[float, float], tuple[Cell, ...]]] = []
+    lines: list[tuple[float, tuple[Cell, ...]]] = []
     for point in budgets.points:
         minutes, mean = point.minutes, None if point.scores is None else point.scores.mean
         marks = None if point.is_full else point.clicks
         hours = None if point.work is None or minutes is None else point.work.num_images * minutes / 60
-        order = (float("inf") if minutes is None else minutes, 0.0 if mean is None else mean)
+        order = float("inf") if minutes is None else minutes  # of one budget, as the runs or settings were given
         cells = (
             point.name, point.annotation, point.loss, marks,
             *(None if x is None else f"{x:.2f}" for x in (minutes, hours)), point.scores,

@@ -140,6 +140,9 @@ def ablate(
     report = (out_dir / REPORT_NAME).read_text(encoding="utf-8")
     click.echo(report.partition("\nChanges in each row")[0].rstrip())
     echo_summary(f"\nWritten: {out_dir / RESULTS_NAME}, {out_dir / REPORT_NAME}")
+    if len(manifests) > 1:
+        echo_next("agmm", "figure", "budget", out_dir, "--out", out_dir / "budget.png")
+        return
     compared = _worth_a_look(study, rows)
     runs = [out_dir / row["run"] for row in compared]
     manifest = dict(zip(annotation_names(manifests), paths, strict=True))[compared[0]["annotation"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ def read_label_space(path: str | Path) -> LabelSpace:
     """Read the classes of a dataset from a file.
 
     Args:
-        path: A ``.csv`` as ``read_classes_csv`` describes it, or a ``.json`` or ``.toml`` as ``LabelSpace.from_dict``
-            describes it.
+        path: A ``.csv`` as ``read_classes_csv`` describes it, a ``labelmap.txt`` of CVAT, another ``.txt`` with one
+            name per line, or a ``.json`` or ``.toml`` as ``LabelSpace.from_dict`` describes it.
 
     Raises:
         DataError: If the file is missing, of another type, or invalid.
@@ -38,6 +39,8 @@ def read_label_space(path: str | Path) -> LabelSpace:
     path = as_path(path)
     if path.suffix.lower() == ".csv":
         return read_classes_csv(path)
+    if path.suffix.lower() == ".txt" and path.is_file():
+        return read_labelmap(path) if path.name == "labelmap.txt" else read_class_names(path)
     table = _read_table(path)
     try:
         return LabelSpace.from_dict(table)
@@ -149,8 +152,13 @@ def read_class_names(path: Path) -> LabelSpace:
     """Read the ``class_names.txt`` of labelme2voc: one name per line, ids counted from 0; ``__ignore__`` is void.
 
     Raises:
-        DataError: If there is no name, or one occurs twice.
+        DataError: If there is no name, one occurs twice, or the lines hold more than names.
     """
+    if numbered := next((line for line in _lines(path) if re.match(r"\d+\s*[:;,\s]|.*[,;\t]", line)), None):
+        raise DataError(
+            f"{path}: expected one class name per line, the ids being the line numbers from 0, got {numbered!r}. Write "
+            "a classes.csv with the columns id,name."
+        )
     names = [line for line in _lines(path) if line != "__ignore__"]
     try:
         return LabelSpace("custom", tuple(LabelClass(name, voc_color(i), (i,)) for i, name in enumerate(names)))
@@ -298,7 +306,9 @@ def _read_table(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: no such file.")
     readers = {".json": read_json, ".toml": read_toml}
     if not (reader := readers.get(path.suffix.lower())):
-        raise DataError(f"{path}: expected a file that ends in .json or .toml; tables of classes may also be .csv.")
+        raise DataError(
+            f"{path}: expected a file that ends in .json or .toml; tables of classes may also be .csv or .txt."
+        )
     try:
         table = reader(path)
     except ValueError as error:

@@ -190,3 +190,18 @@ def test_a_number_of_5000_digits(tmp_path):
     (tmp_path / "classes.csv").write_text(f"name,id,train_id\na,0,{'9' * 5000}\n")
     with pytest.raises(DataError, match=r"classes\.csv, line 2: Exceeds the limit"):
         read_classes_csv(tmp_path / "classes.csv")
+
+
+def test_text_with_one_name_per_line(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("# of the survey\nbackground\n\ntraffic light\n__ignore__\n")
+    space = read_label_space(path)
+    assert [(c.name, c.class_ids) for c in space.classes] == [("background", (0,)), ("traffic light", (1,))]
+    for line in ("1: tree", "1 tree", "1,tree", "tree, dead", "tree\t1"):
+        path.write_text(f"background\n{line}\n")
+        with pytest.raises(DataError, match=r"names.txt: expected one class name per line.*classes.csv"):
+            read_label_space(path)
+    (tmp_path / "labelmap.txt").write_text("tree:250,50,0::\n")
+    assert read_label_space(tmp_path / "labelmap.txt").class_names == ("tree",)
+    with pytest.raises(DataError, match="absent.txt: no such file"):
+        read_label_space(tmp_path / "absent.txt")
