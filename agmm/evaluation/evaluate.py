@@ -265,9 +265,9 @@ class _Counts:
                 f"has {space.num_classes}."
             )
         preds = probs.max(1).indices[0]  # on a CPU, argmax takes three times as long
-        before = self._confusion.counts.clone()
+        before = self._confusion.counts.clone() if self._per_image else None
         self._confusion.update(preds, target, ignore_index=space.unlabelled_value)
-        if self._per_image:
+        if before is not None:
             counts = (self._confusion.counts - before).cpu().numpy()
             self._images.append(ImageCounts(image_id, counts.sum(1), counts.sum(0), counts.diagonal().copy()))
         if self._edges is not None:
