@@ -20,15 +20,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from data_manifests import Dataset, DatasetItem, LabelMap, open_dataset
+from parts import Parts
+
+from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, open_dataset
 from data_manifests.files.masks import encode_label_map, read_mask
 from sparsekit.areas.settings import RegionMarkSettings
+from sparsekit.clicks import draw, strategies
 from sparsekit.clicks.settings import ClickSettings
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.geometry.regions import find_regions
 from sparsekit.randomness import ImageStream
 from sparsekit.scribbles.trace import trace_scribbles
+from sparsekit.synthesis import annotation_files
+from sparsekit.synthesis import synthesize as synthesis
 from sparsekit.synthesis.annotators import Annotator, ClickAnnotator, RegionMarkAnnotator, ScribbleAnnotator, Subject
+from sparsekit.synthesis.output_folder import OutputFolder
 from sparsekit.synthesis.synthesize import synthesize
 
 
@@ -37,13 +43,18 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--images", type=int, default=7, help="images to work on (7)")
     parser.add_argument("--repeats", type=int, default=7, help="times that everything is measured (7)")
+    parser.add_argument("--only", choices=("whole", "parts"), help="whole commands alone, or their parts alone")
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.dataset)
     dataset = replace(dataset, items=tuple(replace(i, split="train") for i in dataset.items[: arguments.images]))
     height, width = read_mask(dataset.items[0].mask_path).shape
     print(f"{len(dataset.items)} images of {width}x{height}, {os.cpu_count()} cores, {arguments.repeats} repeats\n")
-    compare_with_decoding(dataset, arguments.repeats)
-    time_scribbles(dataset, arguments.repeats)
+    if arguments.only != "parts":
+        compare_with_decoding(dataset, arguments.repeats)
+    if arguments.only != "whole":
+        time_parts(dataset, arguments.repeats)
+    if arguments.only is None:
+        time_scribbles(dataset, arguments.repeats)
 
 
 @contextmanager
@@ -98,6 +109,48 @@ def compare_with_decoding(dataset: Dataset, repeats: int) -> None:
         uses_instances = name == with_instances or (name in annotators and annotators[name].uses_instances)
         ratio = statistics.median(values) / statistics.median(times[with_instances if uses_instances else plain])
         print(f"| {name} | {_per_image(values, len(images.items))} | {ratio:.2f} |")
+    print()
+
+
+def time_parts(dataset: Dataset, repeats: int) -> None:
+    """The parts of whole commands, in turn; the first five are the floor of any annotation with hashes and counts."""
+    parts, names = Parts(), dict[str, None]()
+    for part, owner, name in (
+        ("decode the mask", annotation_files, "read_mask"),
+        ("encode and write the annotation", annotation_files, "encode_label_map"),
+        ("encode and write the annotation", annotation_files, "write_atomically"),
+        ("hash the pixels of both", annotation_files, "pixel_sha256"),
+        ("hash the pixels of both", synthesis, "pixel_sha256"),
+        ("check and count the ids", LabelSpace, "to_train_ids_and_counts"),
+        ("check the image's size and end", annotation_files, "read_image_size"),
+        ("check the image's size and end", annotation_files, "check_is_whole"),
+        ("choose the clicks", ClickAnnotator, "annotate"),
+        ("distances from borders", strategies, "_steps_to_others"),
+        ("margin", draw, "_far_from_others"),
+        ("draw and count them", synthesis, "rasterize"),
+        ("draw and count them", synthesis, "write_annotation"),
+        ("draw and count them", synthesis, "num_reached"),
+        ("journal, manifest, marks", OutputFolder, "prepare"),
+        ("journal, manifest, marks", OutputFolder, "record"),
+        ("journal, manifest, marks", OutputFolder, "finish"),
+    ):
+        parts.time(part, owner, name)
+        names[part] = None
+    kinds = {"uniform": ClickSettings(), "center": ClickSettings("center"), "margin 3": ClickSettings(margin=3)}
+    images = repeated(dataset, copies=3)
+    with scratch() as folder:
+        synthesize(images, ClickAnnotator((50,)), folder / "first")
+        parts.end_round()
+        for repeat in range(repeats):
+            for kind, settings in kinds.items():
+                synthesize(images, ClickAnnotator((50,), settings), folder / f"{kind} {repeat}")
+                parts.end_round()
+    rounds = [parts.rounds[1 + number :: len(kinds)] for number in range(len(kinds))]
+    print(f"| CPU ms per image | {' | '.join(kinds)} |\n| --- |{' --- |' * len(kinds)}")
+    for name in [*names, "other", "all"]:
+        of_kinds = [[sum(r.values()) if name == "all" else r.get(name, 0) for r in of_kind] for of_kind in rounds]
+        cells = (f"{1000 * statistics.median(values) / len(images.items):.2f}" for values in of_kinds)
+        print(f"| {name} | {' | '.join(cells)} |")
     print()
 
 

@@ -16,7 +16,7 @@ from data_manifests.files.text import MAX_LINE, bounded_lines, read_text
 Cells = tuple[str, ...]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NEEDS_QUOTES = re.compile('[,"\r\n]')
+_NEEDS_QUOTES, _NEEDS_QUOTES_BESIDES_COMMAS = re.compile('[,"\r\n]'), re.compile('["\r\n]')
 
 
 def format_line(cells: Iterable[object]) -> str:
@@ -28,7 +28,10 @@ def format_line(cells: Iterable[object]) -> str:
         >>> format_line(["a,b", 1, ""]).rstrip()
         '"a,b",1,'
     """
-    texts = map(str, cells)
+    texts = list(map(str, cells))
+    line = ",".join(texts)
+    if line.count(",") < len(texts) and not _NEEDS_QUOTES_BESIDES_COMMAS.search(line):
+        return line + "\n"
     return ",".join('"' + t.replace('"', '""') + '"' if _NEEDS_QUOTES.search(t) else t for t in texts) + "\n"
 
 

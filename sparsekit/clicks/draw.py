@@ -93,8 +93,10 @@ def _far_from_others(label_map: LabelMap, margin: int, unlabelled_value: int) ->
     if margin <= _SMALL_MARGIN:
         allowed = far_from_other_values(label_map, margin**2)
         allowed &= label_map != unlabelled_value
-        begins = allowed.copy()  # starts of runs of allowed pixels; each run lies in one region
-        np.greater(allowed[:, 1:], allowed[:, :-1], out=begins[:, 1:])
+        pixels = allowed.ravel()
+        begins = np.empty_like(pixels)  # starts of runs of allowed pixels; each run lies in one region
+        np.greater(pixels[1:], pixels[:-1], out=begins[1:])
+        begins.reshape(allowed.shape)[:, :1] = allowed[:, :1]
         unreached[regions.numbers.ravel()[np.flatnonzero(begins)]] = False
     else:
         allowed = np.zeros(label_map.shape, bool)
@@ -118,6 +120,8 @@ class _Slips:
 
     def apply(self, click: Mark) -> Mark:
         """Return the click after jitter and label errors."""
+        if not self._jitter and not self._wrong:
+            return click
         row, col = self._slip(click.row, click.col) if self._jitter else (click.row, click.col)
         class_id = click.class_id
         if self._wrong and self._label_rng.uniform() < self._wrong:

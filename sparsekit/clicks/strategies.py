@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data_manifests import LabelMap
 from sparsekit.clicks.guides import Guidance
-from sparsekit.clicks.uniform import draw_distinct
+from sparsekit.clicks.uniform import PixelRanks, draw_distinct
 from sparsekit.geometry.polylines import Bools, Ints
 from sparsekit.geometry.regions import distances_by_region, far_from_other_values, find_regions, find_runs, squared
 from sparsekit.randomness import ImageStream
@@ -71,10 +71,8 @@ class Candidate:
 
 def draw_uniform(scene: Scene) -> Iterator[Candidate]:
     """Draw each allowed pixel with equal probability."""
-    excluded = scene.label_map == scene.unlabelled_value if scene.allowed is None else ~scene.allowed
-    for pool in _pools(scene, excluded, nothing=True):
-        while place := pool.draw():
-            yield Candidate(*place)
+    allowed = scene.label_map != scene.unlabelled_value if scene.allowed is None else scene.allowed
+    yield from _draw_all(_Pool(scene, PixelRanks(allowed)))
 
 
 def draw_by_class(scene: Scene) -> Iterator[Candidate]:
@@ -96,25 +94,24 @@ def draw_central(scene: Scene) -> Iterator[Candidate]:
     weights = _steps_to_others(scene.label_map)
     allowed = scene.label_map != scene.unlabelled_value if scene.allowed is None else scene.allowed
     weights *= allowed.view(np.uint8)
-    in_rows = _sums_of_rows(weights)
+    until = np.cumsum(_sums_of_rows(weights))
     refused = 0
-    while total := int(in_rows.sum()):
-        until = np.cumsum(in_rows)
+    while total := int(until[-1]) if len(until) else 0:
         chance = scene.rng.below(total)
-        row = int(np.searchsorted(until, chance, side="right"))
-        until_col = np.cumsum(weights[row], dtype=np.int64) + (until[row] - in_rows[row])
-        col = int(np.searchsorted(until_col, chance, side="right"))
+        row = int(until.searchsorted(chance, side="right"))
+        until_col = weights[row].cumsum(dtype=np.int64)
+        col = int(until_col.searchsorted(chance - (until[row] - until_col[-1]), side="right"))
         if scene.is_free(row, col):
             refused = 0
             yield Candidate(row, col)
-            in_rows[row] -= weights[row, col]
+            until[row:] -= weights[row, col]
             weights[row, col] = 0
         elif (refused := refused + 1) == _PATIENCE:
             refused = 0
             rows, cols = np.nonzero(weights)
             blocked = ~scene.are_free(rows, cols)
             weights[rows[blocked], cols[blocked]] = 0
-            in_rows = _sums_of_rows(weights)
+            until = np.cumsum(_sums_of_rows(weights))
 
 
 def draw_uncertain(scene: Scene) -> Iterator[Candidate]:
@@ -132,9 +129,7 @@ def draw_uncertain(scene: Scene) -> Iterator[Candidate]:
         of_left = scores[left]
         position = len(of_left) - max(1, round(share * len(of_left)))
         top = left & (scores >= np.partition(of_left, position)[position])
-        for pool in _pools(scene, top, nothing=False):
-            while place := pool.draw():
-                yield Candidate(*place)
+        yield from _draw_all(_Pool(scene, PixelRanks(top)))
         left &= ~top
 
 
@@ -181,20 +176,42 @@ def _steps_to_others(label_map: LabelMap) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(steps, alpha=1, beta=1), np.uint8)  # more than 255 becomes 255
 
 
+class _RunRanks:
+    """Numbers the pixels of some runs in the order of the runs."""
+
+    def __init__(self, rows: Ints, starts: Ints, lengths: Ints) -> None:
+        self._rows, self._starts, self._lengths = rows, starts, lengths
+        self._until = np.cumsum(lengths)
+
+    @property
+    def count(self) -> int:
+        """Number of pixels."""
+        return int(self._until[-1]) if len(self._until) else 0
+
+    def locate(self, rank: int) -> tuple[int, int]:
+        """Return the row and column of the pixel with this number."""
+        run = int(np.searchsorted(self._until, rank, side="right"))
+        return int(self._rows[run]), int(self._starts[run]) + rank - int(self._until[run - 1] if run else 0)
+
+    def pixels(self) -> tuple[Ints, Ints]:
+        """Rows and columns of all pixels."""
+        rows = np.repeat(self._rows, self._lengths)
+        return rows, np.arange(len(rows)) + np.repeat(self._starts - self._until + self._lengths, self._lengths)
+
+
 class _Pool:
     """Draws the allowed pixels of one class or region without replacement, with equal probability."""
 
-    def __init__(self, scene: Scene, value: int, rows: Ints, starts: Ints, lengths: Ints) -> None:
+    def __init__(self, scene: Scene, ranks: PixelRanks | _RunRanks, value: int = 0) -> None:
         self.value = value
         self._scene = scene
-        self._rows, self._starts = rows, starts
-        self._until = np.cumsum(lengths)
+        self._pixels = ranks
         self._ranks = self._shuffled()
 
     def draw(self) -> tuple[int, int] | None:
         """Return the next pixel far enough from all clicks, or None."""
         for tries, rank in enumerate(self._ranks, start=1):
-            place = self._locate(rank)
+            place = self._pixels.locate(rank)
             if self._scene.is_free(*place):
                 return place
             if tries == _PATIENCE:
@@ -203,22 +220,19 @@ class _Pool:
         return None
 
     def _shuffled(self) -> Iterator[int]:
-        count = int(self._until[-1]) if len(self._until) else 0
-        return draw_distinct(count, count, self._scene.rng)
-
-    def _locate(self, rank: int) -> tuple[int, int]:
-        run = int(np.searchsorted(self._until, rank, side="right"))
-        return int(self._rows[run]), int(self._starts[run]) + rank - int(self._until[run - 1] if run else 0)
+        return draw_distinct(self._pixels.count, self._pixels.count, self._scene.rng)
 
     def _drop_blocked(self) -> None:
         """Keep only pixels far enough from all clicks, which excludes those drawn before."""
-        lengths = np.diff(self._until, prepend=0)
-        rows = np.repeat(self._rows, lengths)
-        cols = np.arange(len(rows)) + np.repeat(self._starts - self._until + lengths, lengths)
+        rows, cols = self._pixels.pixels()
         free = self._scene.are_free(rows, cols)
-        self._rows, self._starts = rows[free], cols[free]
-        self._until = np.arange(1, len(self._rows) + 1)
+        self._pixels = _RunRanks(rows[free], cols[free], np.ones(np.count_nonzero(free), np.int64))
         self._ranks = self._shuffled()
+
+
+def _draw_all(pool: _Pool) -> Iterator[Candidate]:
+    while place := pool.draw():
+        yield Candidate(*place)
 
 
 def _pools(scene: Scene, values: NDArray[Any], nothing: int) -> list[_Pool]:
@@ -229,7 +243,7 @@ def _pools(scene: Scene, values: NDArray[Any], nothing: int) -> list[_Pool]:
     bounds = np.flatnonzero(np.diff(runs.values[order])) + 1
     lengths = runs.lengths
     return [
-        _Pool(scene, int(runs.values[part[0]]), runs.rows[part], runs.starts[part], lengths[part])
+        _Pool(scene, _RunRanks(runs.rows[part], runs.starts[part], lengths[part]), int(runs.values[part[0]]))
         for part in np.split(order, bounds)
         if len(part)
     ]

@@ -43,7 +43,7 @@ def sample_clicks(
     label_map = as_label_map(label_map)
     require_stream(rng)
     clicks_per_image = as_whole_number("clicks_per_image", clicks_per_image, least=1)
-    pixels = _PixelRanks(label_map != unlabelled_value)
+    pixels = PixelRanks(label_map != unlabelled_value)
     positions = [pixels.locate(rank) for rank in draw_distinct(pixels.count, clicks_per_image, rng)]
     return [Mark("click", int(label_map[row, col]), row, col) for row, col in positions]
 
@@ -64,7 +64,7 @@ def draw_distinct(population: int, count: int, rng: ImageStream) -> Iterator[int
         swapped[chosen] = swapped.pop(place, place)
 
 
-class _PixelRanks:
+class PixelRanks:
     """Numbers the pixels of a mask in reading order without listing them."""
 
     def __init__(self, mask: NDArray[np.bool_]) -> None:
@@ -82,4 +82,9 @@ class _PixelRanks:
     def locate(self, rank: int) -> tuple[int, int]:
         """Return the row and column of the pixel with this number."""
         row = bisect_right(self._first_rank, rank) - 1
-        return row, int(np.flatnonzero(self._mask[row])[rank - self._first_rank[row]])
+        return row, int(self._mask[row].nonzero()[0][rank - self._first_rank[row]])
+
+    def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and columns of all pixels."""
+        rows, cols = self._mask.nonzero()
+        return rows, cols
