@@ -80,6 +80,11 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
             f"Warning: {share}, and others may occur in it, but {list_some(relying)} treats every class without a "
             "label as absent. Use clicks per class or instance, or scribbles, or omit this term."
         )
+    elif "presence" in relying and not regime.few_of_many:
+        yield (
+            f"Warning: {share}, all that it holds, but presence pays only where an image holds at most half of the "
+            "classes. Try --loss-kind seg."
+        )
     elif relying:
         yield f"{share}, all that it holds: {list_some(relying)} on."
     elif regime.reaches_all and regime.few_of_many:

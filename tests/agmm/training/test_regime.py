@@ -12,7 +12,7 @@ from agmm.training.regime import (
     regime_of,
     terms_that_rely_on_all_classes,
 )
-from data_manifests import Manifest
+from data_manifests import LabelClass, LabelSpace, Manifest
 
 
 def with_settings(manifest: Manifest, command: str, settings: dict[str, Any]) -> Manifest:
@@ -97,3 +97,16 @@ def test_pseudo_labels_are_limited_only_where_labels_reach_all_classes(seven: Ma
     assert pseudo_classes_notice(uniform, "labelled").startswith("Warning")
     assert not pseudo_classes_notice(uniform, None).startswith("Warning")
     assert not pseudo_classes_notice(scribbles, "labelled").startswith("Warning")
+
+
+@pytest.mark.parametrize(("num_classes", "warned"), [(13, True), (14, False)])
+def test_presence_warns_where_an_image_holds_more_than_half_of_the_classes(
+    seven: Manifest, num_classes: int, warned: bool
+) -> None:
+    space = LabelSpace("seven-of-many", tuple(LabelClass(f"class {i}", (i, i, i), (i,)) for i in range(num_classes)))
+    rows = tuple(replace(row, classes_labelled=tuple(range(7))) for row in seven.rows)
+    manifest = with_settings(replace(seven, rows=rows), "points", {"clicks_per_class": 1})
+    manifest = replace(manifest, info=replace(manifest.info, label_space=space))
+    (line,) = regime_notices(manifest, TrainConfig(loss_kind="presence"))
+    assert line.startswith("Warning: ") is warned
+    assert ("--loss-kind seg" in line) is warned
