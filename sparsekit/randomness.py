@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparsekit.arguments import as_whole_number
 
@@ -71,6 +72,15 @@ class ImageStream:
     def uniform(self) -> float:
         """Return a number in [0, 1) with 53 random bits."""
         return (self.raw() >> 11) * 2.0**-53
+
+    def uniforms(self, count: int) -> NDArray[np.float64]:
+        """Return as many numbers as ``uniform`` would in as many calls, shape (count,)."""
+        chunks = -(-(count - len(self._chunk)) // _CHUNK)
+        if chunks > 0:
+            self._chunk = self._bits.random_raw(chunks * _CHUNK)[::-1].tolist() + self._chunk
+        taken = self._chunk[len(self._chunk) - count :][::-1]
+        del self._chunk[len(self._chunk) - count :]
+        return (np.array(taken, np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def require_stream(rng: object) -> None:

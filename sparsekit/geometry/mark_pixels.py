@@ -7,7 +7,7 @@ import numpy as np
 from data_manifests import Mark
 from data_manifests.errors import counted
 from sparsekit.errors import AnnotationError
-from sparsekit.geometry.polylines import Bools, Ints
+from sparsekit.geometry.polylines import Bools, Ints, Polylines
 
 #: Marks that cover an area given by their corners.
 AREA_KINDS = ("block", "box", "polygon")
@@ -89,23 +89,43 @@ def stroke_pixels(points: Ints, widths: Ints) -> Ints:
     Returns:
         Rows and columns, shape (M, 2). Pixels may repeat and may lie outside the image.
     """
-    covered = [_discs(points[widths == width], width) for width in np.unique(widths).tolist()]
-    narrow = np.minimum(widths[1:], widths[:-1])
-    for width in np.unique(narrow).tolist():
-        which = narrow == width
-        covered.append(_bands(points[:-1][which], points[1:][which], width))
-    return np.concatenate(covered)
+    return pixels_of_strokes(Polylines(points, np.zeros(len(points), np.int64)), widths)[0]
 
 
-def _discs(centres: Ints, width: int) -> Ints:
+def pixels_of_strokes(strokes: Polylines, widths: Ints) -> tuple[Ints, Ints]:
+    """Pixels of several strokes, as ``stroke_pixels`` has those of one.
+
+    Args:
+        strokes: Their points.
+        widths: Full widths in pixels, at least 1, shape (N,).
+
+    Returns:
+        Rows and columns, shape (M, 2), and the index of the stroke of each, shape (M,).
+    """
+    points, line = strokes.points, strokes.line
+    covered, owners = [], []
+    for width in np.unique(widths).tolist():
+        centres, disc = np.flatnonzero(widths == width), _disc(width)
+        covered.append((points[centres][:, None] + disc).reshape(-1, 2))
+        owners.append(np.repeat(line[centres], len(disc)))
+    narrow = np.where(strokes.joined, np.minimum(widths[1:], widths[:-1]), 0)
+    for width in np.unique(narrow[strokes.joined]).tolist():
+        starts = np.flatnonzero(narrow == width)
+        pixels, segment = _bands(points[starts], points[starts + 1], width)
+        covered.append(pixels)
+        owners.append(line[starts[segment]])
+    return np.concatenate(covered), np.concatenate(owners)
+
+
+def _disc(width: int) -> Ints:
     offsets = np.arange(-(width // 2), width // 2 + 1)
     rows, cols = np.meshgrid(offsets, offsets, indexing="ij")
     inside = 4 * (rows**2 + cols**2) < width * width
-    return (centres[:, None] + np.stack([rows[inside], cols[inside]], 1)).reshape(-1, 2)
+    return np.stack([rows[inside], cols[inside]], 1)
 
 
-def _bands(starts: Ints, ends: Ints, width: int) -> Ints:
-    """Pixels beside segments: closer than half the width, with the nearest point between the ends."""
+def _bands(starts: Ints, ends: Ints, width: int) -> tuple[Ints, Ints]:
+    """Pixels closer than half the width to segments, with the nearest point between the ends; the segment of each."""
     along = ends - starts
     squares = (along**2).sum(1)
     steep = np.abs(along[:, 0]) >= np.abs(along[:, 1])
@@ -130,7 +150,7 @@ def _bands(starts: Ints, ends: Ints, width: int) -> Ints:
     of = segment[which]
     to_main, to_side = main_offset[which], side_offset[inside]
     offset = np.where(steep[of][:, None], np.stack([to_main, to_side], 1), np.stack([to_side, to_main], 1))
-    return starts[of] + offset
+    return starts[of] + offset, of
 
 
 def polygon(corners: Ints) -> tuple[Ints, Bools]:

@@ -55,10 +55,19 @@ class Polylines:
 
     def along(self) -> tuple[Ints, Ints]:
         """For each point, the length of its polyline up to it and in total, in 1/64 pixel."""
-        step = np.where(self.joined, lengths(np.diff(self.points, axis=0)), 0)
-        so_far = np.append(0, np.cumsum(step))
-        begin = so_far[self.first]
-        return so_far - begin[self.line], (so_far[self.last] - begin)[self.line]
+        so_far = np.append(0, np.cumsum(self._steps()))
+        return so_far - so_far[self.first][self.line], self.totals()
+
+    def totals(self) -> Ints:
+        """For each point, the length of its polyline, in 1/64 pixel."""
+        of_line = (
+            np.bincount(self.line[1:], self._steps(), minlength=self.line[-1] + 1) if len(self.line) else self.line
+        )
+        return of_line.astype(np.int64)[self.line]
+
+    def _steps(self) -> Ints:
+        """Length of the step from each point to the next, 0 between polylines, shape (N - 1,)."""
+        return np.where(self.joined, lengths(self.points[1:] - self.points[:-1]), 0)
 
 
 def lengths(steps: Ints) -> Ints:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
 from data_manifests import LabelMap, LabelSpace, Mark
-from sparsekit.geometry.mark_pixels import AREA_KINDS, area_of, mark_pixels
+from sparsekit.geometry.mark_pixels import AREA_KINDS, area_of, mark_pixels, pixels_of_strokes
+from sparsekit.geometry.polylines import Polylines
+
+#: Strokes drawn at once, which limits the memory for their pixels.
+_TOGETHER = 256
 
 
 def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelSpace) -> LabelMap:
@@ -23,18 +28,35 @@ def rasterize(marks: Sequence[Mark], shape: tuple[int, int], label_space: LabelS
     """
     sparse: LabelMap = np.full(shape, label_space.unlabelled_value, label_space.dtype)
     height, width = shape
-    for mark in reversed(marks):
-        if mark.kind == "click":
-            if 0 <= mark.row < height and 0 <= mark.col < width:
-                sparse[mark.row, mark.col] = mark.class_id
+    for is_stroke, group in groupby(reversed(marks), key=lambda mark: mark.kind == "stroke"):
+        if is_stroke:
+            strokes = list(group)
+            for begin in range(0, len(strokes), _TOGETHER):
+                _draw_strokes(sparse, strokes[begin : begin + _TOGETHER])
             continue
-        if mark.kind in AREA_KINDS:
-            _fill(sparse, mark)
-            continue
-        rows, cols = mark_pixels(mark).T
-        inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
-        sparse[rows[inside], cols[inside]] = mark.class_id
+        for mark in group:
+            if mark.kind == "click":
+                if 0 <= mark.row < height and 0 <= mark.col < width:
+                    sparse[mark.row, mark.col] = mark.class_id
+            elif mark.kind in AREA_KINDS:
+                _fill(sparse, mark)
+            else:
+                mark_pixels(mark)  # refuses it
     return sparse
+
+
+def _draw_strokes(sparse: LabelMap, strokes: Sequence[Mark]) -> None:
+    """Draw strokes, each over those before."""
+    points = np.array([point for stroke in strokes for point in stroke.points])
+    line = np.repeat(np.arange(len(strokes)), [len(stroke.points) for stroke in strokes])
+    widths = np.array([width for stroke in strokes for width in stroke.widths])
+    pixels, owner = pixels_of_strokes(Polylines(points, line), widths)
+    # Of several values for a pixel, the last one stays.
+    order = np.argsort(owner.astype(np.uint16), kind="stable")
+    rows, cols = pixels[order].T
+    inside = (rows >= 0) & (rows < sparse.shape[0]) & (cols >= 0) & (cols < sparse.shape[1])
+    class_ids = np.array([stroke.class_id for stroke in strokes], sparse.dtype)[owner[order]]
+    sparse[rows[inside], cols[inside]] = class_ids[inside]
 
 
 def _fill(sparse: LabelMap, mark: Mark) -> None:

@@ -104,8 +104,8 @@ def simplify(lines: Polylines, tolerance: float, canvas: Canvas) -> Polylines:
         canvas: Constraints of the lines.
     """
     error = np.zeros(len(lines.points))  # of the points dropped so far beside each point
+    reach = canvas.reach(lines)
     while True:
-        reach = canvas.reach(lines)
         widths = canvas.wanted_widths(reach)
         before, point, after = lines.points[:-2], lines.points[1:-1], lines.points[2:]
         chord, to_point = after - before, point - before
@@ -113,7 +113,7 @@ def simplify(lines: Polylines, tolerance: float, canvas: Canvas) -> Polylines:
         chord_length = lengths(chord)
         off = np.abs(cross) * UNIT / np.maximum(chord_length, 1)
         off = off + np.maximum(np.maximum(error[:-2], error[2:]), error[1:-1])
-        longest = np.maximum(lines.along()[1][1:-1] // 24, 16 * UNIT)
+        longest = np.maximum(lines.totals()[1:-1] // 24, 16 * UNIT)
         narrow = np.minimum(np.minimum(widths[:-2], widths[1:-1]), widths[2:])
         may_go = lines.inner[1:-1] & (off <= tolerance) & (chord_length > 0) & (chord_length <= longest)
         may_go &= safe(before, after, reach[:-2], reach[2:], narrow)
@@ -125,7 +125,7 @@ def simplify(lines: Polylines, tolerance: float, canvas: Canvas) -> Polylines:
         for side in (error[:-2], error[2:]):
             side[drop] = np.maximum(side[drop], off[drop])
         kept = np.append(np.append(True, ~drop), True)
-        lines, error = lines.keep(kept), error[kept]
+        lines, error, reach = lines.keep(kept), error[kept], reach[kept]
 
 
 def part_of(lines: Polylines, anchors: Floats, share: float) -> Bools:

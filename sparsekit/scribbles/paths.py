@@ -9,13 +9,18 @@ costs are integers, so the shortest path is the same on every machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import isqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsekit.geometry.polylines import UNIT, Bools, Floats, Ints, Polylines, lengths, safe
 from sparsekit.geometry.regions import Regions, squared
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _MAX_CELLS = 500
 #: Offsets to the eight neighbours; directions k and 7 - k are opposite.
@@ -45,7 +50,7 @@ def long_paths(
     graph = _build_graph(regions, distances, numbers)
     free = np.ones(len(graph.points), bool)
     longest = np.zeros(len(numbers))
-    for _ in range(rounds):
+    for round_ in range(rounds):
         cells, line = _trace(_Net(graph, free))
         if not len(cells):
             break
@@ -56,7 +61,8 @@ def long_paths(
         longest[region] = np.maximum(longest[region], total)
         if enough.any():
             found.append((_renumbered(paths.keep(enough)), numbers[region[paths.first][enough[paths.first]]]))
-        free &= _far_from(graph, cells)
+        if round_ < rounds - 1:
+            free &= _far_from(graph, cells)
     return found
 
 
@@ -96,18 +102,27 @@ class _Net:
         # Steps near the edge cost more, so the cheapest path keeps to the middle.
         self.costs = np.floor(UNIT * graph.lengths / graph.depth[:, None])
 
-    def ways(self, sources: Ints, steps: Ints | Floats) -> Floats:
-        """Cost of the cheapest path from the nearest source to each cell; infinite if there is none."""
+    @cached_property
+    def by_length(self) -> csr_matrix:
+        """The net with the lengths of its lines."""
+        return self._with(self.graph.lengths)
+
+    def _with(self, steps: Ints | Floats) -> csr_matrix:
         from scipy.sparse import csr_matrix  # imported here: it is slow to import, and clicks do not need it
-        from scipy.sparse.csgraph import dijkstra
 
         size = len(self.free)
-        matrix = csr_matrix((steps[self._allowed].astype(np.float64), self._cells, self._bounds), shape=(size, size))
-        return np.asarray(dijkstra(matrix, indices=sources, min_only=True), np.float64)
+        return csr_matrix((steps[self._allowed].astype(np.float64), self._cells, self._bounds), shape=(size, size))
+
+    def ways(self, sources: Ints, net: csr_matrix | None = None) -> Floats:
+        """Length or other cost of the best path from the nearest source to each cell; infinite if there is none."""
+        from scipy.sparse.csgraph import dijkstra
+
+        net = self.by_length if net is None else net
+        return np.asarray(dijkstra(net, indices=sources, min_only=True), np.float64)
 
     def walk(self, sources: Ints, ends: Ints) -> tuple[Ints, Ints]:
         """Return the cells of the path from a source to each end, and for each cell the index of its end."""
-        ways = self.ways(sources, self.costs)
+        ways = self.ways(sources, self._with(self.costs))
         previous = np.full(len(ways), -1)
         for k in range(8):
             other = self.graph.neighbors[:, k]
@@ -129,11 +144,11 @@ def _trace(net: _Net) -> tuple[Ints, Ints]:
     middle = middle[net.free[middle]]
     if not len(middle):
         return middle, middle
-    start = _farthest(graph, net.ways(middle, graph.lengths))
-    from_start = net.ways(start, graph.lengths)
+    start = _farthest(graph, net.ways(middle))
+    from_start = net.ways(start)
     end = _farthest(graph, from_start)
     cells, line = net.walk(start, end)
-    return _go_on(net, from_start, net.ways(end, graph.lengths), cells, line)
+    return _go_on(net, from_start, net.ways(end), cells, line)
 
 
 def _farthest(graph: _Graph, ways: Floats) -> Ints:
@@ -147,7 +162,7 @@ def _go_on(net: _Net, from_start: Floats, from_end: Floats, cells: Ints, line: I
     """Extend paths beyond an end where that end is the nearest part of the path, for example around a ring."""
     paths = Polylines(net.graph.points[cells], line)
     heads, tails = cells[paths.first], cells[paths.last]
-    from_path = net.ways(cells, net.graph.lengths)
+    from_path = net.ways(cells)
     tips, gains = [], []
     for from_tip in (from_start, from_end):
         beyond = np.where((from_tip <= from_path) & np.isfinite(from_tip), from_tip, -1.0)
@@ -171,7 +186,7 @@ def _go_on(net: _Net, from_start: Floats, from_end: Floats, cells: Ints, line: I
 
 def _far_from(graph: _Graph, cells: Ints) -> Bools:
     """Find cells that leave room for another stroke beside the one through the given cells."""
-    away = _Net(graph, np.ones(len(graph.points), bool)).ways(cells, graph.lengths)
+    away = _Net(graph, np.ones(len(graph.points), bool)).ways(cells)
     away = np.where(np.isfinite(away), away, 0)
     return away > np.maximum(_WORTH * away[graph.best(away)], 12 * UNIT)[graph.region]
 
@@ -185,10 +200,9 @@ def _build_graph(regions: Regions, distances: NDArray[np.float32], numbers: Ints
     offset = 0
     for number in numbers.tolist():
         top, left, bottom, right = regions.boxes[number].tolist()
-        inside = regions.numbers[top:bottom, left:right] == number
-        depth = np.where(inside, distances[top:bottom, left:right], 0)
+        depth = _Depth(regions.numbers[top:bottom, left:right], distances[top:bottom, left:right], number)
         # Cells are no larger than the region's depth, so that thin regions stay connected.
-        size = min(isqrt((int(regions.areas[number]) - 1) // _MAX_CELLS) + 1, isqrt(int(squared(depth.max()))))
+        size = depth.at_most(isqrt((int(regions.areas[number]) - 1) // _MAX_CELLS) + 1)
         cell_rows, cell_cols, pixels, reach = _cells(depth, size)
         stride = (right - left - 1) // size + 3  # an empty cell at both ends keeps neighbours from wrapping around
         points.append(pixels + np.array([top, left]))
@@ -200,32 +214,58 @@ def _build_graph(regions: Regions, distances: NDArray[np.float32], numbers: Ints
     pixels, reach, slot, stride_of = map(np.concatenate, (points, reaches, slots, strides))
     cell_at = np.full(offset, -1, np.int64)
     cell_at[slot] = np.arange(len(slot))
-    neighbors = np.stack([cell_at[slot + row * stride_of + col] for row, col in _DIRECTIONS], 1)
+    neighbors = np.full((len(slot), 8), -1)
     sizes = np.zeros_like(neighbors)
-    for k in range(8):
-        cell = np.flatnonzero(neighbors[:, k] >= 0)
-        other = neighbors[cell, k]
+    for k, (row, col) in enumerate(_DIRECTIONS[:4]):  # the others are these, seen from the neighbours
+        other = cell_at[slot + row * stride_of + col]
+        cell = np.flatnonzero(other >= 0)
+        other = other[cell]
         joined = safe(pixels[cell], pixels[other], reach[cell], reach[other], 1)
-        neighbors[cell[~joined], k] = -1
-        sizes[cell[joined], k] = lengths(pixels[cell[joined]] - pixels[other[joined]])
+        cell, other = cell[joined], other[joined]
+        neighbors[cell, k], neighbors[other, 7 - k] = other, cell
+        sizes[cell, k] = sizes[other, 7 - k] = lengths(pixels[cell] - pixels[other])
     region = np.repeat(np.arange(len(numbers)), counts)
     return _Graph(pixels, np.sqrt(reach.astype(np.float64)), region, neighbors, sizes)
 
 
-def _cells(depth: NDArray[np.float32], size: int) -> tuple[Ints, Ints, Ints, Ints]:
+@dataclass(frozen=True)
+class _Depth:
+    """Distance of pixels to the edge of a region, in its bounding box; 0 outside the region.
+
+    Most pixels of a large region are never looked at.
+    """
+
+    numbers: NDArray[np.int32]
+    distances: NDArray[np.float32]
+    number: int
+
+    def at(self, which: tuple[Any, ...]) -> NDArray[np.float32]:
+        """Distances of some pixels."""
+        return np.where(self.numbers[which] == self.number, self.distances[which], np.float32(0))
+
+    def at_most(self, size: int) -> int:
+        """A number of pixels, or the largest distance if that is smaller."""
+        if size == 1:  # no distance is smaller
+            return 1
+        step = max(1, size // 3)
+        some = self.at((slice(None, None, step), slice(None, None, step)))
+        return size if squared(some.max()) >= size**2 else min(size, isqrt(int(squared(self.at(()).max()))))
+
+
+def _cells(depth: _Depth, size: int) -> tuple[Ints, Ints, Ints, Ints]:
     """Row and column of each occupied cell, its deepest pixel, shape (N, 2), and the pixel's squared depth."""
     if size == 1:
-        rows, cols = np.nonzero(depth)
-        return rows, cols, np.stack([rows, cols], 1), squared(depth[rows, cols])
+        rows, cols = np.nonzero(depth.numbers == depth.number)
+        return rows, cols, np.stack([rows, cols], 1), squared(depth.distances[rows, cols])
     every = max(1, size // 3)  # in large cells, a sample of the pixels is enough
     block = -(-size // every)
     look_rows, look_cols = (
         (np.arange(-(-side // size))[:, None] * size + np.minimum(np.arange(block) * every, size - 1)).ravel()
-        for side in depth.shape
+        for side in depth.numbers.shape
     )
     seen = np.zeros((len(look_rows), len(look_cols)), np.float32)
-    in_rows, in_cols = look_rows < depth.shape[0], look_cols < depth.shape[1]
-    seen[np.ix_(in_rows, in_cols)] = depth[np.ix_(look_rows[in_rows], look_cols[in_cols])]
+    rows, cols = look_rows[look_rows < depth.numbers.shape[0]], look_cols[look_cols < depth.numbers.shape[1]]
+    seen[: len(rows), : len(cols)] = depth.at((rows[:, None], cols))
     height, width = len(look_rows) // block, len(look_cols) // block
     by_cell = squared(seen).reshape(height, block, width, block).swapaxes(1, 2)
     reach = by_cell.reshape(height, width, block * block)

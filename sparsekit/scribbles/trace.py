@@ -68,7 +68,7 @@ def trace_scribbles(
     per_image = settings.per == "image"
     for paths, numbers in long_paths(regions, distances, chosen, 1 if per_image else settings.strokes):
         # Every region consumes its numbers, drawn or not, so that other settings do not change its stroke.
-        drawn = np.array([rng.uniform() for _ in range(CONTROLS * len(regions))]).reshape(-1, CONTROLS)
+        drawn = rng.uniforms(CONTROLS * len(regions)).reshape(-1, CONTROLS)
         controls = drawn[numbers]
         canvas = Canvas(regions.numbers, distances, numbers, settings.width)
         lines = simplify(shape_lines(paths, controls, settings.wobble, canvas), settings.tolerance, canvas)

@@ -33,6 +33,15 @@ def test_streams_of_other_seeds_images_and_purposes_differ(other):
     assert ImageStream(0, "a", "clicks").raw() != ImageStream(*other).raw()
 
 
+@given(counts=st.lists(st.integers(0, 700), max_size=5))
+@settings(max_examples=50, deadline=None)
+def test_many_numbers_at_once_are_those_one_by_one(counts):
+    stream, other = (ImageStream(1, "a", "x") for _ in range(2))
+    for count in counts:
+        assert stream.uniforms(count).tolist() == [other.uniform() for _ in range(count)]
+        assert stream.raw() == other.raw()
+
+
 @given(bound=st.integers(1, 2**64), seed=st.integers(0, 2**32))
 @settings(max_examples=200, deadline=None)
 def test_below_stays_below(bound, seed):
