@@ -26,7 +26,7 @@ from agmm.runs.files import (
 )
 from agmm.runs.scores import CONFUSION_NAME, CSV_NAME, JSON_NAME
 from data_manifests import Manifest, __version__
-from data_manifests.files.atomic import write_atomically
+from data_manifests.files.atomic import require_plain, write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import name_from
 
@@ -48,7 +48,8 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
         overwrite: See ``require_free``.
 
     Raises:
-        TrainingError: If another process is training there, its path is not UTF-8, or as ``require_free``.
+        DataError: If another process is training there, its path is not UTF-8, something else than a file has the name
+            of one of its files, or as ``require_free``.
     """
     require_utf8(run_dir, "TensorBoard")
     lock = FolderLock(run_dir)
@@ -56,6 +57,8 @@ def claim(run_dir: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
         raise TrainingError(f"{run_dir}: another process is training here. Wait for it, or choose another --out.")
     is_free = resume
     try:
+        for name in _FILES:
+            require_plain(run_dir / name)
         if resume:
             _clear_unfinished(run_dir)
         else:

@@ -21,7 +21,7 @@ from agmm.evaluation.evaluate import EvalResult
 from agmm.runs.files import LOG_NAME
 from agmm.runs.folder import VALIDATION_NAME
 from agmm.training.trackers import Tracker
-from data_manifests.files.atomic import write_atomically
+from data_manifests.files.atomic import atomic_path, write_atomically
 from data_manifests.files.csv import read_whole_table
 
 
@@ -115,12 +115,10 @@ class RunLog:
         row = {"epoch": epoch, **{name: known.get(name, "") for name in values}, "seconds": round(seconds, 3)}
         self._rows.append(row)
         columns = list(dict.fromkeys(name for r in self._rows for name in r))
-        partial = self._path.with_name(f".{LOG_NAME}.partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with atomic_path(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows)
-        partial.replace(self._path)
         if self._tracker is not None:
             self._tracker.log_scalars(epoch, known)
 

@@ -73,5 +73,5 @@ def table(
     if out_path is None:
         click.echo(text, nl=False)
     else:
-        write_atomically(out_path, text.encode())
+        write_atomically(out_path, text.encode(), to_streams=True)
         echo_summary(out_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data_manifests.errors import ManifestError
 from data_manifests.files.atomic import atomic_path
-from data_manifests.files.text import MAX_LINE, bounded_lines, read_text
+from data_manifests.files.text import MAX_LINE, bounded_lines, open_file, read_text
 
 Cells = tuple[str, ...]
 
@@ -52,9 +52,11 @@ def read_text_cell(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a table line by line, atomically; creates its folder."""
-    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+def write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]], *, to_streams: bool = False
+) -> None:
+    """Write a table line by line, atomically; creates its folder. Arguments and errors as of ``atomic_path``."""
+    with atomic_path(path, to_streams=to_streams) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         file.write(format_line(columns))
         file.writelines(map(format_line, rows))
 
@@ -91,7 +93,7 @@ def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     csv.field_size_limit(MAX_LINE)  # a long polygon is one cell
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             records = csv.reader(bounded_lines(file), strict=True)
             header = next(records, [])
             yield 1, header

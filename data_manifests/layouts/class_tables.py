@@ -200,7 +200,7 @@ def write_classes_csv(path: Path, label_space: LabelSpace) -> None:
         rows += [[i, "void", "", "", "", ""] for i in label_space.void_ids]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["id", "name", "r", "g", "b", "train_id"], *rows])
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode(), to_streams=True)
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -28,8 +28,9 @@ def format_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with equal keys as a CSV table, atomically; ``None`` becomes an empty cell."""
-    write_table(path, list(rows[0]), (["" if c is None else text_cell(c) for c in row.values()] for row in rows))
+    """Write rows with equal keys as a CSV table, atomically, or to a pipe; ``None`` becomes an empty cell."""
+    cells = (["" if c is None else text_cell(c) for c in row.values()] for row in rows)
+    write_table(path, list(rows[0]), cells, to_streams=True)
 
 
 def share(part: float, whole: float) -> float | None:

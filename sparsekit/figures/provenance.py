@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests import Manifest, ManifestRow
+from data_manifests.files.atomic import require_plain
 from data_manifests.manifest.io import info_to_json
 from sparsekit.errors import AnnotationError
 
@@ -52,7 +53,12 @@ def note_of(digest: str, settings: dict[str, Any]) -> str:
 
 
 def has_note(path: Path, note: str) -> bool:
-    """Whether a PNG, PDF or HTML file contains this note."""
+    """Whether a PNG, PDF or HTML file contains this note.
+
+    Raises:
+        DataError: If it is no file.
+    """
+    require_plain(path)
     found = re.search(re.escape(_NOTE).encode() + b"[0-9a-f]{64}", path.read_bytes())
     return found is not None and found[0] == note.encode()
 

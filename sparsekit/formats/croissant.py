@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests import MANIFEST_COLUMNS, MARK_COLUMNS, Manifest
-from data_manifests.files.atomic import write_atomically
+from data_manifests.files.atomic import require_plain, write_atomically
 from sparsekit.errors import AnnotationError
 
 #: Columns of whole numbers; the others are text.
@@ -56,6 +56,7 @@ def write_croissant(manifest: Manifest, *, overwrite: bool = False) -> Path:
     """
     path = manifest.path.with_name("croissant.json")
     data = (json.dumps(describe_folder(manifest), indent=2, ensure_ascii=False) + "\n").encode()
+    require_plain(path)
     if path.exists() and path.read_bytes() != data and not overwrite:
         raise AnnotationError(f"{path}: already exists. Give --overwrite to replace it.")
     write_atomically(path, data)
