@@ -35,10 +35,12 @@ def evaluate_all(manifest_path: Path, *, ranks: bool) -> dict[str, Any]:
     return evaluate_rows(model, manifest, manifest.rows, distributed=ranks, boundary=True).to_dict()
 
 
-def evaluate_as_rank(rank: int, num_ranks: int, folder: Path, manifest_path: Path) -> None:
+def evaluate_as_rank(rank: int, num_ranks: int, port: int, folder: Path, manifest_path: Path) -> None:
     """Join the others and save what this rank found."""
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=num_ranks)
+    # Not by a file: in torch 2.4 a rank can wait for one that the other has deleted.
+    address = f"tcp://127.0.0.1:{port}"
+    distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=num_ranks)
     try:
         torch.save(evaluate_all(manifest_path, ranks=True), folder / f"{rank}.pt")
     finally:

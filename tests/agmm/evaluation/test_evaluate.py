@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import re
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -187,8 +188,11 @@ def test_one_pass_gives_the_scores_of_segmentation_and_mixture(manifest: Manifes
 
 def test_ranks_give_the_scores_of_one_process(manifest: Manifest, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     ranks = [
-        context.Process(target=evaluate_as_rank, args=(rank, 2, tmp_path, manifest.path), daemon=True)
+        context.Process(target=evaluate_as_rank, args=(rank, 2, port, tmp_path, manifest.path), daemon=True)
         for rank in range(2)
     ]
     for process in ranks:
