@@ -242,11 +242,11 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and its contents; for a link, only the link."""
+    """Remove a folder and its contents; a link or what is no folder is removed itself."""
     if is_remote(folder):
         store, root = _store(folder)
         store.rm(root, recursive=True)
-    elif folder.is_symlink():
+    elif folder.is_symlink() or not folder.is_dir():  # rmtree would wait for the other end of a pipe
         folder.unlink()
     else:
         try:

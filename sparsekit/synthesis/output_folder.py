@@ -343,7 +343,9 @@ def _is_there(folder: Path) -> bool:
 
     Nor does a folder without any finished file: another shard may be writing its first one at this moment.
     """
-    return folder.is_file() or (folder.is_dir() and any(path.suffix != ".partial" for path in folder.iterdir()))
+    if not folder.is_dir():
+        return folder.exists()
+    return any(path.suffix != ".partial" for path in folder.iterdir())
 
 
 def _add(summary: FolderSummary, result: ImageResult, settings: Mapping[str, Any]) -> FolderSummary:

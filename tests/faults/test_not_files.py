@@ -75,6 +75,14 @@ def test_scores_predictions_and_reports(clicked: Path, finished: Path, tmp_path:
         assert result.exit_code == 1 and f"Error: {tmp_path / name}: {REFUSED}" in result.stderr, result.output
 
 
+@pytest.mark.parametrize("name", ["town-2clicks", ".town-2clicks.replaced", ".town-2clicks.partial"])
+def test_in_place_of_an_annotation_folder(scenes: Path, tmp_path: Path, name: str) -> None:
+    put(tmp_path / name, "pipe")
+    answer = run("sparsekit", "points", scenes, "--clicks", 2, "--out", tmp_path)
+    assert "Traceback" not in answer.stderr and answer.stderr.count("\n") <= 1
+    assert answer.returncode == (0 if name.endswith("replaced") else 1), answer.stderr
+
+
 def test_figures_and_pages(scenes: Path, tmp_path: Path) -> None:
     made = CliRunner().invoke(sparsekit, ["points", str(scenes), "--clicks", "2", "--out", str(tmp_path / "sparse")])
     assert made.exit_code == 0, made.output
