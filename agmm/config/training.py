@@ -279,8 +279,11 @@ _AT_LEAST: dict[str, float] = {
 }  # fmt: skip
 #: Sanity limits; larger values are almost certainly typos.
 _AT_MOST = {
-    "crop_size": 1 << 15, "decoder_channels": 1 << 14, "batch_size": 1 << 16, "accumulate": 1 << 16, "workers": 1 << 12,
+    "epochs": 1_000_000, "crop_size": 1 << 15, "decoder_channels": 1 << 14, "batch_size": 1 << 16,
+    "accumulate": 1 << 16, "workers": 1 << 12,
 }  # fmt: skip
+#: Most stages or rounds of one call.
+MOST_NETWORKS = 1000
 _LARGEST = 2**63 - 1
 _SMALLEST_SCALE = 0.01
 _FIELDS = tuple(f.name for f in fields(TrainConfig))

@@ -31,9 +31,10 @@ from agmm.studies.results import (
     read_results,
     write_results,
 )
-from agmm.studies.study import Setting, Study
+from agmm.studies.study import MOST_RUNS, Setting, Study
 from agmm.training.stages import run_stages
 from data_manifests import Manifest
+from data_manifests.errors import counted
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import FolderLock
 
@@ -76,6 +77,11 @@ def plan_runs(
     """
     if not manifests or not seeds:
         raise ValueError("A study needs at least one manifest and one seed.")
+    if (most := len(study.settings) * len(manifests) * len(seeds)) > MOST_RUNS:
+        raise ValueError(
+            f"{counted(len(study.settings), 'setting')}, {counted(len(manifests), 'manifest')} and "
+            f"{counted(len(seeds), 'seed')} are {most:,} runs; the limit is {MOST_RUNS:,}. Part the study."
+        )
     for setting in study.settings:
         if missing := [path for path in setting.manifests if not path.exists()]:
             raise TrainingError(f"setting '{setting.name}' names the manifest {missing[0]}, which is missing.")

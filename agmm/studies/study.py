@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from agmm.config.protocol import PROTOCOLS
 from agmm.config.recipes import read_toml
-from agmm.config.training import PseudoClasses, TrainConfig, merge_settings
+from agmm.config.training import MOST_NETWORKS, PseudoClasses, TrainConfig, merge_settings
 from agmm.errors import TrainingError
 from data_manifests.files.paths import without_links
 
 if TYPE_CHECKING:  # so that the command line lists the paper's tables without NumPy
     from data_manifests import LabelSpace, Manifest
+
+#: Most settings of a study, and most runs: settings times manifests times seeds.
+MOST_SETTINGS, MOST_RUNS = 1000, 10_000
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,8 @@ def read_study(path: Path) -> Study:
     tables = data.get("setting", [])
     if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables) or not tables:
         raise TrainingError(f"{path}: holds no [[setting]]; each row of the study is one.")
+    if len(tables) > MOST_SETTINGS:
+        raise ValueError(f"{path}: holds {len(tables):,} settings; the limit is {MOST_SETTINGS:,}.")
     settings = tuple(_read_setting(path, number, table) for number, table in enumerate(tables, start=1))
     names = [setting.name for setting in settings]
     manifests = _read_manifests(path, data, str(path))
@@ -218,7 +224,9 @@ def read_study(path: Path) -> Study:
     seeds = data.get("seeds", [])
     if not isinstance(seeds, list) or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ValueError(f"{path}: seeds must be a list of whole numbers from 0, got {seeds!r}.")
-    if twice_seeds := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+    if len(seeds) > MOST_RUNS:
+        raise ValueError(f"{path}: lists {len(seeds):,} seeds; the limit is {MOST_RUNS:,}.")
+    if twice_seeds := sorted(seed for seed, count in Counter(seeds).items() if count > 1):
         raise ValueError(f"{path}: seed {twice_seeds[0]} is listed twice.")
     if wrong := [key for key in _WORDS if not isinstance(data.get(key, ""), str)]:
         raise ValueError(f"{path}: {wrong[0]} must be text in quotes, got {data[wrong[0]]!r}.")
@@ -261,8 +269,10 @@ def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
         raise ValueError(f"{path}: [[setting]] number {number} needs a name.")
     if not name.isprintable():  # terminals obey some of the others
         raise ValueError(f"{path}: [[setting]] number {number}: its name holds an unprintable character, {name!r}.")
-    if type(stages) is not int or stages < 1:
-        raise ValueError(f"{path}: setting '{name}': stages must be a whole number from 1, got {stages!r}.")
+    if type(stages) is not int or not 1 <= stages <= MOST_NETWORKS:
+        raise ValueError(
+            f"{path}: setting '{name}': stages must be a whole number from 1 to {MOST_NETWORKS}, got {stages!r}."
+        )
     if (pseudo_classes := table.get("pseudo_classes", "labelled")) not in get_args(PseudoClasses):
         raise ValueError(f"{path}: setting '{name}': pseudo_classes must be labelled or all, got {pseudo_classes!r}.")
     if type(soft := table.get("soft", False)) is not bool:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from tqdm import tqdm
 
 from agmm.config.protocol import ProtocolName
-from agmm.config.training import Start, TrainConfig
+from agmm.config.training import MOST_NETWORKS, Start, TrainConfig
 from agmm.data.bands import with_statistics
 from agmm.distributed import Ranks, join_ranks
 from agmm.inference.predict import predict_images
@@ -89,8 +89,8 @@ def run_rounds(
         ValueError: If a value is out of range, or the settings differ from those of an existing round.
     """
     out_dir = as_path(out_dir)
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}.")
+    if not 1 <= rounds <= MOST_NETWORKS:
+        raise ValueError(f"rounds must be 1 to {MOST_NETWORKS}, got {rounds}.")
     if start not in get_args(Start):
         raise ValueError(f"Unknown start '{start}'. Choose from: {', '.join(get_args(Start))}.")
     if rounds > 1 and config.supervision != "sparse":

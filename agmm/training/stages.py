@@ -12,7 +12,7 @@ from typing import get_args
 import torch
 from tqdm import tqdm
 
-from agmm.config.training import PseudoClasses, Start, TrainConfig
+from agmm.config.training import MOST_NETWORKS, PseudoClasses, Start, TrainConfig
 from agmm.data.bands import with_statistics
 from agmm.distributed import join_ranks
 from agmm.errors import TrainingError
@@ -108,8 +108,8 @@ def run_stages(
         ValueError: If a value is out of range, or the settings differ from those of an existing stage.
     """
     out_dir = as_path(out_dir)
-    if stages < 1:
-        raise ValueError(f"stages must be at least 1, got {stages}.")
+    if not 1 <= stages <= MOST_NETWORKS:
+        raise ValueError(f"stages must be 1 to {MOST_NETWORKS}, got {stages}.")
     if start not in get_args(Start):
         raise ValueError(f"Unknown start '{start}'. Choose from: {', '.join(get_args(Start))}.")
     if not 0 <= threshold <= 1:

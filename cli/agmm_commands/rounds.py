@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agmm.config.protocol import ProtocolName
+from agmm.config.training import MOST_NETWORKS
 from cli.agmm_commands.options import (
     echo_next_score,
     protocol_option,
@@ -36,7 +37,7 @@ _NEEDS: dict[str, Needs] = {"uncertain": "probabilities", "corrective": "label_m
 @manifest_argument
 @option_group(
     "Rounds",
-    click.option("--rounds", type=IntRange(min=1), default=3, show_default=True, help="Number of networks."),
+    click.option("--rounds", type=IntRange(1, MOST_NETWORKS), default=3, show_default=True, help="Number of networks."),
     click.option(
         "--clicks", type=IntRange(min=1), default=10, show_default=True, help="Clicks added per image and round."
     ),

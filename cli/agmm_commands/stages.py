@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from agmm.config.protocol import ProtocolName
-from agmm.config.training import FirstLoss, PseudoClasses, Refinement
+from agmm.config.training import MOST_NETWORKS, FirstLoss, PseudoClasses, Refinement
 from cli.agmm_commands.options import (
     echo_next_score,
     protocol_option,
@@ -33,7 +33,7 @@ from cli.types import Choice, IntRange
 @manifest_argument
 @option_group(
     "Stages",
-    click.option("--stages", type=IntRange(min=1), default=2, show_default=True, help="Number of stages."),
+    click.option("--stages", type=IntRange(1, MOST_NETWORKS), default=2, show_default=True, help="Number of stages."),
     click.option(
         "--first", type=Choice(get_args(FirstLoss)), default="agmm", show_default=True,
         help="Loss of stage 1: all terms, or cross-entropy alone. Later stages use cross-entropy, and presence if "

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cli.agmm_cli import main as agmm
 from cli.sparsekit_cli import main
+from tests.agmm.conftest import tiny_manifest
 
 _BILLION = str(10**9)
 
@@ -44,3 +46,27 @@ def test_are_wrong_usage(
     result = CliRunner().invoke(main, [*command.split(), option, value])
     assert result.exit_code == 2 and allowed in result.stderr, result.output
     assert result.stderr.splitlines()[-1].startswith("Error: ") and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "allowed"),
+    [
+        (f"stages m --stages {_BILLION}", "1<=x<=1000"),
+        (f"rounds m --rounds {_BILLION}", "1<=x<=1000"),
+        (f"train m --epochs {_BILLION}", "epochs must be at most 1000000"),
+        ("ablate study.toml", "1,000 settings, 2 manifests and 100 seeds are 200,000 runs; the limit is 10,000"),
+    ],
+)
+def test_are_wrong_usage_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, allowed: str
+) -> None:
+    pytest.importorskip("timm", reason="needs the extra 'train'")
+    monkeypatch.chdir(tmp_path)
+    tiny_manifest(tmp_path / "m")
+    tiny_manifest(tmp_path / "n")
+    names = "".join(f"[[setting]]\nname='{i}'\n" for i in range(1000))
+    (tmp_path / "study.toml").write_text(f"manifests = ['m', 'n']\nseeds = {list(range(100))}\n{names}")
+    before = sorted(tmp_path.rglob("*"))
+    result = CliRunner().invoke(agmm, command.split())
+    assert result.exit_code == 2 and allowed in result.stderr, result.output
+    assert sorted(tmp_path.rglob("*")) == before

@@ -198,7 +198,7 @@ def test_an_interrupted_stage_is_gone_on_with(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"stages": 0}, "stages must be at least 1, got 0"),
+        ({"stages": 0}, "stages must be 1 to 1000, got 0"),
         ({"start": "cold"}, "Unknown start 'cold'. Choose from: fresh, warm"),
         ({"threshold": -0.1}, r"threshold must lie in \[0, 1\]"),
         ({"config": fast_config(supervision="full")}, "supervision is full"),
