@@ -146,8 +146,11 @@ class DatasetOptions:
         folder = dataset_dir or Path()
         try:
             if self.masks_dir is not None:
-                return data_manifests.open_folders(self.masks_dir, self.images_dir, self.mask_suffix, *how)
-            return data_manifests.open_dataset(folder, self.layout, *how)
+                found = data_manifests.open_folders(self.masks_dir, self.images_dir, self.mask_suffix, *how)
+            else:
+                found = data_manifests.open_dataset(folder, self.layout, *how)
+            _warn_of_unused(found)
+            return found
         except data_manifests.DataError as error:
             if self.layout:
                 raise
@@ -188,13 +191,19 @@ class DatasetOptions:
         import data_manifests
         from cli.progress import counting
         from data_manifests.files.axes import DEFAULT_AXIS
+        from data_manifests.files.images import IMAGE_SUFFIXES
         from data_manifests.files.paths import absolute, is_remote
         from data_manifests.files.view import ImageView
-        from data_manifests.files.volumes import is_nifti
+        from data_manifests.files.volumes import NIFTI_SUFFIXES, is_nifti
+        from data_manifests.layouts.image_notes import unused_note
         from data_manifests.layouts.volumes import classes_of
         from sparsekit.volumes import are_up_to_date, write_slices
 
         has_axes = is_nifti(items[0].mask)
+        if text := unused_note(
+            (path for item in items for path in (*item.images, item.mask)), (*IMAGE_SUFFIXES, *NIFTI_SUFFIXES)
+        ):
+            warn(f"{root}: {text}")
         if out_dir is None or is_remote(out_dir):
             raise data_manifests.DataError(
                 f"{root}: holds volumes. `sparsekit points` writes their slices to OUT/{absolute(root).name}-slices, a "
@@ -216,6 +225,20 @@ class DatasetOptions:
         else:
             made = data_manifests.open_folders(folder / "masks", None, None, *how)
         return replace(made, root=root, images=ImageView(axis=axis if has_axes else None))
+
+
+def _warn_of_unused(dataset: Dataset) -> None:
+    """Warn of volumes beside the images of a dataset, and in folders of no known layout also of images."""
+    from data_manifests.files.images import IMAGE_SUFFIXES
+    from data_manifests.files.volumes import NIFTI_SUFFIXES
+    from data_manifests.layouts.image_notes import unused_note
+
+    pairs = [(item.image_path, item.mask_path) for item in dataset.items if item.image_path]
+    # Known layouts have further files by design, such as instance ids, and masks alone lie beside their images.
+    suffixes = (*IMAGE_SUFFIXES, *NIFTI_SUFFIXES) if dataset.layout == "generic" and pairs else NIFTI_SUFFIXES
+    used = [path for pair in pairs for path in pair] or [item.mask_path for item in dataset.items]
+    if text := unused_note(used, suffixes):
+        warn(f"{dataset.root}: {text}")
 
 
 def _with_range_measured(dataset: Dataset, wanted: object) -> Dataset:

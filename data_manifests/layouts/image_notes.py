@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from data_manifests.errors import DataError, counted
+from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.decode import read_header
 from data_manifests.files.paths import is_remote
 from data_manifests.files.samples import Header
@@ -19,6 +20,25 @@ def image_notes(items: Sequence[DatasetItem]) -> tuple[str, ...]:
         with suppress(DataError):  # reported when the image is read
             headers.append(read_header(path))
     return notes_of(headers, looked_at=" inspected")
+
+
+def unused_note(used: Iterable[Path], suffixes: Sequence[str]) -> str:
+    """A sentence about the files that lie beside those of a dataset and are not used; empty without any.
+
+    Args:
+        used: Images and masks of the dataset.
+        suffixes: Of the files to count, in lower case.
+    """
+    own = {path for path in used if not is_remote(path)}
+    folders = sorted({path.parent for path in own})
+    there = [path for folder in folders for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    unused = [path for path in there if path not in own and path.name.lower().endswith(tuple(suffixes))]
+    if not unused:
+        return ""
+    return (
+        f"{counted(len(unused), 'file is', 'files are')} not used, beside the images and masks that are: "
+        f"{list_some([path.name for path in unused], 3)}. Images and volumes go in folders of their own."
+    )
 
 
 def notes_of(headers: Sequence[Header], looked_at: str = "") -> tuple[str, ...]:

@@ -316,3 +316,36 @@ def test_a_truncated_volume(scans):
     path = Path("scans/imagesTr/liver_01_0000.nii.gz")
     path.write_bytes(path.read_bytes()[:2000])
     assert "damaged or incomplete" in run(sparsekit_main, "points", "--clicks", 8, "scans", code=1)
+
+
+@pytest.mark.parametrize("as_options", [False, True])
+def test_volumes_beside_images_are_counted(here, as_options):
+    values, mask = made(0)
+    for name in ("a", "b"):
+        for kind, pixels in (("images", values[:, 0] >> 4 & 255), ("masks", mask[:, 0])):
+            Path(f"town/{kind}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(f"town/{kind}/{name}.png")
+    where = ("--images", "town/images", "--masks", "town/masks") if as_options else ("town",)
+    assert "not used" not in run(sparsekit_main, "info", *where)
+    save("town/images/c.nii.gz", values)
+    save("town/masks/c.nii.gz", mask)
+    assert "2 files are not used" in run(sparsekit_main, "info", *where)
+    assert "c.nii.gz" in run(sparsekit_main, "points", *where, "--clicks", 2, "--out", "sparse")
+
+
+def test_images_beside_volumes_are_counted(here):
+    values, mask = made(0)
+    save("scans/images/c.nii.gz", values)
+    save("scans/masks/c.nii.gz", mask)
+    tifffile.imwrite("scans/masks/d.tif", mask, photometric="minisblack")
+    Image.fromarray(mask[:, 0]).save("scans/images/a.png")
+    output = run(sparsekit_main, "points", "scans", "--clicks", 2, "--out", "sparse")
+    assert "scans: 2 files are not used" in output and "a.png" in output and "d.tif" in output
+
+
+def test_further_files_of_a_known_layout_are_its_own(here):
+    town = run(sparsekit_main, "demo-data", "town", "--images", 2, "--size", "48x32")
+    assert "not used" not in town + run(sparsekit_main, "info", "town")
+    mask = next(Path("town").rglob("*_labelIds.png"))
+    save(mask.with_name("volume.nii"), made(0)[0])
+    assert "1 file is not used" in run(sparsekit_main, "info", "town")
