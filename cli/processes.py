@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 def is_first_process() -> bool:
@@ -24,3 +27,21 @@ def require_one_process(what: str) -> None:
         import click  # imported late: Ctrl-C is handled before click is imported
 
         raise click.UsageError(f"{what} runs in one process: start it without torchrun.")
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other commands out of an output folder, whose files would be a mixture; those of torchrun share it.
+
+    Raises:
+        DataError: If another command writes there.
+    """
+    from data_manifests.files.lock import FolderLock  # imported late: Ctrl-C is handled before
+
+    lock = FolderLock(folder)
+    if is_first_process():
+        lock.acquire(folder)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -213,6 +213,8 @@ def grow_by_features(
     lock = FolderLock(partial)
     lock.acquire(out_dir)
     try:
+        if (found := find_finished(out_dir, recorded, overwrite, "labels", advice)) is not None:
+            return found  # another process has just made it
         begin(partial, recorded)
         for row in rows:
             path = inside(partial, annotation_name(row))

@@ -12,7 +12,7 @@ from agmm.config.protocol import PREDICTED_IDS
 from cli.agmm_commands.options import prediction_options, run_argument
 from cli.command import command, option_group
 from cli.options import data_root_option, json_option, out_option, read_manifest, split_option
-from cli.processes import require_one_process
+from cli.processes import alone_in, require_one_process
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, usage_errors, warn, warn_of_some
 from cli.types import Choice, PathType
@@ -78,7 +78,7 @@ def predict(
     for text in passed_over:
         warn(text)
     problems: list[str] = []
-    with usage_errors(), progress(len(sources)) as advance:
+    with usage_errors(), alone_in(out_dir), progress(len(sources)) as advance:
         summary = predict_images(
             run, sources, out_dir, gmm_manifest=source, on_image=advance, on_problem=problems.append, **settings
         )

@@ -18,6 +18,7 @@ from cli.agmm_commands.options import (
 from cli.agmm_commands.work import work_of_run
 from cli.command import command, option_group
 from cli.options import image_option, json_option, out_option, overwrite_option, read_manifest, thumbnail_size_option
+from cli.processes import alone_in
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, usage_errors, warn, warn_of_some
 from cli.types import IntRange
@@ -65,14 +66,12 @@ def report(
     from agmm.requirements import require_safetensors, require_training_packages
 
     require_safetensors()
-    from agmm.report import PAGE_NAME
     from agmm.report.runs import read_runs, scored_split
     from agmm.runs.files import manifest_of
     from data_manifests import DataError
 
     manifest = read_manifest(manifest_path or manifest_of(runs[0]))
-    if (out_dir / PAGE_NAME).exists() and not overwrite:
-        raise DataError(f"{out_dir / PAGE_NAME}: exists already. Give --overwrite to replace it, or another --out.")
+    _require_no_page(out_dir, overwrite)
     with usage_errors():
         found = read_runs(runs, names, warn)
     require_training_packages()
@@ -94,7 +93,10 @@ def report(
             budgets = budgets_of_runs(found, lambda run: work_of_run(run, None, lambda _: None), split, protocol)
     if budgets and not any(point.clicks or point.minutes for point in budgets.points if not point.is_full):
         budgets = None  # no place on either axis
-    with progress(len(rows) * len(found)) as on_image, progress(NUM_FIGURES, "figure") as on_figure:
+    with (
+        alone_in(out_dir), progress(len(rows) * len(found)) as on_image, progress(NUM_FIGURES, "figure") as on_figure,
+    ):  # fmt: skip
+        _require_no_page(out_dir, overwrite)  # again, because another command may have just written one
         summary = write_report(
             found, manifest, rows, out_dir, split=split, protocol=protocol, thumbnail_size=thumbnail_size,
             device=choose_device(device), budgets=budgets, on_image=on_image, on_figure=on_figure,
@@ -108,3 +110,11 @@ def report(
     echo_summary(f"  {counted(summary.page.num_images, 'image')}, {summary.page.num_bytes / 1e6:.1f} MB")
     for path in summary.figures:
         echo_summary(path)
+
+
+def _require_no_page(out_dir: Path, overwrite: bool) -> None:
+    from agmm.report import PAGE_NAME
+    from data_manifests import DataError
+
+    if (out_dir / PAGE_NAME).exists() and not overwrite:
+        raise DataError(f"{out_dir / PAGE_NAME}: exists already. Give --overwrite to replace it, or another --out.")

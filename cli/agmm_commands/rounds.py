@@ -20,7 +20,7 @@ from cli.agmm_commands.options import (
 )
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
-from cli.processes import is_first_process
+from cli.processes import alone_in, is_first_process
 from cli.reporting import echo_json, echo_summary, usage_errors
 from cli.types import Choice, IntRange
 from cli.uncertain_options import UNCERTAIN_OPTIONS, of_strategy
@@ -95,7 +95,7 @@ def rounds(
     from agmm.training.rounds import run_rounds, summarize
 
     folder = out_dir or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-rounds"
-    with usage_errors():
+    with usage_errors(), alone_in(folder):
         build_loss(config)
         make_protocol(protocol, config.crop_size, tile_size=tile_size)
         results = run_rounds(

@@ -24,7 +24,7 @@ from cli.agmm_commands.options import (
 )
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
-from cli.processes import is_first_process
+from cli.processes import alone_in, is_first_process
 from cli.reporting import echo_json, echo_summary, usage_errors
 from cli.types import Choice, IntRange
 
@@ -95,7 +95,7 @@ def stages(
     from agmm.training.stages import SEG_ONLY, run_stages
 
     folder = out_dir or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
-    with usage_errors():
+    with usage_errors(), alone_in(folder):
         if first == "seg":
             config = replace(config, loss_kind="agmm", loss=SEG_ONLY)
         build_loss(config)

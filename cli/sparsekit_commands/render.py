@@ -8,6 +8,7 @@ import click
 
 from cli import options
 from cli.command import command, option_group
+from cli.processes import alone_in
 from cli.progress import progress
 from cli.reporting import echo_json, echo_summary, first_of, note, usage_errors
 from cli.types import Choice, FloatRange, IntRange, PathType, SizeType
@@ -74,14 +75,15 @@ def render(
     """
     from sparsekit.figures.write import draw_figures, plan_figures
 
-    with usage_errors():
-        settings = FigureSettings(captions=captions, **look)  # type: ignore[arg-type]
-        plan = plan_figures(
-            [options.read_manifest(path) for path in manifests], out_dir, settings,
-            split=split, image_ids=image_ids, limit=limit, overwrite=overwrite,
-        )  # fmt: skip
-    with progress(len(plan.figures)) as advance:
-        draw_figures(plan, advance)
+    with alone_in(out_dir):
+        with usage_errors():
+            settings = FigureSettings(captions=captions, **look)  # type: ignore[arg-type]
+            plan = plan_figures(
+                [options.read_manifest(path) for path in manifests], out_dir, settings,
+                split=split, image_ids=image_ids, limit=limit, overwrite=overwrite,
+            )  # fmt: skip
+        with progress(len(plan.figures)) as advance:
+            draw_figures(plan, advance)
     written = [str(figure.path) for figure in plan.figures]
     if as_json:
         echo_json({"written": written, "skipped": [str(path) for path in plan.skipped]})

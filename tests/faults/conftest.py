@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sparsekit.demo_data.dataset import DemoSettings, write_demo_data
 from tests.agmm.conftest import tiny_manifest
@@ -34,3 +35,16 @@ def config_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "config.toml"
     path.write_text(replace(CONFIG, crop_size=(32, 32), accumulate=1, epochs=2, workers=1).to_toml())
     return path
+
+
+@pytest.fixture(scope="session")
+def trained(clicked: Path, config_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch."""
+    pytest.importorskip("timm", reason="needs the extra 'train'")
+    from cli.agmm_cli import main
+
+    out = tmp_path_factory.mktemp("trained") / "run"
+    words = ["train", clicked, "--config", config_path, "--workers", 0, "--epochs", 1, "--out", out]
+    result = CliRunner().invoke(main, [*map(str, words)])
+    assert result.exit_code == 0, result.output
+    return out

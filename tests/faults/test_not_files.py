@@ -33,25 +33,15 @@ def put(path: Path, kind: str) -> None:
         path.symlink_to("/dev/zero")
 
 
-@pytest.fixture(scope="module")
-def finished(clicked: Path, config_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("timm", reason="needs the extra 'train'")
-    out = tmp_path_factory.mktemp("finished") / "run"
-    words = ["train", clicked, "--config", config_path, "--workers", 0, "--epochs", 1, "--out", out]
-    result = CliRunner().invoke(agmm, [*map(str, words)])
-    assert result.exit_code == 0, result.output
-    return out
-
-
 @pytest.mark.parametrize(
     ("name", "kind"),
     [(name, kind) for name in NAMES for kind in KINDS] if ALL else [*zip(NAMES, KINDS * 2, strict=False)],
 )
 @pytest.mark.parametrize("how", ["resumed", "replaced"])
 def test_in_a_run_folder(
-    clicked: Path, config_path: Path, finished: Path, tmp_path: Path, name: str, kind: str, how: str
+    clicked: Path, config_path: Path, trained: Path, tmp_path: Path, name: str, kind: str, how: str
 ) -> None:
-    shutil.copytree(finished, out := tmp_path / "run")
+    shutil.copytree(trained, out := tmp_path / "run")
     put(out / name, kind)
     before = (out / "weights.safetensors").read_bytes()
     words = ["--resume", out] if how == "resumed" else ["--config", config_path, "--out", out, "--overwrite"]
@@ -62,11 +52,11 @@ def test_in_a_run_folder(
 
 
 @pytest.mark.parametrize("kind", KINDS if ALL else ["pipe"])
-def test_scores_predictions_and_reports(clicked: Path, finished: Path, tmp_path: Path, kind: str) -> None:
+def test_scores_predictions_and_reports(clicked: Path, trained: Path, tmp_path: Path, kind: str) -> None:
     commands = {
-        "s/confusion.csv": f"evaluate {finished} {clicked} --out s",
-        "p/label_maps/a00.png": f"predict {finished} {clicked} --out p",
-        "r/index.html": f"report {finished} --out r --limit 1 --overwrite",
+        "s/confusion.csv": f"evaluate {trained} {clicked} --out s",
+        "p/label_maps/a00.png": f"predict {trained} {clicked} --out p",
+        "r/index.html": f"report {trained} --out r --limit 1 --overwrite",
     }
     for name, command in commands.items():
         put(tmp_path / name, kind)

@@ -38,7 +38,7 @@ def evaluate_all(manifest_path: Path, *, ranks: bool) -> dict[str, Any]:
 def evaluate_as_rank(rank: int, num_ranks: int, port: int, folder: Path, manifest_path: Path) -> None:
     """Join the others and save what this rank found."""
     torch.set_num_threads(1)
-    # Not by a file: in torch 2.4 a rank can wait for one that the other has deleted.
+    # As with torchrun; with torch 2.4, a rank that joined by a file sometimes never ended.
     address = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=num_ranks)
     try:
