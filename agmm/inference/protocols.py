@@ -145,7 +145,13 @@ def predict_whole(model: nn.Module, images: Tensor) -> Tensor:
 
 def probs_of(output: SegmentationOutput) -> Tensor:
     """Softmax of the logits in float32, shape (N, num_classes, H, W)."""
-    return output.logits.float().softmax(1)
+    logits = output.logits.float()
+    if not logits.is_contiguous():  # channels-last: torch copies it too, but as two-dimensional parts it is fast
+        planes = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
+        for to, image in zip(planes, logits, strict=True):
+            to.flatten(1).copy_(image.flatten(1))
+        logits = planes
+    return logits.softmax(1)
 
 
 def predict_sliding(

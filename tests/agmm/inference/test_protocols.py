@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agmm.config.protocol import PROTOCOLS, SCALES
-from agmm.inference.protocols import Protocol, predict_multi_scale, predict_sliding
+from agmm.inference.protocols import Protocol, predict_multi_scale, predict_sliding, probs_of
+from agmm.models.network import SegmentationOutput
 
 
 class Output(NamedTuple):
@@ -153,3 +154,14 @@ def test_protocols_refuse(settings: dict[str, object], message: str) -> None:
 def test_multi_scale_needs_a_scale() -> None:
     with pytest.raises(ValueError, match="at least one"):
         predict_multi_scale(lambda images: images, torch.rand(1, 3, 2, 2), scales=())
+
+
+@pytest.mark.parametrize("shape", [(1, 19, 64, 96), (3, 5, 7, 9), (2, 1, 4, 4), (2, 5, 1, 1), (1, 4, 1, 6)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_probabilities_do_not_depend_on_the_layout_of_the_logits(shape, layout, dtype) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(shape).to(dtype)
+    expected = logits.float().softmax(1)
+    found = probs_of(SegmentationOutput(logits.contiguous(memory_format=layout), torch.zeros(1)))
+    assert torch.equal(found, expected) and found.is_contiguous()

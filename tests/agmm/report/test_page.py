@@ -19,7 +19,7 @@ from agmm.errors import TrainingError
 from agmm.models.network import SegmentationModel
 from agmm.report.confusion import Confusion
 from agmm.report.figures import draw_gmm_predictions, draw_qualitative
-from agmm.report.folder import write_report
+from agmm.report.folder import TSNE_PIXELS_PER_CLASS, write_report
 from agmm.report.page import PageImages, PageSummary, write_page
 from agmm.report.predictions import predict_rows
 from agmm.report.run import Run
@@ -218,7 +218,7 @@ def test_each_image_goes_through_each_network_once(town: Town, tmp_path: Path, m
     few = [few[i * len(few) // 4] for i in range(4)]
     draw_qualitative(runs, manifest, val, [tmp_path / "qualitative.png"])
     draw_gmm_predictions(runs, manifest, few, [tmp_path / "gmm-predictions.png"])
-    draw_tsne(runs, manifest, val, [tmp_path / "tsne.png"])
+    draw_tsne(runs, manifest, val, [tmp_path / "tsne.png"], pixels_per_class=TSNE_PIXELS_PER_CLASS)
     for name in ("qualitative", "gmm-predictions", "tsne"):
         assert (tmp_path / f"{name}.png").read_bytes() == (out_dir / f"figures/{name}.png").read_bytes()
 
