@@ -99,8 +99,9 @@ class ReportingGroup(click.Group):
         if isinstance(error, DataError):
             return str(error)
         if isinstance(error, OSError):
-            if isinstance(error, NotADirectoryError | FileExistsError) and (file := _file_above(error.filename)):
-                return f"{file}: is a file, where a folder is needed. Give another path."
+            if isinstance(error, NotADirectoryError | FileExistsError) and (part := _no_folder_above(error.filename)):
+                what = "a file" if part.is_file() else "a pipe or a device"
+                return f"{part}: is {what}, where a folder is needed. Give another path."
             where = f"{error.filename}: " if error.filename else ""
             return f"{where}{error.strerror or error}."
         if isinstance(error, MemoryError):
@@ -108,10 +109,10 @@ class ReportingGroup(click.Group):
         return _told_of_torch(error) if isinstance(error, RuntimeError) else ""
 
 
-def _file_above(path: object) -> Path | None:
-    """The part of a path that is a file, if one is."""
+def _no_folder_above(path: object) -> Path | None:
+    """The part of a path that exists and is no folder, if one is."""
     there = Path(path) if isinstance(path, str) else Path()
-    return next((part for part in (there, *there.parents) if part.is_file()), None)
+    return next((part for part in (there, *there.parents) if part.exists() and not part.is_dir()), None)
 
 
 def _color() -> bool | None:

@@ -65,6 +65,14 @@ def test_scores_predictions_and_reports(clicked: Path, trained: Path, tmp_path: 
         assert result.exit_code == 1 and f"Error: {tmp_path / name}: {REFUSED}" in result.stderr, result.output
 
 
+def test_in_place_of_an_output_folder(clicked: Path, config_path: Path, tmp_path: Path) -> None:
+    put(pipe := tmp_path / "out", "pipe")
+    for command in (f"agmm train {clicked} --config {config_path}", f"sparsekit render {clicked}"):
+        answer = run(*command.split(), "--out", pipe)
+        assert answer.returncode == 1, answer.stderr
+        assert answer.stderr.startswith(f"Error: {pipe}: ") and "a folder is needed" in answer.stderr
+
+
 @pytest.mark.parametrize("name", ["town-2clicks", ".town-2clicks.replaced", ".town-2clicks.partial"])
 def test_in_place_of_an_annotation_folder(scenes: Path, tmp_path: Path, name: str) -> None:
     put(tmp_path / name, "pipe")
