@@ -148,8 +148,8 @@ def probs_of(output: SegmentationOutput) -> Tensor:
     logits = output.logits.float()
     if not logits.is_contiguous():  # channels-last: torch copies it too, but as two-dimensional parts it is fast
         planes = torch.empty(logits.shape, dtype=logits.dtype, device=logits.device)
-        for to, image in zip(planes, logits, strict=True):
-            to.flatten(1).copy_(image.flatten(1))
+        for i, image in enumerate(logits):
+            planes[i].flatten(1).copy_(image.flatten(1))
         logits = planes
     return logits.softmax(1)
 

@@ -165,3 +165,13 @@ def test_probabilities_do_not_depend_on_the_layout_of_the_logits(shape, layout, 
     expected = logits.float().softmax(1)
     found = probs_of(SegmentationOutput(logits.contiguous(memory_format=layout), torch.zeros(1)))
     assert torch.equal(found, expected) and found.is_contiguous()
+
+
+@torch.inference_mode(mode=False)
+def test_probabilities_have_gradients() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5, 7, 9).to(memory_format=torch.channels_last).requires_grad_()
+    weights = torch.randn(2, 5, 7, 9)
+    (found,) = torch.autograd.grad((probs_of(SegmentationOutput(1 * logits, torch.zeros(1))) * weights).sum(), logits)
+    (expected,) = torch.autograd.grad((logits.softmax(1) * weights).sum(), logits)
+    torch.testing.assert_close(found, expected)
