@@ -113,7 +113,7 @@ def compare_with_decoding(dataset: Dataset, repeats: int) -> None:
 
 
 def time_parts(dataset: Dataset, repeats: int) -> None:
-    """The parts of whole commands, in turn; the first five are the floor of any annotation with hashes and counts."""
+    """The parts of whole commands, in turn; the first four are the floor of any annotation with hashes and counts."""
     parts, names = Parts(), dict[str, None]()
     for part, owner, name in (
         ("decode the mask", annotation_files, "read_mask"),

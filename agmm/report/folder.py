@@ -31,7 +31,7 @@ BUDGET_NAME = "budget"
 # Images in a figure, and images from which t-SNE takes its pixels.
 _NUM_SHOWN, _NUM_SAMPLED = 4, 30
 
-#: Half as many as `agmm figure tsne` shows: they take a bit more than a third of the time.
+#: Half as many as `agmm figure tsne` shows: they take about half the time.
 TSNE_PIXELS_PER_CLASS = 50
 
 
