@@ -101,7 +101,8 @@ class LossKind(NamedTuple):
     """A loss that a run can be trained with.
 
     Args:
-        where: Its class, as ``module:class``; imported only when the loss is built.
+        where: Its class, as ``module:class``; imported only when the loss is built. Empty for ``auto``, which stands
+            for another loss.
         title: The term beside L_seg, as tables and figures write it.
     """
 
@@ -121,6 +122,7 @@ LOSSES: dict[str, LossKind] = {
     "mean_teacher": LossKind("agmm.losses.mean_teacher:MeanTeacherLoss", "L_teacher"),
     "mixture_labels": LossKind("agmm.losses.mixture_labels:MixtureLabelsLoss", "L_mix"),
     "combined": LossKind("agmm.losses.combined:CombinedLoss", "several terms"),
+    "auto": LossKind("", ""),  # becomes presence or seg, see agmm.training.regime.resolve_loss
 }
 
 #: ``paper`` follows the formulas of the paper and its supplement, ``released`` the authors' public code.

@@ -56,6 +56,7 @@ class TrainConfig:
         dropout: Share of the pyramid's output channels dropped.
         freeze_batchnorm: Keep the encoder's BatchNorm fixed, for batches too small to estimate statistics.
         loss_kind: Name of the loss, from ``agmm.config.loss.LOSSES``; ``preset`` and ``lambda_`` belong to ``agmm``.
+            ``auto`` takes ``presence`` or ``seg`` by the annotation; see ``agmm.training.regime.resolve_loss``.
         preset: ``paper`` or ``released``: the losses as the paper defines them, or as its released code computes them.
         lambda_: Weight of the mixture terms relative to the cross-entropy.
         lambda_ramp: Share of the run, 0..1, over which that weight rises from 0, so that features become meaningful
@@ -178,6 +179,11 @@ class TrainConfig:
         if len(self.scale) != 2 or not _SMALLEST_SCALE <= self.scale[0] <= self.scale[1]:
             raise ValueError(
                 f"scale must be two factors of at least {_SMALLEST_SCALE}, the smaller first, got {list(self.scale)}."
+            )
+        if self.loss_kind == "auto" and self.loss:
+            raise ValueError(
+                f"loss_kind 'auto' takes no options, got {', '.join(self.loss)}. Name the loss that has them, such as "
+                "--loss-kind presence."
             )
         self._check_bands()
         self.model(num_classes=1)  # checks the network's own settings

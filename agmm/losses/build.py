@@ -23,9 +23,11 @@ def build_loss(config: TrainConfig, ignore_index: int = 255, *, soft: bool = Fal
         soft: Whether labels are soft, which only cross-entropy supports.
 
     Raises:
-        ValueError: If an option is unknown or has a wrong value.
+        ValueError: If an option is unknown or has a wrong value, or the loss is still ``auto``.
         TrainingError: If the labels are soft and the loss is more than cross-entropy.
     """
+    if config.loss_kind == "auto":
+        raise ValueError("loss_kind 'auto' depends on the annotation: call agmm.training.regime.resolve_loss first.")
     module, _, name = LOSSES[config.loss_kind].where.partition(":")
     loss: SparseLoss = getattr(import_module(module), name).from_config(config, ignore_index)
     if loss.uses_teacher and not config.ema_decay:

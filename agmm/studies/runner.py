@@ -32,6 +32,7 @@ from agmm.studies.results import (
     write_results,
 )
 from agmm.studies.study import MOST_RUNS, Setting, Study
+from agmm.training.regime import resolve_loss
 from agmm.training.stages import run_stages
 from data_manifests import Manifest
 from data_manifests.errors import counted
@@ -98,7 +99,7 @@ def plan_runs(
             what = json.dumps([setting.changes, setting.pseudo_classes, setting.soft], sort_keys=True, default=str)
             folder = folders.setdefault(what, _slug(setting.name, set(folders.values())))
             for seed in seeds:
-                config = setting.apply(base, seed)
+                config = resolve_loss(manifest, setting.apply(base, seed))
                 build_loss(config)  # wrong options fail before the first run
                 run_dir = out_dir / "runs" / annotation_folder / folder / f"seed-{seed}"
                 plans.append(Plan(annotation, manifest, setting, config, run_dir))

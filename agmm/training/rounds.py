@@ -19,6 +19,7 @@ from agmm.distributed import Ranks, join_ranks
 from agmm.inference.predict import predict_images
 from agmm.inference.sources import images_of_manifest
 from agmm.runs.files import weights_path
+from agmm.training.regime import resolve_loss
 from agmm.training.stages import StageResult, is_finished, require_same_start, train_stage
 from data_manifests import Manifest, read_manifest
 from data_manifests.files.atomic import write_atomically
@@ -103,7 +104,7 @@ def run_rounds(
         if ranks.is_first and not quiet:
             tqdm.write(text, file=sys.stderr)
 
-    config = with_statistics(manifest, config)
+    config = resolve_loss(manifest, with_statistics(manifest, config))
     results: list[RoundResult] = []
     for number in range(1, rounds + 1):
         run_dir = out_dir / f"round-{number}"

@@ -23,7 +23,7 @@ from agmm.runs.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoin
 from agmm.runs.files import CONFIG_NAME, STATE_NAME, weights_path
 from agmm.runs.folder import require_free
 from agmm.training.pseudo_labels import write_pseudo_labels
-from agmm.training.regime import pseudo_classes_for, pseudo_classes_notice
+from agmm.training.regime import pseudo_classes_for, pseudo_classes_notice, resolve_loss
 from agmm.training.train import resumed_config, train_network, written_config
 from data_manifests import Manifest
 from data_manifests.files.atomic import write_atomically
@@ -107,7 +107,7 @@ def run_stages(
             missing.
         ValueError: If a value is out of range, or the settings differ from those of an existing stage.
     """
-    out_dir = as_path(out_dir)
+    out_dir, config = as_path(out_dir), resolve_loss(manifest, config)
     if not 1 <= stages <= MOST_NETWORKS:
         raise ValueError(f"stages must be 1 to {MOST_NETWORKS}, got {stages}.")
     if start not in get_args(Start):

@@ -27,7 +27,7 @@ from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME, weights_path
 from agmm.runs.folder import claim, describe_run
 from agmm.training.initial_weights import initial_notice, require_initial_weights
 from agmm.training.preview import draw_predictions
-from agmm.training.regime import regime_notices
+from agmm.training.regime import regime_notices, resolve_loss
 from agmm.training.run_log import RunLog
 from agmm.training.schedule import learning_rate_factor
 from agmm.training.state import TrainingState, prepare, restore
@@ -96,7 +96,8 @@ def train_network(
         row.num_labelled or row.classes_labelled for row in manifest.rows_of(config.train_split)
     ):
         raise TrainingError(f"{manifest.path}: labels no pixel of split '{config.train_split}'; nothing can be learnt.")
-    config, manifest = with_statistics(manifest, config), with_bands(manifest, config)
+    config = resolve_loss(manifest, with_statistics(manifest, config))
+    manifest = with_bands(manifest, config)
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
     if resume:

@@ -92,11 +92,12 @@ def rounds(
     require_training_packages()
     from agmm.inference.protocols import make_protocol
     from agmm.losses.build import build_loss
+    from agmm.training.regime import resolve_loss
     from agmm.training.rounds import run_rounds, summarize
 
     folder = out_dir or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-rounds"
     with usage_errors(), alone_in(folder):
-        build_loss(config)
+        build_loss(resolve_loss(source, config))
         make_protocol(protocol, config.crop_size, tile_size=tile_size)
         results = run_rounds(
             source, config, folder, _drawing(clicks, strategy, given, config.seed, overwrite),

@@ -92,13 +92,14 @@ def stages(
     require_training_packages(crf=refine == "crf")
     from agmm.inference.protocols import make_protocol
     from agmm.losses.build import build_loss
+    from agmm.training.regime import resolve_loss
     from agmm.training.stages import SEG_ONLY, run_stages
 
     folder = out_dir or Path("runs") / f"{source.path.parent.resolve().name or 'run'}-stages"
     with usage_errors(), alone_in(folder):
         if first == "seg":
             config = replace(config, loss_kind="agmm", loss=SEG_ONLY)
-        build_loss(config)
+        build_loss(resolve_loss(source, config))
         results = run_stages(
             source, config, folder, stages=stages, start=start_of(warm_start),
             protocol=make_protocol(protocol, config.crop_size, tile_size=tile_size, crf=refine == "crf"),

@@ -67,12 +67,13 @@ def train(
     require_training_packages()
     from agmm.distributed import launch_command
     from agmm.losses.build import build_loss
+    from agmm.training.regime import resolve_loss
     from agmm.training.train import resumed_config, train_network
 
     with usage_errors():
         if resume:
             config = resumed_config(resume, read_overrides(flags))
-        build_loss(config)
+        build_loss(resolve_loss(source, config))
     start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
     again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])
     say_when_interrupted(

@@ -301,3 +301,22 @@ def test_recipes() -> None:
     wrong = agmm("recipes", "voc")
     assert wrong.exit_code == 2
     assert "Unknown recipe 'voc'" in wrong.stderr
+
+
+@pytest.mark.parametrize(("classes", "loss"), [(3, "seg"), (8, "presence")])
+def test_few_clicks_learns_which_classes_an_image_holds_where_it_holds_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: int, loss: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_manifest(tmp_path / "made", num_classes=3)
+    names = tmp_path / "classes.txt"
+    names.write_text("\n".join(f"class {number}" for number in range(classes)))
+    folders = ("--images", "made/images", "--masks", "made/masks", "--classes", names)
+    clicked = CliRunner().invoke(sparsekit, ["points", *map(str, folders), "--strategy", "per-class", "--clicks", "1"])
+    assert clicked.exit_code == 0, clicked.output
+    fast = [*FAST[:-2], "--recipe", "few-clicks", "--encoder-weights", "none", "--out", tmp_path / "run"]
+    result = agmm("train", next(Path("sparse").iterdir()), *fast)
+    assert result.exit_code == 0, result.output
+    assert f'loss_kind = "{loss}"' in (tmp_path / "run/config.toml").read_text()
+    resumed = agmm("train", next(Path("sparse").iterdir()), "--resume", tmp_path / "run", "--epochs", "2")
+    assert resumed.exit_code == 0, resumed.output

@@ -96,7 +96,7 @@ def _of_settings(root: Path) -> dict[str, Reader]:
     return {
         "study.toml": text_reader(root, "study.toml", _STUDY, read_study),
         "terms.toml": text_reader(
-            root, "terms.toml", _TERMS, lambda path: build_loss(load_config("few-clicks", config_path=path))
+            root, "terms.toml", _TERMS, lambda path: build_loss(load_config("small-data", config_path=path))
         ),
         "results.csv": text_reader(root, "results.csv", _RESULTS, read_results),
         "results.csv of a budget": text_reader(

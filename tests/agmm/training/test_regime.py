@@ -4,12 +4,14 @@ from typing import Any
 import pytest
 
 from agmm.config.training import TrainConfig
+from agmm.losses.build import build_loss
 from agmm.training.regime import (
     pseudo_classes_for,
     pseudo_classes_notice,
     reaches_all_classes,
     regime_notices,
     regime_of,
+    resolve_loss,
     terms_that_rely_on_all_classes,
 )
 from data_manifests import LabelClass, LabelSpace, Manifest
@@ -99,14 +101,35 @@ def test_pseudo_labels_are_limited_only_where_labels_reach_all_classes(seven: Ma
     assert not pseudo_classes_notice(scribbles, "labelled").startswith("Warning")
 
 
+def of_classes(manifest: Manifest, num_classes: int) -> Manifest:
+    """The manifest with seven of so many classes labelled in each image, all by one click on each."""
+    space = LabelSpace("seven-of-many", tuple(LabelClass(f"class {i}", (i, i, i), (i,)) for i in range(num_classes)))
+    rows = tuple(replace(row, classes_labelled=tuple(range(7))) for row in manifest.rows)
+    manifest = with_settings(replace(manifest, rows=rows), "points", {"clicks_per_class": 1})
+    return replace(manifest, info=replace(manifest.info, label_space=space))
+
+
 @pytest.mark.parametrize(("num_classes", "warned"), [(13, True), (14, False)])
 def test_presence_warns_where_an_image_holds_more_than_half_of_the_classes(
     seven: Manifest, num_classes: int, warned: bool
 ) -> None:
-    space = LabelSpace("seven-of-many", tuple(LabelClass(f"class {i}", (i, i, i), (i,)) for i in range(num_classes)))
-    rows = tuple(replace(row, classes_labelled=tuple(range(7))) for row in seven.rows)
-    manifest = with_settings(replace(seven, rows=rows), "points", {"clicks_per_class": 1})
-    manifest = replace(manifest, info=replace(manifest.info, label_space=space))
+    manifest = of_classes(seven, num_classes)
     (line,) = regime_notices(manifest, TrainConfig(loss_kind="presence"))
     assert line.startswith("Warning: ") is warned
     assert ("--loss-kind seg" in line) is warned
+
+
+def test_auto_is_presence_only_where_clicks_are_complete_and_images_hold_few_classes(seven: Manifest) -> None:
+    auto, few, many = TrainConfig(loss_kind="auto"), of_classes(seven, 14), of_classes(seven, 13)
+    uniform = with_settings(few, "points", {"clicks_per_image": 20})
+    assert resolve_loss(few, auto) == TrainConfig(loss_kind="presence")
+    assert resolve_loss(many, auto) == resolve_loss(uniform, auto) == TrainConfig(loss_kind="seg")
+    assert resolve_loss(few, replace(auto, supervision="full")).loss_kind == "seg"
+    assert resolve_loss(few, TrainConfig(loss_kind="absence")) == TrainConfig(loss_kind="absence")
+
+
+def test_auto_has_no_options_and_is_no_loss_by_itself() -> None:
+    with pytest.raises(ValueError, match="auto.*weight.*--loss-kind"):
+        TrainConfig(loss_kind="auto", loss={"weight": 1.0})
+    with pytest.raises(ValueError, match="resolve_loss"):
+        build_loss(TrainConfig(loss_kind="auto"))
