@@ -257,5 +257,4 @@ def far_from_other_values(label_map: LabelMap, square: int) -> NDArray[np.bool_]
 
 def squared(distances: NDArray[np.float32] | np.float32) -> NDArray[np.int64]:
     """Squared distances as integers, exact up to 1,365 pixels, because libraries may differ in the root's last bit."""
-    wide = np.asarray(distances, np.float64)
-    return np.rint(wide * wide).astype(np.int64)
+    return np.rint(np.multiply(distances, distances, dtype=np.float64)).astype(np.int64)

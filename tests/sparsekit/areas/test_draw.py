@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from data_manifests import open_dataset
 from data_manifests.files.masks import read_mask
-from sparsekit.areas.draw import mark_regions
+from sparsekit.areas.draw import _reach_of_share, _slit, mark_regions
 from sparsekit.areas.settings import RegionMarkSettings
 from sparsekit.geometry.mark_pixels import mark_pixels
 from sparsekit.geometry.regions import find_regions
@@ -91,6 +93,32 @@ def test_blocks_cover_about_the_share(share):
     label_map = ((rows - 90) ** 2 + (cols - 110) ** 2 < 80**2).astype(np.uint8)
     disc = next(m for m in mark_regions(label_map, RegionMarkSettings(), share) if m.class_id == 1)
     assert len(mark_pixels(disc)) / label_map.sum() == pytest.approx(share, rel=0.1)
+
+
+@given(
+    reach=hnp.arrays(np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 12)),
+    share=st.sampled_from([0.01, 0.1, 0.2, 0.5, 1.0]),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_reach_of_a_share_agrees_with_a_trial_of_every_distance(reach, share):
+    reach.flat[0] = 5  # a region has pixels
+    inside = [value for value in reach.ravel().tolist() if value > 0]
+    misses = {v: abs(sum(value >= v for value in inside) - share * len(inside)) for v in sorted(set(inside))}
+    assert _reach_of_share(reach, share) == min(misses, key=lambda value: misses[value])  # the first of equal ones
+
+
+@given(mask=hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=3, max_side=12)))
+@settings(max_examples=300, deadline=None)
+def test_slits_run_straight_up_from_the_first_pixel_of_each_hole(mask):
+    mask[0, 0] = True  # the pixels farthest from the edge, at least
+    expected = mask.astype(np.uint8)
+    beyond = ndimage.label(np.pad(~mask, 1, constant_values=True))[0][1:-1, 1:-1]  # 4-connected; 1 is the outside
+    for number in range(2, beyond.max() + 1):
+        row, col = np.argwhere(beyond == number)[0]
+        while row > 0 and mask[row - 1, col]:
+            row -= 1
+            expected[row, col] = 0
+    np.testing.assert_array_equal(_slit(mask), expected)
 
 
 @pytest.mark.parametrize(
