@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agmm.config.metrics import METRICS
@@ -15,6 +15,7 @@ from agmm.studies.study import LABELS_AS_PUBLISHED, Study, published_as
 from data_manifests import Manifest
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import read_text_cell, read_whole_table, text_cell
+from data_manifests.manifest.words import annotation_words
 
 RESULTS_NAME = "results.csv"
 REPORT_NAME = "report.md"
@@ -48,6 +49,15 @@ def _kind(manifest: Manifest) -> str:
     if isinstance(clicks, int):
         return f"{clicks} clicks"
     return "scribbles" if manifest.info.command == "scribbles" else ""
+
+
+def _titles(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """The annotations in words by their names, for the heads of columns; names where words do not tell them apart."""
+    words = [annotation_words(manifest.info) for manifest in manifests]
+    return {
+        name: text if text and words.count(text) == 1 else name
+        for name, text in zip(annotation_names(manifests), words, strict=True)
+    }
 
 
 def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
@@ -94,11 +104,12 @@ def format_report(
     study: Study, manifests: Sequence[Manifest], rows: Sequence[dict[str, str]], base: TrainConfig
 ) -> str:
     """Markdown report: mean and spread of mIoU over the seeds beside the published numbers, and all settings."""
-    columns = list(zip(annotation_names(manifests), manifests, strict=True))
+    titles = _titles(manifests)
+    columns = list(zip(titles, manifests, strict=True))
     published = {name: _published(study, manifest, rows) for name, manifest in columns}
     header = ["setting"]
     for name, _ in columns:
-        header.append(name)
+        header.append(titles[name])
         if published[name]:
             header.append(f"published, {study.published_in}")
     lines = [f"# {study.title}", "", _scored(rows), "", _line(header), _line(["---"] * len(header))]
@@ -111,7 +122,7 @@ def format_report(
                 cells.append(str(published[name].get(setting.name, "")))
         lines.append(_line(cells))
     if study.baseline:
-        lines += _compare(study, [name for name, _ in columns], rows)
+        lines += _compare(study, titles, rows)
     if len(header) > 1 + len(columns):
         lines += [
             "",
@@ -138,7 +149,7 @@ def _published(study: Study, manifest: Manifest, rows: Sequence[dict[str, str]])
     return {setting.name: setting.published[called] for setting in study.settings if called in setting.published}
 
 
-def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, str]]) -> list[str]:
+def _compare(study: Study, titles: Mapping[str, str], rows: Sequence[dict[str, str]]) -> list[str]:
     """Tables of each row's gain over the baseline, and of the share of the gap to the ceiling that it closes."""
     scores = {(r["annotation"], r["setting"], r["seed"]): 100 * float(r["miou"]) for r in rows}
     # The ceiling does not depend on the annotation, so one manifest suffices.
@@ -146,7 +157,7 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
     compared = [s.name for s in study.settings if s.name not in (study.baseline, study.ceiling)]
     gains: dict[str, list[str]] = {name: [name] for name in compared}
     shares: dict[str, list[str]] = {name: [name] for name in compared}
-    for annotation in annotations:
+    for annotation in titles:
         base = {seed: v for (a, setting, seed), v in scores.items() if (a, setting) == (annotation, study.baseline)}
         gap = statistics.mean(top) - statistics.mean(base.values()) if top and base else 0.0
         for name in compared:
@@ -156,7 +167,7 @@ def _compare(study: Study, annotations: Sequence[str], rows: Sequence[dict[str, 
             # A share of next to nothing says nothing.
             share = f"{100 * statistics.mean(paired) / gap:.0f}" if paired and gap >= _LEAST_GAP else ""
             shares[name].append(f"({share})" if share and gain.startswith("(") else share)
-    head = [_line(["setting", *annotations]), _line(["---"] * (1 + len(annotations)))]
+    head = [_line(["setting", *titles.values()]), _line(["---"] * (1 + len(titles)))]
     lines = [
         "",
         f"Gain over {study.baseline} in points of mIoU, paired by seed; in brackets with fewer than three seeds, or if "

@@ -100,6 +100,22 @@ def test_annotations_are_called_by_budget_or_folder() -> None:
         annotation_names([tiny_info("x/a"), tiny_info("y/a")])
 
 
+def test_columns_are_headed_by_the_annotation_in_words() -> None:
+    def head(*manifests: Manifest) -> str:
+        return next(
+            line for line in format_report(TABLES[1], manifests, [], TrainConfig()).splitlines() if "| set" in line
+        )
+
+    one = tiny_info("town-1clicks-per-class", command="points", clicks_per_class=1)
+    grown = tiny_info(
+        "grown", command="grow", method="superpixels", source_command="points", source_settings={"clicks_per_class": 1}
+    )
+    other = tiny_info("field-1clicks-per-class", command="points", clicks_per_class=1)
+    assert head(one, grown) == "| setting | 1 click per class | 1 click per class grown by superpixels |"
+    assert head(one, other) == "| setting | town-1clicks-per-class | field-1clicks-per-class |"
+    assert head(tiny_info("made elsewhere")) == "| setting | made elsewhere |"
+
+
 def test_names_that_a_spreadsheet_would_run_are_text_and_come_back(tmp_path: Path) -> None:
     row = dict.fromkeys(("annotation", "setting", "seed", "run", "split", "protocol", "settings_sha256"), "x")
     row |= {"annotation": "=cmd|' /C calc'!A0", "setting": "-lambda", "miou": "0.5", "seed": "1"}
