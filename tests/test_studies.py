@@ -62,6 +62,30 @@ def test_camvid_can_be_shrunk(tmp_path: Path) -> None:
     assert len(open_dataset(tmp_path / "third", layout="camvid").items) == 3
 
 
+def test_camvid_can_be_cut_into_tiles(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for kind in ("images", "masks"):
+            (folder := tmp_path / "camvid" / split / kind).mkdir(parents=True)
+            for name in ("a", "b"):
+                cv2.imwrite(str(folder / f"{name}.png"), rng.integers(0, 12, (12, 18), np.uint8))
+    (tmp_path / "camvid/classes.csv").write_text("index,name,r,g,b\n0,Sky,128,128,128\n")
+    module = runpy.run_path(str(STUDIES / "shrink_camvid.py"))
+    assert module["shrink"](tmp_path / "camvid", tmp_path / "tiles", factor=1, grid=2) == 2 + 8 + 8
+    masks, kept = tmp_path / "camvid/train/masks", tmp_path / "tiles/train/masks"
+    assert sorted(path.name for path in kept.iterdir()) == ["a_0.png", "b_1.png"]
+    assert (read_mask(kept / "a_0.png") == read_mask(masks / "a.png")[:6, :9]).all()
+    assert (read_mask(kept / "b_1.png") == read_mask(masks / "b.png")[:6, 9:]).all()
+
+
+def test_thickness_is_the_largest_disc_of_the_largest_region() -> None:
+    thickness = runpy.run_path(str(STUDIES / "gain_by_class.py"))["thickness"]
+    y, x = np.mgrid[:60, :60]
+    disc, bar = np.hypot(y - 30, x - 30) <= 20, (abs(y - 3) <= 2) & (x < 50)
+    assert abs(thickness(disc | bar) - 41) <= 1
+    assert thickness(bar) == 5
+
+
 def test_jobs_on_a_card_stop_in_time_and_keep_what_they_have(tmp_path: Path) -> None:
     module = runpy.run_path(str(STUDIES / "on-a-card/run.py"))
     names = [job.name for job in module["jobs"](tmp_path, tiny=False, device="cuda")]
