@@ -7,12 +7,10 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, get_args
 
+from agmm.config.values import as_kind
+
 Distance = Literal["l2", "l1_mean"]
-
-
 Prototypes = Literal["image", "batch"]
-
-
 Variance = Literal["adaptive", "fixed"]
 
 
@@ -56,8 +54,6 @@ class MixtureOptions:
 
 
 Contrastive = Literal["mean", "sum"]
-
-
 SelfTarget = Literal["density", "responsibility"]
 
 
@@ -153,29 +149,3 @@ def resolve_options(preset: str = "paper", **options: Any) -> LossOptions:
             hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
             raise ValueError(f"Unknown loss option {name!r}. {hint}")
     return replace(PRESETS[preset], **{name: as_kind(value, known[name], name) for name, value in options.items()})
-
-
-def as_kind(value: Any, default: Any, where: str) -> Any:
-    """Convert an option to the type of its default; whole numbers are accepted as floats.
-
-    Raises:
-        ValueError: If it has another type, or is too large for a float.
-    """
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return as_float(value, where)
-    if type(value) is not type(default):
-        kind = "true or false" if isinstance(default, bool) else f"of type {type(default).__name__}"
-        raise ValueError(f"{where} must be {kind}, got {value!r}.")
-    return value
-
-
-def as_float(value: int, where: str) -> float:
-    """Convert a whole number that was given where a float is expected.
-
-    Raises:
-        ValueError: If it is too large for a float.
-    """
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise ValueError(f"{where} is a number of {len(str(abs(value)))} digits; the largest has 308.") from error

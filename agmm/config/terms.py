@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, get_args
 
-from agmm.config.loss import LossOptions, SelfTarget, as_kind
+from agmm.config.loss import LossOptions, SelfTarget
+from agmm.config.values import as_kind
 
 #: Classes that pseudo-labels may contain: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]

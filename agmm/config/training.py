@@ -11,9 +11,10 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from agmm.config.data import SUPERVISIONS, Augmentation, Supervision
-from agmm.config.loss import LOSSES, PRESETS, MixtureOptions, as_float, resolve_options
+from agmm.config.loss import LOSSES, PRESETS, MixtureOptions, resolve_options
 from agmm.config.model import ModelConfig
 from agmm.config.protocol import PROTOCOLS, ProtocolName
+from agmm.config.values import as_float
 
 #: Classes of the pseudo-labels between stages: those of the image's true labels, or all.
 PseudoClasses = Literal["labelled", "all"]
