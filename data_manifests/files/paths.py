@@ -241,6 +241,12 @@ def files_below(folder: Path) -> list[Path]:
     return [folder / name for name in names if "/." not in f"/{name}"]
 
 
+def folders_with(name: str, folder: Path) -> list[str]:
+    """Names of the folders in a folder that hold a file of this name, sorted, without hidden ones."""
+    with reaching(folder):
+        return sorted(path.parent.name for path in folder.glob(f"[!.]*/{name}")) if folder.is_dir() else []
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a folder and its contents; a link or what is no folder is removed itself."""
     if is_remote(folder):

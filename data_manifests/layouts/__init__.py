@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 from data_manifests.encodings import Encoding
-from data_manifests.errors import DataError
-from data_manifests.files.paths import absolute, as_path, in_utf8, is_remote, name_fault, reaching
+from data_manifests.errors import DataError, list_some
+from data_manifests.files.paths import absolute, as_path, folders_with, in_utf8, is_remote, name_fault, reaching
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layout_names import LAYOUT_NAMES
 from data_manifests.layouts import generic
@@ -57,6 +57,7 @@ def open_dataset(
     root = _existing(as_path(root))
     chosen = LAYOUTS[layout] if layout else next((c for c in _in_order() if c.matches(root)), None)
     if chosen is None:
+        _refuse_annotations(root)
         looked_for = "\n".join(f"  {c.name}: {c.looks_for}" for c in LAYOUTS.values())
         raise DataError(
             f"{root}: fits no known layout. {what_is_there(root)}\nLayouts tried (--layout selects one):\n{looked_for}"
@@ -118,6 +119,17 @@ def _complete(dataset: Dataset, class_map: Mapping[str, Sequence[str]] | None, e
     dataset = replace(dataset, items=tuple(sorted(dataset.items, key=lambda item: item.image_id)))
     dataset = settle_values(dataset, encoding)
     return map_classes(dataset, class_map) if class_map else dataset
+
+
+def _refuse_annotations(root: Path) -> None:
+    """Say so if a folder that fits no layout holds annotations instead of a dataset."""
+    own = (root / "manifest.csv").is_file()
+    if own or (inside := folders_with("manifest.csv", root)):
+        where = "manifest.csv" if own else f"manifest.csv in {list_some(inside)}"
+        raise DataError(
+            f"{root}: expected the root folder of a dataset, but it holds annotations ({where}). Give the folder that "
+            "they were made from, or give the manifest to a command that takes one, such as `sparsekit render`."
+        )
 
 
 def _existing(folder: Path) -> Path:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from data_manifests.encodings import ENCODINGS
-from data_manifests.errors import DataError, ManifestError
+from data_manifests.errors import DataError, ManifestError, list_some
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import Cells, read_records, require_columns, write_table
-from data_manifests.files.paths import as_path, is_remote, reaching
+from data_manifests.files.paths import as_path, folders_with, is_remote, reaching
 from data_manifests.files.text import read_json
 from data_manifests.files.view import ImageView
 from data_manifests.label_space import LabelSpace
@@ -129,7 +129,9 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
                 f"{path}: a command was killed while it replaced this manifest. Run it again, or move the files of "
                 f"{made} into its parent folder."
             )
-        raise ManifestError(f"{path}: no such manifest. `sparsekit points DATASET` makes one.")
+        there = folders_with("manifest.csv", path.parent)
+        advice = f"Folders that have one: {list_some(there)}." if there else "`sparsekit points DATASET` makes one."
+        raise ManifestError(f"{path}: no such manifest. {advice}")
     if path.suffix.lower() == ".json":
         raise ManifestError(f"{path}: belongs to a manifest, but is not one. Give the .csv beside it, or their folder.")
     files, info = _read_files(path)

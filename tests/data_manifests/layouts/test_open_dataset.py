@@ -35,6 +35,14 @@ def test_an_unclear_folder_lists_what_was_looked_for(tmp_path):
     assert "--layout" in str(caught.value)
 
 
+@pytest.mark.parametrize(("above", "named"), [("", r"\(manifest.csv\)"), ("..", r"\(manifest.csv in sparse\)")])
+def test_annotations_are_no_dataset(tmp_path, above, named):
+    (tmp_path / "sparse").mkdir()
+    (tmp_path / "sparse/manifest.csv").touch()
+    with pytest.raises(DataError, match=f"expected the root folder of a dataset.*{named}"):
+        open_dataset(tmp_path / "sparse" / above)
+
+
 def test_the_same_id_in_two_splits(tmp_path):
     mini.make_camvid(tmp_path)
     (tmp_path / "val" / "val_1.png").rename(tmp_path / "val" / "train_1.png")

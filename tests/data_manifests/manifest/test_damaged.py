@@ -36,6 +36,14 @@ class TestDamagedManifest:
         with pytest.raises(ManifestError, match=r"manifest.csv: no such manifest"):
             read_manifest(tmp_path)
 
+    def test_one_folder_too_high(self, manifest, tmp_path):
+        for name in (".hidden", "20clicks", "50clicks"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "manifest.csv").touch()
+        manifest.unlink()
+        with pytest.raises(ManifestError, match=r"no such manifest.*: 20clicks, 50clicks\.$"):
+            read_manifest(tmp_path)
+
     def test_the_json_is_not_the_manifest(self, manifest):
         with pytest.raises(ManifestError, match=r"manifest.json: .*Give the .csv"):
             read_manifest(manifest.with_suffix(".json"))
