@@ -106,7 +106,10 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
     elif relying:
         yield f"{share}, all that it holds: {list_some(relying)} on."
     elif regime.reaches_all and regime.few_of_many:
-        yield f"{share}, all that it holds. No term of the loss uses that; --loss-kind presence does."
+        yield (
+            f"{share}, all that it holds. No term of the loss uses that; --recipe few-clicks and --loss-kind presence "
+            "do."
+        )
     elif regime.reaches_all:
         yield f"{share}, all that it holds: no term relies on that."
     else:
