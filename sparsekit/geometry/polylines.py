@@ -72,7 +72,11 @@ class Polylines:
 
 def lengths(steps: Ints) -> Ints:
     """Lengths of steps (rows, columns), shape (N, 2), in 1/64 pixel, rounded down."""
-    squares: Ints = steps[:, 0] ** 2 + steps[:, 1] ** 2
+    return roots(steps[:, 0] ** 2 + steps[:, 1] ** 2)
+
+
+def roots(squares: Ints) -> Ints:
+    """Lengths whose squares these are, in 1/64 pixel, rounded down."""
     return np.asarray(UNIT * np.sqrt(squares), np.int64)
 
 
@@ -97,8 +101,13 @@ def safe(a: Ints, b: Ints, reach_a: Ints, reach_b: Ints, width: Ints | int) -> B
         >>> [bool(safe(a, b, np.array([reach]), np.array([reach]), 1)[0]) for reach in (9, 10)]
         [False, True]
     """
-    chord_a, chord_b = 4 * reach_a - width * width, 4 * reach_b - width * width
     steps = a - b
-    missing = 4 * (steps[:, 0] ** 2 + steps[:, 1] ** 2) - chord_a - chord_b
+    return covered(steps[:, 0] ** 2 + steps[:, 1] ** 2, reach_a, reach_b, width)
+
+
+def covered(squares: Ints, reach_a: Ints, reach_b: Ints, width: Ints | int) -> Bools:
+    """Check as ``safe`` does, given the squared lengths of the lines, shape (N,)."""
+    chord_a, chord_b = 4 * reach_a - width * width, 4 * reach_b - width * width
+    missing = 4 * squares - chord_a - chord_b
     # sqrt(A) + sqrt(B) >= sqrt(C), squared twice to stay in integers.
     return (chord_a >= 0) & (chord_b >= 0) & ((missing <= 0) | (4 * chord_a * chord_b >= missing**2))

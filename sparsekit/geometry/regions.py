@@ -198,7 +198,7 @@ def edge_distances(
     for number, found in distances_by_region(regions, numbers, image_edge=image_edge):
         top, left, bottom, right = regions.boxes[number].tolist()
         target = distances[top:bottom, left:right]
-        np.maximum(target, found, out=target)  # 0 outside the region, and regions do not overlap
+        cv2.max(target, found, dst=target)  # 0 outside the region, and regions do not overlap
     return distances
 
 

@@ -103,29 +103,35 @@ def simplify(lines: Polylines, tolerance: float, canvas: Canvas) -> Polylines:
         tolerance: Largest distance of a dropped point from the remaining line, in pixels.
         canvas: Constraints of the lines.
     """
-    error = np.zeros(len(lines.points))  # of the points dropped so far beside each point
+    kept = np.ones(len(lines.points), bool)
+    rest, places = lines, np.arange(len(kept))  # lines that still change, and where their points stand in all lines
+    error = np.zeros(len(kept))  # of the points dropped so far beside each point
     reach = canvas.reach(lines)
     while True:
         widths = canvas.wanted_widths(reach)
-        before, point, after = lines.points[:-2], lines.points[1:-1], lines.points[2:]
+        before, point, after = rest.points[:-2], rest.points[1:-1], rest.points[2:]
         chord, to_point = after - before, point - before
         cross = chord[:, 0] * to_point[:, 1] - chord[:, 1] * to_point[:, 0]
         chord_length = lengths(chord)
         off = np.abs(cross) * UNIT / np.maximum(chord_length, 1)
         off = off + np.maximum(np.maximum(error[:-2], error[2:]), error[1:-1])
-        longest = np.maximum(lines.totals()[1:-1] // 24, 16 * UNIT)
+        longest = np.maximum(rest.totals()[1:-1] // 24, 16 * UNIT)
         narrow = np.minimum(np.minimum(widths[:-2], widths[1:-1]), widths[2:])
-        may_go = lines.inner[1:-1] & (off <= tolerance) & (chord_length > 0) & (chord_length <= longest)
+        may_go = rest.inner[1:-1] & (off <= tolerance) & (chord_length > 0) & (chord_length <= longest)
         may_go &= safe(before, after, reach[:-2], reach[2:], narrow)
         # Of droppable neighbours, drop the one that changes the line least first.
         change = np.concatenate([[np.inf], np.where(may_go, off, np.inf), [np.inf]])
         drop = may_go & (change[1:-1] < change[:-2]) & (change[1:-1] <= change[2:])
         if not drop.any():
-            return lines
+            return lines.keep(kept)
         for side in (error[:-2], error[2:]):
             side[drop] = np.maximum(side[drop], off[drop])
-        kept = np.append(np.append(True, ~drop), True)
-        lines, error, reach = lines.keep(kept), error[kept], reach[kept]
+        dropped = np.concatenate([[False], drop, [False]])
+        kept[places[dropped]] = False
+        changes = np.zeros(len(canvas.regions), bool)
+        changes[rest.line[dropped]] = True
+        stay = ~dropped & changes[rest.line]
+        rest, places, error, reach = rest.keep(stay), places[stay], error[stay], reach[stay]
 
 
 def part_of(lines: Polylines, anchors: Floats, share: float) -> Bools:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsekit.geometry.polylines import UNIT, Bools, Floats, Ints, Polylines, lengths, safe
+from sparsekit.geometry.polylines import UNIT, Bools, Floats, Ints, Polylines, covered, roots
 from sparsekit.geometry.regions import Regions, squared
 
 if TYPE_CHECKING:
@@ -124,10 +124,11 @@ class _Net:
         """Return the cells of the path from a source to each end, and for each cell the index of its end."""
         ways = self.ways(sources, self._with(self.costs))
         previous = np.full(len(ways), -1)
+        reached = np.isfinite(ways) & (ways > 0)
         for k in range(8):
             other = self.graph.neighbors[:, k]
-            reached = (other >= 0) & self.free[other] & np.isfinite(ways) & (ways > 0)
-            previous[reached & (ways[other] + self.costs[other, 7 - k] == ways)] = k
+            is_step = ways[other] + self.costs[other, 7 - k] == ways
+            previous[reached & self._allowed[:, k] & is_step] = k
         trail = [ends]
         while (trail[-1] >= 0).any():
             cell = trail[-1]
@@ -148,7 +149,7 @@ def _trace(net: _Net) -> tuple[Ints, Ints]:
     from_start = net.ways(start)
     end = _farthest(graph, from_start)
     cells, line = net.walk(start, end)
-    return _go_on(net, from_start, net.ways(end), cells, line)
+    return _go_on(net, from_start, cells, line)
 
 
 def _farthest(graph: _Graph, ways: Floats) -> Ints:
@@ -158,13 +159,15 @@ def _farthest(graph: _Graph, ways: Floats) -> Ints:
     return best[reached[best]]
 
 
-def _go_on(net: _Net, from_start: Floats, from_end: Floats, cells: Ints, line: Ints) -> tuple[Ints, Ints]:
+def _go_on(net: _Net, from_start: Floats, cells: Ints, line: Ints) -> tuple[Ints, Ints]:
     """Extend paths beyond an end where that end is the nearest part of the path, for example around a ring."""
     paths = Polylines(net.graph.points[cells], line)
     heads, tails = cells[paths.first], cells[paths.last]
     from_path = net.ways(cells)
+    apart = np.where(np.isfinite(from_path), from_path, 0.0)
+    is_far = apart[net.graph.best(apart)][net.graph.region[tails]] > _WORTH * from_start[tails]
     tips, gains = [], []
-    for from_tip in (from_start, from_end):
+    for from_tip in (from_start, net.ways(tails[is_far])):  # nothing to gain where every cell lies near the path
         beyond = np.where((from_tip <= from_path) & np.isfinite(from_tip), from_tip, -1.0)
         tip = net.graph.best(beyond)[net.graph.region[heads]]
         tips.append(tip)
@@ -216,14 +219,16 @@ def _build_graph(regions: Regions, distances: NDArray[np.float32], numbers: Ints
     cell_at[slot] = np.arange(len(slot))
     neighbors = np.full((len(slot), 8), -1)
     sizes = np.zeros_like(neighbors)
+    rows, cols = np.ascontiguousarray(pixels.T)
     for k, (row, col) in enumerate(_DIRECTIONS[:4]):  # the others are these, seen from the neighbours
-        other = cell_at[slot + row * stride_of + col]
+        other = cell_at[slot + (row * stride_of + col)]
         cell = np.flatnonzero(other >= 0)
         other = other[cell]
-        joined = safe(pixels[cell], pixels[other], reach[cell], reach[other], 1)
+        squares = (rows[cell] - rows[other]) ** 2 + (cols[cell] - cols[other]) ** 2
+        joined = covered(squares, reach[cell], reach[other], 1)
         cell, other = cell[joined], other[joined]
         neighbors[cell, k], neighbors[other, 7 - k] = other, cell
-        sizes[cell, k] = sizes[other, 7 - k] = lengths(pixels[cell] - pixels[other])
+        sizes[cell, k] = sizes[other, 7 - k] = roots(squares[joined])
     region = np.repeat(np.arange(len(numbers)), counts)
     return _Graph(pixels, np.sqrt(reach.astype(np.float64)), region, neighbors, sizes)
 
@@ -243,13 +248,19 @@ class _Depth:
         """Distances of some pixels."""
         return np.where(self.numbers[which] == self.number, self.distances[which], np.float32(0))
 
+    @cached_property
+    def everywhere(self) -> NDArray[np.float32]:
+        """Distances of all pixels of the box."""
+        return self.at(())
+
     def at_most(self, size: int) -> int:
         """A number of pixels, or the largest distance if that is smaller."""
         if size == 1:  # no distance is smaller
             return 1
         step = max(1, size // 3)
-        some = self.at((slice(None, None, step), slice(None, None, step)))
-        return size if squared(some.max()) >= size**2 else min(size, isqrt(int(squared(self.at(()).max()))))
+        some = self.at((slice(None, None, step), slice(None, None, step))) if step > 1 else self.everywhere
+        deepest = some.max() if step == 1 or squared(some.max()) >= size**2 else self.everywhere.max()
+        return min(size, isqrt(int(squared(deepest))))
 
 
 def _cells(depth: _Depth, size: int) -> tuple[Ints, Ints, Ints, Ints]:
@@ -265,16 +276,17 @@ def _cells(depth: _Depth, size: int) -> tuple[Ints, Ints, Ints, Ints]:
     )
     seen = np.zeros((len(look_rows), len(look_cols)), np.float32)
     rows, cols = look_rows[look_rows < depth.numbers.shape[0]], look_cols[look_cols < depth.numbers.shape[1]]
-    seen[: len(rows), : len(cols)] = depth.at((rows[:, None], cols))
+    seen[: len(rows), : len(cols)] = depth.at((rows[:, None], cols)) if every > 1 else depth.everywhere
     height, width = len(look_rows) // block, len(look_cols) // block
     by_cell = squared(seen).reshape(height, block, width, block).swapaxes(1, 2)
     reach = by_cell.reshape(height, width, block * block)
     # Of equally deep pixels, take the one closest to the middle of the cell.
     away = np.abs(2 * np.arange(block) - block + 1)
     best = (reach * 4 * block - (away[:, None] + away).ravel()).argmax(-1)
-    cell_rows, cell_cols = np.nonzero(reach.max(-1))
+    deepest = np.take_along_axis(reach, best[..., None], -1)[..., 0]
+    cell_rows, cell_cols = np.nonzero(deepest)
     chosen = best[cell_rows, cell_cols]
     pixels = np.stack(
         [look_rows[cell_rows * block + chosen // block], look_cols[cell_cols * block + chosen % block]], 1
     )
-    return cell_rows, cell_cols, pixels, reach[cell_rows, cell_cols, chosen]
+    return cell_rows, cell_cols, pixels, deepest[cell_rows, cell_cols]
