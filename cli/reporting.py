@@ -121,7 +121,9 @@ def _color() -> bool | None:
 
 
 def _show_error(error: click.ClickException) -> None:
-    """Print an error as click does, with ``Error:`` in color."""
+    """Print an error as click does, with ``Error:`` in color; the help where no command is given."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.show()
     message = error.format_message()
     text = io.StringIO()
     error.show(text)  # usage errors come with the usage

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
+from agmm.runs.files import reject_folder_of_runs
 from data_manifests.files.csv import read_whole_table, write_table
 
 PER_IMAGE_NAME = "per_image.csv"
@@ -108,6 +109,7 @@ def read_per_image(path: Path) -> tuple[list[ImageCounts], tuple[str, ...], str]
         TrainingError: If the file is missing or damaged.
     """
     if not path.is_file():
+        reject_folder_of_runs(path.parent)
         raise TrainingError(
             f"{path}: no scores of single images. Compute them with: agmm evaluate {quote(str(path.parent))} MANIFEST "
             "--per-image"

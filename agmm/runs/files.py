@@ -35,6 +35,29 @@ def require_checkpoint(path: Path) -> Path:
     return path
 
 
+def require_state(run: Path) -> None:
+    """Check that a run can be resumed.
+
+    Raises:
+        TrainingError: If it has no state.
+    """
+    if not (run / STATE_NAME).is_file():
+        reject_folder_of_runs(run)
+    require_checkpoint(run / STATE_NAME)
+
+
+def reject_folder_of_runs(folder: Path) -> None:
+    """Check that a folder without a run's files is not that of `agmm ablate`, `agmm stages` or `agmm rounds`.
+
+    Raises:
+        TrainingError: If runs lie below it; the message names one.
+    """
+    if below := [path.parent for runs in _RUNS_BELOW for path in sorted(folder.glob(f"{runs}/{RUN_NAME}"))]:
+        raise TrainingError(
+            f"{folder}: holds {counted(len(below), 'run')}, but is none itself. Give a run, such as {below[-1]}."
+        )
+
+
 def manifest_of(run: str | Path) -> Path:
     """The manifest that a run was trained on, according to its ``run.json``.
 
@@ -50,10 +73,7 @@ def manifest_of(run: str | Path) -> Path:
         named = read_json(folder / RUN_NAME)["manifest"]
         path = Path(os.path.normpath(named_by(folder, named)))
     except FileNotFoundError as error:
-        if below := [path.parent for runs in _RUNS_BELOW for path in sorted(folder.glob(f"{runs}/{RUN_NAME}"))]:
-            raise TrainingError(
-                f"{run}: holds {counted(len(below), 'run')}, but is none itself. Give runs, such as {below[-1]}."
-            ) from error
+        reject_folder_of_runs(folder)
         raise TrainingError(f"{run}: has no {RUN_NAME} that names its manifest. Give the manifest.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{folder / RUN_NAME}: damaged ({error!r}). Give the manifest.") from error
@@ -123,6 +143,7 @@ def weights_path(run: str | Path) -> Path:
     if not run.is_dir():
         return require_checkpoint(run)
     if not (path := run / WEIGHTS_NAME).is_file():
+        reject_folder_of_runs(run)
         raise TrainingError(
             f"{run}: holds no {WEIGHTS_NAME}; expected the folder of a run with at least one finished epoch."
         )

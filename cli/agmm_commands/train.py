@@ -47,7 +47,7 @@ def train(
     To train on several GPUs: torchrun --nproc-per-node 8 -m agmm train MANIFEST
     """
     from agmm.requirements import require_training_packages
-    from agmm.runs.files import STATE_NAME, require_checkpoint, require_no_training, require_utf8
+    from agmm.runs.files import STATE_NAME, require_no_training, require_state, require_utf8
 
     if resume is not None and (out_dir or overwrite or flags["recipe"] or flags["config_path"]):
         raise click.UsageError(
@@ -58,7 +58,7 @@ def train(
     run_dir = resume or out_dir or Path("runs") / (source.path.parent.resolve().name or "run")
     flags = with_all_bands(flags, source)
     if resume:
-        require_checkpoint(resume / STATE_NAME)
+        require_state(resume)
     else:
         config = read_settings(flags)
         require_utf8(run_dir, "TensorBoard")

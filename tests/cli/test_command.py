@@ -80,6 +80,13 @@ def test_headings_and_errors_are_colored_on_terminals_unless_unwanted(monkeypatc
         monkeypatch.delenv("NO_COLOR")
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_without_a_command_the_help_is_shown_once(group: str) -> None:
+    bare, asked = (CliRunner().invoke(GROUPS[group], words, color=False) for words in ([], ["--help"]))
+    assert (bare.exit_code, bare.stdout) == (2, "")
+    assert bare.stderr == asked.stdout
+
+
 @pytest.mark.parametrize("words", ["--help", "points --help", "cost m --json"])
 def test_a_closed_pipe_is_no_error(tmp_path: Path, words: str) -> None:
     tiny_manifest(tmp_path / "m")

@@ -125,11 +125,22 @@ def test_figure(kind: str, town: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("below", ["runs/20-clicks/agmm/seed-0/stage-1", "stage-2", "round-1"])
-def test_a_folder_of_runs_is_distinguished_from_a_run(below: str, tmp_path: Path) -> None:
+def test_a_folder_of_runs_is_distinguished_from_a_run(below: str, town: Path, tmp_path: Path) -> None:
     (tmp_path / below).mkdir(parents=True)
     (tmp_path / below / "run.json").write_text("{}")
-    code, _, err = run("report", tmp_path, "--out", tmp_path / "page")
-    assert code == 1 and f"holds 1 run, but is none itself. Give runs, such as {tmp_path / below}." in err
+    manifest = town / "data"
+    for words in (
+        ("report", tmp_path, "--out", tmp_path / "page"),
+        ("evaluate", tmp_path, manifest),
+        ("predict", tmp_path, manifest, "--out", tmp_path / "predicted"),
+        ("export", tmp_path, "--format", "onnx"),
+        ("compare", tmp_path, tmp_path),
+        ("table", "per-class", tmp_path),
+        ("train", manifest, "--resume", tmp_path),
+        ("train", manifest, "--init", tmp_path, "--out", tmp_path / "new"),
+    ):
+        code, _, err = run(*words)
+        assert code == 1 and f"holds 1 run, but is none itself. Give a run, such as {tmp_path / below}." in err, words
 
 
 def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
