@@ -241,8 +241,9 @@ class LabelSpace:
         if (number := np.count_nonzero(unknown)) > MAX_UNKNOWN_COLORS * mask.size:
             raise DataError(
                 f"{where}: {number / mask.size:.1%} of the pixels have a colour of no class in label space "
-                f"'{self.name}': {name_colors(mask[unknown])}. Add it to a classes.csv with r,g,b (void ones too); if "
-                "the file was a JPEG or was resized, --mask-values nearest-colors takes the nearest class."
+                f"'{self.name}': {name_colors(mask[unknown])}. List it with r,g,b in the table of classes, such as "
+                "classes.csv (a colour that is no class, in a row named void); if the file was a JPEG or was resized, "
+                "--mask-values nearest-colors takes the nearest class."
             )
         return label_map
 

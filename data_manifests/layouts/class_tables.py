@@ -22,6 +22,9 @@ VOID_GROUP = "void"
 #: Colour of object borders in PASCAL VOC masks.
 _VOC_BORDER = (224, 224, 192)
 
+#: Other names of columns.
+_COLUMN_NAMES = {"index": "id", "red": "r", "green": "g", "blue": "b"}
+
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", "void_border", "border"}
 _TABLES = Path(__file__).parent / "tables"
 
@@ -51,10 +54,10 @@ def read_label_space(path: str | Path) -> LabelSpace:
 def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     """Read a class table.
 
-    The columns are ``name``, ``id`` (or ``index``), optionally ``r, g, b``, ``train_id`` and ``void``. A class is void
-    if ``void`` is 1/true/yes, if its ``train_id`` is empty, -1, 65535 or (unless others are above it) 255, or if it has
-    neither column and is named void, unlabelled, ignore or border. Rows with the same ``train_id`` form one class.
-    A table with ``r, g, b`` may lack ``id``: its colours alone say what the masks hold.
+    The columns are ``name``, ``id`` (or ``index``), optionally ``r, g, b`` (or ``red, green, blue``), ``train_id`` and
+    ``void``. A class is void if ``void`` is 1/true/yes, if its ``train_id`` is empty, -1, 65535 or (unless others are
+    above it) 255, or if it has neither column and is named void, unlabelled, ignore or border. Rows with the
+    same ``train_id`` form one class. A table with colours may lack ``id``: the colours alone say what the masks hold.
 
     Args:
         path: The CSV file.
@@ -67,8 +70,8 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     header, rows = _read_rows(path)
     columns = set(header)
     has_colors = {"r", "g", "b"} <= columns
-    id_column = next((c for c in ("id", "index") if c in columns), None)
-    if missing := [c for c, there in (("name", "name" in columns), ("id", id_column or has_colors)) if not there]:
+    has_ids = "id" in columns
+    if missing := [c for c, there in (("name", "name" in columns), ("id", has_ids or has_colors)) if not there]:
         raise DataError(
             f"{path}: no column {' and '.join(missing)} in {','.join(header)!r}. Expected a first line of column names "
             "separated by commas: id,name for masks of ids, name,r,g,b for masks of colours, or id,name,r,g,b."
@@ -87,7 +90,7 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
             is_void = _is_void(row, no_train_id)
             given = to_color((row["r"], row["g"], row["b"])) if has_colors and (row["r"] or not is_void) else None
             codes = [to_code(given)] if given else []
-            class_ids = [int(row[id_column])] if id_column else codes
+            class_ids = [int(row["id"])] if has_ids else codes
             if is_void:
                 void_ids += class_ids
                 colors.setdefault(-1, []).extend([given] if given else [])
@@ -102,7 +105,7 @@ def read_classes_csv(path: str | Path, name: str = "custom") -> LabelSpace:
     classes = in_order(by_train_id, path)
     by_color = [(c.name, color) for train_id, c in enumerate(classes) for color in colors[train_id]] * has_colors
     try:
-        if not id_column:
+        if not has_ids:
             return LabelSpace(name, classes, tuple(void_ids), ids_are_colors=True)
         return LabelSpace(name, classes, tuple(void_ids), by_color=space_by_color(name, by_color, colors.get(-1, [])))
     except DataError as error:
@@ -212,7 +215,8 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         records = [r for r in csv.reader(text, strict=True) if any(map(str.strip, r))]
     except (ValueError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
-    header = [cell.strip().lower() for cell in records[0]] if records else []
+    names = [cell.strip().lower() for cell in records[0]] if records else []
+    header = [new if (new := _COLUMN_NAMES.get(name, name)) not in names else name for name in names]
     for line, cells in enumerate(records, start=1):
         if len(cells) != len(header):
             raise DataError(

@@ -12,6 +12,7 @@ from typing import Any
 from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import as_path, name_from
+from data_manifests.manifest.classes import require_equal_classes
 from data_manifests.manifest.io import aside, read_manifest, write_manifest
 from data_manifests.manifest.marks import read_marks_of, write_marks
 from data_manifests.manifest.schema import Manifest, ManifestInfo, ManifestRow, Mark
@@ -215,10 +216,9 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix:
     Raises:
         ManifestError: If classes or encodings differ, or two different rows have the same image id.
     """
+    require_equal_classes(sources)
     first = sources[0]
     for other in sources[1:]:
-        if other.label_space.classes != first.label_space.classes:
-            raise ManifestError(f"{other.path} and {first.path} have different classes; only equal ones can be merged.")
         if other.info.images != first.info.images:
             raise ManifestError(
                 f"{other.path} displays other bands or values of its images than {first.path}; all sources must "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import ManifestError
+from data_manifests.manifest.classes import require_equal_classes
 from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.rows import read_row_annotation
 from data_manifests.manifest.schema import Manifest, ManifestRow, Mark
@@ -100,8 +101,7 @@ def diff_manifests(first: Manifest, second: Manifest, *, max_move: float = 10.0)
     Raises:
         DataError: If the classes differ, an image has two sizes, or an annotation or the marks cannot be read.
     """
-    if first.label_space.classes != second.label_space.classes:
-        raise ManifestError(f"{first.path} and {second.path} have different classes and cannot be compared.")
+    require_equal_classes([first, second])
     rows = [{row.image_id: row for row in m.rows if row.annotation} for m in (first, second)]
     common = sorted(rows[0].keys() & rows[1].keys())
     # Keep only the marks of images in both, as the files can be long.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_manifests import Manifest
 from data_manifests.errors import counted
+from data_manifests.manifest.classes import require_equal_classes
 from data_manifests.manifest.rows import read_row_annotation
 from sparsekit.audit.score import annotated_in_all
 from sparsekit.audit.tables import format_table, number, percent, share
@@ -100,8 +101,7 @@ def measure_agreement(
         DataError: If the classes differ, no image is annotated in both, an image differs in size, or a file cannot be
             used.
     """
-    if first.label_space.classes != second.label_space.classes:
-        raise AnnotationError(f"{first.path} and {second.path} have different classes; give equal ones.")
+    require_equal_classes([first, second])
     ids = annotated_in_all([first, second], split)
     if not ids:
         raise AnnotationError(f"{first.path} and {second.path}: no image is annotated in both.")

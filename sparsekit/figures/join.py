@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from data_manifests import Manifest, ManifestError, ManifestRow, Mark
 from data_manifests.errors import list_some
+from data_manifests.manifest.classes import require_equal_classes
 from data_manifests.manifest.marks import read_marks_of
 from data_manifests.manifest.words import annotation_words
 from sparsekit.annotated_images import fault_in_words
@@ -35,13 +36,7 @@ def join_manifests(
         DataError: If the classes differ, no image is in all manifests, or a requested one is missing.
     """
     first = manifests[0]
-    for other in manifests[1:]:
-        if other.label_space.classes != first.label_space.classes:
-            raise AnnotationError(
-                f"{other.path}: has the label space '{other.label_space.name}' with {other.label_space.num_classes} "
-                f"classes, but {first.path} has '{first.label_space.name}' with {first.label_space.num_classes}. "
-                "Give manifests with the same classes."
-            )
+    require_equal_classes(manifests)
     tables = [{row.image_id: row for row in m.rows_of(split)} for m in manifests]
     common = [image_id for image_id in tables[0] if all(image_id in table for table in tables)]
     if not common:

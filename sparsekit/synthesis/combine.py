@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from data_manifests import LabelMap, Manifest, ManifestRow, Mark
 from data_manifests.errors import counted, list_some
 from data_manifests.files.paths import absolute, as_path, name_from
+from data_manifests.manifest.classes import require_equal_classes
 from data_manifests.manifest.derive import rebase_row
 from sparsekit.annotated_images import AnnotatedImage, annotated_images
 from sparsekit.errors import AnnotationError
@@ -77,11 +78,10 @@ def combine_manifests(
 def _check_same_images(manifests: Sequence[Manifest]) -> None:
     if len(manifests) < 2:
         raise ValueError(f"Combining needs at least two manifests, got {len(manifests)}.")
+    require_equal_classes(manifests)
     first = manifests[0]
     rows = {row.image_id: row for row in first.rows}
     for other in manifests[1:]:
-        if other.label_space.classes != first.label_space.classes:
-            raise AnnotationError(f"{other.path} and {first.path} have different classes; give equal ones.")
         if lonely := sorted(rows.keys() ^ {row.image_id for row in other.rows}):
             raise AnnotationError(
                 f"{counted(len(lonely), 'image is', 'images are')} in only one of {first.path} and {other.path}: "

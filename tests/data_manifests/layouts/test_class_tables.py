@@ -53,6 +53,15 @@ class TestCsv:
         assert space.ids_are_colors and space.void_ids == (0,)
         assert space.classes == (LabelClass("road", (1, 2, 3), (0x010203,)), LabelClass("car", (0, 0, 9), (9,)))
 
+    @pytest.mark.parametrize("columns", ["id,name,r,g,b", "Index,Name,Red,Green,Blue", "id,name,red,green,blue"])
+    def test_columns_of_colours_have_two_names(self, tmp_path, columns):
+        space = space_of(tmp_path, f"{columns}\n3,road,1,2,3\n9,void,0,0,7\n")
+        assert space.classes == (LabelClass("road", (1, 2, 3), (3,)),) and space.void_ids == (9,)
+        assert space.by_color is not None and space.by_color.void_ids == (7,)
+
+    def test_a_name_of_a_column_is_not_taken_twice(self, tmp_path):
+        assert space_of(tmp_path, "id,name,index\n3,road,0\n").classes[0].class_ids == (3,)
+
     def test_quoted_names(self, tmp_path):
         assert space_of(tmp_path, 'id,name\n0,"road, paved\nor not"\n').class_names == ("road, paved\nor not",)
 

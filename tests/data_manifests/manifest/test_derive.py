@@ -295,7 +295,7 @@ class TestMerge:
 
     def test_other_classes_or_encodings(self, manifest, tmp_path):
         other = tiny_manifest(tmp_path / "other", [SCENE], label_space=numbered_space(4))
-        with pytest.raises(ManifestError, match="have different classes; only equal ones can be merged"):
+        with pytest.raises(ManifestError, match="have different classes: "):
             merge_manifests([manifest, other], tmp_path / "new")
         other = self.other(tmp_path, "third", mask_encoding="class_ids")
         with pytest.raises(ManifestError, match="names full masks of class ids, .* of train ids"):

@@ -110,7 +110,7 @@ class TestPixelsAndClasses:
 
     def test_other_classes_and_sizes(self, tmp_path):
         first = tiny_manifest(tmp_path / "a", [SCENE])
-        with pytest.raises(ManifestError, match="have different classes and cannot be compared"):
+        with pytest.raises(ManifestError, match="have different classes: "):
             diff_manifests(first, tiny_manifest(tmp_path / "b", [SCENE], label_space=numbered_space(5)))
         with pytest.raises(ManifestError, match="image 'image_0'.*size"):
             diff_manifests(first, tiny_manifest(tmp_path / "c", [SCENE[:6]]))
