@@ -26,7 +26,7 @@ from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from data_manifests.files.paths import absolute, as_path, inside, name_from
-from data_manifests.manifest.derive import read_source
+from data_manifests.manifest.derive import grown_folder, read_source
 from data_manifests.manifest.rows import read_row_annotation, read_row_image
 from data_manifests.manifest.schema import GROWN
 from data_manifests.manifest.validate import Problem
@@ -165,12 +165,6 @@ def nearest_class(distances: NDArray[np.float32], max_distance: float, confidenc
     return np.where(keep, distances.argmin(axis=0), -1)
 
 
-def default_folder(manifest: Manifest) -> Path:
-    """Default output folder: beside the manifest's folder."""
-    source = absolute(manifest.path).parent
-    return source.with_name(f"{source.name}-{FEATURES}")
-
-
 def grow_by_features(
     manifest: Manifest,
     settings: FeatureGrowSettings,
@@ -188,7 +182,7 @@ def grow_by_features(
     Args:
         manifest: The source, left unchanged. The new ``manifest.json`` records its path and the hash of its files.
         settings: Encoder and limits.
-        out: Output folder; ``default_folder`` if not given.
+        out: Output folder; ``grown_folder`` if not given.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
         overwrite: Replace other contents of the folder.
         on_image: Called after each image.
@@ -198,7 +192,7 @@ def grow_by_features(
             another process is writing to it.
         ValueError: If ``out`` is the folder of the source.
     """
-    out_dir = default_folder(manifest) if out is None else as_path(out)
+    out_dir = grown_folder(manifest, FEATURES) if out is None else as_path(out)
     if absolute(out_dir) == absolute(manifest.path).parent:
         raise ValueError(f"{out_dir}: is the folder of the source, which would be overwritten. Choose another --out.")
     rows = [row for row in manifest.rows if row.annotation]

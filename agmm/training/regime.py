@@ -143,4 +143,4 @@ def pseudo_classes_notice(manifest: Manifest, wanted: PseudoClasses | None) -> s
             "Warning: pseudo-labels hold the classes labelled in the image alone, but nothing says that labels reach "
             "all of them: what they miss is taught to be something else. --pseudo-classes all allows every class."
         )
-    return "Pseudo-labels may hold every class, as labels may miss classes of an image."
+    return "Pseudo-labels may hold any class, because the annotation may miss classes of an image."

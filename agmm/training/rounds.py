@@ -119,7 +119,7 @@ def run_rounds(
         if number < rounds:
             predicted, folder = out_dir / f"predicted-{number}", out_dir / f"clicks-{number + 1}"
             if needs != "nothing":
-                say(f"round {number}/{rounds}: segments the training images by its network")
+                say(f"round {number}/{rounds}: segments the training images with its network")
                 _predict(run_dir, manifest, predicted, config, ranks, needs, protocol, tile_size, quiet)
             if ranks.is_first:
                 draw(manifest, predicted, folder)

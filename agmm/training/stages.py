@@ -151,7 +151,7 @@ def run_stages(
             amp = ranks.uses_bfloat16(config.amp)
             is_labelled = not overwrite and (out_dir / f"pseudo-labels-{number}" / "manifest.csv").is_file()
             verb = "has labelled" if is_labelled else "labels"
-            say(f"stage {number}/{stages}: {verb} the training images by its network")
+            say(f"stage {number}/{stages}: {verb} the training images with its network")
             hidden = quiet or not ranks.is_first or not sys.stderr.isatty()
             with tqdm(total=num_images, unit="image", desc="pseudo-labels", file=sys.stderr, disable=hidden) as bar:
                 source = write_pseudo_labels(

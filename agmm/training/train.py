@@ -186,9 +186,10 @@ def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per
         )
     yield from regime_notices(manifest, config)
     if unseen := classes_without_a_label(manifest, config):
+        those = "that class" if len(unseen) == 1 else "those classes"
         yield (
             f"Warning: no pixel of split '{config.train_split}' is labelled {list_some(unseen)}: the network cannot "
-            "learn it."
+            f"learn {those}."
         )
     if not (val_rows := validation_rows(manifest, config)):
         could = any(row.full_mask for row in manifest.rows)

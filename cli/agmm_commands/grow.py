@@ -117,6 +117,6 @@ def grow(
         )  # fmt: skip
         return
     echo_summary(grown.path)
-    echo_summary(f"  {counted(len(before), 'image')} grown by the features of {encoder}")
-    echo_summary(f"  {share:.1%} of their pixels labelled ({share_before:.3%} before)")
+    echo_summary(f"  labels of {counted(len(before), 'image')} grown by the features of {encoder}")
+    echo_summary(f"  {share:.1%} of the pixels labelled ({share_before:.3%} before)")
     echo_next("sparsekit", "stats", grown.path)

@@ -98,6 +98,6 @@ def grow(
         return
     echo_summary(summary.folder / "manifest.csv")
     there = "existed already: " if summary.already_there else ""
-    echo_summary(f"  {there}{counted(summary.num_images, 'image')} grown by {method}")
-    echo_summary(f"  {share:.1%} of their pixels labelled ({share_before:.3%} before)")
+    echo_summary(f"  {there}labels of {counted(summary.num_images, 'image')} grown by {method}")
+    echo_summary(f"  {share:.1%} of the pixels labelled ({share_before:.3%} before)")
     echo_next("sparsekit", "stats", summary.folder / "manifest.csv")

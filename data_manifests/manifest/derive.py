@@ -11,7 +11,7 @@ from typing import Any
 
 from data_manifests.errors import ManifestError, counted, list_some
 from data_manifests.files.lock import FolderLock
-from data_manifests.files.paths import as_path, name_from
+from data_manifests.files.paths import absolute, as_path, name_from
 from data_manifests.manifest.classes import require_equal_classes
 from data_manifests.manifest.io import aside, read_manifest, write_manifest
 from data_manifests.manifest.marks import read_marks_of, write_marks
@@ -287,3 +287,10 @@ def rebase_row(source: Manifest, row: ManifestRow, folder: Path) -> ManifestRow:
         return name_from(folder, source.resolve(path))
 
     return replace(row, image=rebase(row.image), full_mask=rebase(row.full_mask), annotation=rebase(row.annotation))
+
+
+def grown_folder(manifest: Manifest, method: str) -> Path:
+    """Default folder for grown labels of a manifest: beside its own, named after it and the method."""
+    source = manifest.path.parent
+    source = source if source.name not in ("", "..") else absolute(source)
+    return source.with_name(f"{source.name}-{method}")

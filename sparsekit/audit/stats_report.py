@@ -29,11 +29,11 @@ def format_stats(stats: AnnotationStats) -> str:
     total = rows[-1]
     marks = counted(total["marks"], "mark") if stats.has_marks else "no file of marks"
     labelled = counted(total["labelled_pixels"], "labelled pixel")
-    of_images, of_regions = counted(total["images"], "class", "classes"), counted(total["regions"], "region")
+    of_images, of_regions = counted(total["images"], "image-class pair"), counted(total["regions"], "region")
     summary = (
         f"{stats.name}: {counted(stats.num_images, 'image')}, {marks}, {labelled} "
         f"({percent(total['share_of_image'], 4)} % of the images, {percent(total['share_of_annotated'], 4)} % of their "
-        f"annotated pixels)\nreached: {total['images_reached']:,} of {of_images} of images "
+        f"annotated pixels)\nreached: {total['images_reached']:,} of {of_images} "
         f"({percent(total['images_reached_share'])} %), {total['regions_reached']:,} of {of_regions} "
         f"({percent(total['regions_reached_share'])} %)\noff-class pixels: {total['off_class_pixels']:,}; right, of "
         f"those the full masks annotate: {percent(total['share_right'], 2)} %\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_manifests import Manifest, ManifestRow, __version__, read_manifest
 from data_manifests.files.paths import absolute, as_path, name_from, reaching
-from data_manifests.manifest.derive import rebase_row
+from data_manifests.manifest.derive import grown_folder, rebase_row
 from data_manifests.manifest.schema import GROWN
 from data_manifests.parallel import map_in_order
 from sparsekit.annotated_images import AnnotatedImage, count_annotated
@@ -51,13 +51,6 @@ class _Task:
     folder: Path
 
 
-def default_folder(manifest: Manifest, method: str) -> Path:
-    """Default output folder: beside the manifest's folder, named after it and the method."""
-    source = manifest.path.parent
-    source = source if source.name not in ("", "..") else absolute(source)
-    return source.with_name(f"{source.name}-{method}")
-
-
 def grow_manifest(
     manifest: Manifest,
     settings: GrowSettings | None = None,
@@ -77,7 +70,7 @@ def grow_manifest(
     Args:
         manifest: The source, left unchanged. The new ``manifest.json`` records its path and the hash of its files.
         settings: Growing method and limits.
-        out: Output folder; ``default_folder`` if not given.
+        out: Output folder; ``grown_folder`` if not given.
         workers: Number of processes, None for as many as save time.
         shard: See ``sparsekit.synthesis.synthesize.synthesize``.
         overwrite: Replace a folder that holds another result.
@@ -91,7 +84,7 @@ def grow_manifest(
         ValueError: If the shard is not between 1 and the number of shards, or ``out`` is the folder of the source.
     """
     settings = settings or GrowSettings()
-    folder = default_folder(manifest, settings.method) if out is None else as_path(out)
+    folder = grown_folder(manifest, settings.method) if out is None else as_path(out)
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     if absolute(folder) == absolute(manifest.path).parent:

@@ -220,11 +220,11 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     told = [line for line in result.stderr.splitlines() if line.startswith(("stage", "epoch"))]
     assert told[0] == f"stage 1/2: {out_dir}/stage-1 learns from {manifest.path.parent.name}"
-    assert told[1].startswith("epoch 1/1") and told[2] == "stage 1/2: labels the training images by its network"
+    assert told[1].startswith("epoch 1/1") and told[2] == "stage 1/2: labels the training images with its network"
     assert told[3] == f"stage 2/2: {out_dir}/stage-2 learns from pseudo-labels-1" and told[4].startswith("epoch 1/1")
     again = CliRunner().invoke(main, [*arguments, "--protocol", "whole"])
     assert f"stage 1/2: {out_dir}/stage-1 is trained already\n" in again.stderr and "epoch" not in again.stderr
-    assert "stage 1/2: has labelled the training images by its network\n" in again.stderr
+    assert "stage 1/2: has labelled the training images with its network\n" in again.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("Stage 1: mIoU ") and lines[1].startswith("Stage 2: mIoU ")
     assert lines[-1] == f"Next: agmm evaluate {out_dir / 'stage-2'} {manifest.path}"

@@ -11,7 +11,7 @@ import pytest
 
 from data_manifests import Manifest, ManifestError, Mark, read_manifest, read_marks, write_manifest, write_marks
 from data_manifests.files.paths import as_path
-from data_manifests.manifest.derive import derive_manifest, merge_manifests, rebase_row, subset_manifest
+from data_manifests.manifest.derive import derive_manifest, grown_folder, merge_manifests, rebase_row, subset_manifest
 from data_manifests.manifest.marks import marks_fault
 from data_manifests.manifest.validate import MINOR_KINDS, check_manifest
 from sparsekit.geometry.rasterize import rasterize
@@ -300,3 +300,18 @@ class TestMerge:
         other = self.other(tmp_path, "third", mask_encoding="class_ids")
         with pytest.raises(ManifestError, match="names full masks of class ids, .* of train ids"):
             merge_manifests([manifest, other], tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [("sparse/town/manifest.csv", "sparse/town-features"), ("/a/town/manifest.csv", "/a/town-features")],
+)
+def test_grown_labels_lie_beside_their_source_as_it_was_given(manifest, path, folder):
+    assert grown_folder(Manifest(Path(path), manifest.rows, manifest.info), "features") == Path(folder)
+
+
+def test_grown_labels_of_the_manifest_here(manifest, tmp_path, monkeypatch):
+    (tmp_path / "town").mkdir()
+    monkeypatch.chdir(tmp_path / "town")
+    here = Manifest(Path("manifest.csv"), manifest.rows, manifest.info)
+    assert grown_folder(here, "features") == tmp_path / "town-features"

@@ -225,7 +225,7 @@ def test_the_table_shows_what_was_counted(tmp_path):
     stats = annotation_stats(tiny_manifest(tmp_path / "demo", label_space=numbered_space(4)))
     lines = format_stats(stats).splitlines()
     assert lines[0].startswith("demo: 2 images, 4 marks, 4 labelled pixels (3.1250 % of the images")
-    assert lines[1] == "reached: 4 of 6 classes of images (66.7 %), 4 of 8 regions (50.0 %)"
+    assert lines[1] == "reached: 4 of 6 image-class pairs (66.7 %), 4 of 8 regions (50.0 %)"
     assert lines[2:4] == [
         "off-class pixels: 0; right, of those the full masks annotate: 100.00 %",
         "not in these images: class_3",
