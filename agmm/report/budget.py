@@ -35,7 +35,7 @@ class BudgetPoint:
     """The scores of one way to train at one budget.
 
     Args:
-        name: Name of its runs.
+        name: Name of its runs or setting.
         way: Loss and settings in words, without the annotation; points of one way make a line.
         annotation: The human annotation in words.
         loss: Terms of the loss in words.
@@ -149,16 +149,20 @@ def budgets_of_study(
         scores = Scores(tuple(100 * float(row["miou"]) for row in group))
         if setting != FULL_MASKS:
             way = setting.replace(ALL_TERMS, "AGMM")
-            points.append(BudgetPoint(f"{way}, {annotation}", way, annotation, setting, work_of(group[0]), scores))
+            points.append(BudgetPoint(way, way, annotation, setting, work_of(group[0]), scores))
         elif not any(point.is_full for point in points):  # the annotation makes no difference to it
             points.append(BudgetPoint(setting, setting, setting, setting, work_of(group[0]), scores))
     return Budgets(tuple(points), how[0])
 
 
 def budget_table(budgets: Budgets) -> Table:
-    """Table of mIoU, its share of full supervision, and mIoU per minute, by clicks and minutes of annotation."""
+    """Table of mIoU, its share of full supervision, and mIoU per minute, by clicks and minutes of annotation.
+
+    The column of the loss is omitted where it repeats the names, as in most studies.
+    """
     full = budgets.full
     top = None if full is None or full.scores is None else full.scores.mean
+    shows_loss = any(point.loss != point.name for point in budgets.points)
     lines: list[tuple[float, tuple[Cell, ...]]] = []
     for point in budgets.points:
         minutes, mean = point.minutes, None if point.scores is None else point.scores.mean
@@ -166,7 +170,7 @@ def budget_table(budgets: Budgets) -> Table:
         hours = None if point.work is None or minutes is None else point.work.num_images * minutes / 60
         order = float("inf") if minutes is None else minutes  # of one budget, as the runs or settings were given
         cells = (
-            point.name, point.annotation, point.loss, marks,
+            point.name, point.annotation, *((point.loss,) if shows_loss else ()), marks,
             *(None if x is None else f"{x:.2f}" for x in (minutes, hours)), point.scores,
             None if top is None or mean is None else 100 * mean / top,
             None if mean is None or not minutes else mean / minutes,
@@ -178,8 +182,8 @@ def budget_table(budgets: Budgets) -> Table:
         notes.append("For the share of full supervision, add a run trained with --supervision full.")
     notes += [SPREAD] if has_spread(rows) else []
     header = (
-        "run", "annotation", "loss", "marks/image", "minutes/image", "hours", "mIoU (%)", "% of full supervision",
-        "mIoU/minute",
+        "run", "annotation", *(("loss",) if shows_loss else ()), "marks/image", "minutes/image", "hours", "mIoU (%)",
+        "% of full supervision", "mIoU/minute",
     )  # fmt: skip
     return Table(f"What each budget gives; {budgets.measured}", header, tuple(rows), tuple(notes))
 

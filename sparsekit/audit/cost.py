@@ -122,21 +122,26 @@ def _source_of(grown: Manifest) -> Manifest:
 
 
 def format_costs(costs: Sequence[AnnotationCost]) -> str:
-    """Format a table with one row per manifest, and a table of the hours of each kind of action."""
+    """Format a table with one row per manifest, and a table of the hours of each kind of action.
+
+    The columns of full masks are omitted where no manifest has a time for them.
+    """
+    has_full_masks = any(cost.full_mask_seconds is not None for cost in costs)
     totals = []
     for cost in costs:
         data = cost.to_dict()
-        totals.append(
-            {
-                "annotation": cost.name,
-                "images": f"{cost.num_images:,}",
-                "min/image": number(data["minutes_per_image"], 2),
-                "hours": _hours(data["hours"]),
-                "full masks: min/image": number(data["full_mask_minutes_per_image"], 2),
-                "full masks: hours": _hours(data["full_mask_hours"]),
-                "full masks: times as long": number(data["full_mask_ratio"]),
-            }
-        )
+        own = {
+            "annotation": cost.name,
+            "images": f"{cost.num_images:,}",
+            "min/image": number(data["minutes_per_image"], 2),
+            "hours": _hours(data["hours"]),
+        }
+        full = {
+            "full masks: min/image": number(data["full_mask_minutes_per_image"], 2),
+            "full masks: hours": _hours(data["full_mask_hours"]),
+            "full masks: times as long": number(data["full_mask_ratio"]),
+        }
+        totals.append(own | full if has_full_masks else own)
     names = dict.fromkeys(name for cost in costs for name, seconds in cost.seconds.items() if seconds)
     titles = {name: "absent class" if name == "class" else name.replace("_", " ") for name in names}
     parts = [

@@ -14,6 +14,7 @@ from PIL import Image
 from agmm.errors import TrainingError
 from agmm.report.budget import Work, budget_table, budgets_of_runs, budgets_of_study
 from agmm.report.budget_figure import draw_budget
+from agmm.report.run import ALL_TERMS
 from agmm.report.runs import read_runs
 from agmm.studies.results import read_results
 from cli.agmm_cli import main
@@ -81,6 +82,15 @@ def test_a_study_equals_its_rows() -> None:
     assert point.scores is not None and point.clicks == 20
     assert point.scores.values == tuple(100 * float(row["miou"]) for row in rows)
     assert budgets.full is not None
+
+
+def test_the_loss_of_a_study_is_listed_where_its_settings_do_not_say_it() -> None:
+    short = budget_table(budgets_of_study(KEPT, lambda row: None, ["L_seg", "L_seg, MT"]))
+    assert "loss" not in short.header and {row[0] for row in short.rows} == {"L_seg", "L_seg, MT", "full masks"}
+    long = budget_table(budgets_of_study(KEPT, lambda row: None, [ALL_TERMS]))
+    assert long.header[2] == "loss" and {row[:3:2] for row in long.rows} == {
+        ("AGMM", ALL_TERMS), ("full masks", "full masks"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf"])
