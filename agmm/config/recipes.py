@@ -57,8 +57,8 @@ def load_config(
     layers.append(("settings", {spell(name): value for name, value in (overrides or {}).items()}))
     merged: dict[str, Any] = {}
     for where, layer in layers:
-        TrainConfig.from_dict({**merged, **layer}, where)  # an error names the layer
         merged = merge_settings(merged, layer)
+        TrainConfig.from_dict(merged, where)  # an error names the layer
     return TrainConfig.from_dict(merged)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agmm.config.recipes import load_config
+from agmm.config.recipes import load_config, recipe_names
 from agmm.config.training import TrainConfig, merge_settings
 
 
@@ -25,3 +25,9 @@ def test_options_in_tables_survive_the_toml(loss: dict[str, object], tmp_path: P
     config = TrainConfig(loss_kind="combined", loss=loss)
     (tmp_path / "config.toml").write_text(config.to_toml())
     assert load_config(config_path=tmp_path / "config.toml").loss == loss
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+@pytest.mark.parametrize("kind", ["auto", "seg", "presence"])
+def test_every_recipe_can_be_trained_with_losses_that_take_no_options_of_agmm(recipe: str, kind: str) -> None:
+    assert load_config(recipe, overrides={"loss_kind": kind}).loss == {}
