@@ -72,7 +72,7 @@ def main() -> None:
                 start = time.process_time()
                 logits_of(network.eval(), given)
                 inference[name].append(time.process_time() - start)
-    print("| network | parameters, millions | training step, s | beside smp | inference, s | beside smp |")
+    print("| network | parameters, millions | training step, s | times smp | inference, s | times smp |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, (network, _) in networks.items():
         cells = [name, f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}"]

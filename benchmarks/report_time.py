@@ -59,7 +59,7 @@ def main() -> None:
     rounds = parts.rounds[1:]
     seconds = {name: [one[name] for one in rounds] for name in rounds[-1]}
     seconds["all"] = [sum(one.values()) for one in rounds]
-    print("| part | seconds | beside the networks |\n| --- | --- | --- |")
+    print("| part | seconds | times the networks |\n| --- | --- | --- |")
     for name in sorted(seconds, key=lambda name: -statistics.median(seconds[name])):
         own = seconds[name]
         beside = statistics.median(part / networks for part, networks in zip(own, seconds["networks"], strict=True))

@@ -80,7 +80,7 @@ def main() -> None:
     for _ in range(args.steps):
         for name in seconds:
             step(name)
-    print("| loss | ms a step | beside cross-entropy alone |\n| --- | --- | --- |")
+    print("| loss | ms a step | times cross-entropy alone |\n| --- | --- | --- |")
     for name, times in seconds.items():
         ratios = [own / alone for own, alone in zip(times[1:], seconds["seg"][1:], strict=True)]  # the first warms up
         spread = f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"

@@ -91,7 +91,7 @@ def grow(
 
     MANIFEST is a manifest.csv or the folder that holds it. The result is an annotation folder, as `sparsekit grow`
     makes it. Existing labels stay as they are, and other pixels stay unlabelled. Repeat an interrupted command to
-    resume. The seed is that of random weights.
+    resume. --seed matters only with --encoder-weights none.
     """
     from agmm.requirements import require_training_packages
 

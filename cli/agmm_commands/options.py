@@ -64,7 +64,7 @@ _TRAINING_GROUPS = (
         click.option(
             "--init", metavar="RUN", help="Start from the network of an earlier run; new classes get a new classifier."
         ),
-        click.option("--decoder", type=_choice(DECODERS), help="What makes features of the encoder's levels."),
+        click.option("--decoder", type=_choice(DECODERS), help="How the features of the encoder's levels are joined."),
         click.option(
             "--output-stride", type=_choice([str(stride) for stride in OUTPUT_STRIDES]),
             help="Input pixels per step of the deepest features.",
@@ -275,8 +275,8 @@ _PREDICTION_GROUPS = (
         ),
         tile_option,
         click.option(
-            "--overlap", type=FloatRange(0, 1, max_open=True), default=2 / 3, show_default="2/3",
-            help="Share of a window that the next one covers again.",
+            "--overlap", type=FloatRange(0, 1, max_open=True), default=2 / 3,
+            help="Share of a window that the next one covers again.  [default: 2/3]",
         ),
         click.option("--crf", is_flag=True, help="Refine with a dense CRF (slow; needs the extra 'crf')."),
     ),

@@ -81,9 +81,9 @@ def stages(
 ) -> None:
     """Train on MANIFEST in stages.
 
-    Stage 1 trains on the sparse labels. Its network then labels every pixel of the training images, using only classes
-    that are labelled in the image (see --pseudo-classes) and never overriding a true label. Stage 2 trains a new
-    network on these pseudo-labels. Repeat an interrupted command to resume.
+    Stage 1 trains on the sparse labels. Its network then labels every other pixel of the training images, with the
+    classes that --pseudo-classes allows. Stage 2 trains a new network on these pseudo-labels. Repeat an interrupted
+    command to resume.
     """
     from agmm.requirements import require_training_packages
 

@@ -12,6 +12,9 @@ from cli.command import command
 from cli.reporting import echo_json
 from cli.types import FloatRange, PathType
 
+#: Numbers whose names are more than their keys with spaces.
+_WORDS = {"mean_move_px": "mean move, px", "pixel_iou": "IoU of labelled pixels"}
+
 
 @command(short_help="List the differences between two annotations.")
 @click.argument("first", type=PathType())
@@ -45,5 +48,6 @@ def diff(first: Path, second: Path, max_move: float, as_json: bool) -> None:
         )
         return
     for name, value in compared.summary().items():
-        click.echo(f"{name.replace('_', ' '):22}  {f'{value:.4f}' if isinstance(value, float) else value}")
+        words = _WORDS.get(name, name.replace("_", " "))
+        click.echo(f"{words:22}  {f'{value:.4f}' if isinstance(value, float) else f'{value:,}'}")
     click.echo("The annotations differ." if compared.differs else "The annotations are the same.")

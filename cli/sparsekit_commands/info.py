@@ -37,8 +37,8 @@ def info(
 ) -> None:
     """Describe a dataset folder or a manifest: layout, splits, sizes, classes and their shares, oddities.
 
-    Of a dataset every mask is read, and shapes drawn with another tool are filled; of a manifest its rows only
-    (`sparsekit validate` reads its files).
+    For a dataset, the command reads every mask and fills shapes drawn with another tool. For a manifest, it reads only
+    the rows; `sparsekit validate` reads the files.
     """
     from data_manifests.manifest.info import describe_dataset, describe_manifest
 

@@ -34,9 +34,10 @@ def merge(
     written once. Images and annotations stay where they are. If one manifest has annotations without marks, no marks
     are written.
 
-    With --union or --vote, all manifests must hold the same images, annotated by several people, and new annotations
-    are written: the labels of all, of the earlier manifest where they disagree; or at each pixel the class that most of
-    those who label it give it, with ties unlabelled. The column disagreeing_pixels counts where they differ.
+    --union and --vote write new annotations of images that several people annotated; all manifests must hold the same
+    images. --union keeps every label, and that of the earlier manifest where they disagree. --vote gives each pixel
+    the class that most of its labels have, and leaves ties unlabelled. The column disagreeing_pixels counts the pixels
+    on which they disagree.
     """
     if union and vote:
         raise click.UsageError("Give one of --union and --vote.")

@@ -22,7 +22,8 @@ from data_manifests.errors import counted
 def relocate(manifest: Path, data_root: Path, workers: int, as_json: bool) -> None:
     """Record in MANIFEST that its images and full masks are now below another folder.
 
-    Every file is read first. If a size, mask or annotation differs from the recorded one, the manifest stays as it is.
+    The command reads every file first. If a size, mask or annotation differs from the recorded one, it leaves the
+    manifest as it is.
     To use a moved dataset without changing the manifest, give --data-root to the other commands.
     """
     from data_manifests import read_manifest

@@ -20,7 +20,7 @@ from cli.types import IntRange, PathType
     "classes",
     multiple=True,
     metavar="NAME",
-    help="Keep images that label this class; repeatable.",
+    help="Keep images that label this class; repeat for several.",
 )
 @click.option("--count", type=IntRange(min=1), help="Keep N random images; smaller counts are subsets of larger ones.")
 @click.option("--split", metavar="NAME", help="Select from this split only and keep all others.")
