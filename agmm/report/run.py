@@ -145,6 +145,11 @@ class Run:
         return own | loss | {f"{LABELS_PREFIX}{key}": made.get(key, value) for key, value in between.items()}
 
     @property
+    def last_epoch(self) -> int:
+        """The last epoch trained; the weights are those of the best one."""
+        return max((int(epoch["epoch"]) for epoch in self.epochs), default=self.info.epoch)
+
+    @property
     def seconds(self) -> float:
         """Duration of all epochs, including validation."""
         return sum(epoch.get("seconds", 0.0) for epoch in self.epochs)

@@ -21,7 +21,7 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     assert (a.annotation, a.published_as, a.loss) == ("20 clicks", "20", "L_seg + L_self + L_spar + L_con")
     assert (b.loss, b.uses_mixture, a.uses_mixture) == ("L_seg", False, True)
     assert (c.annotation, c.published_as, c.loss, c.is_full) == ("full masks", "", "L_seg + L_self + L_spar", True)
-    assert a.manifest_path == tmp_path / "data/manifest.csv" and a.seconds == 4.5
+    assert a.manifest_path == tmp_path / "data/manifest.csv" and (a.seconds, a.last_epoch) == (4.5, 3)
     assert a.curve("val_miou") == [(1, 0.1), (3, 0.4)] and a.curve("nothing") == []
 
 
