@@ -4,12 +4,12 @@ L_self is linear in the mixture. With ``g`` at the size of the features, ``B`` t
 image, and ``a = log(p + eps) - log(1 - p + eps)``, the sum of ``(B g) a`` over pixels equals that of ``g (B^T a)`` over
 feature positions. The forward pass therefore downsamples ``a`` instead of upsampling the mixture, block by block, and
 ``B^T a`` is also the gradient of the mixture. The backward pass reads the logits again, a block of rows at a time, and
-writes their gradient once. No other array of the image's size is stored.
+writes their gradient once. No other array of the image's size is stored, except the probabilities of a small batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,9 @@ from agmm.losses.prototypes import loss_dtype, row_blocks
 
 #: For each image, the classes that are absent from it; None without absence term.
 Absent = Sequence[Tensor] | None
+
+#: Batches of at most this many logits keep their probabilities for the backward pass: 32 MiB.
+_FEW_LOGITS = 2**23
 
 
 def pixel_terms(
@@ -61,10 +64,12 @@ class _PixelTerms(torch.autograd.Function):
         seg = torch.nn.functional.cross_entropy(_read(logits, labelled).to(dtype), labelled.class_id, reduction="sum")
         seg = seg / max(1, len(labelled.class_id))
         self_, absence, evidence = torch.zeros_like(seg), torch.zeros_like(seg), None
+        kept: list[Tensor] | None = [] if logits.numel() <= _FEW_LOGITS and ctx.needs_input_grad[0] else None
         if density is not None or absent is not None:
-            sum_self, sum_absence, evidence = _dense_sums(logits, density, labelled, valid, absent)
+            probs = _probs(logits, kept)
+            sum_self, sum_absence, evidence = _dense_sums(probs, logits, density, labelled, valid, absent)
             self_, absence = sum_self / num_real, sum_absence / num_real
-        ctx.save_for_backward(logits, density, valid, evidence, num_real)
+        ctx.save_for_backward(logits, density, valid, evidence, num_real, *(kept or []))
         ctx.labelled, ctx.absent = labelled, absent
         return seg, self_, absence
 
@@ -73,16 +78,15 @@ class _PixelTerms(torch.autograd.Function):
     def backward(
         ctx: Any, grad_seg: Tensor, grad_self: Tensor, grad_absence: Tensor
     ) -> tuple[Tensor, Tensor | None, None, None, None]:
-        logits, density, valid, evidence, num_real = ctx.saved_tensors
+        logits, density, valid, evidence, num_real, *kept = ctx.saved_tensors
         labelled: LabelledPixels = ctx.labelled
         absent: Absent = ctx.absent
         with torch.autocast(logits.device.type, enabled=False):
             if density is None and absent is None:
                 grad_logits = torch.zeros_like(logits)
             else:
-                grad_logits = _dense_gradient(
-                    logits, density, labelled, valid, absent, grad_self / num_real, grad_absence / num_real
-                )
+                probs, weights = iter(kept) if kept else _probs(logits), (grad_self / num_real, grad_absence / num_real)
+                grad_logits = _dense_gradient(probs, logits, density, labelled, valid, absent, *weights)
             towards_logits = _read(logits, labelled).to(loss_dtype(logits)).softmax(1)
             towards_logits[torch.arange(len(towards_logits), device=logits.device), labelled.class_id] -= 1
             towards_logits *= grad_seg / max(1, len(towards_logits))
@@ -95,17 +99,22 @@ class _PixelTerms(torch.autograd.Function):
 
 
 def _dense_sums(
-    logits: Tensor, density: Tensor | None, labelled: LabelledPixels, valid: Tensor, absent: Absent
+    blocks: Iterator[Tensor],
+    logits: Tensor,
+    density: Tensor | None,
+    labelled: LabelledPixels,
+    valid: Tensor,
+    absent: Absent,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Sum L_self and absence over real pixels; also return the gradient of -2 L_self for ``density``, (M, h, w)."""
     height, width = logits.shape[2:]
     dtype, device = loss_dtype(logits), logits.device
     total_self, total_absence = torch.zeros((2,), dtype=dtype, device=device)
     evidence = None if density is None else torch.zeros_like(density)
-    for image, real, classes, gone, out in zip(logits, valid, *_by_image(labelled, absent, evidence), strict=True):
+    for real, classes, gone, out in zip(valid, *_by_image(labelled, absent, evidence), strict=True):
         half_way = None if out is None else out.new_zeros((len(out), out.shape[1], width))
-        for rows in row_blocks(height, len(image) * width, device):
-            probs, mask = _probs(image, rows), real[rows].to(dtype)
+        for rows in _row_blocks(logits):
+            probs, mask = next(blocks), real[rows].to(dtype)
             if half_way is not None and len(classes):
                 p = probs.index_select(0, classes)
                 not_p = (1 - p).add_(EPSILON)
@@ -123,6 +132,7 @@ def _dense_sums(
 
 
 def _dense_gradient(
+    blocks: Iterator[Tensor],
     logits: Tensor,
     density: Tensor | None,
     labelled: LabelledPixels,
@@ -135,13 +145,11 @@ def _dense_gradient(
     height, width = logits.shape[2:]
     dtype, device = loss_dtype(logits), logits.device
     result = torch.empty_like(logits)
-    for image, real, target, classes, gone, g_low in zip(
-        logits, valid, result, *_by_image(labelled, absent, density), strict=True
-    ):
+    for real, target, classes, gone, g_low in zip(valid, result, *_by_image(labelled, absent, density), strict=True):
         scale = grad_self / (2 * max(1, len(classes)))
         wide = None if g_low is None else resize_map(g_low.shape[2], width, device, dtype)(g_low * scale, 2)
-        for rows in row_blocks(height, len(image) * width, device):
-            probs, mask = _probs(image, rows), real[rows].to(dtype)
+        for rows in _row_blocks(logits):
+            probs, mask = next(blocks), real[rows].to(dtype)
             # Softmax backward: p (q - sum of q p over the classes), where q is the gradient for p.
             parts = []
             if wide is not None and len(classes):
@@ -152,16 +160,28 @@ def _dense_gradient(
             if len(gone):
                 p = probs.index_select(0, gone)
                 parts.append((gone, (grad_absence * p).div_((1 - p).add_(EPSILON)).mul_(mask)))
-            probs.mul_(-sum((qp.sum(0) for _, qp in parts), torch.zeros_like(mask)))
+            towards = probs * -sum((qp.sum(0) for _, qp in parts), torch.zeros_like(mask))
             for which, qp in parts:
-                probs.index_add_(0, which, qp)
-            target[:, rows] = probs
+                towards.index_add_(0, which, qp)
+            target[:, rows] = towards
     return result
 
 
-def _probs(image: Tensor, rows: slice) -> Tensor:
-    """Softmax of rows of one image's logits, shape (C, number of rows, W)."""
-    return image[:, rows].to(loss_dtype(image)).contiguous().softmax(0)
+def _row_blocks(logits: Tensor) -> Iterator[slice]:
+    """Rows of an image that are handled at once."""
+    return row_blocks(logits.shape[2], logits.shape[1] * logits.shape[3], logits.device)
+
+
+def _probs(logits: Tensor, kept: list[Tensor] | None = None) -> Iterator[Tensor]:
+    """Yield the softmax of blocks of rows of each image, shape (C, number of rows, W), and add it to ``kept``."""
+    for image in logits:
+        for rows in _row_blocks(logits):
+            block = image[:, rows].to(loss_dtype(image))
+            block = block.flatten(1).contiguous().view(block.shape)  # torch copies matrices twice as fast as images
+            probs = block.softmax(0)
+            if kept is not None:
+                kept.append(probs)
+            yield probs
 
 
 def _log_prod(not_p: Tensor) -> Tensor:

@@ -145,6 +145,22 @@ def test_blocks_of_one_row_change_nothing(preset: str, monkeypatch: pytest.Monke
     assert_equals_literal(make_batch(), AGMMLoss(preset, absence_weight=1.0), tolerance=1e-8)
 
 
+@pytest.mark.parametrize("options", [{}, {"preset": "released"}, {"use_self": False, "absence_weight": 1.0}])
+def test_kept_probabilities_give_the_same_bits_each_time(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for limit in (agmm.losses.pixel_terms._FEW_LOGITS, 0):
+        monkeypatch.setattr(agmm.losses.pixel_terms, "_FEW_LOGITS", limit)
+        batch = make_batch().leaves(torch.float32)
+        total, _ = AGMMLoss(**options)(*batch)
+        for _ in range(2):
+            grads = torch.autograd.grad(total, batch[:2], retain_graph=True, allow_unused=True)
+            found.append([total, *(grad for grad in grads if grad is not None)])
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
 def test_channels_last_gives_the_same() -> None:
     plain, other = make_batch().leaves(), make_batch().leaves()
     total, _ = AGMMLoss(absence_weight=1.0)(*plain)
