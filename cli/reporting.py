@@ -121,7 +121,7 @@ def _color() -> bool | None:
 
 
 def _show_error(error: click.ClickException) -> None:
-    """Print an error as click does, with ``Error:`` in color; the help where no command is given."""
+    """Print an error as click does, with ``Error:`` in colour; the help where no command is given."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.show()
     message = error.format_message()

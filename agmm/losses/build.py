@@ -35,8 +35,5 @@ def build_loss(config: TrainConfig, ignore_index: int = 255, *, soft: bool = Fal
     if not soft:
         return loss
     if not loss.only_cross_entropy:
-        raise TrainingError(
-            "Soft pseudo-labels train with cross-entropy alone. Add --loss use_self=false --loss use_spar=false "
-            "--loss use_con=false --loss absence_weight=0.0."
-        )
+        raise TrainingError("Soft pseudo-labels train with cross-entropy alone. Give --loss-kind seg.")
     return SoftCrossEntropy(ignore_index=ignore_index)

@@ -91,7 +91,7 @@ _TRAINING_GROUPS = (
             help="Bands of the images that are the network's input, counted from 1, of any number; means and "
             "deviations are measured.  [default: red, green and blue, as the manifest shows them]",
         ),
-        click.option("--photometric/--no-photometric", default=None, help="Randomly change colors and sharpness."),
+        click.option("--photometric/--no-photometric", default=None, help="Randomly change colours and sharpness."),
         click.option("--label-aware/--no-label-aware", default=None, help="Place each crop on a labelled pixel."),
     ),
     option_group(

@@ -83,11 +83,11 @@ def test_agmm_takes_preset_lambda_and_options() -> None:
 
 
 def test_soft_labels_are_learnt_by_cross_entropy_alone() -> None:
-    assert isinstance(build_loss(TrainConfig(loss=OFF), soft=True), SoftCrossEntropy)
-    with pytest.raises(TrainingError, match="use_self=false"):
-        build_loss(TrainConfig(), soft=True)
-    with pytest.raises(TrainingError, match=r"absence_weight=0\.0"):
-        build_loss(TrainConfig(preset="released", loss=OFF), soft=True)
+    for config in (TrainConfig(loss=OFF), TrainConfig(loss_kind="seg")):
+        assert isinstance(build_loss(config, soft=True), SoftCrossEntropy)
+    for config in (TrainConfig(), TrainConfig(preset="released", loss=OFF), TrainConfig(loss_kind="presence")):
+        with pytest.raises(TrainingError, match="--loss-kind seg"):
+            build_loss(config, soft=True)
 
 
 def test_a_teacher_needs_an_average(brightness: None) -> None:

@@ -262,7 +262,7 @@ def test_soft_labels_are_learned_and_their_run_can_be_run_again(
     ).read_bytes()
     more = CliRunner().invoke(main, ["train", str(labels), "--config", str(config), "--out", str(tmp_path / "more")])
     assert more.exit_code == 1
-    assert "train with cross-entropy alone. Add --loss use_self=false" in more.stderr
+    assert "train with cross-entropy alone. Give --loss-kind seg" in more.stderr
     assert not (tmp_path / "more").exists()
     hard = CliRunner().invoke(main, start)
     assert hard.exit_code == 1 and "holds other pseudo-labels (soft: True there, unset requested)" in hard.stderr
