@@ -85,8 +85,9 @@ class _PixelTerms(torch.autograd.Function):
             if density is None and absent is None:
                 grad_logits = torch.zeros_like(logits)
             else:
-                probs, weights = iter(kept) if kept else _probs(logits), (grad_self / num_real, grad_absence / num_real)
-                grad_logits = _dense_gradient(probs, logits, density, labelled, valid, absent, *weights)
+                probs = iter(kept) if kept else _probs(logits)
+                of_pixel = grad_self / num_real, grad_absence / num_real
+                grad_logits = _dense_gradient(probs, logits, density, labelled, valid, absent, *of_pixel)
             towards_logits = _read(logits, labelled).to(loss_dtype(logits)).softmax(1)
             towards_logits[torch.arange(len(towards_logits), device=logits.device), labelled.class_id] -= 1
             towards_logits *= grad_seg / max(1, len(towards_logits))
@@ -106,7 +107,10 @@ def _dense_sums(
     valid: Tensor,
     absent: Absent,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Sum L_self and absence over real pixels; also return the gradient of -2 L_self for ``density``, (M, h, w)."""
+    """Sum L_self and absence over real pixels; also return the gradient of -2 L_self for ``density``, (M, h, w).
+
+    ``blocks`` are those of :func:`_probs`.
+    """
     height, width = logits.shape[2:]
     dtype, device = loss_dtype(logits), logits.device
     total_self, total_absence = torch.zeros((2,), dtype=dtype, device=device)
