@@ -33,7 +33,7 @@ class Regime:
     @property
     def few_of_many(self) -> bool:
         """Whether an image holds at most half of the classes, so that knowing which it holds says much."""
-        return self.classes_per_image <= self.num_classes / 2
+        return 0 < self.classes_per_image <= self.num_classes / 2
 
 
 def regime_of(manifest: Manifest, split: str = "train") -> Regime:
@@ -51,21 +51,25 @@ def regime_of(manifest: Manifest, split: str = "train") -> Regime:
 def reaches_all_classes(manifest: Manifest) -> bool:
     """Whether every class of an image is known to be labelled in it: clicks per class or instance, and scribbles.
 
-    Other clicks miss classes. Annotations from other sources may miss some, and are treated as if they did.
+    Other clicks miss classes, and so do clicks at a smallest distance, and scribbles with a budget of strokes or
+    minutes per image. Annotations from other sources may miss some, and are treated as if they did.
     """
     command, settings = manifest.info.command, manifest.info.settings
     while not _marks_every_class(command, settings):
         if "source_command" not in settings:
             return False
         # Grown labels, pseudo-labels and added clicks keep the marks that they were made from.
-        command, settings = settings["source_command"], settings.get("source_settings", {})
+        command, settings = settings["source_command"], settings.get("source_settings")
+        if not isinstance(settings, Mapping):  # the file of a stranger
+            return False
     return True
 
 
 def _marks_every_class(command: str, settings: Mapping[str, Any]) -> bool:
     if command == "points":
-        return any(name in settings for name in _EVERY_CLASS) and not settings.get("wrong")
-    return command == "scribbles"
+        by_class = any(name in settings for name in _EVERY_CLASS)
+        return by_class and not settings.get("wrong") and not settings.get("min_distance")
+    return command == "scribbles" and settings.get("per") != "image" and "minutes" not in settings
 
 
 def resolve_loss(manifest: Manifest, config: TrainConfig) -> TrainConfig:

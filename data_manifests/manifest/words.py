@@ -11,6 +11,8 @@ from data_manifests.manifest.schema import GROWN, ManifestInfo
 def annotation_words(info: ManifestInfo) -> str:
     """Describe annotations by the command that made them and by its settings; empty if the manifest does not know them.
 
+    Settings that no command writes, as a manifest edited by hand may have, are left out: the command alone remains.
+
     Example:
         >>> from data_manifests import known_label_space
         >>> from data_manifests.manifest.schema import ManifestInfo
@@ -23,6 +25,13 @@ def annotation_words(info: ManifestInfo) -> str:
         >>> annotation_words(ManifestInfo(space, command="points", settings=added))
         '1 click per class + 3 clicks'
     """
+    try:
+        return _grown_words(info)
+    except (TypeError, ValueError, AttributeError, RecursionError):
+        return info.command
+
+
+def _grown_words(info: ManifestInfo) -> str:
     command, made = info.command, info.settings
     if command != GROWN:
         return _words(command, made)
@@ -55,7 +64,7 @@ def _click_words(made: Mapping[str, Any]) -> str:
             strategy = made.get("strategy", "uniform")
             how = f", {strategy}" if unit == "image" and strategy != "uniform" else ""
             return f"{number} click{'s' if number != 1 else ''}{per}{how}"
-    if "clicks_added" in made:  # to marks of another kind
+    if isinstance(made.get("clicks_added"), int):  # to marks of another kind
         before = _words(made.get("source_command", ""), made.get("source_settings", {}))
         return f"{before} + {_click_words({**made, 'clicks_per_image': made['clicks_added']})}"
     return "points"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -120,3 +121,24 @@ def test_messages_stay_short(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["stats", str(manifest.path)])
     assert result.exit_code == 1 and len(result.stderr) < 5000
     assert str(manifest.path) in result.stderr and "has the part '..'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        ("points", {"clicks_per_image": 5, "minutes": "five"}),
+        ("points", {"clicks_added": "many"}),
+        ("marks", {"kind": ["block"]}),
+        ("grow", {"source_command": "points", "source_settings": 5}),
+        ("scribbles", {"length": 0.8, "minutes": {}}),
+    ],
+)
+def test_settings_that_no_command_writes_do_not_keep_a_page_from_being_made(
+    tmp_path: Path, command: str, settings: dict[str, object]
+) -> None:
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    path = manifest.path.with_suffix(".json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "command": command, "settings": settings}))
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(main, ["gallery", str(manifest.path), "--out", str(page)])
+    assert result.exit_code == 0 and command in page.read_text(), result.output

@@ -28,7 +28,12 @@ def with_settings(manifest: Manifest, command: str, settings: dict[str, Any]) ->
         ("points", {"clicks_per_instance": 2}, True),
         ("points", {"clicks_per_class": 1, "wrong": 0.1}, False),
         ("points", {"clicks_per_image": 20}, False),
+        ("points", {"clicks_per_class": 1, "min_distance": 9}, False),
         ("scribbles", {"width": 3}, True),
+        ("scribbles", {"per": "class", "strokes": 2}, True),
+        ("scribbles", {"per": "image", "strokes": 2}, False),
+        ("scribbles", {"minutes": 0.5}, False),
+        ("grow", {"source_command": "points", "source_settings": "clicks_per_class"}, False),
         ("import", {}, False),
         ("grow", {"source_command": "points", "source_settings": {"clicks_per_class": 1}}, True),
         ("pseudo-labels", {"source_command": "points", "source_settings": {"clicks_per_image": 5}}, False),
@@ -126,6 +131,8 @@ def test_auto_is_presence_only_where_clicks_are_complete_and_images_hold_few_cla
     assert resolve_loss(many, auto) == resolve_loss(uniform, auto) == TrainConfig(loss_kind="seg")
     assert resolve_loss(few, replace(auto, supervision="full")).loss_kind == "seg"
     assert resolve_loss(few, TrainConfig(loss_kind="absence")) == TrainConfig(loss_kind="absence")
+    silent = replace(few, rows=tuple(replace(row, classes_labelled=()) for row in few.rows))
+    assert resolve_loss(silent, auto).loss_kind == "seg"
 
 
 def test_auto_has_no_options_and_is_no_loss_by_itself() -> None:
