@@ -12,9 +12,11 @@ from agmm.config.metrics import METRICS
 from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
 from agmm.studies.study import LABELS_AS_PUBLISHED, Study, published_as
+from agmm.training.regime import resolve_loss
 from data_manifests import Manifest
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import read_text_cell, read_whole_table, text_cell
+from data_manifests.files.paths import without_links
 from data_manifests.manifest.words import annotation_words
 
 RESULTS_NAME = "results.csv"
@@ -32,8 +34,11 @@ def annotation_names(manifests: Sequence[Manifest]) -> list[str]:
     """A unique name for each manifest: its clicks per image or ``scribbles`` if no other shares it, else its folder.
 
     Raises:
-        ValueError: If the folders of two manifests have the same name.
+        ValueError: If two manifests are the same, or their folders have the same name.
     """
+    paths = [without_links(manifest.path) for manifest in manifests]
+    if again := [path for path in paths if paths.count(path) > 1]:
+        raise ValueError(f"The manifest {again[0]} is given twice; give it once.")
     kinds = [_kind(manifest) for manifest in manifests]
     names = [
         kind if kind and kinds.count(kind) == 1 else manifest.name
@@ -64,7 +69,7 @@ def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
     """Rows of a ``results.csv``, keyed by annotation, setting and seed; empty if there is no file.
 
     Raises:
-        TrainingError: If it is not the results of a study, or a score is outside [0, 1].
+        TrainingError: If it is not the results of a study, a score is outside [0, 1], or a run has two lines.
     """
     if not path.exists():
         return {}
@@ -74,14 +79,21 @@ def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:
         raise TrainingError(f"{path}: not the results of a study ({error}). Choose another --out.") from error
     if set(header or _COLUMNS) != set(_COLUMNS):
         raise TrainingError(f"{path}: expected the columns {', '.join(_COLUMNS)}. Choose another --out.")
-    for row in rows:
-        if not _is_share(row["miou"]):
-            raise TrainingError(
-                f"{path}: the miou of {row['setting']}, seed {row['seed']}, is '{row['miou']}'; expected a number "
-                "in [0, 1]. Delete the line to score the run again."
-            )
-    rows = [{name: read_text_cell(cell) for name, cell in row.items()} for row in rows]
-    return {(row["annotation"], row["setting"], row["seed"]): row for row in rows}
+    result: dict[tuple[str, str, str], dict[str, str]] = {}
+    for cells in rows:
+        row = {name: read_text_cell(cell) for name, cell in cells.items()}
+        of_run = f"{row['setting']} on {row['annotation']}, seed {row['seed']}"
+        for name in METRICS:
+            if not _is_share(row[name]):
+                raise TrainingError(
+                    f"{path}: the {name} of {of_run} is '{row[name]}'; expected a number in [0, 1]. Delete the line "
+                    "to score the run again."
+                )
+        key = row["annotation"], row["setting"], row["seed"]
+        if key in result:
+            raise TrainingError(f"{path}: has two lines for {of_run}. Delete the wrong one, or both to score it again.")
+        result[key] = row
+    return result
 
 
 def _is_share(text: str) -> bool:
@@ -134,10 +146,22 @@ def format_report(
         lines += ["", "MT: multi-stage training."]
     lines += ["", "Changes in each row:", "", _line(["setting", "changes"]), _line(["---", "---"])]
     lines += [_line([setting.name, setting.changes_in_words or "nothing"]) for setting in study.settings]
+    lines += _chosen_losses(study, manifests, base)
     shared = "".join(line for line in base.to_toml().splitlines(keepends=True) if not line.startswith("seed ="))
     lines += ["", "Settings shared by all rows, apart from these changes and the seed:", ""]
     lines += ["```toml", shared + "```", ""]
     return "\n".join(lines)
+
+
+def _chosen_losses(study: Study, manifests: Sequence[Manifest], base: TrainConfig) -> list[str]:
+    """A line that names the loss which ``auto`` has become on each annotation; none without ``auto``."""
+    chosen = []
+    for title, manifest in zip(_titles(manifests).values(), manifests, strict=True):
+        configs = [setting.apply(base, seed=0) for setting in study.settings if setting.trains_on(manifest)]
+        kinds = {resolve_loss(manifest, config).loss_kind for config in configs if config.loss_kind == "auto"}
+        if kinds:
+            chosen.append(f"{' or '.join(sorted(kinds))} on {title}")
+    return ["", f"loss_kind auto is {', '.join(chosen)}."] if chosen else []
 
 
 def _published(study: Study, manifest: Manifest, rows: Sequence[dict[str, str]]) -> dict[str, float]:

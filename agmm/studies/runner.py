@@ -33,7 +33,7 @@ from agmm.studies.results import (
 )
 from agmm.studies.study import MOST_RUNS, Setting, Study
 from agmm.training.regime import resolve_loss
-from agmm.training.stages import run_stages
+from agmm.training.stages import require_no_presence, run_stages
 from data_manifests import Manifest
 from data_manifests.errors import counted
 from data_manifests.files.atomic import write_atomically
@@ -101,6 +101,8 @@ def plan_runs(
             for seed in seeds:
                 config = resolve_loss(manifest, setting.apply(base, seed))
                 build_loss(config)  # wrong options fail before the first run
+                if setting.soft:
+                    require_no_presence(config)
                 run_dir = out_dir / "runs" / annotation_folder / folder / f"seed-{seed}"
                 plans.append(Plan(annotation, manifest, setting, config, run_dir))
     if not plans:

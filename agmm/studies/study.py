@@ -228,7 +228,7 @@ def read_study(path: Path) -> Study:
         raise ValueError(f"{path}: lists {len(seeds):,} seeds; the limit is {MOST_RUNS:,}.")
     if twice_seeds := sorted(seed for seed, count in Counter(seeds).items() if count > 1):
         raise ValueError(f"{path}: seed {twice_seeds[0]} is listed twice.")
-    if wrong := [key for key in _WORDS if not isinstance(data.get(key, ""), str)]:
+    if wrong := [key for key in ("title", *_WORDS) if not isinstance(data.get(key, ""), str)]:
         raise ValueError(f"{path}: {wrong[0]} must be text in quotes, got {data[wrong[0]]!r}.")
     for key in ("baseline", "ceiling"):
         if data.get(key, names[0]) not in names:
@@ -237,7 +237,7 @@ def read_study(path: Path) -> Study:
         if (value := data.get(key, PROTOCOLS[0])) not in PROTOCOLS:
             raise ValueError(f"{path}: unknown {key} '{value}'. Choose from: {', '.join(PROTOCOLS)}.")
     return Study(
-        str(data.get("title", path.stem)),
+        data.get("title", path.stem),
         settings,
         manifests,
         tuple(seeds),
@@ -265,8 +265,10 @@ def _read_manifests(path: Path, table: Mapping[str, Any], where: str) -> tuple[P
 
 def _read_setting(path: Path, number: int, table: Mapping[str, Any]) -> Setting:
     name, stages = table.get("name"), table.get("stages", 1)
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{path}: [[setting]] number {number} needs a name.")
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"{path}: [[setting]] number {number} needs a name, a text in quotes; got {name!r}.")
+    if name != name.strip():  # tables would show two rows of one name
+        raise ValueError(f"{path}: [[setting]] number {number}: its name begins or ends with a space, {name!r}.")
     if not name.isprintable():  # terminals obey some of the others
         raise ValueError(f"{path}: [[setting]] number {number}: its name holds an unprintable character, {name!r}.")
     if type(stages) is not int or not 1 <= stages <= MOST_NETWORKS:

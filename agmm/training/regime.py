@@ -59,9 +59,10 @@ def reaches_all_classes(manifest: Manifest) -> bool:
         if "source_command" not in settings:
             return False
         # Grown labels, pseudo-labels and added clicks keep the marks that they were made from.
-        command, settings = settings["source_command"], settings.get("source_settings")
-        if not isinstance(settings, Mapping):  # the file of a stranger
+        source = settings.get("source_settings")
+        if not isinstance(source, Mapping):  # as a manifest edited by hand may say
             return False
+        command, settings = settings["source_command"], source
     return True
 
 

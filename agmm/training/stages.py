@@ -118,8 +118,8 @@ def run_stages(
         raise ValueError(
             f"Stages after the first replace the sparse annotation, but supervision is {config.supervision}."
         )
-    if soft and stages > 1 and config.learns_presence:
-        raise ValueError("Soft pseudo-labels train with cross-entropy alone, without presence: leave one of them out.")
+    if soft and stages > 1:
+        require_no_presence(config)
     ranks, protocol = join_ranks(config.device), protocol or Protocol("multi-scale")
     if not overwrite and stages > 1:
         require_same_start(out_dir / SUMMARY_NAME, out_dir / "stage-2", start)
@@ -161,6 +161,19 @@ def run_stages(
                     on_image=lambda bar=bar: bar.update(),  # type: ignore[misc]
                 )  # fmt: skip
     return results
+
+
+def require_no_presence(config: TrainConfig) -> None:
+    """Check that a loss goes with soft pseudo-labels; ``auto`` must be resolved.
+
+    Raises:
+        ValueError: If the loss has L_presence.
+    """
+    if config.learns_presence:
+        raise ValueError(
+            "Soft pseudo-labels train with cross-entropy alone, but the loss has presence: train on hard labels, or "
+            "with another loss, such as --loss-kind seg."
+        )
 
 
 def is_finished(run_dir: Path, config: TrainConfig) -> bool:

@@ -308,9 +308,10 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
             if any(getattr(config, n) != getattr(written, n) for n in differ)
             else ""
         )
+        values = ", ".join(f"{name} is {getattr(config, name)}, not {getattr(changed, name)}" for name in differ)
         raise ValueError(
-            f"A resumed run keeps its settings, but {', '.join(differ)} would change{by}. Start a new run for "
-            f"that; only {', '.join(_RESUMABLE)} may change."
+            f"A resumed run keeps its settings, but {', '.join(differ)} would change{by}: {values}. Start a new run "
+            f"for that; only {', '.join(_RESUMABLE)} may change."
         )
     if changed.epochs < info.epoch:
         raise ValueError(

@@ -91,10 +91,13 @@ def open_folders(
         encoding: See ``open_dataset``.
 
     Raises:
-        DataError: If a folder is missing or empty, and as for ``open_dataset``.
+        DataError: If a folder is missing or empty, or holds annotations, and as for ``open_dataset``.
     """
     masks = _existing(as_path(masks_dir))
     images = _existing(as_path(images_dir)) if images_dir is not None else None
+    for folder, expected in ((masks, "full masks"), (images, "images")):
+        if folder is not None:
+            _refuse_labels(folder, expected)
     root = common_folder(masks, images)
     tables = map(own_classes, dict.fromkeys(folder for folder in (root, masks, images) if folder))
     space = label_space or next((table for table in tables if table), None)
@@ -130,6 +133,16 @@ def _refuse_annotations(root: Path) -> None:
             f"{root}: expected the root folder of a dataset, but it holds annotations ({where}). Give the folder that "
             "they were made from, or give the manifest to a command that takes one, such as `sparsekit render`."
         )
+
+
+def _refuse_labels(folder: Path, expected: str) -> None:
+    """Say so if a folder of images or masks is that of an annotation or of its labels, which are not all pixels'."""
+    for place in (folder, folder.parent):
+        if (place / "manifest.csv").is_file() and (place == folder or folder.name == "annotations"):
+            raise DataError(
+                f"{folder}: expected {expected}, but it holds annotations ({place / 'manifest.csv'}). Give the folder "
+                "that they were made from."
+            )
 
 
 def _existing(folder: Path) -> Path:

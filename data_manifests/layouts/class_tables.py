@@ -209,7 +209,7 @@ def write_classes_csv(path: Path, label_space: LabelSpace) -> None:
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The header of a table in lower case, and its rows."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file; expected a table of the classes.")
+        raise DataError(f"{path}: {_missing(path)}; expected a table of the classes.")
     try:
         text = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
         records = [r for r in csv.reader(text, strict=True) if any(map(str.strip, r))]
@@ -305,9 +305,13 @@ def merge_classes(label_space: LabelSpace, groups: Mapping[str, Sequence[str]]) 
     return LabelSpace(name, (*merged, *untouched), tuple(sorted(void_ids)), label_space.ids_are_colors)
 
 
+def _missing(path: Path) -> str:
+    return "is a folder" if path.is_dir() else "no such file"
+
+
 def _read_table(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise DataError(f"{path}: no such file.")
+        raise DataError(f"{path}: {_missing(path)}; expected a file.")
     readers = {".json": read_json, ".toml": read_toml}
     if not (reader := readers.get(path.suffix.lower())):
         raise DataError(

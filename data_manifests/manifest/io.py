@@ -131,6 +131,8 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
             )
         there = folders_with("manifest.csv", path.parent)
         advice = f"Folders that have one: {list_some(there)}." if there else "`sparsekit points DATASET` makes one."
+        if (run := path.with_name("run.json")).is_file():
+            advice = f"This is the folder of a run: give the manifest that {run} names."
         raise ManifestError(f"{path}: no such manifest. {advice}")
     if path.suffix.lower() == ".json":
         raise ManifestError(f"{path}: belongs to a manifest, but is not one. Give the .csv beside it, or their folder.")

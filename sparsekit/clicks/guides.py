@@ -170,8 +170,9 @@ def _read_probabilities(path: Path, shape: tuple[int, int, int]) -> NDArray[np.f
             raise AnnotationError(f"{path}: not a readable NPY file ({error}).") from error
         if dtype != np.float16 or len(found) != 3 or is_fortran:
             raise AnnotationError(
-                f"{path}: expected probabilities of type float16 and shape (classes, height, width), got {dtype} of "
-                f"shape {found}. In NumPy: np.save(path, probabilities.astype(np.float16))."
+                f"{path}: expected probabilities of type float16 and shape (classes, height, width) in C order, got "
+                f"{dtype} of shape {found}{' in Fortran order' * is_fortran}. In NumPy: np.save(path, "
+                "np.ascontiguousarray(probabilities, np.float16))."
             )
         _check_size(path, found[1:], shape[1:])
         if found[0] != shape[0]:

@@ -248,6 +248,32 @@ def test_options_that_contradict_each_other(tmp_path, monkeypatch):
         assert result.exit_code == 2, arguments
 
 
+def test_annotations_and_folders_in_the_place_of_masks_and_tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save("d")
+    sparsekit("points", "d", "--clicks", "1", "--out", "s")
+    before = sorted(tmp_path.rglob("*"))
+    for arguments, named in (
+        (("--masks", "s/d-1clicks"), "s/d-1clicks/manifest.csv"),
+        (("--masks", "s/d-1clicks/annotations"), "s/d-1clicks/manifest.csv"),
+        (("--images", "s/d-1clicks", "--masks", "d/masks"), "s/d-1clicks/manifest.csv"),
+        (("d", "--classes", "d"), "d: is a folder"),
+        (("d", "--map", "d"), "d: is a folder"),
+    ):
+        for command in ("points", "scribbles", "info"):
+            result = CliRunner().invoke(main, [command, *arguments])
+            assert result.exit_code == 1 and named in result.stderr, (command, arguments, result.output)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_runs_folder_in_the_place_of_a_manifest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run").mkdir()
+    Path("run/run.json").write_text("{}")
+    result = CliRunner().invoke(main, ["validate", "run"])
+    assert result.exit_code == 1 and "run/run.json names" in result.stderr
+
+
 def test_masks_alone_all_the_way(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save("d", "no/{}.jpg")

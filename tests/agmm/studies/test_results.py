@@ -98,6 +98,20 @@ def test_annotations_are_called_by_budget_or_folder() -> None:
     assert annotation_names([twenty, *scribbles]) == ["20 clicks", "long", "short"]
     with pytest.raises(ValueError, match="folders named 'a'; rename one"):
         annotation_names([tiny_info("x/a"), tiny_info("y/a")])
+    with pytest.raises(ValueError, match="x/a/manifest.csv is given twice"):
+        annotation_names([tiny_info("x/a"), twenty, tiny_info("y/../x/a")])
+
+
+def test_the_report_names_the_loss_that_auto_has_become_on_each_annotation() -> None:
+    rows = (ManifestRow("a", "train", "", "", "", 4, 6, num_labelled=1, classes_labelled=(3,)),)
+    clicks = [
+        replace(tiny_info(name, command="points", **settings), rows=rows)
+        for name, settings in (("a", {"clicks_per_class": 1}), ("b", {"clicks_per_image": 5}))
+    ]
+    study = Study("", (Setting("auto", {"loss_kind": "auto"}), Setting("seg", {"loss_kind": "seg"})))
+    report = format_report(study, clicks, [], TrainConfig())
+    assert "\nloss_kind auto is presence on 1 click per class, seg on 5 clicks.\n" in report
+    assert "loss_kind auto is" not in format_report(Study("", study.settings[1:]), clicks, [], TrainConfig())
 
 
 def test_columns_are_headed_by_the_annotation_in_words() -> None:
@@ -118,7 +132,13 @@ def test_columns_are_headed_by_the_annotation_in_words() -> None:
 
 def test_names_that_a_spreadsheet_would_run_are_text_and_come_back(tmp_path: Path) -> None:
     row = dict.fromkeys(("annotation", "setting", "seed", "run", "split", "protocol", "settings_sha256"), "x")
-    row |= {"annotation": "=cmd|' /C calc'!A0", "setting": "-lambda", "miou": "0.5", "seed": "1"}
+    row |= {
+        "annotation": "=cmd|' /C calc'!A0",
+        "setting": "-lambda",
+        "miou": "0.5",
+        "pixel_accuracy": "0.5",
+        "seed": "1",
+    }
     write_results(tmp_path / "results.csv", [{name: row.get(name, "") for name in _COLUMNS}])
     text = (tmp_path / "results.csv").read_text()
     assert ",'-lambda" in text and "'=cmd" in text

@@ -208,12 +208,16 @@ def test_folders_of_like_names_stay_apart(tmp_path: Path) -> None:
     assert len(set(folders)) == 2 and max(map(len, folders)) < 110  # disks take 255 letters
 
 
-@pytest.mark.parametrize(("miou", "message"), [("5.2", "is '5.2'"), ("nan", "is 'nan'"), ("abc", "is 'abc'")])
+@pytest.mark.parametrize("name", ["miou", "pixel_accuracy"])
+@pytest.mark.parametrize(("score", "message"), [("5.2", "is '5.2'"), ("nan", "is 'nan'"), ("abc", "is 'abc'")])
 def test_an_impossible_score_is_not_believed(
-    done: tuple[Path, list[dict[str, str]]], tmp_path: Path, miou: str, message: str
+    done: tuple[Path, list[dict[str, str]]], tmp_path: Path, name: str, score: str, message: str
 ) -> None:
-    write_results(tmp_path / "results.csv", [done[1][0], {**done[1][1], "miou": miou}])
-    with pytest.raises(TrainingError, match=rf"the miou of one, seed 1, {message}.*\[0, 1\]"):
+    write_results(tmp_path / "results.csv", [done[1][0], {**done[1][1], name: score}])
+    with pytest.raises(TrainingError, match=rf"the {name} of one on tiny, seed 1 {message}.*\[0, 1\]"):
+        read_results(tmp_path / "results.csv")
+    write_results(tmp_path / "results.csv", [done[1][0], done[1][0]])
+    with pytest.raises(TrainingError, match="two lines for one on tiny, seed 0"):
         read_results(tmp_path / "results.csv")
     for damaged in (b"\xff", b"a,b\n"):
         (tmp_path / "results.csv").write_bytes(damaged)
@@ -269,5 +273,8 @@ def test_plans_refuse_a_wrong_loss_option_before_anything_is_trained(manifest: M
     dated = Study("", (Setting("dated", {"loss": {"use_con": datetime.date(1979, 5, 27)}}),))  # as TOML has them
     with pytest.raises(ValueError, match="use_con must be true or false, got .*1979"):
         plan_runs(dated, [manifest], fast_config(), (0,), tmp_path)
+    soft = Study("", (Setting("one"), Setting("soft", {"loss_kind": "presence"}, stages=2, soft=True)))
+    with pytest.raises(ValueError, match="presence.*--loss-kind seg"):
+        plan_runs(soft, [manifest], fast_config(), (0,), tmp_path)
     with pytest.raises(ValueError, match="at least one manifest and one seed"):
         plan_runs(STUDY, [manifest], fast_config(), (), tmp_path)

@@ -173,7 +173,7 @@ def bad_files(folder):
 
     yield save(good.astype(np.float32)), "type float16"
     yield save(good[0]), "type float16 and shape"
-    yield save(np.asfortranarray(good)), "type float16"
+    yield save(np.asfortranarray(good)), "in Fortran order"
     yield save(good.transpose(0, 2, 1).copy()), "is 4x6 .* but the full mask of the image is 6x4"
     yield save(good[:2]), "has 2 classes, but there are 3"
     yield save(good * np.float16(2)), "between 0 and 1"
