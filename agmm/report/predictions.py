@@ -16,9 +16,10 @@ from agmm.data.bands import with_bands
 from agmm.data.masked_images import image_tensor, to_network
 from agmm.evaluation.metrics import ConfusionMatrix
 from agmm.inference.protocols import evaluating
-from agmm.losses.bilinear import resize
+from agmm.losses.bilinear import resize_map
 from agmm.losses.labelled_pixels import find_labelled
 from agmm.losses.mixture import fit_mixture
+from agmm.losses.prototypes import row_blocks
 from agmm.models.network import SegmentationModel, SegmentationOutput
 from agmm.report.images import RowImages, read_images
 from agmm.report.problems import OnProblem, valid_results
@@ -210,10 +211,20 @@ def _fit(
     if not len(labelled.pair_class):
         return None, None
     mixture = fit_mixture(output.features, output.logits, valid, labelled, options)
-    best, pair = resize(mixture.density, labelled.target_size).max(0)
+    best, pair = _highest(mixture.density, labelled.target_size)
     classes = labelled.pair_class[pair].masked_fill(best == 0, space.unlabelled_value)
     fitted = FittedMixture(
         labelled.pair_class.cpu().numpy(), mixture.prototypes.float().cpu().numpy(),
         mixture.variance.float().cpu().numpy(), labelled.pair_pixels.cpu().numpy(),
     )  # fmt: skip
     return classes.cpu().numpy().astype(space.dtype), fitted
+
+
+def _highest(density: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Resize Gaussians, shape (M, h, w); return the highest of each pixel and its number, shape ``size``."""
+    best, pair = density.new_empty(size), torch.empty(size, dtype=torch.int64, device=density.device)
+    wide = resize_map(density.shape[2], size[1], density.device, density.dtype)(density, 2)
+    for rows in row_blocks(size[0], len(density) * size[1], density.device):  # all rows would not fit the cache
+        resized = resize_map(density.shape[1], size[0], density.device, density.dtype, rows.start, rows.stop)(wide, 1)
+        best[rows], pair[rows] = resized.max(0)
+    return best, pair
