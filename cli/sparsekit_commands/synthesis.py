@@ -172,7 +172,7 @@ def _print_summary(summary: FolderSummary, shard: tuple[int, int]) -> None:
         return
     present, reached = summary.classes_present, summary.classes_reached
     missed = f" ({1 - reached / present:.0%} missed)" if present else ""
-    echo_summary(f"  {reached:,} of {counted(present, 'image-class pair')} labelled{missed}")
+    echo_summary(f"  {reached:,} of {counted(present, 'image-class pair')} labelled correctly{missed}")
     if off_class := summary.num_off_class:
         echo_summary(f"  {off_class / summary.num_labelled:.1%} of the labelled pixels lie on another class or void")
     if short := summary.num_short_images:

@@ -35,7 +35,7 @@ def test_one_folder_for_each_budget(dataset_dir, tmp_path):
         manifest = read_manifest(tmp_path / "out" / f"town-{budget}clicks")
         assert [row.num_labelled for row in manifest.rows] == [budget, budget]
         assert str(manifest.path) in result.stdout
-    assert "8 marks on 8 pixels" in result.stdout and "image-class pairs labelled" in result.stdout
+    assert "8 marks on 8 pixels" in result.stdout and "image-class pairs labelled correctly" in result.stdout
 
 
 def test_default_budgets_are_the_papers_and_default_out_is_sparse(dataset_dir, tmp_path, monkeypatch):

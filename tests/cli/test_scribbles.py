@@ -37,7 +37,7 @@ def test_a_folder_for_each_length_whose_images_are_the_strokes_of_the_marks_file
     out = tmp_path / "out"
     result = sparsekit("scribbles", "--length", 1, "--length", 0.5, "--width", 3, "--out", out, dataset_dir)
     assert result.exit_code == 0, result.output
-    assert "4 of 4 image-class pairs labelled" in result.stdout
+    assert "4 of 4 image-class pairs labelled correctly" in result.stdout
     whole, half = (read_manifest(out / f"town-scribbles{n}") for n in (100, 50))
     assert whole.info.command == "scribbles"
     assert (whole.info.settings["length"], half.info.settings["length"]) == (1.0, 0.5)
