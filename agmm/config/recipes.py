@@ -72,6 +72,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return text.read_toml(path)
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: no such file; --config takes a TOML file of settings.") from error
+    except IsADirectoryError as error:
+        raise TrainingError(f"{path}: is a folder; expected a TOML file of settings.") from error
     except ValueError as error:
         raise TrainingError(f"{path}: not a TOML file ({error}).") from error
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
-from agmm.runs.files import reject_folder_of_runs
+from agmm.runs.files import weights_path
 from data_manifests.files.csv import read_whole_table, write_table
 
 PER_IMAGE_NAME = "per_image.csv"
@@ -109,7 +109,9 @@ def read_per_image(path: Path) -> tuple[list[ImageCounts], tuple[str, ...], str]
         TrainingError: If the file is missing or damaged.
     """
     if not path.is_file():
-        reject_folder_of_runs(path.parent)
+        if path.name != PER_IMAGE_NAME:
+            raise TrainingError(f"{path}: no such run. Give one with scores by: agmm evaluate RUN MANIFEST --per-image")
+        weights_path(path.parent)  # what is no run has no scores to compute
         raise TrainingError(
             f"{path}: no scores of single images. Compute them with: agmm evaluate {quote(str(path.parent))} MANIFEST "
             "--per-image"

@@ -57,8 +57,8 @@ def find_images(
         on_skipped: Called with a message about the masks and the other files of each folder, except hidden ones.
 
     Raises:
-        TrainingError: If there are no images, a source does not exist or is one manifest of several, or two results
-            would have the same name.
+        TrainingError: If there are no images, a source does not exist, is one manifest of several or holds annotations,
+            or two results would have the same name.
         DataError: If a folder is a dataset whose images and masks do not pair up.
     """
     results = {without_links(as_path(out_dir) / name) for name in RESULT_FOLDERS}
@@ -72,6 +72,11 @@ def find_images(
         is_folder = source.is_dir()
         files = list_images(source, ("",)) if is_folder else [source]
         files = [path for path in files if not results.intersection(without_links(path).parents)]
+        if annotations := sorted(str(path.parent) for path in files if path.name == "manifest.csv"):
+            raise TrainingError(
+                f"{source}: holds annotations, whose labels are no images ({list_some(annotations)}). Give one "
+                "manifest, or the folder of the images."
+            )
         if is_folder and (masks := masks_among(source, files)):
             files = [path for path in files if path not in masks]
             count = sum(path.name.lower().endswith(_SUFFIXES) for path in masks)

@@ -65,7 +65,7 @@ def manifest_of(run: str | Path) -> Path:
         run: Folder of the run, or a weights file in it.
 
     Raises:
-        TrainingError: If the run does not name it, or it is missing.
+        TrainingError: If it is no run, the run does not name the manifest, or that is missing.
     """
     run = as_path(run)
     folder = run if run.is_dir() else run.parent
@@ -73,7 +73,7 @@ def manifest_of(run: str | Path) -> Path:
         named = read_json(folder / RUN_NAME)["manifest"]
         path = Path(os.path.normpath(named_by(folder, named)))
     except FileNotFoundError as error:
-        reject_folder_of_runs(folder)
+        weights_path(run)  # what is no run needs another message
         raise TrainingError(f"{run}: has no {RUN_NAME} that names its manifest. Give the manifest.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"{folder / RUN_NAME}: damaged ({error!r}). Give the manifest.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -141,6 +142,30 @@ def test_a_folder_of_runs_is_distinguished_from_a_run(below: str, town: Path, tm
     ):
         code, _, err = run(*words)
         assert code == 1 and f"holds 1 run, but is none itself. Give a run, such as {tmp_path / below}." in err, words
+
+
+def test_what_is_no_run_is_not_asked_for_its_manifest_or_scores(town: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for words in (
+        ("report", tmp_path / "folder", "--out", tmp_path / "page"),
+        ("figure", "tsne", tmp_path / "folder", "--out", tmp_path / "f.png"),
+        ("compare", town / "agmm", tmp_path / "folder"),
+        ("compare", tmp_path / "folder", town / "agmm"),
+    ):
+        code, _, err = run(*words)
+        assert code == 1 and ("holds no weights.safetensors" in err or "agmm evaluate" in err), words
+        assert f"agmm evaluate {tmp_path}" not in err, words
+    code, _, err = run("compare", tmp_path / "none", town / "agmm")
+    assert code == 1 and "none: no such run" in err
+    code, _, err = run("train", town / "data", "--config", tmp_path / "folder", "--out", tmp_path / "new")
+    assert code == 1 and "folder: is a folder; expected a TOML file" in err
+
+
+def test_labels_of_annotations_are_not_segmented(town: Path, tmp_path: Path) -> None:
+    shutil.copytree(town / "data", tmp_path / "all/sparse/clicks")
+    code, _, err = run("predict", town / "agmm", tmp_path / "all", "--out", tmp_path / "out")
+    assert code == 1 and f"holds annotations, whose labels are no images ({tmp_path}/all/sparse/clicks)" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
