@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from agmm.config.training import TrainConfig
 from agmm.studies.study import Setting, Study
+
+
+def require_agmm(config: TrainConfig) -> None:
+    """Check that a table or figure of the paper, which compares settings of AGMM, starts from that loss.
+
+    Raises:
+        ValueError: If the loss is another one.
+    """
+    if config.loss_kind != "agmm":
+        raise ValueError(
+            f"The paper's tables and figures compare settings of AGMM, but loss_kind is {config.loss_kind}: add "
+            "--loss-kind agmm."
+        )
 
 
 def _terms(*used: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
@@ -16,6 +16,7 @@ from agmm.config.protocol import ProtocolName
 from agmm.config.training import MOST_NETWORKS, Start, TrainConfig
 from agmm.data.bands import with_statistics
 from agmm.distributed import Ranks, join_ranks
+from agmm.errors import TrainingError
 from agmm.inference.predict import predict_images
 from agmm.inference.sources import images_of_manifest
 from agmm.runs.files import weights_path
@@ -119,13 +120,44 @@ def run_rounds(
         if number < rounds:
             predicted, folder = out_dir / f"predicted-{number}", out_dir / f"clicks-{number + 1}"
             if needs != "nothing":
-                say(f"round {number}/{rounds}: segments the training images with its network")
-                _predict(run_dir, manifest, predicted, config, ranks, needs, protocol, tile_size, quiet)
+                network = _network(run_dir, needs, protocol, tile_size)
+                if not overwrite:
+                    _require_drawn_alike(folder, predicted, network)
+                ranks.wait()  # all check before the first one writes
+                if not _is(predicted / _NETWORK_NAME, network):
+                    say(f"round {number}/{rounds}: segments the training images with its network")
+                    _predict(run_dir, manifest, predicted, config, ranks, network, quiet)
             if ranks.is_first:
                 draw(manifest, predicted, folder)
             ranks.wait()
             manifest = read_manifest(folder)
     return results
+
+
+def _network(run_dir: Path, needs: Needs, protocol: ProtocolName, tile_size: int | None) -> dict[str, Any]:
+    """Where predictions come from, for the note beside them."""
+    weights = hashlib.sha256(weights_path(run_dir).read_bytes()).hexdigest()
+    return {"checkpoint_sha256": weights, "protocol": protocol, "tile_size": tile_size, "kind": needs}
+
+
+def _require_drawn_alike(clicks: Path, predicted: Path, network: Mapping[str, Any]) -> None:
+    """Check that predictions by which clicks were drawn would not be replaced by others.
+
+    Raises:
+        TrainingError: If the clicks exist, and were drawn by predictions of another network, protocol or kind.
+    """
+    note = predicted / _NETWORK_NAME
+    if not (clicks / "manifest.csv").is_file() or not note.is_file():
+        return
+    try:
+        was = {name: read_json(note)[name] for name in network}
+    except (ValueError, KeyError, TypeError):  # damaged: segmented again
+        return
+    if differ := [f"{name} {was[name]} there, {network[name]} here" for name in network if was[name] != network[name]]:
+        raise TrainingError(
+            f"{clicks}: was drawn by other predictions ({', '.join(differ)}). Choose another --out, or begin again "
+            "with --overwrite."
+        )
 
 
 def _predict(
@@ -134,18 +166,10 @@ def _predict(
     folder: Path,
     config: TrainConfig,
     ranks: Ranks,
-    needs: Needs,
-    protocol: ProtocolName,
-    tile_size: int | None,
+    network: Mapping[str, Any],
     quiet: bool,
 ) -> None:
-    """Segment the training images, unless this network has done so; the folder appears only when it is complete."""
-    weights = hashlib.sha256(weights_path(run_dir).read_bytes()).hexdigest()
-    network = {"checkpoint_sha256": weights, "protocol": protocol, "tile_size": tile_size, "kind": needs}
-    note = folder / _NETWORK_NAME
-    if _is(note, network):
-        return
-    ranks.wait()  # all check before the first one writes
+    """Segment the training images; the folder appears only when it is complete."""
     partial = folder.with_name(f".{folder.name}.partial")
     if ranks.is_first:
         shutil.rmtree(partial, ignore_errors=True)
@@ -160,8 +184,9 @@ def _predict(
             bar.update()
 
         predict_images(
-            run_dir, mine, partial, protocol=protocol, tile_size=tile_size, probabilities=needs == "probabilities",
-            device=str(ranks.device), amp=ranks.uses_bfloat16(config.amp), on_image=advance,
+            run_dir, mine, partial, protocol=network["protocol"], tile_size=network["tile_size"],
+            probabilities=network["kind"] == "probabilities", device=str(ranks.device),
+            amp=ranks.uses_bfloat16(config.amp), on_image=advance,
         )  # fmt: skip
     ranks.wait()
     if ranks.is_first:

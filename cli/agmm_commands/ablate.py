@@ -10,6 +10,7 @@ import click
 
 from agmm.config.training import Refinement
 from agmm.studies.paper_tables import TABLES as PAPER_TABLES
+from agmm.studies.paper_tables import require_agmm
 from cli.agmm_commands.options import (
     protocol_option,
     read_settings,
@@ -117,6 +118,8 @@ def ablate(
         manifests = [read_manifest(path) for path in paths]
         own = {"recipe": flags["recipe"] or study.recipe, "config_path": flags["config_path"] or study.base}
         config = read_settings(with_all_bands(flags, manifests[0]) | own)
+        if table:
+            require_agmm(config)
         require_training_packages(crf=refine == "crf")
         from agmm.inference.crf import require_colors
         from agmm.inference.protocols import make_protocol

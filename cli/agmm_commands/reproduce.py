@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agmm.studies.paper_tables import FIGURES
+from agmm.studies.paper_tables import FIGURES, require_agmm
 from cli.agmm_commands.ablate import announce_run
 from cli.agmm_commands.options import protocol_option, read_settings, training_options
 from cli.command import command, is_quiet, option_group
@@ -60,6 +60,7 @@ def reproduce(
     with usage_errors():
         check_figure()
         data, config = read_manifest(manifest), read_settings(flags)
+        require_agmm(config)
         require_training_packages()
         from agmm.studies.results import REPORT_NAME
         from agmm.studies.runner import run_study

@@ -65,6 +65,14 @@ def test_the_first_process_alone_announces_a_run(
     assert "enough" in result.stderr and result.stderr.count("run 1/6: ") == lines
 
 
+@pytest.mark.parametrize("table", [1, 2])
+def test_the_papers_tables_start_from_agmm(manifest: Manifest, tmp_path: Path, table: int) -> None:
+    for option in (("--recipe", "few-clicks"), ("--loss-kind", "seg")):
+        result = invoke(manifest.path, "--table", table, "--out", tmp_path / "out", *option)
+        assert result.exit_code == 2 and "add --loss-kind agmm" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_study_names_its_recipe(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[TrainConfig] = []
 

@@ -48,3 +48,10 @@ def test_rows_of_figures_keep_the_published_numbers_of_table_2() -> None:
         named = [setting for setting in study.settings if setting.name in published]
         assert len(named) == 2 and all(setting.published == published[setting.name] for setting in named)
         assert (study.published_in, study.published_images) == ("cityscapes", 500)
+
+
+def test_figures_start_from_agmm(manifest: Manifest, tmp_path: Path) -> None:
+    words = ["reproduce", "figure-2", str(manifest.path), "--loss-kind", "auto", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2 and "add --loss-kind agmm" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -163,6 +163,17 @@ def test_other_clicks_settings_or_start_are_refused(manifest: Manifest, done: tu
     assert "round-2 was started fresh, but warm" in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("option", [("--protocol", "sliding"), ("--strategy", "corrective")], ids=" ".join)
+def test_predictions_that_clicks_were_drawn_by_are_not_replaced(
+    option: tuple[str, str], manifest: Manifest, done: tuple[Path, Result]
+) -> None:
+    out_dir, _ = done
+    before = {path: path.read_bytes() for path in out_dir.rglob("*") if path.is_file()}
+    result = rounds(manifest.path, "--clicks", 3, "--rounds", 3, "--out", out_dir, *option, expected=1)
+    assert "clicks-2: was drawn by other predictions" in result.stderr and "--overwrite" in result.stderr
+    assert {path: path.read_bytes() for path in out_dir.rglob("*") if path.is_file()} == before
+
+
 def test_corrective_clicks_lie_on_errors_and_warm_rounds_go_on(manifest: Manifest, tmp_path: Path) -> None:
     out_dir = tmp_path / "out"
     words = ("--clicks", 2, "--rounds", 2, "--out", out_dir, "--strategy", "corrective", "--warm-start", "--json")
