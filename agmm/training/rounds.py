@@ -120,11 +120,11 @@ def run_rounds(
         if number < rounds:
             predicted, folder = out_dir / f"predicted-{number}", out_dir / f"clicks-{number + 1}"
             if needs != "nothing":
-                network = _network(run_dir, needs, protocol, tile_size)
+                network, noted = _network(run_dir, needs, protocol, tile_size), _noted(predicted)
                 if not overwrite:
-                    _require_drawn_alike(folder, predicted, network)
+                    _require_drawn_alike(folder, noted, network)
                 ranks.wait()  # all check before the first one writes
-                if not _is(predicted / _NETWORK_NAME, network):
+                if noted != network:
                     say(f"round {number}/{rounds}: segments the training images with its network")
                     _predict(run_dir, manifest, predicted, config, ranks, network, quiet)
             if ranks.is_first:
@@ -140,20 +140,24 @@ def _network(run_dir: Path, needs: Needs, protocol: ProtocolName, tile_size: int
     return {"checkpoint_sha256": weights, "protocol": protocol, "tile_size": tile_size, "kind": needs}
 
 
-def _require_drawn_alike(clicks: Path, predicted: Path, network: Mapping[str, Any]) -> None:
+def _noted(predicted: Path) -> object:
+    """What the note beside predictions says; None if it is missing or damaged, so that images are segmented again."""
+    note = predicted / _NETWORK_NAME
+    try:
+        return read_json(note) if note.is_file() else None
+    except ValueError:
+        return None
+
+
+def _require_drawn_alike(clicks: Path, noted: object, network: Mapping[str, Any]) -> None:
     """Check that predictions by which clicks were drawn would not be replaced by others.
 
     Raises:
         TrainingError: If the clicks exist, and were drawn by predictions of another network, protocol or kind.
     """
-    note = predicted / _NETWORK_NAME
-    if not (clicks / "manifest.csv").is_file() or not note.is_file():
+    if not isinstance(noted, dict) or noted.keys() != network.keys() or not (clicks / "manifest.csv").is_file():
         return
-    try:
-        was = {name: read_json(note)[name] for name in network}
-    except (ValueError, KeyError, TypeError):  # damaged: segmented again
-        return
-    if differ := [f"{name} {was[name]} there, {network[name]} here" for name in network if was[name] != network[name]]:
+    if differ := [f"{name} {noted[name]} there, {here} here" for name, here in network.items() if noted[name] != here]:
         raise TrainingError(
             f"{clicks}: was drawn by other predictions ({', '.join(differ)}). Choose another --out, or begin again "
             "with --overwrite."
@@ -194,14 +198,6 @@ def _predict(
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     ranks.wait()
-
-
-def _is(note: Path, network: Mapping[str, object]) -> bool:
-    """Whether a note says that predictions come from a network; a damaged one does not."""
-    try:
-        return note.is_file() and bool(read_json(note) == network)
-    except ValueError:
-        return False
 
 
 def summarize(results: Sequence[RoundResult]) -> list[dict[str, object]]:
