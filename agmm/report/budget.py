@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agmm.errors import TrainingError
-from agmm.report.run import ALL_TERMS, FULL_MASKS, SILENT_SETTINGS, Run
+from agmm.report.run import ALL_TERMS, FULL_MASKS, SILENT_SETTINGS, Run, read_run
 from agmm.report.runs import choose_records, describe_scores
 from agmm.report.table_format import SPREAD, Cell, Scores, Table, has_spread
-from agmm.studies.results import RESULTS_NAME, read_results
+from agmm.studies.results import RESULTS_NAME, annotation_titles, read_results
+from data_manifests import Manifest
+from data_manifests.manifest.words import annotation_words
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class BudgetPoint:
         """Clicks per image, or other marks; None if unknown."""
         if self.work is not None and self.work.marks_per_image is not None:
             return self.work.marks_per_image
-        found = re.match(r"(\d+) clicks", self.annotation)
+        found = re.match(r"(\d+) clicks?\b(?! per )", self.annotation)
         return float(found[1]) if found else None
 
     @property
@@ -118,7 +120,10 @@ def is_study(path: Path) -> bool:
 
 
 def budgets_of_study(
-    path: Path, work_of: Callable[[Mapping[str, str]], Work | None], ways: Sequence[str] = ()
+    path: Path,
+    work_of: Callable[[Mapping[str, str]], Work | None],
+    ways: Sequence[str] = (),
+    manifests: Mapping[str, Manifest] | None = None,
 ) -> Budgets:
     """Points of a study by ``agmm ablate``; each setting is one way to train.
 
@@ -126,6 +131,8 @@ def budgets_of_study(
         path: Folder of the study, or its ``results.csv``.
         work_of: Returns the work behind the annotation of a row of ``results.csv``; None if unknown.
         ways: Only these settings and full masks; by default all settings.
+        manifests: Manifests by the names of their annotations in ``results.csv``, which are put in words; without one,
+            a run of the study tells them, and without either, the name remains.
 
     Raises:
         TrainingError: If there are no results, they were scored in different ways, or a setting is unknown.
@@ -145,14 +152,28 @@ def budgets_of_study(
         if not ways or row["setting"] in (*ways, FULL_MASKS):
             groups.setdefault((row["setting"], row["annotation"]), []).append(row)
     points: list[BudgetPoint] = []
+    titles = _titles_of_study(path.parent, rows, manifests or {})
     for (setting, annotation), group in groups.items():
         scores = Scores(tuple(100 * float(row["miou"]) for row in group))
         if setting != FULL_MASKS:
             way = setting.replace(ALL_TERMS, "AGMM")
-            points.append(BudgetPoint(way, way, annotation, setting, work_of(group[0]), scores))
+            points.append(BudgetPoint(way, way, titles[annotation], setting, work_of(group[0]), scores))
         elif not any(point.is_full for point in points):  # the annotation makes no difference to it
             points.append(BudgetPoint(setting, setting, setting, setting, work_of(group[0]), scores))
     return Budgets(tuple(points), how[0])
+
+
+def _titles_of_study(
+    folder: Path, rows: Sequence[Mapping[str, str]], manifests: Mapping[str, Manifest]
+) -> dict[str, str]:
+    """The annotations of a study in words, by their names in ``results.csv``."""
+    words = {row["annotation"]: "" for row in rows}
+    words |= {name: annotation_words(manifest.info) for name, manifest in manifests.items() if name in words}
+    for row in rows:
+        if not words[row["annotation"]] and (folder / row["run"]).is_dir():
+            run = read_run(folder / row["run"], row["setting"])
+            words[row["annotation"]] = "" if run.is_full else run.annotation
+    return annotation_titles(words)
 
 
 def budget_table(budgets: Budgets) -> Table:

@@ -56,13 +56,16 @@ def _kind(manifest: Manifest) -> str:
     return "scribbles" if manifest.info.command == "scribbles" else ""
 
 
+def annotation_titles(words: Mapping[str, str]) -> dict[str, str]:
+    """Annotations in words by their names; names where there are no words, or where words do not tell them apart."""
+    texts = list(words.values())
+    return {name: text if text and texts.count(text) == 1 else name for name, text in words.items()}
+
+
 def _titles(manifests: Sequence[Manifest]) -> dict[str, str]:
-    """The annotations in words by their names, for the heads of columns; names where words do not tell them apart."""
+    """The titles of manifests by their names, for the heads of columns."""
     words = [annotation_words(manifest.info) for manifest in manifests]
-    return {
-        name: text if text and words.count(text) == 1 else name
-        for name, text in zip(annotation_names(manifests), words, strict=True)
-    }
+    return annotation_titles(dict(zip(annotation_names(manifests), words, strict=True)))
 
 
 def read_results(path: Path) -> dict[tuple[str, str, str], dict[str, str]]:

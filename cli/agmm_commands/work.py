@@ -66,7 +66,8 @@ def read_budgets(
             raise click.UsageError("budget takes runs, or one study; got a study and more.")
         if names or split or protocol:
             raise click.UsageError("--name, --split and --protocol are for runs; a study has its own.")
-        return budgets_of_study(runs[0], _work_of_study(runs[0], annotations, model), ways)
+        manifests = _by_name(annotations)
+        return budgets_of_study(runs[0], _work_of_study(runs[0], manifests, model), ways, manifests)
     if ways or annotations:
         raise click.UsageError("--way and --annotation are for a study; runs know both themselves.")
     with usage_errors():
@@ -93,20 +94,27 @@ def work_of_run(run: Run, model: CostModel | None, on_problem: Callable[[str], N
         return None
 
 
-def _work_of_study(
-    path: Path, manifests: Sequence[Path], model: CostModel | None
-) -> Callable[[Mapping[str, str]], Work | None]:
-    """Annotation work behind each row of a study, from its manifests or else from its runs."""
-    from agmm.report.run import FULL_MASKS, read_run
+def _by_name(paths: Sequence[Path]) -> dict[str, Manifest]:
+    """Manifests by their names in a study; one may have its folder's, if others of the study are like it."""
     from agmm.studies.results import annotation_names
     from data_manifests import read_manifest
 
-    read = [read_manifest(manifest) for manifest in manifests]
-    by_name = dict(zip(annotation_names(read), read, strict=True))
+    manifests = [read_manifest(path) for path in paths]
+    return {manifest.name: manifest for manifest in manifests} | dict(
+        zip(annotation_names(manifests), manifests, strict=True)
+    )
+
+
+def _work_of_study(
+    path: Path, manifests: Mapping[str, Manifest], model: CostModel | None
+) -> Callable[[Mapping[str, str]], Work | None]:
+    """Annotation work behind each row of a study, from its manifests or else from its runs."""
+    from agmm.report.run import FULL_MASKS, read_run
+
     folder = path.parent if path.suffix == ".csv" else path
 
     def work_of(row: Mapping[str, str]) -> Work | None:
-        if manifest := by_name.get(row["annotation"]):
+        if manifest := manifests.get(row["annotation"]):
             return _work(manifest, model, "train", is_full=row["setting"] == FULL_MASKS)
         if not (folder / row["run"]).is_dir():
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from agmm.report.run import ALL_TERMS
 from agmm.report.runs import read_runs
 from agmm.studies.results import read_results
 from cli.agmm_cli import main
-from data_manifests import known_label_space
+from data_manifests import known_label_space, write_manifest
 from data_manifests.manifest.schema import GROWN
 from sparsekit.audit.cost import annotation_cost
 from tests.agmm.report.written_runs import SEG, empty_manifest, write_run
@@ -73,6 +74,48 @@ def test_grown_labels_are_a_way_of_their_own(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_clicks_per_class_are_no_clicks_per_image(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", empty_manifest(tmp_path / "x", CITYSCAPES, clicks_per_class=3), scores=0.5)
+    (point,) = budgets_of_runs(read_runs([tmp_path / "a"]), lambda run: None).points
+    assert (point.annotation, point.clicks) == ("3 clicks per class", None)
+
+
+def study_of(folder: Path, *annotations: str) -> Path:
+    """A study of one setting on each annotation, whose runs are gone."""
+    (folder / "study").mkdir(exist_ok=True)
+    header, *_ = KEPT.read_text().splitlines()
+    rows = [f"{name},L_seg,1,0,val,whole,0.5,0.5,1,runs/{name}/stage-1,abc" for name in annotations]
+    (folder / "study/results.csv").write_text("\n".join([header, *rows, ""]))
+    return folder / "study"
+
+
+def annotations_in_the_table(*arguments: object) -> set[str]:
+    result = CliRunner().invoke(main, ["table", "budget", *map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    return {row["annotation"] for row in json.loads(result.stdout)}
+
+
+def test_the_annotations_of_a_study_are_in_words(tmp_path: Path) -> None:
+    names = {"x-1": 1, "x-3": 3, "x-3-again": 3}
+    study = study_of(tmp_path, "x-1", "x-3")
+    assert annotations_in_the_table(study) == {"x-1", "x-3"}  # nothing says what they are
+    for name, clicks in names.items():
+        write_run(study / f"runs/{name}/stage-1", empty_manifest(tmp_path / name, CITYSCAPES, clicks_per_class=clicks))
+    assert annotations_in_the_table(study) == {"1 click per class", "3 clicks per class"}
+    study_of(tmp_path, *names)
+    assert annotations_in_the_table(study) == {"1 click per class", "x-3", "x-3-again"}  # words do not tell them apart
+
+
+def test_a_manifest_says_what_the_annotation_of_a_study_is(tmp_path: Path) -> None:
+    settings = {"clicks_per_image": 2, "strategy": "center"}
+    manifest = tiny_manifest(tmp_path)
+    manifest = replace(manifest, info=replace(manifest.info, settings=settings))
+    write_manifest(manifest)
+    for name in ("2 clicks", manifest.name):  # in a study with another annotation of two clicks, its folder's
+        study = study_of(tmp_path, name, "other")
+        assert annotations_in_the_table(study, "--annotation", manifest.path) == {"2 clicks, center", "other"}
+
+
 def test_a_study_equals_its_rows() -> None:
     with KEPT.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["annotation"], row["setting"]) == ("20 clicks", "L_seg")]
@@ -119,7 +162,7 @@ def test_minutes_come_from_the_manifests_of_a_study(tmp_path: Path) -> None:
     code, text = run("table", "budget", results.parent, "--annotation", manifest.path, "--way", "L_seg", "--json")
     minutes = {row["annotation"]: row["minutes/image"] for row in json.loads(text)}
     expected = annotation_cost(manifest, split="train").to_dict()["minutes_per_image"]
-    assert float(minutes[manifest.name]) == pytest.approx(expected, abs=0.005)
+    assert float(minutes["points"]) == pytest.approx(expected, abs=0.005)
 
 
 def test_full_masks_of_a_study_are_one_row(tmp_path: Path) -> None:
