@@ -110,14 +110,22 @@ def _scale(axes: Axes, values: Sequence[float], label: str) -> None:
     """A logarithmic axis whose ticks are the budgets themselves, where there is room."""
     axes.set_xscale("log")
     axes.minorticks_off()
-    ticks: list[float] = []
-    for value in sorted(set(values)):
-        if not ticks or value / ticks[-1] > 1.25:
-            ticks.append(value)
+    ticks = budget_ticks(values)
     axes.set_xticks(ticks, [f"{value:.2g}" if value < 100 else f"{value:.0f}" for value in ticks])
     axes.margins(x=0.08)
     axes.set_xlabel(label)
     plain_grid(axes)
+
+
+def budget_ticks(values: Sequence[float]) -> list[float]:
+    """The values that have room for a label: a ratio of 1.25 apart, or a sixth of a short logarithmic axis."""
+    ordered = sorted(set(values))
+    apart = min(1.25, (ordered[-1] / ordered[0]) ** (1 / 6))
+    ticks = ordered[:1]
+    for value in ordered:
+        if value / ticks[-1] > apart:
+            ticks.append(value)
+    return ticks
 
 
 def _share_axis(axes: Axes, budgets: Budgets) -> None:

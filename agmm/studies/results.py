@@ -192,7 +192,7 @@ def _compare(study: Study, titles: Mapping[str, str], rows: Sequence[dict[str, s
             paired = [of_row[seed] - base[seed] for seed in of_row if seed in base]
             gains[name].append(gain := format_gain(paired))
             # A share of next to nothing says nothing.
-            share = f"{100 * statistics.mean(paired) / gap:.0f}" if paired and gap >= _LEAST_GAP else ""
+            share = f"{100 * statistics.mean(paired) / gap:z.0f}" if paired and gap >= _LEAST_GAP else ""
             shares[name].append(f"({share})" if share and gain.startswith("(") else share)
     head = [_line(["setting", *titles.values()]), _line(["---"] * (1 + len(titles)))]
     lines = [

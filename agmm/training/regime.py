@@ -118,7 +118,8 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
     elif regime.reaches_all:
         yield f"{share}, all that it holds: no term relies on that."
     else:
-        yield f"{share}; others may occur in it."
+        alone = " The loss is cross-entropy alone." if config.loss_kind == "seg" else ""
+        yield f"{share}; others may occur in it.{alone}"
 
 
 def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:

@@ -231,7 +231,8 @@ class Manifest:
             return self.rows
         rows = tuple(row for row in self.rows if row.split == split)
         if not rows:
-            raise ManifestError(f"{self.path}: split '{split}' has no rows. {self.splits_in_words()}")
+            hint = " `sparsekit split` sets images aside for another split." if len(self.splits) == 1 else ""
+            raise ManifestError(f"{self.path}: split '{split}' has no rows. {self.splits_in_words()}{hint}")
         return rows
 
     def filter(

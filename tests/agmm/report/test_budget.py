@@ -14,7 +14,7 @@ from PIL import Image
 
 from agmm.errors import TrainingError
 from agmm.report.budget import Work, budget_table, budgets_of_runs, budgets_of_study
-from agmm.report.budget_figure import draw_budget
+from agmm.report.budget_figure import budget_ticks, draw_budget
 from agmm.report.run import ALL_TERMS
 from agmm.report.runs import read_runs
 from agmm.studies.results import read_results
@@ -147,6 +147,13 @@ def test_the_figure_of_a_study(tmp_path: Path, suffix: str) -> None:
     if suffix == ".png":
         with Image.open(out) as image:
             assert image.width == 2070
+
+
+def test_budgets_are_labelled_where_there_is_room() -> None:
+    assert budget_ticks([0.46, 0.54]) == [0.46, 0.54]  # the ends of an axis, however short it is
+    assert budget_ticks([20.0, 5.0, 5.0, 100.0]) == [5.0, 20.0, 100.0]
+    assert budget_ticks([5.0, 6.0, 100.0]) == [5.0, 100.0]
+    assert budget_ticks([7.0]) == [7.0]
 
 
 def test_minutes_come_from_the_manifests_of_a_study(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def tiny_info(folder: str = "m", command: str = "", **settings: Any) -> Manifest
 def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
     scores = {
         "base": (0.40, 0.42, 0.41), "better": (0.45, 0.47, 0.46), "pair": (0.45, 0.47), "luck": (0.43, 0.40, 0.42),
-        "top": (0.50, 0.52),
+        "hair": (0.3999, 0.42, 0.41), "top": (0.50, 0.52),
     }  # fmt: skip
     study = Study("", tuple(map(Setting, scores)), baseline="base", ceiling="top")
     rows = [
@@ -42,6 +42,7 @@ def test_rows_are_compared_with_the_baseline_seed_by_seed() -> None:
     assert "| better | +5.0 ± 0.0 |  |" in gains and "| luck | (+0.7 ± 2.5) |  |" in gains
     assert "| pair | (+5.0 ± 0.0) |  |" in gains  # two seeds are too few to say so
     assert "| better | 50 |  |" in shares and "| luck | (7) |  |" in shares
+    assert "| hair | (-0.0 ± 0.0) |" not in gains and "| hair | (0) |  |" in shares  # zero has no sign
     assert "| top |" not in gains + shares
 
 

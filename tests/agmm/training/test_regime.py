@@ -91,7 +91,8 @@ def test_a_run_says_which_classes_it_takes_as_absent(seven: Manifest) -> None:
     assert said(by_class, absence).endswith("absence on.")
     few = regime_of(seven).classes_per_image <= seven.label_space.num_classes / 2
     assert ("--loss-kind presence" in said(by_class, seg)) is few is regime_of(seven).few_of_many
-    assert "presence" not in said(uniform, seg)
+    assert "presence" not in said(uniform, seg) and "cross-entropy" in said(uniform, seg)
+    assert "cross-entropy" not in said(uniform, TrainConfig())
     assert not said(uniform, seg).startswith("Warning") and not said(by_class, seg).startswith("Warning")
     assert not list(regime_notices(uniform, TrainConfig(loss_kind="absence", supervision="full")))
 
