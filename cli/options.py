@@ -115,7 +115,7 @@ thumbnail_size_option = click.option(
     show_default=True,
     help="Longer side of the images on the page, in pixels.",
 )
-common_option = click.option("--common", is_flag=True, help="Use only images that all of them annotate.")
+common_option = click.option("--common", is_flag=True, help="Use only images that all inputs annotate.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing results.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 

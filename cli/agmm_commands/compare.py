@@ -21,7 +21,7 @@ from cli.types import IntRange, PathType
 def compare(first: Path, second: Path, resamples: int, seed: int, as_json: bool) -> None:
     """Compare the mIoU of the runs FIRST and SECOND by a paired bootstrap over images.
 
-    Both need scores by `agmm evaluate --per-image` of the same images. The intervals tell how the choice of images
+    Both need scores by `agmm evaluate --per-image` of the same images. The intervals show how the choice of images
     moves the scores and their difference, not how another seed would.
     """
     from dataclasses import asdict

@@ -18,7 +18,7 @@ from cli.types import Choice, IntRange
 _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
 
 
-@command(short_help="Draw a figure of the paper's supplement.")
+@command(short_help="Draw a figure of runs, or of a study.")
 @click.argument("kind", type=Choice(list(FIGURES)))
 @runs_argument
 @names_option
@@ -60,7 +60,7 @@ def figure(
     device: str,
     as_json: bool,
 ) -> None:
-    """Draw a figure from your own RUNS, most of them as in the paper's supplement.
+    """Draw a figure of RUNS: budgets, or a figure of the paper's supplement.
 
     gmm-predictions shows image, segmentation, class of the highest Gaussian, and ground truth. training-curves shows
     mIoU on the training set by epoch, as recorded by `agmm train --gmm-images`. tsne shows features of the same pixels

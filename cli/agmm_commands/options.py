@@ -72,7 +72,12 @@ _TRAINING_GROUPS = (
     ),
     option_group(
         "Loss",
-        click.option("--loss-kind", type=_choice(LOSSES), help="Loss to train with."),
+        click.option(
+            "--loss-kind",
+            type=_choice(LOSSES),
+            help="seg: cross-entropy alone. presence: learns also which classes an image holds. auto: presence or seg, "
+            "as the annotation allows. The page 'Other ways to use few labels' explains the others.",
+        ),
         click.option("--preset", type=_choice(PRESETS), help="AGMM as in the paper, or as in its released code."),
         click.option("--lambda", "lambda_", type=_not_negative, help="Weight of the mixture terms."),
         click.option(
@@ -85,7 +90,11 @@ _TRAINING_GROUPS = (
         click.option("--supervision", type=_choice(SUPERVISIONS), help="Train on the annotations or on full masks."),
         click.option("--train-split", metavar="NAME", help="Split to train on."),
         click.option("--val-split", metavar="NAME", help="Split that selects the best epoch."),
-        click.option("--crop-size", type=SizeType(), help="Size of a training crop in pixels."),
+        click.option(
+            "--crop-size",
+            type=SizeType(),
+            help="Size of a training crop in pixels; in TOML, crop_size = [HEIGHT, WIDTH].",
+        ),
         click.option(
             "--bands", metavar="all|N,N,...", type=BandsType(),
             help="Bands of the images that are the network's input, counted from 1, of any number; means and "

@@ -27,11 +27,11 @@ cost_model_option = click.option(
 #: What the budgets of a study need beside its folder, for figure and table alike.
 STUDY_OPTIONS = (
     click.option(
-        "--way", "ways", metavar="SETTING", multiple=True, help="Setting of a study to show; may be repeated."
+        "--way", "ways", metavar="SETTING", multiple=True, help="Setting of a study to show; repeat for several."
     ),
     click.option(
         "--annotation", "annotations", type=PathType(), multiple=True,
-        help="Manifest of a study, for the minutes where its runs are gone; may be repeated.",
+        help="Manifest of a study, for the minutes where its runs are gone; repeat for several.",
     ),
 )  # fmt: skip
 

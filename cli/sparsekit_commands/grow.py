@@ -66,7 +66,7 @@ def grow(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Grow the labels of a manifest over their images, as far as that is safe.
+    """Grow the labels of a manifest over the images, as far as that is safe.
 
     MANIFEST is a manifest.csv or the folder that holds it. The result is an annotation folder to train on. Existing
     labels stay as they are, and pixels that no label reaches safely stay unlabelled. Full masks are not used. Repeat an

@@ -57,9 +57,9 @@ def import_(
 ) -> None:
     """Read annotations from another tool into an annotation folder.
 
-    SOURCE is the folder of the annotations; --dataset names their images and full masks, or --images and --masks do.
-    Clicks stay clicks and polylines become strokes. Label maps whose regions are single pixels become clicks; other
-    label maps stay as they are, without marks.
+    SOURCE is the folder of the annotations; --dataset names the images and full masks, or --images and --masks do. For
+    images without full masks, give masks that are void everywhere. Clicks stay clicks and polylines become strokes.
+    Label maps whose regions are single pixels become clicks; other label maps stay as they are, without marks.
     """
     from data_manifests.errors import counted, list_some
     from data_manifests.layouts.image_notes import image_notes

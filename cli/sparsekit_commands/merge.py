@@ -37,7 +37,7 @@ def merge(
     --union and --vote write new annotations of images that several people annotated; all manifests must hold the same
     images. --union keeps every label, and that of the earlier manifest where they disagree. --vote gives each pixel
     the class that most of its labels have, and leaves ties unlabelled. The column disagreeing_pixels counts the pixels
-    on which they disagree.
+    on which the manifests disagree.
     """
     if union and vote:
         raise click.UsageError("Give one of --union and --vote.")

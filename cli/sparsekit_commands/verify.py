@@ -29,9 +29,8 @@ from data_manifests.errors import counted
 def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers: int | None, as_json: bool) -> None:
     """Regenerate annotations from the recorded settings and your data, and check that they are the same.
 
-    Grown labels are grown again from the manifest that they were made from.
-
     MANIFEST is a manifest.csv or the folder that holds it. Nothing is written. The exit code is 1 if anything differs.
+    Grown labels are grown again from the manifest that they were made from.
     """
     from agmm.config.growing import FEATURES
     from data_manifests.manifest.schema import GROWN
