@@ -85,7 +85,7 @@ def reproduce(
     if not study.is_published_for(data.label_space, len(data.rows_of(split))):
         note(
             f"The published scores are of the {study.published_images} images of {study.published_in} val; yours are "
-            "of other images, so there is no distance to state."
+            "of other images, so they are not compared."
         )
     echo_summary(f"\nWritten: {', '.join(map(str, [*paths, out_dir / REPORT_NAME]))}")
 
