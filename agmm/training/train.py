@@ -284,7 +284,7 @@ def written_config(run_dir: Path, trained: TrainConfig) -> TrainConfig:
     return TrainConfig.from_dict({**trained.to_dict(), **read_toml(path)}, path) if path.is_file() else trained
 
 
-def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
+def resumed_config(run_dir: Path, overrides: Mapping[str, Any], manifest: Manifest | None = None) -> TrainConfig:
     """Return the settings of an interrupted run with allowed changes.
 
     Changes may come from the call or from the run's ``config.toml``.
@@ -292,6 +292,7 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     Args:
         run_dir: The run folder.
         overrides: New values by name.
+        manifest: What the run is trained on, by which the loss ``auto`` is resolved, as when the run was started.
 
     Raises:
         TrainingError: If the folder does not hold a run that can be resumed.
@@ -300,7 +301,11 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
     """
     info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
     config, written = info.config, written_config(run_dir, info.config)
+    is_auto = manifest is not None and overrides.get("loss_kind") == "auto"
+    overrides = {"loss": {}, **overrides} if is_auto else overrides  # auto has no options
     changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
+    if manifest is not None:
+        changed = resolve_loss(manifest, changed)
     fixed = [f.name for f in fields(config) if f.name not in _RESUMABLE]
     if differ := [name for name in fixed if getattr(config, name) != getattr(changed, name)]:
         by = (
@@ -309,6 +314,7 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any]) -> TrainConfig:
             else ""
         )
         values = ", ".join(f"{name} is {getattr(config, name)}, not {getattr(changed, name)}" for name in differ)
+        values += f" (auto is {changed.loss_kind} on this annotation)" if is_auto else ""
         raise ValueError(
             f"A resumed run keeps its settings, but {', '.join(differ)} would change{by}: {values}. Start a new run "
             f"for that; only {', '.join(_RESUMABLE)} may change."

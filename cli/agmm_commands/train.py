@@ -72,7 +72,7 @@ def train(
 
     with usage_errors():
         if resume:
-            config = resumed_config(resume, read_overrides(flags))
+            config = resumed_config(resume, read_overrides(flags), source)
         build_loss(resolve_loss(source, config))
     start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
     again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])

@@ -60,3 +60,14 @@ def test_a_training_goes_on_without_the_weights_it_started_from(manifest: Path, 
     result = agmm("train", manifest, "--resume", run_dir, "--epochs", 2)
     assert result.exit_code == 0, result.output
     assert "epoch 2/2" in result.stderr
+
+
+def test_the_loss_auto_is_the_same_when_resumed(manifest: Path, finished: Path, tmp_path: Path) -> None:
+    auto = ("--loss-kind", "auto")
+    begun = agmm("train", manifest, "--out", tmp_path / "run", *FAST[:-2], "--epochs", 1, *auto)
+    assert begun.exit_code == 0, begun.output
+    assert 'loss_kind = "seg"' in (tmp_path / "run/config.toml").read_text()
+    assert agmm("train", manifest, "--resume", tmp_path / "run", "--epochs", 2, *auto).exit_code == 0
+    other = agmm("train", manifest, "--resume", finished, *auto)
+    assert other.exit_code == 2 and "loss_kind is agmm, not seg" in other.stderr
+    assert "(auto is seg on this annotation)" in other.stderr
