@@ -198,7 +198,7 @@ def budget_table(budgets: Budgets) -> Table:
         )  # fmt: skip
         lines.append((order, cells))
     rows = [cells for _, cells in sorted(lines, key=lambda line: line[0])]
-    notes = ["Minutes are estimated from times measured in the literature, as `sparsekit cost` does."]
+    notes = ["Minutes are estimates, by the model of `sparsekit cost`."]
     if full is None:
         notes.append("For the share of full supervision, add a run trained with --supervision full.")
     notes += [SPREAD] if has_spread(rows) else []
