@@ -15,6 +15,9 @@ from data_manifests.errors import list_some
 #: Settings of `sparsekit points` by which every class of an image gets clicks.
 _EVERY_CLASS = ("clicks_per_class", "clicks_per_instance")
 
+#: Of the recipes that the notices name.
+_DOWNLOADED = " (its pretrained encoder is downloaded)"
+
 
 @dataclass(frozen=True)
 class Regime:
@@ -91,8 +94,14 @@ def resolve_loss(manifest: Manifest, config: TrainConfig) -> TrainConfig:
     return replace(config, loss_kind="presence" if pays else "seg")
 
 
-def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
-    """Yield how many classes are labelled per image, whether these are all, and which loss terms rely on that."""
+def regime_notices(manifest: Manifest, config: TrainConfig, *, is_auto: bool = False) -> Iterator[str]:
+    """Yield how many classes are labelled per image, whether these are all, which loss terms rely on that, and advice.
+
+    Args:
+        manifest: Manifest to train on.
+        config: All settings, with the loss that ``auto`` has become.
+        is_auto: Whether the loss was ``auto``.
+    """
     regime = regime_of(manifest, config.train_split)
     if config.supervision != "sparse" or not regime.classes_per_image:
         return
@@ -112,14 +121,16 @@ def regime_notices(manifest: Manifest, config: TrainConfig) -> Iterator[str]:
         yield f"{share}, all that it holds: {list_some(relying)} on."
     elif regime.reaches_all and regime.few_of_many:
         yield (
-            f"{share}, all that it holds. No term of the loss uses that; --recipe few-clicks and --loss-kind presence "
-            "do."
+            f"{share}, all that it holds. No term of the loss uses that; --loss-kind presence does, and so does "
+            f"--recipe few-clicks{_DOWNLOADED}."
         )
-    elif regime.reaches_all:
-        yield f"{share}, all that it holds: no term relies on that."
     else:
+        held = ", all that it holds" if regime.reaches_all else "; others may occur in it"
         alone = " The loss is cross-entropy alone." if config.loss_kind == "seg" else ""
-        yield f"{share}; others may occur in it.{alone}"
+        # The recipe in which auto has become seg is made for other annotations.
+        better = is_auto or (config.encoder_weights == "none" and not config.init)
+        advice = f" --recipe small-data{_DOWNLOADED} served a few hundred such images best." if better else ""
+        yield f"{share}{held}.{alone}{advice}"
 
 
 def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:

@@ -96,6 +96,7 @@ def train_network(
         row.num_labelled or row.classes_labelled for row in manifest.rows_of(config.train_split)
     ):
         raise TrainingError(f"{manifest.path}: labels no pixel of split '{config.train_split}'; nothing can be learnt.")
+    is_auto = config.loss_kind == "auto"
     config = resolve_loss(manifest, with_statistics(manifest, config))
     manifest = with_bands(manifest, config)
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
@@ -125,7 +126,7 @@ def train_network(
         tracker = start_tracker(config.log, run_dir, config.to_dict(), info.epoch) if ranks.is_first else None
         log = RunLog(run_dir, ranks, config.epochs, steps_per_epoch, info.epoch, quiet, names, tracker)
         stack.enter_context(log)
-        for notice in notices(manifest, config, info.epoch, steps_per_epoch):
+        for notice in notices(manifest, config, info.epoch, steps_per_epoch, is_auto=is_auto):
             log.say(notice)
         for epoch in range(info.epoch + 1, config.epochs + 1):
             scores = train_epoch(state, epoch, log)
@@ -168,7 +169,9 @@ def needed_files(manifest: Manifest, config: TrainConfig) -> list[Path]:
     return paths
 
 
-def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per_epoch: int) -> Iterator[str]:
+def notices(
+    manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per_epoch: int, *, is_auto: bool = False
+) -> Iterator[str]:
     """Yield one line for each probable mistake in the settings, before training starts."""
     if config.init and not epochs_done:
         yield from initial_notice(config, manifest.label_space)
@@ -184,7 +187,7 @@ def notices(manifest: Manifest, config: TrainConfig, epochs_done: int, steps_per
             f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so every prediction is correct. In "
             "masks of 0 and 255, the value 255 means void unless a classes.csv makes it a class."
         )
-    yield from regime_notices(manifest, config)
+    yield from regime_notices(manifest, config, is_auto=is_auto)
     if unseen := classes_without_a_label(manifest, config):
         those = "that class" if len(unseen) == 1 else "those classes"
         yield (

@@ -141,3 +141,28 @@ def test_auto_has_no_options_and_is_no_loss_by_itself() -> None:
         TrainConfig(loss_kind="auto", loss={"weight": 1.0})
     with pytest.raises(ValueError, match="resolve_loss"):
         build_loss(TrainConfig(loss_kind="auto"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "pretrained", "is_auto", "recipe"),
+    [
+        ("few", False, False, "few-clicks"),
+        ("few", True, False, "few-clicks"),
+        ("many", False, False, "small-data"),
+        ("many", True, False, ""),
+        ("many", True, True, "small-data"),
+        ("uniform", False, False, "small-data"),
+        ("uniform", True, False, ""),
+        ("uniform", True, True, "small-data"),
+    ],
+)
+def test_a_run_names_the_recipe_for_its_annotation(
+    seven: Manifest, kind: str, pretrained: bool, is_auto: bool, recipe: str
+) -> None:
+    manifest = of_classes(seven, 13 if kind == "many" else 14)
+    if kind == "uniform":
+        manifest = with_settings(manifest, "points", {"clicks_per_image": 20})
+    config = TrainConfig(loss_kind="seg", encoder_weights="imagenet" if pretrained else "none")
+    (line,) = regime_notices(manifest, config, is_auto=is_auto)
+    named = [name for name in ("few-clicks", "small-data") if f"--recipe {name}" in line]
+    assert named == ([recipe] if recipe else [])
