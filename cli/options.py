@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.reporting import echo_json, echo_summary
+from cli.reporting import echo_json, echo_summary, warn
 from cli.types import IntRange, LocalPathType, PathType, ShardType, WorkersType
 
 if TYPE_CHECKING:
@@ -58,6 +58,18 @@ def read_manifest(path: Path) -> Manifest:
     import data_manifests
 
     return at_data_root(data_manifests.read_manifest(path))
+
+
+def read_manifest_to_grow(path: Path) -> Manifest:
+    """The manifest that a command was given to grow, with a warning of annotations without a label."""
+    from data_manifests.errors import counted
+    from data_manifests.manifest.derive import count_unlabelled
+
+    manifest = read_manifest(path)
+    if number := count_unlabelled(manifest):
+        bare = counted(number, "annotation has", "annotations have")
+        warn(f"{manifest.path}: {bare} no label, so nothing grows there.")
+    return manifest
 
 
 def data_root() -> Path | None:

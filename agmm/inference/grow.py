@@ -26,7 +26,7 @@ from data_manifests.files.atomic import write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from data_manifests.files.paths import absolute, as_path, inside, name_from
-from data_manifests.manifest.derive import grown_folder, read_source
+from data_manifests.manifest.derive import count_unlabelled, grown_folder, read_source
 from data_manifests.manifest.rows import read_row_annotation, read_row_image
 from data_manifests.manifest.schema import GROWN
 from data_manifests.manifest.validate import Problem
@@ -188,16 +188,15 @@ def grow_by_features(
         on_image: Called after each image.
 
     Raises:
-        DataError: If no row is annotated, a file or the encoder cannot be used, the folder holds something else, or
-            another process is writing to it.
+        DataError: If no annotation has a label, a file or the encoder cannot be used, the folder holds something else,
+            or another process is writing to it.
         ValueError: If ``out`` is the folder of the source.
     """
     out_dir = grown_folder(manifest, FEATURES) if out is None else as_path(out)
     if absolute(out_dir) == absolute(manifest.path).parent:
         raise ValueError(f"{out_dir}: is the folder of the source, which would be overwritten. Choose another --out.")
+    count_unlabelled(manifest)
     rows = [row for row in manifest.rows if row.annotation]
-    if not rows:
-        raise TrainingError(f"{manifest.path}: no row is annotated, so there are no labels to grow.")
     recorded = _provenance(manifest, settings, out_dir)
     advice = "Give --overwrite to replace them, or choose another --out."
     if (found := find_finished(out_dir, recorded, overwrite, "labels", advice)) is not None:

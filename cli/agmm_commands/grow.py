@@ -14,7 +14,7 @@ from cli.options import (
     manifest_argument,
     out_option,
     overwrite_option,
-    read_manifest,
+    read_manifest_to_grow,
     seed_option,
 )
 from cli.processes import require_one_process
@@ -96,7 +96,7 @@ def grow(
     from agmm.requirements import require_training_packages
 
     require_one_process("Growing labels")
-    source = read_manifest(manifest)
+    source = read_manifest_to_grow(manifest)
     with usage_errors():
         settings = FeatureGrowSettings(encoder, encoder_weights, max_distance, confidence, size, seed)
     require_training_packages()

@@ -75,7 +75,7 @@ def grow(
     from data_manifests.errors import counted
     from sparsekit.grow.manifest import grow_manifest
 
-    source = options.read_manifest(manifest)
+    source = options.read_manifest_to_grow(manifest)
     with usage_errors(), counting() as counter:
         summary = grow_manifest(
             source, GrowSettings(method, max_distance, confidence, max_size), out_dir, workers=workers, shard=shard,

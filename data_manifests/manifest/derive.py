@@ -294,3 +294,16 @@ def grown_folder(manifest: Manifest, method: str) -> Path:
     source = manifest.path.parent
     source = source if source.name not in ("", "..") else absolute(source)
     return source.with_name(f"{source.name}-{method}")
+
+
+def count_unlabelled(manifest: Manifest) -> int:
+    """Number of annotated images without a label, on which no label grows.
+
+    Raises:
+        ManifestError: If no row is annotated, or no annotation has a label.
+    """
+    labels = [row.num_labelled for row in manifest.rows if row.annotation]
+    if not any(labels):
+        what = "no annotation has a label" if labels else "no row is annotated"
+        raise ManifestError(f"{manifest.path}: {what}, so there is nothing to grow.")
+    return labels.count(0)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from data_manifests import Manifest, ManifestRow, __version__, read_manifest
 from data_manifests.files.paths import absolute, as_path, name_from, reaching
-from data_manifests.manifest.derive import grown_folder, rebase_row
+from data_manifests.manifest.derive import count_unlabelled, grown_folder, rebase_row
 from data_manifests.manifest.schema import GROWN
 from data_manifests.parallel import map_in_order
-from sparsekit.annotated_images import AnnotatedImage, count_annotated
+from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.grow.methods import grow_labels
 from sparsekit.grow.settings import GrowSettings
 from sparsekit.synthesis.annotation_files import write_annotation
@@ -79,8 +79,8 @@ def grow_manifest(
 
     Raises:
         AnnotationError: If a folder is in the way.
-        DataError: If no row is annotated, a file cannot be used, or another process is writing to the folder. Finished
-            images are kept; the same call resumes.
+        DataError: If no annotation has a label, a file cannot be used, or another process is writing to the folder.
+            Finished images are kept; the same call resumes.
         ValueError: If the shard is not between 1 and the number of shards, or ``out`` is the folder of the source.
     """
     settings = settings or GrowSettings()
@@ -89,7 +89,7 @@ def grow_manifest(
         raise ValueError(f"Shard must be i/n with i between 1 and n, got {shard[0]}/{shard[1]}.")
     if absolute(folder) == absolute(manifest.path).parent:
         raise ValueError(f"{folder}: is the folder of the source, which would be overwritten. Choose another --out.")
-    count_annotated(manifest)
+    count_unlabelled(manifest)
     made_from = {
         "source": name_from(folder, manifest.path),
         "source_sha256": manifest.sha256(),

@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 import agmm.inference.grow
 from agmm.config.growing import FeatureGrowSettings
-from agmm.errors import TrainingError
 from agmm.inference.grow import FeatureGrower, grow_by_features, verify_features
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
-from data_manifests import Manifest, read_manifest, read_row_annotation, read_row_full_mask, read_row_image
+from data_manifests import DataError, Manifest, read_manifest, read_row_annotation, read_row_full_mask, read_row_image
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.real_data import real_data
 
@@ -275,8 +274,10 @@ def test_wrong_words(
 
 def test_nothing_annotated(manifest: Manifest) -> None:
     rows = tuple(row for row in manifest.rows if not row.annotation)
-    with pytest.raises(TrainingError, match="no row is annotated"):
-        grow_by_features(replace(manifest, rows=rows), FeatureGrowSettings(SMALL, "none"))
+    bare = tuple(replace(row, num_labelled=0, classes_labelled=()) for row in manifest.rows)
+    for wrong_rows, message in ((rows, "no row is annotated"), (bare, "no annotation has a label")):
+        with pytest.raises(DataError, match=message):
+            grow_by_features(replace(manifest, rows=wrong_rows), FeatureGrowSettings(SMALL, "none"))
     for wrong in ({"max_distance": 3}, {"confidence": -1}, {"size": 0}, {"seed": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             FeatureGrowSettings(SMALL, "none", **wrong)  # type: ignore[arg-type]

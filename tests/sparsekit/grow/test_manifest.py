@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,16 +10,17 @@ from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
 from cli.sparsekit_commands import grow as command
-from data_manifests import DataError, read_manifest
+from data_manifests import DataError, read_manifest, write_manifest
 from data_manifests.files.images import read_image
-from data_manifests.files.masks import read_mask
+from data_manifests.files.masks import pixel_sha256, read_mask
 from sparsekit.audit.cost import annotation_cost
 from sparsekit.audit.stats import annotation_stats
 from sparsekit.errors import AnnotationError
 from sparsekit.grow.manifest import grow_manifest
 from sparsekit.grow.methods import grow_labels
 from sparsekit.grow.settings import METHODS, GrowSettings
-from tests.helpers.annotation_folders import voc
+from tests.helpers.annotation_folders import cityscapes, voc
+from tests.helpers.miniature_datasets import save_mask
 from tests.helpers.small_town import tree
 
 
@@ -116,6 +118,34 @@ def test_a_source_without_annotations_is_refused_and_nothing_is_left(source, tmp
     with pytest.raises(DataError):
         grow_manifest(source, out=tmp_path / "grown")
     assert not (tmp_path / "grown").exists()
+
+
+def unlabelled(manifest, image_ids):
+    """The manifest with nothing labelled on these images, written to its folder."""
+    rows = []
+    for row in manifest.rows:
+        if row.image_id in image_ids:
+            path = manifest.resolve(row.annotation)
+            save_mask(path, np.full_like(read_mask(path), 255))
+            row = replace(row, num_labelled=0, classes_labelled=(), annotation_sha256=pixel_sha256(read_mask(path)))
+        rows.append(row)
+    return write_manifest(replace(manifest, rows=tuple(rows)))
+
+
+def test_images_without_a_label_are_counted_and_a_source_of_none_is_refused(tmp_path):
+    source = cityscapes(tmp_path)
+    first, *others = [row.image_id for row in source.rows if row.annotation]
+    unlabelled(source, [first])
+    result = run("grow", source.path, "--out", tmp_path / "grown")
+    assert result.exit_code == 0 and "1 annotation has no label" in result.stderr
+    grown = {row.image_id: row.num_labelled for row in read_manifest(tmp_path / "grown").rows}
+    assert not grown[first] and all(grown[name] for name in others)
+    unlabelled(read_manifest(source.path), others)
+    result = run("grow", source.path, "--out", tmp_path / "none")
+    assert result.exit_code == 1 and "no annotation has a label" in result.stderr
+    with pytest.raises(DataError, match="no annotation has a label"):
+        grow_manifest(read_manifest(source.path), out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_was_grown_costs_what_its_source_costs(source, tmp_path):
