@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from itertools import permutations
+from collections.abc import Callable, Container, Sequence
+from itertools import islice, permutations
 from pathlib import Path
 from shlex import quote
 
@@ -64,7 +64,8 @@ def named_folders(root: Path, holds: Callable[[Path], bool] = holds_images) -> l
 
 def _beside_labels(root: Path, holds: Callable[[Path], bool]) -> list[SplitFolders]:
     """Splits of images with their masks in a folder beside each, such as ``train/`` and ``train_labels/``."""
-    of = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
+    names = {f"{split}_{mask}" for split in SPLIT_NAMES for mask in MASK_FOLDERS}
+    of = {path.name.lower(): path for path in _called(names, root)}
     found = []
     for split, images in _split_dirs(root):
         masks = [path for name in sorted(MASK_FOLDERS) if (path := of.get(f"{images.name.lower()}_{name}"))]
@@ -84,16 +85,19 @@ def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
 
 
 def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
-    folders = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
-    return [(SPLIT_NAMES[p.name.lower()], p) for p in folders if p.name.lower() in SPLIT_NAMES]
+    return [(SPLIT_NAMES[path.name.lower()], path) for path in _called(SPLIT_NAMES, folder)]
 
 
 def _named(folder: Path, holds: Callable[[Path], bool]) -> tuple[Path, Path] | None:
     """The one folder of images and the one of masks below a folder."""
-    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    images = [path for path in below if path.name.lower() in _IMAGE_FOLDERS and holds(path)]
-    masks = [path for path in below if path.name.lower() in MASK_FOLDERS and holds(path)]
+    images = [path for path in _called(_IMAGE_FOLDERS, folder) if holds(path)]
+    masks = [path for path in _called(MASK_FOLDERS, folder) if holds(path)]
     return (images[0], masks[0]) if len(images) == len(masks) == 1 else None
+
+
+def _called(names: Container[str], folder: Path) -> list[Path]:
+    """The folders in a folder that have one of these names, sorted; looks at no other, as there can be many."""
+    return sorted(p for p in folder.iterdir() if p.name.lower() in names and p.is_dir()) if folder.is_dir() else []
 
 
 def one_folder(root: Path) -> Rule | None:
@@ -154,10 +158,10 @@ def what_is_there(root: Path) -> str:
     """Describe a folder that fits no layout: its files, possible pairings, and commands to try."""
     if is_remote(root):
         return ""
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    found = {path: list_images(path) for path in folders[:12]}
+    there = [path for path in sorted(root.iterdir(), key=lambda path: path.name) if not path.name.startswith(".")]
+    found = {path: list_images(path) for path in islice((path for path in there if path.is_dir()), 12)}
     found = {path: images for path, images in found.items() if images}
-    own = [p for p in sorted(root.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+    own = [path for path in there if path.name.lower().endswith(IMAGE_SUFFIXES)]
     lines = [f"  {path.name}/: {counted(len(images), 'image')}" for path, images in found.items()]
     lines += [f"  {counted(len(own), 'image')} in the folder itself"] if own else []
     candidates = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from data_manifests import DataError, open_dataset, open_folders
+from data_manifests.layouts import LAYOUTS
 from tests.data_manifests.layouts.read_back import label_maps
 from tests.helpers import miniature_datasets as mini
 
@@ -149,3 +152,16 @@ def test_hidden_files_are_nothing(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     assert pairs(open_dataset(tmp_path)) == [("a", "images/a.jpg", "masks/a.png")]
+
+
+def test_only_folders_of_known_names_are_looked_at(tmp_path, monkeypatch):
+    for name in ("images", "masks", *(f"other_{i}" for i in range(200))):
+        mini.save_image(tmp_path / name / "a.png", (2, 2))
+    looked_at = []
+    is_dir = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: looked_at.append(path.name) or is_dir(path))
+    assert LAYOUTS["generic"].matches(tmp_path)
+    assert not [name for name in looked_at if name.startswith("other_")]
+    (tmp_path / "masks").rename(tmp_path / "other_200")
+    assert not LAYOUTS["generic"].matches(tmp_path)
+    assert not [name for name in looked_at if name.startswith("other_")]
