@@ -57,7 +57,8 @@ def open_dataset(
     root = _existing(as_path(root))
     chosen = LAYOUTS[layout] if layout else next((c for c in _in_order() if c.matches(root)), None)
     if chosen is None:
-        _refuse_annotations(root)
+        inside = [root, *(root / name for name in folders_with("manifest.csv", root))]
+        _refuse_annotations(root, "the root folder of a dataset", [folder / "manifest.csv" for folder in inside])
         looked_for = "\n".join(f"  {c.name}: {c.looks_for}" for c in LAYOUTS.values())
         raise DataError(
             f"{root}: fits no known layout. {what_is_there(root)}\nLayouts tried (--layout selects one):\n{looked_for}"
@@ -97,7 +98,8 @@ def open_folders(
     images = _existing(as_path(images_dir)) if images_dir is not None else None
     for folder, expected in ((masks, "full masks"), (images, "images")):
         if folder is not None:
-            _refuse_labels(folder, expected)
+            above = [folder.parent] if folder.name == "annotations" else []
+            _refuse_annotations(folder, expected, [path / "manifest.csv" for path in (folder, *above)])
     root = common_folder(masks, images)
     tables = map(own_classes, dict.fromkeys(folder for folder in (root, masks, images) if folder))
     space = label_space or next((table for table in tables if table), None)
@@ -124,25 +126,14 @@ def _complete(dataset: Dataset, class_map: Mapping[str, Sequence[str]] | None, e
     return map_classes(dataset, class_map) if class_map else dataset
 
 
-def _refuse_annotations(root: Path) -> None:
-    """Say so if a folder that fits no layout holds annotations instead of a dataset."""
-    own = (root / "manifest.csv").is_file()
-    if own or (inside := folders_with("manifest.csv", root)):
-        where = "manifest.csv" if own else f"manifest.csv in {list_some(inside)}"
+def _refuse_annotations(folder: Path, expected: str, manifests: Sequence[Path]) -> None:
+    """Say so if a folder holds annotations instead of a dataset: if one of these manifests exists."""
+    if found := [path for path in manifests if path.is_file()]:
         raise DataError(
-            f"{root}: expected the root folder of a dataset, but it holds annotations ({where}). Give the folder that "
-            "they were made from, or give the manifest to a command that takes one, such as `sparsekit render`."
+            f"{folder}: expected {expected}, but it holds annotations ({list_some([*map(str, found)])}). Give the "
+            "folder that they were made from, or give the manifest to a command that takes one, such as `sparsekit "
+            "render`."
         )
-
-
-def _refuse_labels(folder: Path, expected: str) -> None:
-    """Say so if a folder of images or masks is that of an annotation or of its labels, which are not all pixels'."""
-    for place in (folder, folder.parent):
-        if (place / "manifest.csv").is_file() and (place == folder or folder.name == "annotations"):
-            raise DataError(
-                f"{folder}: expected {expected}, but it holds annotations ({place / 'manifest.csv'}). Give the folder "
-                "that they were made from."
-            )
 
 
 def _existing(folder: Path) -> Path:

@@ -35,11 +35,11 @@ def test_an_unclear_folder_lists_what_was_looked_for(tmp_path):
     assert "--layout" in str(caught.value)
 
 
-@pytest.mark.parametrize(("above", "named"), [("", r"\(manifest.csv\)"), ("..", r"\(manifest.csv in sparse\)")])
-def test_annotations_are_no_dataset(tmp_path, above, named):
+@pytest.mark.parametrize("above", ["", ".."])
+def test_annotations_are_no_dataset(tmp_path, above):
     (tmp_path / "sparse").mkdir()
     (tmp_path / "sparse/manifest.csv").touch()
-    with pytest.raises(DataError, match=f"expected the root folder of a dataset.*{named}"):
+    with pytest.raises(DataError, match=r"expected the root folder of a dataset.*sparse/manifest.csv\)"):
         open_dataset(tmp_path / "sparse" / above)
 
 
