@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 #: Protocols by name; ``agmm.inference.protocols.Protocol`` describes them.
-ProtocolName = Literal["whole", "sliding", "multi-scale"]
+ProtocolName = Literal["whole", "flip", "sliding", "multi-scale"]
 
 
 PROTOCOLS = get_args(ProtocolName)

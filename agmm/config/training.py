@@ -93,7 +93,7 @@ class TrainConfig:
         compile: Compile the network with torch.compile.
         workers: Number of processes that load data; it does not change the result.
         val_every: Epochs between two validations; the last epoch is always validated.
-        val_protocol: Protocol of validation: ``whole``, ``sliding`` or ``multi-scale``.
+        val_protocol: Protocol of validation: ``whole``, ``flip``, ``sliding`` or ``multi-scale``.
         gmm_images: Number of training images on which to evaluate segmentation and mixture after every validated epoch
             (supplement, figure 2).
         log: ``csv``, which is always written, or also ``tensorboard``, ``wandb`` or ``mlflow``.

@@ -129,7 +129,7 @@ def evaluate_rows(
         model: Maps images to a tuple with ``logits``; must be on ``device``; its train/eval mode is restored.
         manifest: Source of the rows; provides label space and mask encoding.
         rows: Rows to evaluate; each needs a full mask.
-        protocol: Inference protocol; ``whole`` and ``multi-scale`` stand for their defaults.
+        protocol: Inference protocol; ``whole``, ``flip`` and ``multi-scale`` stand for their defaults.
         device: Device to compute on.
         distributed: Split the rows over all ranks and sum the counts; otherwise this process evaluates all rows.
         boundary: Also count boundary IoU.

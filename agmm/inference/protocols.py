@@ -1,4 +1,4 @@
-"""Class probabilities of images of any size: whole, by sliding window, or averaged over scales and flips."""
+"""Class probabilities of images of any size: whole, flipped too, by sliding window, or averaged over scales."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
 from data_manifests.manifest.rows import read_row_annotation
 
+_WITHOUT_TILES = ("whole", "flip")
+
 
 @dataclass(frozen=True)
 class Protocol:
     """How images are segmented; a score means little without it.
 
     Args:
-        name: ``whole``, ``sliding`` or ``multi-scale``.
+        name: ``whole``, ``flip`` (whole, and mirrored left to right), ``sliding`` or ``multi-scale``.
         tile_size: Side of a sliding window in pixels, usually the training crop; required for ``sliding``. With
             ``multi-scale``, segments each scaled image by sliding window; None segments it as a whole.
         overlap: Share of a tile that overlaps the next one, in [0, 1).
@@ -73,6 +75,8 @@ class Protocol:
         after = ", dense CRF" if self.crf else ""
         if self.name == "whole":
             return f"whole image, single scale{after}"
+        if self.name == "flip":
+            return f"flip (whole image and its mirror image){after}"
         if self.name == "sliding":
             return f"sliding window ({tiles}){after}"
         parts = [f"scales {', '.join(f'{scale:g}' for scale in self.scales)}"]
@@ -95,12 +99,14 @@ class Protocol:
         """
 
         def predict_once(images: Tensor) -> Tensor:
-            if self.tile_size is None or self.name == "whole":
+            if self.tile_size is None or self.name in _WITHOUT_TILES:
                 return predict_whole(model, images)
             return predict_sliding(model, images, self.tile_size, overlap=self.overlap, tile_batch=self.tile_batch)
 
         if self.name == "multi-scale":
             probs = predict_multi_scale(predict_once, images, scales=self.scales, flip=self.flip)
+        elif self.name == "flip":
+            probs = predict_multi_scale(predict_once, images, scales=(1.0,))
         else:
             probs = predict_once(images)
         return refine(images, probs) if self.crf else probs
@@ -127,9 +133,9 @@ def make_protocol(
     Raises:
         ValueError: If a value is out of range, or tile options are given for a protocol without tiles.
     """
-    if name == "whole" and tile_size is not None:
+    if name in _WITHOUT_TILES and tile_size is not None:
         raise ValueError(
-            "The protocol 'whole' has no tiles. Omit the tile size, or choose the protocol sliding or multi-scale."
+            f"The protocol '{name}' has no tiles. Omit the tile size, or choose the protocol sliding or multi-scale."
         )
     if name == "sliding" and tile_size is None:
         tile_size = max(crop_size)

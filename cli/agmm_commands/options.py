@@ -279,7 +279,8 @@ _PREDICTION_GROUPS = (
     option_group(
         "Segmentation",
         protocol_option(
-            f"Segment whole images, by sliding windows, or averaged over {len(SCALES)} scales ({_SCALES}) and flips.",
+            "Segment whole images, by sliding windows, or averaged: flip with the mirror image, multi-scale over "
+            f"{len(SCALES)} scales ({_SCALES}) and mirror images.",
             default="whole",
         ),
         tile_option,

@@ -107,14 +107,21 @@ def test_multi_scale_of_one_scale_without_flip_is_the_whole_image(model: Countin
     assert torch.equal(once, Protocol("whole").predict(model, images))
 
 
+def test_flip_equals_a_plain_loop(model: Counting) -> None:
+    images = torch.rand(2, 3, 21, 30)
+    as_it_is, mirrored = (model.conv(seen).mul(5).softmax(1) for seen in (images, images.flip(3)))
+    torch.testing.assert_close(Protocol("flip").predict(model, images), (as_it_is + mirrored.flip(3)) / 2)
+    assert len(model.seen) == 2
+
+
 def test_multi_scale_can_slide(model: Counting) -> None:
     Protocol("multi-scale", tile_size=16, scales=(1.0, 2.0)).predict(model, torch.rand(1, 3, 20, 20))
     assert {shape[2:] for shape in model.seen} == {(16, 16)}
 
 
-def test_flips_make_predictions_of_mirrored_images_mirrored(model: Counting) -> None:
+@pytest.mark.parametrize("protocol", [Protocol("flip"), Protocol("multi-scale", scales=(0.75, 1.0))], ids=str)
+def test_flips_make_predictions_of_mirrored_images_mirrored(model: Counting, protocol: Protocol) -> None:
     images = torch.rand(1, 3, 16, 24)
-    protocol = Protocol("multi-scale", scales=(0.75, 1.0))
     torch.testing.assert_close(protocol.predict(model, images.flip(3)).flip(3), protocol.predict(model, images))
 
 
@@ -122,6 +129,7 @@ def test_flips_make_predictions_of_mirrored_images_mirrored(model: Counting) -> 
     ("protocol", "words"),
     [
         (Protocol(), "whole image, single scale"),
+        (Protocol("flip"), "flip (whole image and its mirror image)"),
         (Protocol("sliding", tile_size=721), "sliding window (tile 721, overlap 0.67)"),
         (Protocol("multi-scale", scales=(0.5, 1.0)), "multi-scale (scales 0.5, 1; flipped too)"),
         (
@@ -137,7 +145,7 @@ def test_protocols_say_what_they_do(protocol: Protocol, words: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "tiles"}, "Unknown protocol 'tiles'. Choose from: whole, sliding, multi-scale"),
+        ({"name": "tiles"}, "Unknown protocol 'tiles'. Choose from: whole, flip, sliding, multi-scale"),
         ({"name": "sliding"}, "needs a tile_size"),
         ({"tile_size": 0}, "tile_size"),
         ({"overlap": 1.0}, "overlap"),

@@ -232,7 +232,7 @@ def test_the_command_scores_as_the_other_run_was_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "protocol",
     [
-        Protocol(), Protocol(crf=True), Protocol("sliding", tile_size=721), Protocol("multi-scale"),
+        Protocol(), Protocol(crf=True), Protocol("flip"), Protocol("sliding", tile_size=721), Protocol("multi-scale"),
         Protocol("sliding", tile_size=65, overlap=0.25, crf=True), Protocol("multi-scale", tile_size=300),
     ],
     ids=str,

@@ -118,7 +118,7 @@ def test_a_file_says_where_the_rest_is_and_how_to_score(tmp_path: Path) -> None:
     [
         ("base=1\n[[setting]]\nname='a'", "base must be text in quotes, got 1"),
         ("ceiling='b'\n[[setting]]\nname='a'", "ceiling 'b'"),
-        ("protocol='crop'\n[[setting]]\nname='a'", "unknown protocol 'crop'. Choose from: whole, sliding, multi-scale"),
+        ("protocol='crop'\n[[setting]]\nname='a'", "unknown protocol 'crop'. Choose from: whole, flip, sliding, multi"),
         (
             "[[setting]]\nname='a'\nstages=2\npseudo_classes='any'",
             "setting 'a': pseudo_classes must be labelled or all, got 'any'",
