@@ -281,6 +281,24 @@ def test_long_names_of_runs_are_broken(tmp_path: Path, width: int) -> None:
         assert page.run("Math.max(...[...document.querySelectorAll('.run')].map((e) => e.offsetWidth))") <= width
 
 
+@pytest.mark.parametrize("width", [1400, 400])
+def test_words_of_long_names_stay_whole_in_tables(tmp_path: Path, width: int) -> None:
+    manifest = read_manifest(tiny_manifest(tmp_path, 2))
+    runs = [write_run(tmp_path / f"{number}", manifest) for number in range(2)]
+    named = read_runs(runs, [f"annotations of everybody/{number}/annotations" for number in range(2)])
+    make_page(named, manifest, manifest.rows[:1], tmp_path / "index.html")
+    with browser(width=width) as page:
+        page.open(tmp_path / "index.html")
+        page.settle()
+        word = page.run(
+            "(() => { const word = document.createElement('span'); word.textContent = 'annotations';"
+            " document.querySelector('#runs').append(word); return word.offsetWidth; })()"
+        )
+        cells = "[...document.querySelectorAll('#runs td .run, #classes th .run')]"
+        assert word > 0 and page.run(f"{cells}.length") == 4
+        assert page.run(f"Math.min(...{cells}.map((e) => e.offsetWidth))") >= word
+
+
 def test_links_unfold_what_they_lead_to(opened: Page) -> None:
     assert not opened.run("document.querySelector('#confusion').open")
     opened.run("document.querySelector('nav [href*=confusion]').click()")
