@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from agmm.errors import TrainingError
 from agmm.runs.files import weights_path
+from agmm.runs.scores import PER_IMAGE_NAME as PER_IMAGE_NAME
 from data_manifests.files.csv import read_whole_table, write_table
-
-PER_IMAGE_NAME = "per_image.csv"
 
 _COLUMNS = ("split", "protocol", "image_id", "class", "true_pixels", "predicted_pixels", "right_pixels", "iou")
 
@@ -153,7 +152,7 @@ def compare_per_image(
         seed: Equal seeds give equal intervals.
 
     Raises:
-        TrainingError: If a file is missing or damaged, or the images or protocols differ.
+        TrainingError: If a file is missing or damaged, or the images, their full masks or the protocols differ.
         ValueError: If there are no resamples, or the confidence is out of range.
     """
     if num_resamples < 1 or not 0 < confidence < 1:
@@ -168,6 +167,13 @@ def compare_per_image(
         )
     every = sorted({*names, *other_names})
     stacked = [_stack(images, of, every) for images, of in ((ours, names), (theirs, other_names))]
+    if other := [
+        image.image_id for image, a, b in zip(ours, stacked[0][2], stacked[1][2], strict=True) if (a != b).any()
+    ]:
+        raise TrainingError(
+            f"{first} and {second} count different true pixels of image '{other[0]}', so their full masks or classes "
+            "differ. Evaluate both runs on one manifest."
+        )
     num_images, rng = len(ours), np.random.default_rng(seed)
     scores = np.empty((2, num_resamples))
     for i in range(num_resamples):
@@ -184,12 +190,13 @@ def compare_per_image(
 
 
 def _stack(images: Sequence[ImageCounts], names: Sequence[str], every: Sequence[str]) -> NDArray[np.int64]:
-    """Right pixels and union of each image and class, shape (2, images, classes)."""
-    stacked = np.zeros((2, len(images), len(every)), np.int64)
+    """Right pixels, union and true pixels of each image and class, shape (3, images, classes)."""
+    stacked = np.zeros((3, len(images), len(every)), np.int64)
     columns = [every.index(name) for name in names]
     for i, image in enumerate(images):
         stacked[0, i, columns] = image.right
         stacked[1, i, columns] = image.true + image.predicted - image.right
+        stacked[2, i, columns] = image.true
     return stacked
 
 

@@ -24,7 +24,7 @@ from agmm.runs.files import (
     require_no_training,
     require_utf8,
 )
-from agmm.runs.scores import CONFUSION_NAME, CSV_NAME, JSON_NAME
+from agmm.runs.scores import CONFUSION_NAME, CSV_NAME, JSON_NAME, PER_IMAGE_NAME
 from data_manifests import Manifest, __version__
 from data_manifests.files.atomic import require_plain, write_atomically
 from data_manifests.files.lock import FolderLock
@@ -35,7 +35,7 @@ TENSORBOARD_NAME = "tensorboard"
 
 #: All files of a run and its evaluation, which a new run in the same folder deletes.
 _WRITTEN_BY_TRAINING = (STATE_NAME, WEIGHTS_NAME, CONFIG_NAME, RUN_NAME, LOG_NAME, VALIDATION_NAME)
-_FILES = (*_WRITTEN_BY_TRAINING, JSON_NAME, CSV_NAME, CONFUSION_NAME)
+_FILES = (*_WRITTEN_BY_TRAINING, JSON_NAME, CSV_NAME, CONFUSION_NAME, PER_IMAGE_NAME)
 
 
 @contextmanager

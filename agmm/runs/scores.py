@@ -21,6 +21,7 @@ from data_manifests.files.text import read_json
 JSON_NAME = "evaluation.json"
 CSV_NAME = "evaluation.csv"
 CONFUSION_NAME = "confusion.csv"
+PER_IMAGE_NAME = "per_image.csv"
 #: Protocol name of the scores of the mixture.
 MIXTURE_PROTOCOL = "Gaussian mixture with the sparse labels given"
 

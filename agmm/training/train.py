@@ -25,6 +25,7 @@ from agmm.inference.protocols import Protocol
 from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, require_fit, save_checkpoint
 from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME, weights_path
 from agmm.runs.folder import claim, describe_run
+from agmm.runs.scores import PER_IMAGE_NAME
 from agmm.training.initial_weights import initial_notice, require_initial_weights
 from agmm.training.preview import draw_predictions
 from agmm.training.regime import regime_notices, resolve_loss
@@ -152,6 +153,7 @@ def train_network(
             log.epoch(epoch, scores)
             if ranks.is_first:
                 if info.best_epoch == epoch:
+                    (run_dir / PER_IMAGE_NAME).unlink(missing_ok=True)  # scores of the weights before
                     save_checkpoint(run_dir / WEIGHTS_NAME, state.eval_model.state_dict(), info)
                 save_checkpoint(run_dir / STATE_NAME, state.tensors(), info)
     return TrainResult(run_dir, info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_only_the_same_images_are_paired(two: tuple[Path, Path], tmp_path: Path)
     (tmp_path / "damaged.csv").write_text("split,protocol\nval,whole\n")
     with pytest.raises(TrainingError, match="damaged"):
         compare_per_image(two[0], tmp_path / "damaged.csv")
+
+
+def test_images_of_other_masks_or_classes_are_not_paired(two: tuple[Path, Path], tmp_path: Path) -> None:
+    counts = some_counts(100)
+    write_per_image(tmp_path / "classes.csv", counts, ("sea", "road", "car"), "val", "whole")
+    counts[7] = replace(counts[7], true=counts[7].true + 1)
+    write_per_image(tmp_path / "masks.csv", counts, NAMES, "val", "whole")
+    for name, image in (("classes.csv", "image_00"), ("masks.csv", "image_07")):
+        with pytest.raises(TrainingError, match=f"true pixels of image '{image}'"):
+            compare_per_image(two[0], tmp_path / name)
 
 
 @pytest.mark.parametrize("counts", ["10,8,9", "-1,8,-1", "10,8," + "9" * 30, "9" * 30 + ",8,8"])

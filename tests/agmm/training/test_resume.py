@@ -40,6 +40,19 @@ def test_a_killed_training_goes_on_bit_by_bit(seven: Manifest, undisturbed: Path
     assert_same_state(run_dir, undisturbed)
 
 
+@pytest.mark.parametrize("resume", [True, False], ids=["resumed", "replaced"])
+def test_scores_of_single_images_go_with_their_weights(
+    seven: Manifest, undisturbed: Path, tmp_path: Path, resume: bool
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(undisturbed, run_dir)
+    (run_dir / "per_image.csv").write_text("of the network before")
+    epochs = CONFIG.epochs + 1 if resume else 1
+    config = replace(CONFIG, epochs=epochs, val_split="none")  # the last epoch is kept
+    train_network(seven, config, run_dir, resume=resume, overwrite=not resume, quiet=True)
+    assert not (run_dir / "per_image.csv").exists()
+
+
 def test_what_a_resumed_training_refuses(seven: Manifest, undisturbed: Path, tmp_path: Path) -> None:
     assert resumed_config(undisturbed, {"epochs": 9, "workers": 2}) == replace(CONFIG, epochs=9, workers=2)
     with pytest.raises(ValueError, match="keeps its settings, but lambda_ would change: lambda_ is .*, not 0.3"):
