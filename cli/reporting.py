@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import click
 from cli.command import Context, is_quiet, is_verbose
 from cli.interrupts import interruptible
 from data_manifests.errors import DataError, shorten
+from data_manifests.terminal import CONTROL, shell_join, shell_quote
 
 T = TypeVar("T")
 
@@ -29,12 +29,6 @@ NETWORK_MEMORY_ADVICE = (
 
 #: Of an error, a warning or a note, which can hold cells of a stranger's file; the middle of a longer one is left out.
 _MOST_LETTERS = 2000
-
-#: Control characters and marks of direction, which terminals obey, as escapes.
-_CONTROL = {
-    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-    for code in (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
 
 
 class ReportingGroup(click.Group):
@@ -129,12 +123,12 @@ def _show_error(error: click.ClickException) -> None:
     error.show(text)  # usage errors come with the usage
     before = text.getvalue().removesuffix(f"Error: {message}\n")
     name = click.style("Error:", fg="red", bold=True)
-    click.echo(f"{before.translate(_CONTROL)}{name} {_shown(message)}", err=True, color=_color())
+    click.echo(f"{before.translate(CONTROL)}{name} {_shown(message)}", err=True, color=_color())
 
 
 def _shown(text: str) -> str:
     """A message of bounded length that may hold a stranger's words."""
-    return shorten(text, _MOST_LETTERS).translate(_CONTROL)
+    return shorten(text, _MOST_LETTERS).translate(CONTROL)
 
 
 @contextmanager
@@ -193,15 +187,23 @@ def usage_errors() -> Iterator[None]:
         raise click.UsageError(shorten(str(error))) from error
 
 
+def echo(text: object, nl: bool = True) -> None:
+    """Print on stdout; a path that holds characters which terminals obey is quoted for a shell, other text escaped."""
+    if isinstance(text, Path):
+        quoted = shell_quote(text)
+        text = quoted if quoted.startswith("$") else text
+    click.echo(str(text).translate(CONTROL), nl=nl)
+
+
 def echo_summary(text: object) -> None:
     """Say on stdout what was done, unless the user wants results only."""
     if not is_quiet():
-        click.echo(text)
+        echo(text)
 
 
 def echo_next(*words: object) -> None:
     """Print the command that a user most likely wants next, ready to be copied."""
-    echo_summary(f"Next: {shlex.join(map(str, words))}")
+    echo_summary(f"Next: {shell_join(*words)}")
 
 
 def note(text: str) -> None:

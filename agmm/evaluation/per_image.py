@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from agmm.errors import TrainingError
 from agmm.runs.files import weights_path
 from agmm.runs.scores import PER_IMAGE_NAME as PER_IMAGE_NAME
 from data_manifests.files.csv import read_whole_table, write_table
+from data_manifests.terminal import shell_quote
 
 _COLUMNS = ("split", "protocol", "image_id", "class", "true_pixels", "predicted_pixels", "right_pixels", "iou")
 
@@ -112,7 +112,7 @@ def read_per_image(path: Path) -> tuple[list[ImageCounts], tuple[str, ...], str]
             raise TrainingError(f"{path}: no such run. Give one with scores by: agmm evaluate RUN MANIFEST --per-image")
         weights_path(path.parent)  # what is no run has no scores to compute
         raise TrainingError(
-            f"{path}: no scores of single images. Compute them with: agmm evaluate {quote(str(path.parent))} MANIFEST "
+            f"{path}: no scores of single images. Compute them with: agmm evaluate {shell_quote(path.parent)} MANIFEST "
             "--per-image"
         )
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from agmm.runs.files import require_checkpoint
 from agmm.runs.scores import MIXTURE_PROTOCOL
 from data_manifests import DataError, read_manifest
 from data_manifests.files.paths import as_path
+from data_manifests.terminal import shell_join
 
 
 def read_runs(paths: Sequence[str | Path], names: Sequence[str] = (), on_problem: OnProblem = None) -> list[Run]:
@@ -162,7 +162,7 @@ def _has_no_full_masks(manifest_path: Path, split: str) -> bool:
 
 
 def _command_line(run: Run, manifest_path: Path, split: str, options: Sequence[str]) -> str:
-    return shlex.join(["agmm", "evaluate", str(run.folder), str(manifest_path), "--split", split, *options])
+    return shell_join("agmm", "evaluate", run.folder, manifest_path, "--split", split, *options)
 
 
 def _protocol_options(protocol: str) -> list[str]:

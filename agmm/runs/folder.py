@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +28,7 @@ from data_manifests import Manifest, __version__
 from data_manifests.files.atomic import require_plain, write_atomically
 from data_manifests.files.lock import FolderLock
 from data_manifests.files.paths import name_from
+from data_manifests.terminal import shell_join
 
 VALIDATION_NAME = "validation.json"
 TENSORBOARD_NAME = "tensorboard"
@@ -117,7 +117,7 @@ def describe_run(run_dir: Path, manifest: Manifest, checksum: str, config: Train
     again = ["train", str(manifest.path), "--config", str(run_dir / CONFIG_NAME), "--out", f"{run_dir}-again"]
     on_cuda = ranks.device.type == "cuda"
     description = {
-        "run_again": f"{launch_command(ranks.num_ranks)} {shlex.join(again)}",
+        "run_again": f"{launch_command(ranks.num_ranks)} {shell_join(*again)}",
         "manifest": name_from(run_dir, manifest.path),
         "manifest_sha256": checksum,
         "label_space": manifest.label_space.name,

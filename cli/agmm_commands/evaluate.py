@@ -13,7 +13,7 @@ from cli.command import command, option_group
 from cli.options import data_root_option, json_option, out_option, read_manifest
 from cli.processes import is_first_process
 from cli.progress import progress
-from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
+from cli.reporting import echo, echo_json, echo_next, echo_summary, usage_errors
 from cli.types import IntRange, PathType
 
 
@@ -76,7 +76,7 @@ def evaluate(
     if as_json:
         echo_json({"results": records})
         return
-    click.echo("\n\n".join(map(format_table, records)))
+    echo("\n\n".join(map(format_table, records)))
     folder = settings["out_dir"] or (run if run.is_dir() else run.parent)
     files = [
         "evaluation.json",

@@ -10,7 +10,7 @@ from agmm.config.recipes import DEFAULT_RECIPE, recipe_names, recipe_summary, re
 from cli.command import command
 from cli.completion import complete_recipe
 from cli.options import json_option
-from cli.reporting import echo_json, usage_errors
+from cli.reporting import echo, echo_json, usage_errors
 
 
 @command(short_help="List the recipes, or print one.")
@@ -27,11 +27,11 @@ def recipes(name: str | None, as_json: bool) -> None:
     if name is None:
         for known in recipe_names():
             default = " [default]" if known == DEFAULT_RECIPE else ""
-            click.echo(f"{known:16} {recipe_summary(known)}{default}")
+            echo(f"{known:16} {recipe_summary(known)}{default}")
         return
     with usage_errors():
         text = recipe_text(name)
     if as_json:
         echo_json(tomllib.loads(text))
     else:
-        click.echo(text, nl=False)
+        echo(text, nl=False)

@@ -13,7 +13,7 @@ from cli.agmm_commands.options import protocol_option, read_settings, training_o
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
-from cli.reporting import echo_json, echo_summary, note, usage_errors
+from cli.reporting import echo, echo_json, echo_summary, note, usage_errors
 from cli.types import Choice
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def reproduce(
         echo_json({"figures": [str(path) for path in paths], "report": str(out_dir / REPORT_NAME), "runs": list(rows)})
         return
     report = (out_dir / REPORT_NAME).read_text(encoding="utf-8")
-    click.echo(report.partition("\nChanges in each row")[0].rstrip())
+    echo(report.partition("\nChanges in each row")[0].rstrip())
     if not study.is_published_for(data.label_space, len(data.rows_of(split))):
         note(
             f"The published scores are of the {study.published_images} images of {study.published_in} val; yours are "

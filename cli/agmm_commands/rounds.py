@@ -21,7 +21,7 @@ from cli.agmm_commands.options import (
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import alone_in, is_first_process
-from cli.reporting import echo_json, echo_summary, usage_errors
+from cli.reporting import echo, echo_json, echo_summary, usage_errors
 from cli.types import Choice, IntRange
 from cli.uncertain_options import UNCERTAIN_OPTIONS, of_strategy
 
@@ -142,4 +142,4 @@ def _print_table(results: list[RoundResult], val_split: str) -> None:
         }
         for number, result in enumerate(results, start=1)
     ]
-    click.echo(format_table(rows))
+    echo(format_table(rows))

@@ -11,7 +11,7 @@ from cli.agmm_commands.options import names_option, runs_argument, scores_protoc
 from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, study_options
 from cli.command import command
 from cli.options import out_option
-from cli.reporting import echo_summary, usage_errors
+from cli.reporting import echo, echo_summary, usage_errors
 from cli.types import Choice
 
 
@@ -71,7 +71,7 @@ def table(
         made = getattr(tables, TABLES[kind])(found, split or scored_split(found), protocol)
     text = format_table(made, format_)
     if out_path is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
     else:
         write_atomically(out_path, text.encode(), to_streams=True)
         echo_summary(out_path)

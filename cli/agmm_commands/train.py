@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from cli.processes import is_first_process
 from cli.reporting import echo_json, echo_summary, usage_errors
 from cli.types import PathType
 from data_manifests.errors import counted
+from data_manifests.terminal import shell_join
 
 
 @command(short_help="Train a segmentation network.")
@@ -75,7 +75,7 @@ def train(
             config = resumed_config(resume, read_overrides(flags), source)
         build_loss(resolve_loss(source, config))
     start = launch_command(int(os.environ.get("WORLD_SIZE", "1")))
-    again = shlex.join(["train", str(manifest), "--resume", str(run_dir)])
+    again = shell_join("train", manifest, "--resume", run_dir)
     say_when_interrupted(
         lambda: f"Interrupted; resume with: {start} {again}" if (run_dir / STATE_NAME).is_file() else
         "Interrupted before the first epoch finished; nothing is kept"

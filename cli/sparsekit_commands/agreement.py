@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json
+from cli.reporting import echo, echo_json
 from cli.types import PathType
 
 
@@ -35,4 +35,4 @@ def agreement(first: Path, second: Path, split: str | None, as_json: bool) -> No
     if as_json:
         echo_json(found.to_dict())
     else:
-        click.echo(format_agreement(found))
+        echo(format_agreement(found))

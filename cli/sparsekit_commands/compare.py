@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json, usage_errors
+from cli.reporting import echo, echo_json, usage_errors
 from cli.types import IntRange, LocalPathType
 from data_manifests.errors import DataError
 from data_manifests.files.paths import absolute
@@ -66,7 +66,7 @@ def compare(
     if as_json:
         echo_json(comparison.to_dict())
     else:
-        click.echo(format_comparison(comparison))
+        echo(format_comparison(comparison))
 
 
 def _name(path: Path) -> str:

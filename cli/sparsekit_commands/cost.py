@@ -11,7 +11,7 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.reporting import echo_json, note, usage_errors
+from cli.reporting import echo, echo_json, note, usage_errors
 from cli.types import FloatRange, LocalPathType
 from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel, read_cost_model
 
@@ -56,6 +56,6 @@ def cost(
     if as_json:
         echo_json([one.to_dict() for one in costs])
         return
-    click.echo(format_costs(costs))
+    echo(format_costs(costs))
     if any(one.full_mask_seconds is None for one in costs):
         note("no time for full masks of this label space is known; give --seconds-per-full-mask.")

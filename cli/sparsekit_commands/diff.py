@@ -9,7 +9,7 @@ import click
 
 from cli import options
 from cli.command import command
-from cli.reporting import echo_json
+from cli.reporting import echo, echo_json
 from cli.types import FloatRange, PathType
 
 #: Numbers whose names are more than their keys with spaces.
@@ -49,5 +49,5 @@ def diff(first: Path, second: Path, max_move: float, as_json: bool) -> None:
         return
     for name, value in compared.summary().items():
         words = _WORDS.get(name, name.replace("_", " "))
-        click.echo(f"{words:22}  {f'{value:.4f}' if isinstance(value, float) else f'{value:,}'}")
-    click.echo("The annotations differ." if compared.differs else "The annotations are the same.")
+        echo(f"{words:22}  {f'{value:.4f}' if isinstance(value, float) else f'{value:,}'}")
+    echo("The annotations differ." if compared.differs else "The annotations are the same.")

@@ -12,7 +12,7 @@ from cli import options
 from cli.command import command
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import progress
-from cli.reporting import echo_json, note
+from cli.reporting import echo, echo_json, note
 from cli.types import LocalPathType, PathType
 from data_manifests.errors import counted
 
@@ -56,7 +56,7 @@ def info(
     if as_json:
         echo_json(described)
     else:
-        click.echo(_format(described))
+        echo(_format(described))
 
 
 def _write_classes(path: Path, dataset: Dataset) -> None:

@@ -10,7 +10,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json, warn
+from cli.reporting import echo, echo_json, warn
 from cli.types import Choice, IntRange, list_option
 from data_manifests.errors import DataError, counted
 from sparsekit.audit.settings import DEFAULT_MAX_SIZE, METHOD_NAMES
@@ -77,4 +77,4 @@ def score(
     if as_json:
         echo_json([one.to_dict() for one in scores])
     else:
-        click.echo(format_scores(scores))
+        echo(format_scores(scores))

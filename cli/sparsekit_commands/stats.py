@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json, usage_errors
+from cli.reporting import echo, echo_json, usage_errors
 from cli.types import IntRange, LocalPathType
 
 
@@ -64,4 +64,4 @@ def stats(
     if as_json:
         echo_json([{"annotation": s.name, "num_images": s.num_images, "classes": s.rows()} for s in measured])
     else:
-        click.echo("\n\n".join(format_stats(one) for one in measured))
+        echo("\n\n".join(format_stats(one) for one in measured))

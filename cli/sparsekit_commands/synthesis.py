@@ -14,7 +14,7 @@ from cli import options
 from cli.command import option_group
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import counting
-from cli.reporting import echo_json, echo_next, echo_summary, note, usage_errors, warn
+from cli.reporting import echo, echo_json, echo_next, echo_summary, note, usage_errors, warn
 from cli.types import IntRange, PathType, list_option
 from data_manifests.errors import counted
 
@@ -148,9 +148,9 @@ def _print_plan(source: Dataset | Manifest, dataset: Dataset, annotator: Annotat
         echo_json({"layout": dataset.layout, "images": counts, "annotated_splits": splits, "folders": folders})
         return
     for split, count in counts.items():
-        click.echo(f"{split}: {counted(count, 'image')} to {'annotate' if split in splits else 'list for evaluation'}")
+        echo(f"{split}: {counted(count, 'image')} to {'annotate' if split in splits else 'list for evaluation'}")
     for folder, is_there in finished.items():
-        click.echo(f"{folder}/ exists already; nothing to do" if is_there else f"would write {folder}/")
+        echo(f"{folder}/ exists already; nothing to do" if is_there else f"would write {folder}/")
 
 
 def _to_dict(summary: FolderSummary) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json, first_of
+from cli.reporting import echo, echo_json, first_of
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def validate(ctx: click.Context, manifest: Path, quick: bool, workers: int | Non
         echo_json({"manifest": str(read.path), "num_rows": len(read.rows), "counts": counts,
                    "problems": [asdict(problem) for problem in problems]})  # fmt: skip
     else:
-        click.echo(_format(read.path, len(read.rows), problems))
+        echo(_format(read.path, len(read.rows), problems))
     if any(problem.kind not in MINOR_KINDS for problem in problems):
         ctx.exit(1)
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Container, Sequence
 from itertools import islice, permutations
 from pathlib import Path
-from shlex import quote
 
 from data_manifests.errors import DataError, counted
 from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.files.paths import is_remote
 from data_manifests.layouts.base import DatasetItem, SplitFolders, images_in, pair_by_key, those_there
 from data_manifests.layouts.pairing import Rule, image_id, pairing_rules, split_one_folder, suffix_in_one_folder
+from data_manifests.terminal import shell_quote
 
 #: Common names of split folders.
 SPLIT_NAMES = {
@@ -167,7 +167,7 @@ def what_is_there(root: Path) -> str:
     candidates = []
     for folder, images in (*found.items(), (root, own)):
         if suffix := suffix_in_one_folder(images, folder):
-            options = f"{_options(folder, folder)} --mask-suffix {quote(suffix)}"
+            options = f"{_options(folder, folder)} --mask-suffix {shell_quote(suffix)}"
             candidates.append((False, f"  {options}   (side by side: {counted(len(images) // 2, 'pair')})"))
     for (a, images), (b, masks) in permutations(found.items(), 2):
         best = max(pairing_rules(images, a, masks, b), key=lambda rule: (rule.complete, len(rule.pairs)))
@@ -183,4 +183,4 @@ def what_is_there(root: Path) -> str:
 
 
 def _options(images: Path, masks: Path) -> str:
-    return f"--images {quote(str(images))} --masks {quote(str(masks))}"
+    return f"--images {shell_quote(images)} --masks {shell_quote(masks)}"

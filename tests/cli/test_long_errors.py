@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from pathlib import Path
 
 import click
@@ -45,3 +47,23 @@ def test_long_warnings_and_notes_are_short(capsys: pytest.CaptureFixture[str]) -
         warn("x" * 70_000)
         note("x" * 70_000)
     assert [len(line) < 2100 for line in capsys.readouterr().err.splitlines()] == [True, True]
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash to paste into")
+def test_printed_paths_can_be_pasted_whatever_their_names_hold(tmp_path: Path) -> None:
+    folder = tmp_path / "it's\\n\ta\n\x1b]0;b\x07\N{RIGHT-TO-LEFT OVERRIDE}\N{RIGHT-TO-LEFT MARK}c\x9b0"
+    town = folder / "my town"
+    made = CliRunner().invoke(main, ["demo-data", str(town), "--images", "2", "--size", "48x24"], color=True)
+    annotated = CliRunner().invoke(main, ["points", str(town), "--clicks", "1", "--out", str(folder)], color=True)
+    assert made.exit_code == annotated.exit_code == 0
+    for text in (made.stdout, annotated.stdout):
+        assert all(letter.isprintable() or letter in "\t\n" for letter in text)
+    manifest = folder / "my town-1clicks/manifest.csv"
+    for line, words in (
+        (made.stdout.splitlines()[-1], ["Next:", "sparsekit", "points", str(town)]),
+        (annotated.stdout.splitlines()[-1], ["Next:", "sparsekit", "render", str(manifest)]),
+        (annotated.stdout.splitlines()[0], [str(manifest)]),
+    ):
+        assert "\t" not in line
+        read = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
+        assert read.decode().split("\0")[:-1] == words

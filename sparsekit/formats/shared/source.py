@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from shlex import quote
 from unicodedata import normalize
 
 from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, Mark
 from data_manifests.errors import list_some
 from data_manifests.files.images import exif_orientation, read_image_size
+from data_manifests.terminal import shell_quote
 from sparsekit.errors import AnnotationError
 from sparsekit.formats.shared.areas import ellipse_pixels, outline_marks
 from sparsekit.formats.shared.files import RefusedError
@@ -144,10 +144,10 @@ class ImportSource:
         by_folded = {known.casefold(): known for known in self._class_ids}
         near = get_close_matches(name.strip().casefold(), by_folded, n=1)
         meant = f"; did you mean {by_folded[near[0]]!r}?" if near else "."
-        mapped = quote(f"{name}={by_folded[near[0]] if near else 'CLASS'}")
+        mapped = shell_quote(f"{name}={by_folded[near[0]] if near else 'CLASS'}")
         return (
             f"unknown class {name!r}{meant} Give --map {mapped} if the dataset uses another name, or --ignore-class "
-            f"{quote(name)} to skip it. The dataset has: {list_some(list(self._class_ids), limit=40)}."
+            f"{shell_quote(name)} to skip it. The dataset has: {list_some(list(self._class_ids), limit=40)}."
         )
 
     def unsupported(self, found: str, possible: Sequence[str], instead: str = "") -> None:
