@@ -86,7 +86,11 @@ class TrainingState:
         }  # fmt: skip
 
     def share_buffers(self) -> None:
-        """Copy the first rank's running statistics, which differ without SyncBN, to all ranks before validation."""
+        """Copy the first rank's running statistics, which differ without SyncBN, to all ranks.
+
+        Validation must score one network, and a teacher must not differ from that of a resumed run, which starts with
+        the statistics that the first rank saved.
+        """
         if self.ranks.num_ranks > 1:
             for buffer in self.eval_model.buffers():
                 distributed.broadcast(buffer, src=0)

@@ -131,11 +131,11 @@ def train_network(
             log.say(notice)
         for epoch in range(info.epoch + 1, config.epochs + 1):
             scores = train_epoch(state, epoch, log)
+            state.share_buffers()
             info = replace(info, epoch=epoch)
             if not val_rows:
                 info = replace(info, best_epoch=epoch)
             elif epoch % config.val_every == 0 or epoch == config.epochs:
-                state.share_buffers()
                 result = evaluate_rows(state.eval_model, manifest, val_rows, protocol=protocol, **state.evaluation())
                 scores |= {f"val_{name}": score for name, score in result.scores.items()}
                 scores |= score_training_images(state, manifest)

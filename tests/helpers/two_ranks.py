@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,12 +15,15 @@ import torch
 from torch import nn
 
 import agmm.training.state
+import agmm.training.train
 from agmm.config.model import ModelConfig
 from agmm.config.training import TrainConfig
 from agmm.errors import TrainingError
 from agmm.models import build_model
 from agmm.models.network import SegmentationModel
-from agmm.training.train import train_network
+from agmm.training.run_log import RunLog
+from agmm.training.state import TrainingState
+from agmm.training.train import train_epoch, train_network
 from data_manifests import read_manifest
 
 # What each term of these losses is for a batch is the mean of what it is for the halves of the batch.
@@ -48,10 +52,27 @@ def train_both(manifest: Path, out: Path, batch_size: int, accumulate: int) -> N
             train_network(read_manifest(manifest), config, out / name, quiet=True)
 
 
+def train_with_a_teacher(manifest: Path, out: Path) -> None:
+    """Train in one go, and again with a break after an epoch that is not validated."""
+    loss = {"loss_kind": "mean_teacher", "loss": {"start": 0.0, "threshold": 0.0, "soft": True, "classes": "all"}}
+    config = TrainConfig.from_dict({**SETTINGS, **loss, "batch_size": 2, "ema_decay": 0.9, "val_every": 2})
+    train_network(read_manifest(manifest), config, out / "whole", quiet=True)
+
+    def first_epoch_only(state: TrainingState, epoch: int, log: RunLog) -> dict[str, float | None]:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return train_epoch(state, epoch, log)
+
+    with patch.object(agmm.training.train, "train_epoch", first_epoch_only), suppress(KeyboardInterrupt):
+        train_network(read_manifest(manifest), config, out / "in-parts", quiet=True)
+    train_network(read_manifest(manifest), config, out / "in-parts", resume=True, quiet=True)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     manifest, other, out = map(Path, sys.argv[1:])
     train_both(manifest, out, batch_size=2, accumulate=1)
+    train_with_a_teacher(manifest, out)
     rank = os.environ["RANK"]
     try:
         train_network(

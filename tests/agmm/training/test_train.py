@@ -236,6 +236,7 @@ def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
     assert_close(tmp_path / "two/plain", tmp_path / "doubled/plain")
     assert_close(tmp_path / "two/plain", tmp_path / "accumulated/plain")
     assert_close(tmp_path / "two/normed", tmp_path / "accumulated/normed", but="running_")
+    assert_same_state(tmp_path / "two/in-parts", tmp_path / "two/whole")
     # The best epoch was chosen on all three images, by the network that was kept.
     run, opened = load_run(tmp_path / "two/normed"), read_manifest(manifest)
     assert run.info.best_miou == evaluate_rows(run.model, opened, opened.rows_of("val")).miou
