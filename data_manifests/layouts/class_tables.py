@@ -217,6 +217,8 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         raise DataError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
     names = [cell.strip().lower() for cell in records[0]] if records else []
     header = [new if (new := _COLUMN_NAMES.get(name, name)) not in names else name for name in names]
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise DataError(f"{path}: column '{twice[0]}' occurs twice; remove or rename one.")
     for line, cells in enumerate(records, start=1):
         if len(cells) != len(header):
             raise DataError(

@@ -182,7 +182,10 @@ def subset_manifest(
 
     Raises:
         ManifestError: If an image, class or split is unknown, or no row is left.
+        ValueError: If ``count`` is below 1.
     """
+    if count is not None and not count >= 1:
+        raise ValueError(f"count must be at least 1 image, got {count}.")
     names = source.label_space.class_names
     if unknown := [name for name in classes if name not in names]:
         raise ManifestError(f"{source.path}: no class {list_some(unknown)}. Classes: {list_some([*names], limit=40)}.")

@@ -48,7 +48,8 @@ def split_manifest(
 
     Raises:
         DataError: If the split has no rows, an image id has no group, or a full mask cannot be read.
-        ValueError: If shares are not between 0 and 1, or the pattern is not a regular expression.
+        ValueError: If shares are not between 0 and 1 or, with ``train``, do not add up to 1, or the pattern is not a
+            regular expression.
     """
     targets = _targets(shares)
     rows = source.rows_of(split)
@@ -67,9 +68,11 @@ def split_manifest(
 
 def _targets(shares: Mapping[str, float]) -> dict[str, float]:
     rest = 1.0 - sum(shares.values())
-    if not shares or min(shares.values()) <= 0 or rest < -1e-9:
-        given = ", ".join(f"{split} {share:g}" for split, share in shares.items()) or "none"
+    given = ", ".join(f"{split} {share:g}" for split, share in shares.items()) or "none"
+    if not shares or not rest >= -1e-9 or not all(share > 0 for share in shares.values()):
         raise ValueError(f"shares must be above 0 and add up to at most 1, got {given}.")
+    if "train" in shares and rest > 1e-9:
+        raise ValueError(f"shares of all splits, train among them, must add up to 1, got {given}.")
     return {"train": rest, **shares}
 
 

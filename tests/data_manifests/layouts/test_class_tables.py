@@ -81,6 +81,8 @@ class TestCsv:
             ("id,name,train_id\n0,a,0\n1,b,2\n", "without gaps, got 0, 2"),
             ("id,name,r,g,b\n0,a,1,2,300\n", "line 2: colour .* outside 0..255"),
             ("id,name\n255,void\n", "has no classes"),
+            ("id,name,Id\n0,road,1\n", "column 'id' occurs twice"),
+            ("name,red,Red,green,blue\nroad,1,2,3,4\n", "column 'r' occurs twice"),
             (b"id,name\n0,stra\xdfe\n", "not a CSV table in UTF-8"),
             ('id,name\n0,"road\n', "not a CSV table"),
         ],

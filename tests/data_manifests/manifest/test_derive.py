@@ -141,6 +141,9 @@ class TestSubset:
     def test_what_there_is_not(self, manifest, tmp_path, options, message):
         with pytest.raises(ManifestError, match=message):
             subset_manifest(manifest, tmp_path / "new", **options)
+        for count in (0, -1):
+            with pytest.raises(ValueError, match="count must be at least 1"):
+                subset_manifest(manifest, tmp_path / "new", count=count)
         assert not (tmp_path / "new").exists()
 
     def test_nothing_is_replaced_unasked(self, manifest, tmp_path):
