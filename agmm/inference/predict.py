@@ -29,9 +29,9 @@ from data_manifests.files.masks import encode_label_map
 from data_manifests.files.paths import as_path, inside, is_remote, without_links
 from data_manifests.files.samples import Samples, max_pixels
 from data_manifests.files.scenes import open_scene, scene_size, write_scene_labels
-from data_manifests.files.slices import slice_name, slice_of, stack
+from data_manifests.files.slices import SliceOf, require_one_volume, slice_name, slice_of, stack
 from data_manifests.files.view import ImageView
-from data_manifests.files.volumes import Grid, is_volume, read_volume, write_volume
+from data_manifests.files.volumes import is_volume, read_volume, write_volume
 
 #: Pixels from which sliding windows are read from the file one by one.
 _LARGE = 1 << 24
@@ -207,16 +207,19 @@ class _Slices:
 
     def __init__(self, out: _Results) -> None:
         self._out = out
-        self._volumes: dict[str, tuple[Grid, dict[int, LabelMap]]] = {}
+        self._volumes: dict[str, tuple[SliceOf, dict[int, LabelMap]]] = {}
 
     def add(self, path: Path, values: LabelMap) -> None:
         """Take the label map of an image, if that is a slice of a volume."""
         if (place := slice_of(path)) is not None:
-            self._volumes.setdefault(place.volume, (place.grid, {}))[1][place.number] = values
+            first, label_maps = self._volumes.setdefault(place.volume, (place, {}))
+            require_one_volume(first, place)
+            label_maps[place.number] = values
 
     def finish(self) -> None:
         """Write all volumes."""
-        for volume, (grid, label_maps) in self._volumes.items():
+        for volume, (first, label_maps) in self._volumes.items():
+            grid = first.grid
             suffix = ".nii.gz" if grid.affine else ".tif"
             stacked = stack(label_maps, grid, self._out.space.unlabelled_value)
             write_volume(self._out.path("label_maps", Path(volume), suffix), stacked, grid)

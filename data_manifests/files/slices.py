@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_manifests.errors import DataError
-from data_manifests.files.paths import is_remote
+from data_manifests.files.paths import absolute, is_remote
 from data_manifests.files.text import read_json
 from data_manifests.files.volumes import Grid, check_size
 
@@ -27,11 +27,13 @@ class SliceOf:
     """The slice that an image or mask is.
 
     Args:
+        folder: Of the dataset of slices.
         volume: Name of the volume, unique in its dataset.
         number: Of the slice, from 0.
         grid: Of the volume.
     """
 
+    folder: Path
     volume: str
     number: int
     grid: Grid
@@ -64,8 +66,21 @@ def slice_of(path: Path) -> SliceOf | None:
                 return None
             volume = "/".join((*parts[:kind], *parts[kind + 1 :]))
             grid = _grids(note, note.stat().st_mtime_ns).get(volume)
-            return SliceOf(volume, int(number), grid) if grid else None
+            return SliceOf(absolute(folder), volume, int(number), grid) if grid else None
     return None
+
+
+def require_one_volume(one: SliceOf, other: SliceOf) -> None:
+    """Check that two slices of a volume of this name are of one dataset; merged manifests may name several.
+
+    Raises:
+        DataError: If they are not.
+    """
+    if one.folder != other.folder:
+        raise DataError(
+            f"volume '{one.volume}' is in {one.folder} and in {other.folder}, and its slices would become one volume. "
+            "Take the manifests of the two datasets one by one."
+        )
 
 
 @lru_cache(maxsize=8)

@@ -11,6 +11,7 @@ import tifffile
 from click.testing import CliRunner
 from PIL import Image
 
+from agmm.inference.predict import _Slices
 from cli.agmm_cli import main as agmm_main
 from cli.sparsekit_cli import main as sparsekit_main
 from data_manifests import DataError, read_manifest, read_marks, read_row_full_mask
@@ -230,6 +231,26 @@ def test_nnunet_wants_volumes_whole(scans):
     run(sparsekit_main, "points", "--clicks", 8, "scans")
     run(sparsekit_main, "split", "sparse/scans-8clicks", "--val", "0.3", "--out", "mixed")
     assert "are in several splits" in run(sparsekit_main, "export", "mixed", "--to", "nnunet", "--out", "o", code=1)
+
+
+def test_volumes_of_one_name_in_two_datasets_do_not_become_one(here):
+    manifests = []
+    for dataset in ("north", "south"):
+        values, mask = made(len(dataset), (8, 3, 9))
+        save(f"{dataset}/images/case.nii.gz", values)
+        save(f"{dataset}/masks/case.nii.gz", mask)
+        run(sparsekit_main, "points", "--clicks", 2, dataset)
+        manifests.append(f"sparse/{dataset}-2clicks")
+    run(sparsekit_main, "merge", *manifests, "--prefix", "--out", "both")
+    told = run(sparsekit_main, "export", "both", "--to", "nnunet", "--out", "o", code=1)
+    assert "volume 'case' is in" in told and not Path("o").exists()
+    slices = _Slices(None)
+    labels = np.zeros((8, 9), np.uint8)
+    north, south = (Path(f"sparse/{name}-slices/images/case/slice_000.tif") for name in ("north", "south"))
+    for path in (north, north.absolute(), north.with_stem("slice_001")):
+        slices.add(path, labels)
+    with pytest.raises(DataError, match="volume 'case' is in"):
+        slices.add(south, labels)
 
 
 def test_bands_that_were_written_as_pages(here):

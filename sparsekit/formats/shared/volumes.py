@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_manifests import ManifestRow
 from data_manifests.files.decode import read_samples
-from data_manifests.files.slices import SliceOf, slice_name, slice_of, stack
+from data_manifests.files.slices import SliceOf, require_one_volume, slice_name, slice_of, stack
 from data_manifests.files.volumes import Grid
 from data_manifests.manifest.rows import row_file
 from sparsekit.annotated_images import AnnotatedImage
@@ -59,15 +59,18 @@ def volumes_of(job: ExportJob) -> Iterator[VolumeLabels]:
 
     Raises:
         AnnotationError: If slices of one volume are in several splits.
+        DataError: If two datasets have a volume of one name.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, SliceOf] = {}
     for annotated, images in ((True, job.annotated()), (False, job.evaluated())):
         parts: list[tuple[SliceOf, AnnotatedImage]] = []
         for image in images:
             place = _slice(job, image.row)
             if place is None:
                 continue
-            if parts and parts[0][0].volume != place.volume:
+            if parts and parts[0][0].volume == place.volume:
+                require_one_volume(parts[0][0], place)
+            elif parts:
                 yield _volume(job, parts, annotated, seen)
                 parts = []
             parts.append((place, image))
@@ -80,16 +83,19 @@ def _slice(job: ExportJob, row: ManifestRow) -> SliceOf | None:
 
 
 def _volume(
-    job: ExportJob, parts: list[tuple[SliceOf, AnnotatedImage]], annotated: bool, seen: dict[str, str]
+    job: ExportJob, parts: list[tuple[SliceOf, AnnotatedImage]], annotated: bool, seen: dict[str, SliceOf]
 ) -> VolumeLabels:
-    volume, grid = parts[0][0].volume, parts[0][0].grid
+    place = parts[0][0]
+    volume, grid = place.volume, place.grid
+    require_one_volume(place, seen.get(volume, place))
     splits = {image.row.split for _, image in parts}
     if len(splits) > 1 or volume in seen:
         raise AnnotationError(
             f"{job.manifest.path}: slices of volume '{volume}' are in several splits. Split by volume: `sparsekit "
             "split MANIFEST --by group --group-pattern '[^/]+'`."
         )
-    name = seen[volume] = file_name(volume).replace("/", "_")
+    seen[volume] = place
+    name = file_name(volume).replace("/", "_")
     labels = {
         place.number: job.values.encode(
             image.read_annotation() if annotated else image.read_full_mask(), job.space, full=not annotated
