@@ -48,9 +48,10 @@ def _example(manifest: Manifest, row: ManifestRow) -> dict[str, Any]:
         labels = _file_or_bytes(manifest, row.annotation)
     else:
         labels = {"path": None, "bytes": encode_label_map(read_row_full_mask(manifest, row), manifest.label_space)}
-    if manifest.info.images == DEFAULT_VIEW:
+    image: dict[str, Any] | None = None  # without one, where the annotation was made from masks alone
+    if row.image and manifest.info.images == DEFAULT_VIEW:
         image = _file_or_bytes(manifest, row.image)
-    else:
+    elif row.image:
         image = {"path": None, "bytes": encode_image(read_row_image(manifest, row))}
     return {
         "image_id": row.image_id, "image": image, "annotation": labels, "sparse": bool(row.annotation),

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from data_manifests import Manifest, ManifestError
+from data_manifests import Manifest, ManifestError, open_folders
 from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask, read_row_image
-from tests.helpers.annotation_folders import camvid, cityscapes
+from tests.helpers.annotation_folders import annotated, camvid, cityscapes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # datasets leaves files open
 
@@ -32,6 +32,14 @@ def test_examples_are_the_rows(tmp_path, monkeypatch, make):
             assert (example["sparse"], example["ignore_index"]) == (bool(row.annotation), 255)
             assert tuple(example["classes_labelled"]) == row.classes_labelled
     assert not rows
+
+
+def test_annotations_of_masks_alone_have_no_image(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    pytest.importorskip("datasets", reason="needs datasets")
+    masks = camvid(tmp_path).path.parents[2] / "camvid" / "trainannot"
+    (example,) = annotated(open_folders(masks), tmp_path / "alone").to_hf()["train"]
+    assert example["image"] is None and np.asarray(example["annotation"]).any()
 
 
 def test_without_datasets(tmp_path, monkeypatch):
