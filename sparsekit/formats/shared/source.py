@@ -14,6 +14,7 @@ from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, Mark
 from data_manifests.errors import list_some
 from data_manifests.files.images import exif_orientation, read_image_size
 from data_manifests.terminal import shell_quote
+from sparsekit.arguments import as_whole_number
 from sparsekit.errors import AnnotationError
 from sparsekit.formats.shared.areas import ellipse_pixels, outline_marks
 from sparsekit.formats.shared.files import RefusedError
@@ -23,6 +24,9 @@ from sparsekit.geometry.polylines import Ints
 
 #: Smallest EXIF orientation that exchanges height and width.
 _FIRST_ON_ITS_SIDE = 5
+
+#: Largest value of a label map of 16 bits.
+_LARGEST_VALUE = 65535
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class ImportOptions:
         unlabelled: Value of pixels without a label in label maps; by default that of the format.
 
     Raises:
-        ValueError: If the width is below 1.
+        ValueError: If the width is not a whole number of at least 1, or ``unlabelled`` is no value of 16 bits.
     """
 
     stroke_width: int = 3
@@ -47,8 +51,9 @@ class ImportOptions:
     unlabelled: int | None = None
 
     def __post_init__(self) -> None:
-        if self.stroke_width < 1:
-            raise ValueError(f"stroke_width must be at least 1, got {self.stroke_width}.")
+        as_whole_number("stroke_width", self.stroke_width, least=1)
+        if self.unlabelled is not None and as_whole_number("unlabelled", self.unlabelled, least=0) > _LARGEST_VALUE:
+            raise ValueError(f"unlabelled must be at most {_LARGEST_VALUE}, got {self.unlabelled}.")
 
 
 @dataclass(frozen=True)

@@ -397,6 +397,9 @@ def test_wrong_arguments_and_places(tmp_path: Path, dataset: Dataset) -> None:
         import_annotations(folder, "word", dataset, tmp_path / "x")
     with pytest.raises(ValueError, match="at least 1, got 0"):
         ImportOptions(stroke_width=0)
+    for value in (-1, 65536):
+        with pytest.raises(ValueError, match="unlabelled must be"):
+            ImportOptions(unlabelled=value)
     with pytest.raises(AnnotationError, match="was not made by sparsekit"):
         import_annotations(folder, "coco", dataset, folder, overwrite=True)
     assert (folder / "annotations.json").is_file()
