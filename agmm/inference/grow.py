@@ -212,7 +212,8 @@ def grow_by_features(
         for row in rows:
             path = inside(partial, annotation_name(row))
             if not path.exists():
-                grown = _grow_row(grower, manifest, row)
+                sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
+                grown = grower.grow(sparse, image, manifest.label_space.unlabelled_value)
                 write_atomically(path, encode_label_map(grown, manifest.label_space))
             on_image()
         info = replace(manifest.info, command=GROWN, settings=recorded, tool_version=__version__)
@@ -220,11 +221,6 @@ def grow_by_features(
     finally:
         lock.release()
     return read_manifest(out_dir)
-
-
-def _grow_row(grower: FeatureGrower, manifest: Manifest, row: ManifestRow) -> LabelMap:
-    sparse, image = read_row_annotation(manifest, row), read_row_image(manifest, row)
-    return grower.grow(sparse, image, manifest.label_space.unlabelled_value)
 
 
 def _provenance(manifest: Manifest, settings: FeatureGrowSettings, out_dir: Path) -> dict[str, Any]:
@@ -280,7 +276,10 @@ def _compare(
         before = known.get(row.image_id)
         if before is None:
             return [Problem("missing", row.image_id, f"no such image in {source.path}")]
-        if pixel_sha256(_grow_row(grower, source, before)) != row.annotation_sha256:
+        # The image of the grown manifest, which --data-root finds.
+        sparse, image = read_row_annotation(source, before), read_row_image(manifest, row)
+        made = grower.grow(sparse, image, source.label_space.unlabelled_value)
+        if pixel_sha256(made) != row.annotation_sha256:
             problems.append(Problem("annotation", row.image_id, "the reproduced annotation differs"))
         path = manifest.resolve(row.annotation)
         if pixel_sha256(read_mask(path)) != row.annotation_sha256:

@@ -154,7 +154,8 @@ def derive_manifest(
     kept = tuple(rebase_row(source, row, out_dir) for row in rows)
     if not kept:
         raise ManifestError(f"{source.path}: no rows are left. {source.splits_in_words()}")
-    info = replace(source.info, settings=_with_step(source.info, step))
+    info = rebase_info(source, out_dir)
+    info = replace(info, settings=_with_step(info, step))
     manifest = Manifest(out_dir / "manifest.csv", kept, info)
     return Derived(manifest, ((source, {row.image_id: row.image_id for row in kept}),))
 
@@ -253,13 +254,13 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix:
             f"{counted(len(clashes), 'image is', 'images are')} in several manifests with different rows: "
             f"{list_some(clashes)}. Leave some out (sparsekit subset){advice}."
         )
-    merged = Manifest(out_dir / "manifest.csv", tuple(rows.values()), _merged_info(sources, prefix))
+    info = _merged_info([rebase_info(source, out_dir) for source in sources], prefix)
+    merged = Manifest(out_dir / "manifest.csv", tuple(rows.values()), info)
     return Derived(merged, tuple(taken))
 
 
-def _merged_info(sources: Sequence[Manifest], prefix: bool) -> ManifestInfo:
+def _merged_info(infos: Sequence[ManifestInfo], prefix: bool) -> ManifestInfo:
     """Keep the entries that all sources share, so that annotations stay reproducible, and list the others."""
-    infos = [source.info for source in sources]
     first = infos[0]
     step = {"command": "merge", "prefix": prefix}
     if not prefix and all(replace(info, tool_version=first.tool_version) == first for info in infos):
@@ -283,13 +284,25 @@ def _with_step(info: ManifestInfo, step: Mapping[str, Any]) -> dict[str, Any]:
 
 def rebase_row(source: Manifest, row: ManifestRow, folder: Path) -> ManifestRow:
     """Rewrite a row for a manifest in another folder; absolute paths and URLs stay."""
+    image, full_mask, annotation = (
+        _rebase(source, path, folder) for path in (row.image, row.full_mask, row.annotation)
+    )
+    return replace(row, image=image, full_mask=full_mask, annotation=annotation)
 
-    def rebase(path: str) -> str:
-        if not path or "://" in path or Path(path).is_absolute():
-            return path
-        return name_from(folder, source.resolve(path))
 
-    return replace(row, image=rebase(row.image), full_mask=rebase(row.full_mask), annotation=rebase(row.annotation))
+def rebase_info(source: Manifest, folder: Path) -> ManifestInfo:
+    """Rewrite the settings for a manifest in another folder: the paths of files whose hash is recorded beside them."""
+    settings = dict(source.info.settings)
+    for name, value in source.info.settings.items():
+        if isinstance(value, str) and f"{name}_sha256" in settings:
+            settings[name] = _rebase(source, value, folder)
+    return replace(source.info, settings=settings)
+
+
+def _rebase(source: Manifest, path: str, folder: Path) -> str:
+    if not path or "://" in path or Path(path).is_absolute():
+        return path
+    return name_from(folder, source.resolve(path))
 
 
 def grown_folder(manifest: Manifest, method: str) -> Path:

@@ -74,7 +74,8 @@ def _verify_image(task: _Task) -> list[Problem]:
     row, problems = task.grown.row, []
     try:
         unlabelled = task.source.label_space.unlabelled_value
-        made = grow_labels(task.source.read_annotation(), task.source.read_image(), unlabelled, task.settings)
+        # The image of the grown manifest, which --data-root finds.
+        made = grow_labels(task.source.read_annotation(), task.grown.read_image(), unlabelled, task.settings)
         if pixel_sha256(made) != row.annotation_sha256:
             problems.append(Problem("annotation", row.image_id, "the reproduced annotation differs"))
         path = task.grown.manifest.resolve(row.annotation)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-import agmm.inference.grow
 from agmm.config.growing import FeatureGrowSettings
 from agmm.inference.grow import FeatureGrower, grow_by_features, verify_features
 from cli.agmm_cli import main
@@ -206,15 +205,15 @@ def test_the_result_is_an_annotation_with_its_provenance(manifest: Manifest) -> 
 def test_an_interrupted_call_resumes_with_equal_bytes(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = FeatureGrowSettings(SMALL, "none", size=64, max_distance=1)
     whole = grow_by_features(manifest, settings, manifest.path.parents[1] / "whole", device="cpu")
-    grow_row, calls = agmm.inference.grow._grow_row, []
+    grow, calls = FeatureGrower.grow, []
 
     def broken_off(*arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return grow_row(*arguments)
+        return grow(*arguments)
 
-    monkeypatch.setattr(agmm.inference.grow, "_grow_row", broken_off)
+    monkeypatch.setattr(FeatureGrower, "grow", broken_off)
     out = manifest.path.parents[1] / "other"
     with pytest.raises(KeyboardInterrupt):
         grow_by_features(manifest, settings, out, device="cpu")

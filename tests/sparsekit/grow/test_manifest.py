@@ -13,6 +13,7 @@ from cli.sparsekit_commands import grow as command
 from data_manifests import DataError, read_manifest, write_manifest
 from data_manifests.files.images import read_image
 from data_manifests.files.masks import pixel_sha256, read_mask
+from data_manifests.manifest.derive import merge_manifests, subset_manifest
 from sparsekit.audit.cost import annotation_cost
 from sparsekit.audit.stats import annotation_stats
 from sparsekit.errors import AnnotationError
@@ -118,6 +119,23 @@ def test_a_source_without_annotations_is_refused_and_nothing_is_left(source, tmp
     with pytest.raises(DataError):
         grow_manifest(source, out=tmp_path / "grown")
     assert not (tmp_path / "grown").exists()
+
+
+def test_parts_of_grown_labels_are_verified_wherever_they_lie(tmp_path):
+    source = cityscapes(tmp_path)
+    grown = read_manifest(grow_manifest(source).folder)
+    parts = []
+    for number, row in enumerate(row for row in grown.rows if row.annotation):
+        folder = tmp_path.joinpath(*["deep"] * number, f"part_{number}")
+        derived = subset_manifest(grown, folder, image_ids=[row.image_id])
+        derived.write()
+        parts.append(read_manifest(folder))
+        assert run("verify", folder).exit_code == 0
+    merged = merge_manifests(parts, tmp_path / "else" / "where" / "merged")
+    merged.write()
+    assert "2 annotations regenerated, all the same" in run("verify", merged.manifest.path.parent).stdout
+    shutil.move(tmp_path / "cityscapes", tmp_path / "moved")
+    assert run("verify", merged.manifest.path, "--data-root", tmp_path / "moved").exit_code == 0
 
 
 def unlabelled(manifest, image_ids):
