@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from agmm.config.data import SUPERVISIONS, Augmentation, Supervision
-from agmm.config.loss import LOSSES, PRESETS, MixtureOptions, resolve_options
+from agmm.config.loss import LOSSES, PRESETS, LossOptions, MixtureOptions, resolve_options
 from agmm.config.model import ModelConfig
 from agmm.config.protocol import PROTOCOLS, ProtocolName
 from agmm.config.values import as_float
@@ -181,13 +181,21 @@ class TrainConfig:
             raise ValueError(
                 f"scale must be two factors of at least {_SMALLEST_SCALE}, the smaller first, got {list(self.scale)}."
             )
-        if self.loss_kind == "auto" and self.loss:
-            raise ValueError(
-                f"loss_kind 'auto' takes no options, got {', '.join(self.loss)}. Name the loss that has them, such as "
-                "--loss-kind presence."
-            )
+        self._check_loss()
         self._check_bands()
         self.model(num_classes=1)  # checks the network's own settings
+
+    def _check_loss(self) -> None:
+        if self.loss_kind in _WITHOUT_OPTIONS and self.loss:
+            raise ValueError(
+                f"loss_kind '{self.loss_kind}' takes no options, got {', '.join(self.loss)}. Name the loss that has "
+                "them, such as --loss-kind presence."
+            )
+        if wrong := next((name for name in self.loss if name in _NO_OPTIONS), None):
+            words = [f.name for f in fields(LossOptions)]
+            own = f" It is a setting of its own: --set {spell(wrong)}=..." if wrong in _FIELDS else ""
+            hint = own or near(wrong, words)
+            raise ValueError(f"Unknown loss option '{wrong}'.{hint}")
 
     def _check_bands(self) -> None:
         if not self.bands:
@@ -280,6 +288,9 @@ _CHOICES: dict[str, Collection[str]] = {
     "loss_kind": LOSSES, "preset": PRESETS, "supervision": SUPERVISIONS, "optimizer": OPTIMIZERS,
     "schedule": SCHEDULE_NAMES, "val_protocol": PROTOCOLS, "log": LOGS,
 }  # fmt: skip
+_WITHOUT_OPTIONS = ("auto", "seg")
+#: Arguments of losses that are no options of theirs.
+_NO_OPTIONS = ("self", "ignore_index", "preset", "lambda_", "lambda_ramp")
 _AT_LEAST: dict[str, float] = {
     "lambda_": 0, "redraws": 0, "batch_size": 1, "accumulate": 1, "epochs": 1, "weight_decay": 0, "warmup_steps": 0,
     "clip_norm": 0, "seed": 0, "workers": 0, "val_every": 1, "gmm_images": 0,

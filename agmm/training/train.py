@@ -307,7 +307,8 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any], manifest: Manife
     info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
     config, written = info.config, written_config(run_dir, info.config)
     is_auto = manifest is not None and overrides.get("loss_kind") == "auto"
-    overrides = {"loss": {}, **overrides} if is_auto else overrides  # auto has no options
+    if overrides.get("loss_kind", written.loss_kind) != written.loss_kind:
+        overrides = {"loss": {}, **overrides}  # options belong to one loss
     changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
     if manifest is not None:
         changed = resolve_loss(manifest, changed)

@@ -38,7 +38,7 @@ def _worth_a_look(study: Study, rows: Sequence[Row]) -> list[Row]:
     best = max(rivals, key=lambda row: float(row["miou"]))
     beside = [row for row in rows if (row["annotation"], row["seed"]) == (best["annotation"], best["seed"])]
     reference = next((row for row in beside if row["setting"] == study.baseline), beside[0])
-    others = [row for row in beside if row["setting"] not in (reference["setting"], study.ceiling)]
+    others = [row for row in beside if row["setting"] != study.ceiling and row["run"] != reference["run"]]
     return [reference, *sorted(others, key=lambda row: -float(row["miou"]))[:1]]
 
 

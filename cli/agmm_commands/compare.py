@@ -27,8 +27,10 @@ def compare(first: Path, second: Path, resamples: int, seed: int, as_json: bool)
     from dataclasses import asdict
 
     from agmm.evaluation.per_image import PER_IMAGE_NAME, compare_per_image
+    from agmm.runs.files import WEIGHTS_NAME
 
-    files = [path / PER_IMAGE_NAME if path.is_dir() else path for path in (first, second)]
+    folders = [path.parent if path.name == WEIGHTS_NAME else path for path in (first, second)]
+    files = [path / PER_IMAGE_NAME if path.is_dir() else path for path in folders]
     with usage_errors():
         found = compare_per_image(files[0], files[1], num_resamples=resamples, seed=seed)
     if as_json:

@@ -62,7 +62,10 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 def read_text(path: Path, limit: int = MAX_BYTES) -> str:
     """Read text in UTF-8, with or without a byte order mark; raises as :func:`read_bytes`."""
-    return read_bytes(path, limit).decode("utf-8-sig")
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(str(error)) from None  # its repr would show the whole file
 
 
 def read_json(path: Path, limit: int = MAX_BYTES) -> Any:

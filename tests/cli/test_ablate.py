@@ -117,11 +117,13 @@ def test_the_next_command_compares_the_best_setting_with_the_baseline(
     assert invoke(*words).stdout.splitlines()[-1] == f"Next: agmm report {b} {c} --manifest {manifest.path}"
 
 
-def test_a_study_of_one_row_leads_to_its_report(
-    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("names", ["a", "ab"], ids=["one row", "two names of one run"])
+def test_a_study_of_one_run_leads_to_its_report(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str
 ) -> None:
-    row = {"annotation": "tiny", "setting": "a", "seed": "0", "miou": "0.5", "run": "runs/a/0"}
-    monkeypatch.setattr(agmm.studies.runner, "run_study", lambda *_, **__: [row])
+    row = {"annotation": "tiny", "seed": "0", "miou": "0.5", "run": "runs/a/0"}
+    rows = [{**row, "setting": name} for name in names]
+    monkeypatch.setattr(agmm.studies.runner, "run_study", lambda *_, **__: rows)
     write_atomically(tmp_path / "out/report.md", b"text")
     (tmp_path / "s.toml").write_text('ceiling = "a"\n[[setting]]\nname = "a"\n')
     result = invoke(manifest.path, tmp_path / "s.toml", "--device", "cpu", "--out", tmp_path / "out")

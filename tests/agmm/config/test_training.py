@@ -84,6 +84,11 @@ def test_layers_override_each_other(tmp_path: Path) -> None:
         ({"ema_decay": 1.0}, r"ema_decay must lie in \[0, 1\)"),
         ({"preset": "papers"}, "Unknown preset 'papers'. Choose from: paper, released. Did you mean paper"),
         ({"output_stride": 4}, "output_stride must be 8 or 16"),
+        ({"loss": {"self": False}}, "Unknown loss option 'self'. Did you mean use_self"),
+        ({"loss": {"preset": "released"}}, "Unknown loss option 'preset'. It is a setting of its own: --set preset="),
+        ({"loss": {"lambda_": 2.0}}, "Unknown loss option 'lambda_'. It is a setting of its own: --set lambda="),
+        ({"loss_kind": "presence", "loss": {"ignore_index": 0}}, "Unknown loss option 'ignore_index'"),
+        ({"loss_kind": "seg", "loss": {"weight": 1.0}}, "loss_kind 'seg' takes no options, got weight"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -72,3 +72,11 @@ def test_whole_tables(tmp_path: Path) -> None:
         path.write_bytes(damage)
         with pytest.raises(ValueError):
             read_whole_table(path)
+
+
+@pytest.mark.parametrize("read", [read_json, read_toml, read_whole_table])
+def test_an_error_does_not_show_the_bytes_of_the_file(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    (tmp_path / "binary").write_bytes(b"a" + b"\xff" * 1000)
+    with pytest.raises(ValueError, match="can't decode byte 0xff in position 1") as error:
+        read(tmp_path / "binary")
+    assert len(repr(error.value)) < 200
