@@ -15,6 +15,7 @@ from data_manifests.files.paths import absolute, as_path, name_from
 from data_manifests.manifest.classes import require_equal_classes
 from data_manifests.manifest.io import aside, read_manifest, write_manifest
 from data_manifests.manifest.marks import read_marks_of, write_marks
+from data_manifests.manifest.rows import names_web, require_no_web
 from data_manifests.manifest.schema import Manifest, ManifestInfo, ManifestRow, Mark
 
 #: Setting that records how a manifest was derived, one entry per step, in order.
@@ -121,17 +122,24 @@ def hash_order(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
 
-def read_source(manifest: Manifest) -> Manifest:
+def read_source(manifest: Manifest, *, unchanged: bool = True) -> Manifest:
     """Read the manifest that another was made from, by growing its labels or adding marks.
 
+    Args:
+        manifest: The other manifest. If it names no server, neither may its source: whoever reads a stranger's
+            manifest has consented to the addresses in that one only.
+        unchanged: Check that the source has not changed since.
+
     Raises:
-        ManifestError: If none is recorded, it is missing, or it has changed since.
+        ManifestError: If none is recorded, it is missing, has changed or names a server.
     """
     settings = manifest.info.settings
     if not isinstance(named := settings.get("source"), str):
         raise ManifestError(f"{manifest.path}: does not record the manifest that it was made from.")
     source = read_manifest(manifest.resolve(named))
-    if source.sha256() != settings.get("source_sha256"):
+    if not names_web(manifest):
+        require_no_web(source)
+    if unchanged and source.sha256() != settings.get("source_sha256"):
         raise ManifestError(f"{manifest.path}: was made from {source.path}, which has changed since.")
     return source
 

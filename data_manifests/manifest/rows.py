@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -74,20 +75,33 @@ def _read_label_map(manifest: Manifest, row: ManifestRow, column: str, encoding:
 
 
 def require_no_web(manifest: Manifest) -> None:
-    """Reject rows that would connect to an unknown server; object stores require the reader's own credentials.
+    """Reject rows and settings that would connect to an unknown server; stores require the reader's own credentials.
 
     Raises:
-        ManifestError: If a row would.
+        ManifestError: If one would.
     """
-    for row in manifest.rows:
-        for cell in (row.image, row.full_mask, row.annotation):
-            scheme, found, rest = cell.partition("://")
-            if found and scheme.lower() not in _STORES:
-                host = rest.partition("/")[0]
-                raise ManifestError(
-                    f"{manifest.path}: image '{row.image_id}' would open a connection to {scheme}://{host}. Give "
-                    "--allow-remote if you trust the manifest, or download the files and give --data-root."
-                )
+    if named := next(_web_addresses(manifest), None):
+        where, address = named
+        raise ManifestError(
+            f"{manifest.path}: {where} would open a connection to {address}. Give --allow-remote if you trust the "
+            "manifest, or download the files and give --data-root."
+        )
+
+
+def names_web(manifest: Manifest) -> bool:
+    """Whether rows or settings of a manifest name an unknown server, as ``require_no_web`` rejects."""
+    return any(True for _ in _web_addresses(manifest))
+
+
+def _web_addresses(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Places in a manifest that name a server, and its address."""
+    settings = manifest.info.settings.items()
+    named = [(f"the setting {name}", value) for name, value in settings if isinstance(value, str)]
+    rows = ((f"image '{r.image_id}'", cell) for r in manifest.rows for cell in (r.image, r.full_mask, r.annotation))
+    for where, cell in chain(named, rows):
+        scheme, found, rest = cell.partition("://")
+        if found and scheme.lower() not in _STORES:
+            yield where, f"{scheme}://{rest.partition('/')[0]}"
 
 
 def row_file(manifest: Manifest, cell: str) -> Path:

@@ -6,12 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from data_manifests import Manifest, read_manifest
+from data_manifests import Manifest, ManifestError
+from data_manifests.files.paths import without_links
+from data_manifests.manifest.derive import read_source
 from data_manifests.manifest.schema import GROWN
 from sparsekit.annotated_images import AnnotatedImage, annotated_images, count_annotated
 from sparsekit.audit.cost_model import FULL_MASK_SECONDS, CostModel
@@ -62,9 +65,9 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
     """Estimate the work behind the marks of a manifest, without reading images.
 
     Args:
-        manifest: A manifest with marks; only annotated rows count. Grown labels cost what their source costs. In label
-            maps that people painted, imported without marks, each connected patch of a class counts as a stroke, and
-            each lone pixel as a click.
+        manifest: A manifest with marks; only annotated rows count. Grown labels cost what the marks of their source on
+            the same images cost. In label maps that people painted, imported without marks, each connected patch of a
+            class counts as a stroke, and each lone pixel as a click.
         model: Seconds per action; by default those of the literature. If it has no time for full masks,
             ``FULL_MASK_SECONDS`` of the manifest's label space applies, if there is one.
         split: Only this split.
@@ -74,7 +77,7 @@ def annotation_cost(manifest: Manifest, model: CostModel | None = None, *, split
         AnnotationError: If the manifest has no marks, or the source of grown labels is missing.
     """
     if manifest.info.command == GROWN:
-        return replace(annotation_cost(_source_of(manifest), model, split=split), name=manifest.name)
+        return replace(annotation_cost(_drawn(manifest, split), model), name=manifest.name)
     model = model or CostModel()
     if model.seconds_per_full_mask is None:
         model = replace(model, seconds_per_full_mask=FULL_MASK_SECONDS.get(manifest.label_space.name))
@@ -112,13 +115,22 @@ def _marks_of_patches(image: AnnotatedImage) -> list[tuple[str, int]]:
     return marks
 
 
-def _source_of(grown: Manifest) -> Manifest:
-    path = grown.resolve(str(grown.info.settings.get("source", "")))
-    if not path.is_file():
-        raise AnnotationError(
-            f"{grown.path}: was grown from {path}, which is missing; the cost depends on the marks there."
-        )
-    return read_manifest(path)
+def _drawn(grown: Manifest, split: str | None) -> Manifest:
+    """The annotation that people drew and labels were grown from, of the same images."""
+    count_annotated(grown, split)
+    image_ids = {row.image_id for row in grown.rows_of(split) if row.annotation}
+    source, seen = grown, set[Path]()
+    while source.info.command == GROWN:
+        if (path := without_links(source.path)) in seen:
+            raise AnnotationError(f"{path}: says that it was grown from itself.")
+        seen.add(path)
+        try:
+            source = read_source(source, unchanged=False)
+        except ManifestError as error:
+            raise AnnotationError(
+                f"{grown.path}: was grown from labels that cannot be read, and the cost depends on their marks. {error}"
+            ) from error
+    return source.filter(lambda row: row.image_id in image_ids)
 
 
 def format_costs(costs: Sequence[AnnotationCost]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from data_manifests import Manifest
+from data_manifests import Manifest, write_manifest
 from data_manifests.errors import DataError
 from sparsekit.formats import EXPORTED
 from sparsekit.formats.export import export_manifest
@@ -112,6 +112,31 @@ def test_no_connection_is_opened_unasked(
     assert not opened
     result = CliRunner().invoke(main, ["info", str(manifest.path), "--allow-remote"])
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("is_near", [True, False])
+def test_no_connection_to_a_source_is_opened_unasked(
+    tmp_path: Path, is_near: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither to the source that ``manifest.json`` names, nor to that of a source on this disk."""
+    web = {"source": "http://evil.example/manifest.csv", "method": "superpixels"}
+    near = {"source": "../far/manifest.csv", "method": "superpixels"}
+    for name, settings in (("far", web), ("near", near)):
+        manifest = tiny_manifest(tmp_path / name, [SCENE])
+        write_manifest(replace(manifest, info=replace(manifest.info, command="grow", settings=settings)))
+    opened = []
+
+    def connect(*_: object) -> None:
+        opened.append(1)
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    monkeypatch.setattr("socket.getaddrinfo", connect)
+    for command in ("verify", "cost"):
+        result = CliRunner().invoke(main, [command, str(tmp_path / ("near" if is_near else "far"))])
+        assert result.exit_code == 1 and "http://evil.example" in result.stderr, result.output
+        assert "--allow-remote" in result.stderr
+    assert not opened
 
 
 def test_messages_stay_short(tmp_path: Path) -> None:

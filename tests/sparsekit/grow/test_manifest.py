@@ -177,6 +177,26 @@ def test_what_was_grown_costs_what_its_source_costs(source, tmp_path):
         annotation_cost(read_manifest(folder))
 
 
+def test_a_part_of_what_was_grown_costs_what_its_images_cost(tmp_path):
+    source = cityscapes(tmp_path)
+    grown = read_manifest(grow_manifest(source).folder)
+    first, second = (row.image_id for row in grown.rows if row.annotation)
+    for name, split in ((first, None), (second, "train")):
+        subset_manifest(grown, tmp_path / "part", image_ids=[name]).write(overwrite=True)
+        cost = annotation_cost(read_manifest(tmp_path / "part"), split=split)
+        assert cost.num_images == 1
+        expected = annotation_cost(source.filter(lambda row, name=name: row.image_id == name))
+        assert cost.to_dict()["hours"] == expected.to_dict()["hours"]
+
+
+def test_labels_grown_from_themselves_have_no_cost(source):
+    grown = read_manifest(grow_manifest(source).folder)
+    settings = {**grown.info.settings, "source": "manifest.csv"}
+    write_manifest(replace(grown, info=replace(grown.info, settings=settings)))
+    with pytest.raises(AnnotationError, match="grown from itself"):
+        annotation_cost(read_manifest(grown.path))
+
+
 def test_through_the_command_line(source, tmp_path):
     result = run("grow", source.path, "--method", "geodesic", "--confidence", "0.7", "--out", tmp_path / "g", "--json")
     assert result.exit_code == 0, result.output
