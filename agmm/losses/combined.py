@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from agmm.config.terms import combined_options
-from agmm.data.dataset import Sample
 from agmm.losses.absence import AbsenceLoss
 from agmm.losses.agmm import AGMMTerm
-from agmm.losses.base import SparseLoss
 from agmm.losses.entropy import EntropyLoss
 from agmm.losses.gated_crf import GatedCRFLoss
 from agmm.losses.mean_teacher import MeanTeacherLoss
 from agmm.losses.mixture_labels import MixtureLabelsLoss
 from agmm.losses.presence import PresenceLoss
-from agmm.losses.term import TermLoss, add_terms
+from agmm.losses.term import SumLoss, TermLoss
 from agmm.losses.tree_energy import TreeEnergyLoss
-from agmm.models.network import SegmentationOutput
 
 #: The losses whose terms can be combined, by the term's name.
 TERM_LOSSES: dict[str, type[TermLoss]] = {
@@ -37,7 +33,7 @@ TERM_LOSSES: dict[str, type[TermLoss]] = {
 }
 
 
-class CombinedLoss(SparseLoss):
+class CombinedLoss(SumLoss):
     """L_seg plus several terms, each with its weight.
 
     Args:
@@ -53,8 +49,7 @@ class CombinedLoss(SparseLoss):
     """
 
     def __init__(self, ignore_index: int = 255, **terms: Any) -> None:
-        super().__init__()
-        self.ignore_index = ignore_index
+        super().__init__(ignore_index)
         self.parts = nn.ModuleDict(
             {
                 name: TERM_LOSSES[name](ignore_index, **vars(options))
@@ -62,35 +57,24 @@ class CombinedLoss(SparseLoss):
             }
         )
         self.term_names = ("seg", *self.parts)
-        self.uses_teacher = any(part.uses_teacher for part in self._losses())
+        self.uses_teacher = any(part.uses_teacher for part in self.summands())
 
-    def _losses(self) -> list[TermLoss]:
+    def summands(self) -> list[TermLoss]:
+        """Return the losses of the terms, in order."""
         return list(self.parts.values())  # type: ignore[arg-type]
 
     def attach_teacher(self, network: nn.Module) -> None:
         """Pass the averaged network to the terms that use it."""
-        for part in self._losses():
+        for part in self.summands():
             part.attach_teacher(network)
 
     def set_progress(self, share: float) -> None:
         """Pass the finished share of the run to every term."""
-        for part in self._losses():
+        for part in self.summands():
             part.set_progress(share)
 
     def student_view(self, images: Tensor) -> Tensor:
         """Apply the views of all terms, one after the other."""
-        for part in self._losses():
+        for part in self.summands():
             images = part.student_view(images)
         return images
-
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the loss of a batch.
-
-        Args:
-            output: Output of the network. batch: Its input, with the labels.
-
-        Returns:
-            The total, and its terms, unweighted scalars.
-        """
-        return add_terms(self.ignore_index, self._losses(), output, batch)

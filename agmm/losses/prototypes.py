@@ -17,21 +17,6 @@ from agmm.losses.bilinear import resize_map
 from agmm.losses.labelled_pixels import LabelledPixels, send
 
 
-def class_prototypes(features: Tensor, labelled: LabelledPixels) -> Tensor:
-    """Mean feature of the labelled pixels of each pair, interpolated bilinearly at these pixels (eq. 1).
-
-    Features are read only where a labelled pixel touches them, each position once per class.
-
-    Args:
-        features: Features, shape (N, D, h, w).
-        labelled: The M pairs.
-
-    Returns:
-        Prototypes, shape (M, D), float32 (float64 for float64 features).
-    """
-    return _read_prototypes(features, labelled, *_touched_positions(features, labelled))
-
-
 def prototypes_and_distances(
     features: Tensor, labelled: LabelledPixels, distance: Distance = "l2", over: Prototypes = "image"
 ) -> tuple[Tensor, Tensor]:
@@ -194,6 +179,7 @@ def _touched_positions(features: Tensor, labelled: LabelledPixels) -> tuple[Tens
 def _read_prototypes(
     features: Tensor, labelled: LabelledPixels, position: Tensor, pair: Tensor, weight: Tensor
 ) -> Tensor:
+    """Mean feature of the labelled pixels of each pair, shape (M, D); reads only the positions that they touch."""
     width = features.shape[3]
     read = features[labelled.pair_image[pair], :, position // width, position % width].to(weight.dtype)
     empty = read.new_zeros((len(labelled.pair_image), features.shape[1]))

@@ -57,11 +57,47 @@ def labelled_batch(output: SegmentationOutput, batch: Sample, ignore_index: int)
     )
 
 
-class TermLoss(SparseLoss):
-    """Base class of losses of the form L_seg + weight * term.
+class SumLoss(SparseLoss):
+    """Base class of losses of the form L_seg + the weighted terms of some losses.
 
     Under autocast it computes in float32. Batches without labels, with one class, or with only padding give finite
     values and gradients.
+
+    Args:
+        ignore_index: The value of ``target`` where no class is given.
+    """
+
+    def __init__(self, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def summands(self) -> list[TermLoss]:
+        """Return the losses whose terms are added."""
+        raise NotImplementedError
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of a batch.
+
+        Args:
+            output: Output of the network. batch: Its input, with the labels.
+
+        Returns:
+            The total, and its terms, unweighted scalars.
+        """
+        found = labelled_batch(output, batch, self.ignore_index)
+        with torch.autocast(output.logits.device.type, enabled=False):
+            total, _, _ = pixel_terms(output.logits, None, found.labelled, found.valid, None)
+            terms = {"seg": total}
+            wide = output._replace(logits=output.logits.to(loss_dtype(output.logits)))
+            for loss in self.summands():
+                terms[loss.term_name] = loss.term(wide, found)
+                total = total + loss.options.weight * terms[loss.term_name]
+        return total, terms
+
+
+class TermLoss(SumLoss):
+    """Base class of losses of the form L_seg + weight * term.
 
     Args:
         ignore_index: The value of ``target`` where no class is given.
@@ -75,8 +111,7 @@ class TermLoss(SparseLoss):
     term_name: ClassVar[str]
 
     def __init__(self, ignore_index: int = 255, **options: Any) -> None:
-        super().__init__()
-        self.ignore_index = ignore_index
+        super().__init__(ignore_index)
         self.options: Any = term_options(self.term_name, options)
         self.term_names = ("seg", self.term_name)
 
@@ -84,36 +119,13 @@ class TermLoss(SparseLoss):
         """Return the settings, for ``print(loss)``."""
         return f"ignore_index={self.ignore_index}, {self.options}"
 
+    def summands(self) -> list[TermLoss]:
+        """Return this loss alone."""
+        return [self]
+
     def term(self, output: SegmentationOutput, batch: LabelledBatch) -> Tensor:
         """Compute the unweighted term, a scalar; 0 if no pixel contributes."""
         raise NotImplementedError
-
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def forward(self, output: SegmentationOutput, batch: Sample) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the loss of a batch.
-
-        Args:
-            output: Output of the network. batch: Its input, with the labels.
-
-        Returns:
-            The total, and its terms, unweighted scalars.
-        """
-        return add_terms(self.ignore_index, [self], output, batch)
-
-
-def add_terms(
-    ignore_index: int, losses: list[TermLoss], output: SegmentationOutput, batch: Sample
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """L_seg plus the weighted terms of several losses."""
-    found = labelled_batch(output, batch, ignore_index)
-    with torch.autocast(output.logits.device.type, enabled=False):
-        total, _, _ = pixel_terms(output.logits, None, found.labelled, found.valid, None)
-        terms = {"seg": total}
-        wide = output._replace(logits=output.logits.to(loss_dtype(output.logits)))
-        for loss in losses:
-            terms[loss.term_name] = loss.term(wide, found)
-            total = total + loss.options.weight * terms[loss.term_name]
-    return total, terms
 
 
 def mean_over_real(values: Tensor, valid: Tensor) -> Tensor:

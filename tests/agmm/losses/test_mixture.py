@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from agmm.config.loss import MixtureOptions
 from agmm.losses.labelled_pixels import LabelledPixels, find_labelled
 from agmm.losses.mixture import adaptive_variance, fit_mixture, gaussian, mixture_probs, probs_at
-from agmm.losses.prototypes import class_prototypes, prototypes_and_distances
+from agmm.losses.prototypes import prototypes_and_distances
 
 IGNORE = 255
 
@@ -61,7 +61,7 @@ def test_prototypes_are_means_of_upsampled_features(size: tuple[int, int]) -> No
     features = torch.randn(3, 6, *size, dtype=torch.float64)
     dense = F.interpolate(features, size=(4, 5), mode="bilinear", align_corners=False)
     expected = torch.stack([dense[n][:, target[n] == c].mean(1) for n, c in ((0, 0), (0, 2), (2, 1))])
-    torch.testing.assert_close(class_prototypes(features, find(target)), expected)
+    torch.testing.assert_close(prototypes_and_distances(features, find(target))[0], expected)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
