@@ -99,7 +99,7 @@ def _h5py() -> ModuleType:
 
 
 def _values(space: LabelSpace) -> LabelValues:
-    if all(c.class_ids and c.class_ids[0] > 0 for c in space.classes):
+    if not space.ids_are_colors and all(c.class_ids and c.class_ids[0] > 0 for c in space.classes):
         return class_id_values(space, 0)
     return LabelValues(tuple(range(1, space.num_classes + 1)), 0)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data_manifests import LabelMap, Manifest, Mark, read_marks
+from data_manifests import LabelClass, LabelMap, LabelSpace, Manifest, Mark, read_marks
 from data_manifests.manifest.rows import read_row_annotation
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import EXPORTED, load_format
@@ -161,6 +161,13 @@ def test_s4a(tmp_path: Path) -> None:
         corners = [(col, row) for row, col in stroke.points]
         assert [p for p in map(tuple, line.astype(int).tolist()) if p in corners][:1] == corners[:1]
         assert set(corners) <= set(map(tuple, line.astype(int).tolist()))
+
+
+def test_s4a_of_masks_of_colours_numbers_the_classes_from_1() -> None:
+    classes = (LabelClass("a", (200, 0, 9), (0xC80009,)), LabelClass("b", (0, 0, 7), (7,)))
+    values = load_format("s4a", "export").values
+    assert values and values(LabelSpace("custom", classes, ids_are_colors=True)).of_class == (1, 2)
+    assert values(LabelSpace("custom", (LabelClass("a", (0, 0, 7), (7,)),))).of_class == (7,)
 
 
 def test_s4a_of_cityscapes_is_called_as_its_ground_truth(tmp_path: Path) -> None:
