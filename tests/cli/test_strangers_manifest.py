@@ -88,22 +88,26 @@ def test_a_datasets_name_that_leads_out(tmp_path: Path) -> None:
     ] == []
 
 
-@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "HTTP", "sftp"])
-@pytest.mark.parametrize("column", ["image", "full_mask", "annotation"])
-def test_no_connection_is_opened_unasked(
-    tmp_path: Path, scheme: str, column: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    manifest = tiny_manifest(tmp_path / "m", [SCENE])
-    old = getattr(manifest.rows[0], column)
-    manifest.path.write_text(manifest.path.read_text().replace(old, f"{scheme}://evil.example/{old}"))
-    opened = []
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Connections that were opened, none of which succeeds."""
+    found: list[object] = []
 
-    def connect(*_: object) -> None:
-        opened.append(1)
+    def connect(*address: object) -> None:
+        found.append(address)
         raise OSError("no network")
 
     monkeypatch.setattr("socket.socket.connect", connect)
     monkeypatch.setattr("socket.getaddrinfo", connect)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "ftp", "HTTP", "sftp"])
+@pytest.mark.parametrize("column", ["image", "full_mask", "annotation"])
+def test_no_connection_is_opened_unasked(tmp_path: Path, scheme: str, column: str, opened: list[object]) -> None:
+    manifest = tiny_manifest(tmp_path / "m", [SCENE])
+    old = getattr(manifest.rows[0], column)
+    manifest.path.write_text(manifest.path.read_text().replace(old, f"{scheme}://evil.example/{old}"))
     for words in ("stats", "validate", "verify", "render --out {out}", "export --to mmseg --out {out}", "info"):
         command, *options = words.format(out=tmp_path / "out").split()
         result = CliRunner().invoke(main, [command, str(manifest.path), *options])
@@ -115,23 +119,13 @@ def test_no_connection_is_opened_unasked(
 
 
 @pytest.mark.parametrize("is_near", [True, False])
-def test_no_connection_to_a_source_is_opened_unasked(
-    tmp_path: Path, is_near: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_connection_to_a_source_is_opened_unasked(tmp_path: Path, is_near: bool, opened: list[object]) -> None:
     """Neither to the source that ``manifest.json`` names, nor to that of a source on this disk."""
     web = {"source": "http://evil.example/manifest.csv", "method": "superpixels"}
     near = {"source": "../far/manifest.csv", "method": "superpixels"}
     for name, settings in (("far", web), ("near", near)):
         manifest = tiny_manifest(tmp_path / name, [SCENE])
         write_manifest(replace(manifest, info=replace(manifest.info, command="grow", settings=settings)))
-    opened = []
-
-    def connect(*_: object) -> None:
-        opened.append(1)
-        raise OSError("no network")
-
-    monkeypatch.setattr("socket.socket.connect", connect)
-    monkeypatch.setattr("socket.getaddrinfo", connect)
     for command in ("verify", "cost"):
         result = CliRunner().invoke(main, [command, str(tmp_path / ("near" if is_near else "far"))])
         assert result.exit_code == 1 and "http://evil.example" in result.stderr, result.output
