@@ -28,12 +28,15 @@ class ExportSummary:
         num_annotated: Images with an annotation.
         num_evaluated: Images with their full masks.
         losses: What the format could not store.
+        num_sparse_evaluation: Annotated images of other splits than ``train``, if the format has a place for full masks
+            and images of ``train`` are annotated too: their sparse labels are exported instead of their full masks.
     """
 
     folder: Path
     num_annotated: int
     num_evaluated: int
     losses: tuple[str, ...]
+    num_sparse_evaluation: int = 0
 
 
 def export_manifest(
@@ -86,7 +89,14 @@ def export_manifest(
             )
         format_.write(job)
         job.write(_NOTE, _note(job, target, losses))
-    return ExportSummary(out, job.num_annotated, job.num_evaluated, tuple(losses))
+    sparse = 0 if format_.needs_marks or format_.values is None else _num_sparse_evaluation(manifest, split)
+    return ExportSummary(out, job.num_annotated, job.num_evaluated, tuple(losses), sparse)
+
+
+def _num_sparse_evaluation(manifest: Manifest, split: str | None) -> int:
+    annotated = [row for row in manifest.rows_of(split) if row.annotation]
+    others = sum(row.split != "train" and bool(row.full_mask) for row in annotated)
+    return others if any(row.split == "train" for row in annotated) else 0
 
 
 def _is_export(folder: Path) -> bool:

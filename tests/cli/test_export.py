@@ -14,7 +14,7 @@ from cli.sparsekit_cli import main
 from data_manifests.files.lock import FolderLock
 from sparsekit.formats import EXPORTED
 from tests.helpers.annotation_folders import camvid
-from tests.sparsekit.conftest import tiny_manifest
+from tests.sparsekit.conftest import SCENE, tiny_manifest
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -32,6 +32,17 @@ def test_exports_and_says_what(tmp_path: Path) -> None:
     assert code == 1 and err == f"Error: {out}: already exists. Give --overwrite to replace it, or another --out.\n"
     code, text, _ = run(manifest.parent, "--to", "hf", "--out", out, "--overwrite", "--link", "--split", "train")
     assert code == 0 and "1 annotated image\n" in text and (out / "train/images/image_0.png").is_symlink()
+
+
+def test_annotated_images_of_evaluation_splits_are_counted(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m", [SCENE] * 4).path
+    done = CliRunner().invoke(main, ["split", str(manifest), "--val", "0.5", "--out", str(tmp_path / "half")])
+    assert done.exit_code == 0
+    for target, counts in (("mmseg", True), ("nnunet", True), ("coco", False)):
+        code, _, err = run(tmp_path / "half", "--to", target, "--out", tmp_path / target)
+        assert code == 0 and ("2 images of other splits than train are annotated" in err) == counts, target
+    code, _, err = run(tmp_path / "half", "--to", "hf", "--out", tmp_path / "hf", "--split", "val")
+    assert (code, err) == (0, "")  # a split that was annotated to train on it
 
 
 def test_bad_input(tmp_path: Path) -> None:
