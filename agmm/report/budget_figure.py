@@ -66,7 +66,8 @@ def _ways(points: Sequence[BudgetPoint]) -> list[str]:
 
 def _has_clicks(point: BudgetPoint) -> bool:
     """Whether its annotation consists of clicks; strokes also count as marks but are worth more."""
-    return "click" in point.annotation or point.annotation.startswith("points")
+    parts = point.annotation.split(" + ")  # clicks added to other marks
+    return all("click" in part or part.startswith("points") for part in parts)
 
 
 def _draw_ways(axes: Axes, points: Sequence[BudgetPoint], place: Place) -> None:

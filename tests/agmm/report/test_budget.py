@@ -13,10 +13,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from agmm.errors import TrainingError
-from agmm.report.budget import Work, budget_table, budgets_of_runs, budgets_of_study
+from agmm.report.budget import BudgetPoint, Budgets, Work, budget_table, budgets_of_runs, budgets_of_study
 from agmm.report.budget_figure import budget_ticks, draw_budget
 from agmm.report.run import ALL_TERMS
 from agmm.report.runs import read_runs
+from agmm.report.table_format import Scores
 from agmm.studies.results import read_results
 from cli.agmm_cli import main
 from data_manifests import known_label_space, write_manifest
@@ -191,6 +192,26 @@ def test_the_figure_of_runs_on_disk(tmp_path: Path) -> None:
     assert out.is_file()
     code, text = run("table", "budget", tmp_path / "seg", tmp_path / "full")
     assert code == 0 and "mIoU/minute" in text
+
+
+@pytest.mark.parametrize(
+    ("annotation", "has_clicks"),
+    [
+        ("20 clicks, center", True),
+        ("points", True),
+        ("1 click per class + 3 clicks", True),
+        ("scribbles, 80 % length + 3 clicks", False),
+        ("boxes", False),
+    ],
+)
+def test_only_clicks_stand_on_the_axis_of_clicks(tmp_path: Path, annotation: str, has_clicks: bool) -> None:
+    point = BudgetPoint("a", "a", annotation, "L_seg", Work(8, 6.0, None), Scores((50.0,)))
+    if has_clicks:
+        draw_budget(Budgets((point,), ""), [tmp_path / "a.png"])
+    else:
+        with pytest.raises(TrainingError, match="needs runs on clicks"):
+            draw_budget(Budgets((point,), ""), [tmp_path / "a.png"])
+    assert (tmp_path / "a.png").exists() is has_clicks
 
 
 def test_what_cannot_be_drawn(tmp_path: Path, runs: list[Path]) -> None:
