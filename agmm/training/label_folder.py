@@ -14,6 +14,7 @@ from agmm.errors import TrainingError
 from data_manifests import Manifest, ManifestInfo, ManifestRow, read_manifest, write_manifest
 from data_manifests.files.atomic import remove_unfinished, write_atomically
 from data_manifests.files.masks import pixel_sha256, read_mask
+from data_manifests.files.paths import replace_tree
 from data_manifests.manifest.derive import rebase_row
 
 
@@ -75,9 +76,7 @@ def finish(manifest: Manifest, info: ManifestInfo, labelled: set[str], partial: 
     write_manifest(Manifest(partial / "manifest.csv", rows, info))
     (partial / "settings.txt").unlink()
     remove_unfinished(partial)
-    if out_dir.exists():
-        shutil.rmtree(out_dir)
-    partial.rename(out_dir)
+    replace_tree(partial, out_dir)
 
 
 def annotation_name(row: ManifestRow) -> str:

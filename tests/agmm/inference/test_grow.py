@@ -224,6 +224,25 @@ def test_an_interrupted_call_resumes_with_equal_bytes(manifest: Manifest, monkey
         assert (made.path.parent / name).read_bytes() == (whole.path.parent / name).read_bytes()
 
 
+def test_a_call_killed_while_it_replaces_labels_leaves_the_new_ones(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = manifest.path.parents[1] / "grown"
+    settings = FeatureGrowSettings(SMALL, "none", size=64)
+    grow_by_features(manifest, settings, out, device="cpu")
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    settings = replace(settings, max_distance=1)
+    with pytest.raises(KeyboardInterrupt):
+        grow_by_features(manifest, settings, out, device="cpu", overwrite=True)
+    monkeypatch.undo()
+    assert read_manifest(out).info.settings["max_distance"] == 1
+    assert not verify_features(read_manifest(out), device="cpu")
+
+
 def verify(path: Path) -> Result:
     return CliRunner().invoke(sparsekit, ["verify", str(path)])
 
