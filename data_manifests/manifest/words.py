@@ -11,6 +11,9 @@ T = TypeVar("T")
 
 _UNITS = ("image", "class", "instance")
 
+#: Commands that draw marks.
+_DRAWN = ("points", "scribbles", "marks")
+
 #: Name of each kind of mark in the plural.
 _KINDS = {"block": "blocks", "box": "boxes", "coarse": "coarse polygons"}
 
@@ -70,8 +73,10 @@ def _source(made: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _words(command: str, made: Mapping[str, Any]) -> str:
     added: list[str] = []
-    while command == "points" and "clicks_added" in made and not any(f"clicks_per_{unit}" in made for unit in _UNITS):
-        added.insert(0, _click_words({**made, "clicks_per_image": made["clicks_added"]}))  # to marks of another kind
+    # The number of clicks per image, class or instance includes those that they were added to.
+    while command in _DRAWN and "source_command" in made and not any(f"clicks_per_{unit}" in made for unit in _UNITS):
+        own = {"clicks_per_image": made["clicks_added"]} if "clicks_added" in made else {}
+        added.insert(0, _mark_words(command, {**made, **own}))
         command, made = _source(made)
     return " + ".join([_mark_words(command, made), *added])
 

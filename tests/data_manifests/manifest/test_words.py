@@ -38,6 +38,18 @@ def of(command, settings):
             {"method": "a", "source_command": "points", "source_settings": ONE_CLICK},
             "1 click per class grown by a",
         ),
+        (
+            "points",
+            {"minutes": 1, "source_command": "scribbles", "source_settings": {"length": 0.5}},
+            "scribbles, 50 % length + clicks in 1 min per image",
+        ),
+        (
+            "scribbles",
+            {"length": 0.5, "source_command": "points", "source_settings": ONE_CLICK},
+            "1 click per class + scribbles, 50 % length",
+        ),
+        ("points", {"clicks_per_class": 4, "clicks_added": 3, "source_command": "points"}, "4 clicks per class"),
+        ("pseudo-labels", {"source_command": "points", "source_settings": ONE_CLICK}, "pseudo-labels"),
         ("", {}, ""),
     ],
 )
