@@ -268,12 +268,12 @@ def replace_tree(new: Path, folder: Path) -> None:
     The replaced folder is hidden before its slow removal; leftovers of killed calls are removed too.
     """
     replaced = folder.with_name(f".{folder.name}.replaced")
-    if replaced.exists():
+    if os.path.lexists(replaced):
         remove_tree(replaced)
-    if folder.exists():
+    if os.path.lexists(folder):  # also a link that leads nowhere
         folder.rename(replaced)
     new.rename(folder)
-    if replaced.exists():
+    if os.path.lexists(replaced):
         remove_tree(replaced)
 
 

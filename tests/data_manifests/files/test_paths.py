@@ -242,6 +242,10 @@ class TestFiles:
         assert (tmp_path / "place/file").read_text() == "second"
         replace_tree(make("third"), tmp_path / "place")
         assert (tmp_path / "place/file").read_text() == "third"
+        (tmp_path / "place").rename(tmp_path / "elsewhere")
+        (tmp_path / "place").symlink_to("nowhere")  # leads nowhere
+        replace_tree(tmp_path / "elsewhere", tmp_path / "place")
+        assert (tmp_path / "place/file").read_text() == "third"
         assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
     def test_a_table_that_breaks_off_leaves_nothing(self, store):
