@@ -105,7 +105,9 @@ def run_rounds(
         if ranks.is_first and not quiet:
             tqdm.write(text, file=sys.stderr)
 
-    config = resolve_loss(manifest, with_statistics(manifest, config))
+    asked, config = config, resolve_loss(manifest, with_statistics(manifest, config))
+    if asked.loss_kind == "auto":
+        say(f"loss_kind auto is {config.loss_kind} on this annotation.")
     results: list[RoundResult] = []
     for number in range(1, rounds + 1):
         run_dir = out_dir / f"round-{number}"

@@ -107,7 +107,7 @@ def run_stages(
             missing.
         ValueError: If a value is out of range, or the settings differ from those of an existing stage.
     """
-    out_dir, config = as_path(out_dir), resolve_loss(manifest, config)
+    out_dir, asked, config = as_path(out_dir), config, resolve_loss(manifest, config)
     if not 1 <= stages <= MOST_NETWORKS:
         raise ValueError(f"stages must be 1 to {MOST_NETWORKS}, got {stages}.")
     if start not in get_args(Start):
@@ -132,6 +132,8 @@ def run_stages(
             tqdm.write(text, file=sys.stderr)
 
     config = with_statistics(manifest, config)
+    if asked.loss_kind == "auto":
+        say(f"loss_kind auto is {config.loss_kind} on this annotation.")
     say(pseudo_classes_notice(manifest, pseudo_classes))
     allowed = pseudo_classes_for(manifest, pseudo_classes)
     source, results = manifest, list[StageResult]()

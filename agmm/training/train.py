@@ -322,8 +322,8 @@ def resumed_config(run_dir: Path, overrides: Mapping[str, Any], manifest: Manife
         values = ", ".join(f"{name} is {getattr(config, name)}, not {getattr(changed, name)}" for name in differ)
         values += f" (auto is {changed.loss_kind} on this annotation)" if is_auto else ""
         raise ValueError(
-            f"A resumed run keeps its settings, but {', '.join(differ)} would change{by}: {values}. Start a new run "
-            f"for that; only {', '.join(_RESUMABLE)} may change."
+            f"{run_dir}: a resumed run keeps its settings, but {', '.join(differ)} would change{by}: {values}. Start a "
+            f"new run for that; only {', '.join(_RESUMABLE)} may change."
         )
     if changed.epochs < info.epoch:
         raise ValueError(

@@ -20,6 +20,7 @@ import agmm.training.stages
 from agmm.report.budget import budgets_of_runs
 from agmm.report.runs import read_runs
 from agmm.training.rounds import run_rounds
+from agmm.training.stages import run_stages
 from cli.agmm_cli import main
 from cli.sparsekit_cli import main as sparsekit
 from data_manifests import Manifest, open_dataset, read_manifest, read_marks
@@ -245,3 +246,20 @@ def test_two_processes_share_the_work(manifest: Manifest, tmp_path: Path) -> Non
     predicted = {path.relative_to(probabilities).with_suffix("").as_posix() for path in probabilities.rglob("*.npy")}
     assert predicted == {row.image_id for row in manifest.rows_of("train")}
     assert CliRunner().invoke(sparsekit, ["verify", str(tmp_path / "out/clicks-2")]).exit_code == 0
+
+
+@pytest.mark.parametrize("module", [agmm.training.stages, agmm.training.rounds], ids=["stages", "rounds"])
+def test_the_loss_that_auto_becomes_is_told(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: Any
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "train_stage", stop)
+    config = fast_config(loss_kind="auto")
+    with pytest.raises(KeyboardInterrupt):
+        if module is agmm.training.stages:
+            run_stages(manifest, config, tmp_path)
+        else:
+            run_rounds(manifest, config, tmp_path, stop, needs="nothing")
+    assert "loss_kind auto is seg" in capsys.readouterr().err
