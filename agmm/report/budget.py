@@ -135,7 +135,8 @@ def budgets_of_study(
             a run of the study tells them, and without either, the name remains.
 
     Raises:
-        TrainingError: If there are no results, they were scored in different ways, or a setting is unknown.
+        TrainingError: If there are no results, they were scored in different ways, or a setting or a manifest is not
+            one of the study.
     """
     path = path if path.suffix == ".csv" else path / RESULTS_NAME
     rows = list(read_results(path).values())
@@ -147,12 +148,17 @@ def budgets_of_study(
     names = list(dict.fromkeys(row["setting"] for row in rows))
     if unknown := [way for way in ways if way not in names]:
         raise TrainingError(f"{path}: no setting '{unknown[0]}'. Settings: {'; '.join(names)}.")
+    annotations = list(dict.fromkeys(row["annotation"] for row in rows))
+    manifests = manifests or {}
+    used = {manifest.path for name, manifest in manifests.items() if name in annotations}
+    if strange := [manifest.path for manifest in manifests.values() if manifest.path not in used]:
+        raise TrainingError(f"{path}: has no runs on {strange[0]}. Annotations: {'; '.join(annotations)}.")
     groups: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in rows:
         if not ways or row["setting"] in (*ways, FULL_MASKS):
             groups.setdefault((row["setting"], row["annotation"]), []).append(row)
     points: list[BudgetPoint] = []
-    titles = _titles_of_study(path.parent, rows, manifests or {})
+    titles = _titles_of_study(path.parent, rows, manifests)
     for (setting, annotation), group in groups.items():
         scores = Scores(tuple(100 * float(row["miou"]) for row in group))
         if setting != FULL_MASKS:

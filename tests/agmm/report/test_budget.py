@@ -115,6 +115,8 @@ def test_a_manifest_says_what_the_annotation_of_a_study_is(tmp_path: Path) -> No
     for name in ("2 clicks", manifest.name):  # in a study with another annotation of two clicks, its folder's
         study = study_of(tmp_path, name, "other")
         assert annotations_in_the_table(study, "--annotation", manifest.path) == {"2 clicks, center", "other"}
+    code, text = run("table", "budget", study_of(tmp_path, "5 clicks", "other"), "--annotation", manifest.path)
+    assert code == 1 and f"no runs on {manifest.path}" in text and "Annotations: 5 clicks; other." in text
 
 
 def test_a_study_equals_its_rows() -> None:
