@@ -104,6 +104,7 @@ class DatasetOptions:
         named: str = "DATASET",
         *,
         is_scratch: bool = False,
+        images_alone: bool = False,
     ) -> Dataset:
         """Read the dataset of a folder, or of the folders that the options name.
 
@@ -112,6 +113,7 @@ class DatasetOptions:
             out_dir: Where the full masks of such shapes go; without it they are refused.
             named: How the command's usage names the folder.
             is_scratch: Whether ``out_dir`` is removed when the command ends.
+            images_alone: Whether ``--images`` may go alone, for images without masks.
 
         Raises:
             DataError: If it cannot be read.
@@ -122,26 +124,45 @@ class DatasetOptions:
         given = None if isinstance(self.value_range, Percentiles) else self.value_range
         with usage_errors():
             ImageView(self.bands, given)  # before any file is read
-        dataset = self._open(dataset_dir, out_dir, named, is_scratch)
+        if images_alone and self.images_dir and dataset_dir is None and self.masks_dir is None:
+            dataset = self._open_images(named)
+        elif (dataset_dir is None) == (self.masks_dir is None):
+            alone = ", or --images DIR alone" if images_alone else ""
+            raise click.UsageError(f"Give either {named}, or --masks DIR with or without --images DIR{alone}.")
+        else:
+            dataset = self._open(dataset_dir, out_dir, named, is_scratch)
         if self.axis and not dataset.images.axis:
             raise click.UsageError("--axis applies to NIfTI volumes; these are images, or pages of TIFF.")
         dataset = replace(dataset, images=replace(dataset.images, bands=self.bands, value_range=given))
         of_volumes = dataset.images.axis and not self.value_range
         return _with_range_measured(dataset, _OF_VOLUMES if of_volumes else self.value_range)
 
+    def _open_images(self, named: str) -> Dataset:
+        import data_manifests
+
+        if self.layout or self.mask_suffix or self.mask_values or self.mask_channel:
+            raise click.UsageError(f"--layout and the options of masks apply to {named} and --masks DIR.")
+        return data_manifests.open_images(self.images_dir or Path(), *self._read_classes())
+
+    def _read_classes(self) -> tuple[LabelSpace | None, Any]:
+        """The class table and the class map that were given."""
+        import data_manifests
+
+        return (
+            data_manifests.read_label_space(self.classes_path) if self.classes_path else None,
+            data_manifests.read_class_map(self.map_path) if self.map_path else None,
+        )
+
     def _open(self, dataset_dir: Path | None, out_dir: Path | None, named: str, is_scratch: bool) -> Dataset:
         import data_manifests
 
-        if (dataset_dir is None) == (self.masks_dir is None):
-            raise click.UsageError(f"Give either {named}, or --masks DIR with or without --images DIR.")
         if dataset_dir is not None and (self.images_dir or self.mask_suffix):
             raise click.UsageError(f"--images and --mask-suffix need --masks DIR; they do not apply to {named}.")
         if self.masks_dir is not None and self.layout:
             raise click.UsageError(f"--layout applies to {named}, not to --masks.")
         if self.mask_values and self.mask_channel:
             raise click.UsageError("Give either --mask-values or --mask-channel.")
-        label_space = data_manifests.read_label_space(self.classes_path) if self.classes_path else None
-        class_map = data_manifests.read_class_map(self.map_path) if self.map_path else None
+        label_space, class_map = self._read_classes()
         how: Any = (label_space, class_map, self.mask_channel or (self.mask_values or "").replace("-", "_") or None)
         folder = dataset_dir or Path()
         try:
@@ -233,10 +254,10 @@ def _warn_of_unused(dataset: Dataset) -> None:
     from data_manifests.files.volumes import NIFTI_SUFFIXES
     from data_manifests.layouts.image_notes import unused_note
 
-    pairs = [(item.image_path, item.mask_path) for item in dataset.items if item.image_path]
+    pairs = [(item.image_path, item.mask) for item in dataset.items if item.image_path]
     # Known layouts have further files by design, such as instance ids, and masks alone lie beside their images.
     suffixes = (*IMAGE_SUFFIXES, *NIFTI_SUFFIXES) if dataset.layout == "generic" and pairs else NIFTI_SUFFIXES
-    used = [path for pair in pairs for path in pair] or [item.mask_path for item in dataset.items]
+    used = [path for pair in pairs for path in pair] or [item.mask for item in dataset.items]
     if text := unused_note(used, suffixes):
         warn(f"{dataset.root}: {text}")
 

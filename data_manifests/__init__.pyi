@@ -23,6 +23,9 @@ from .layouts import (
 from .layouts import (
     open_folders as open_folders,
 )
+from .layouts import (
+    open_images as open_images,
+)
 from .layouts.class_tables import (
     known_label_space as known_label_space,
 )

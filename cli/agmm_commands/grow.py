@@ -119,4 +119,4 @@ def grow(
     echo_summary(grown.path)
     echo_summary(f"  labels of {counted(len(before), 'image')} grown by the features of {encoder}")
     echo_summary(f"  {share:.1%} of the pixels labelled ({share_before:.3%} before)")
-    echo_next("sparsekit", "stats", grown.path)
+    echo_next("sparsekit", "stats" if any(row.full_mask for row in grown.rows) else "render", grown.path)

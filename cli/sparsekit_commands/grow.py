@@ -100,4 +100,5 @@ def grow(
     there = "existed already: " if summary.already_there else ""
     echo_summary(f"  {there}labels of {counted(summary.num_images, 'image')} grown by {method}")
     echo_summary(f"  {share:.1%} of the pixels labelled ({share_before:.3%} before)")
-    echo_next("sparsekit", "stats", summary.folder / "manifest.csv")
+    following = "stats" if any(row.full_mask for row in source.rows) else "render"
+    echo_next("sparsekit", following, summary.folder / "manifest.csv")

@@ -58,15 +58,16 @@ def import_(
     """Read annotations from another tool into an annotation folder.
 
     SOURCE is the folder of the annotations; --dataset names the images and full masks, or --images and --masks do. For
-    images without full masks, give masks that are void everywhere. Clicks stay clicks and polylines become strokes.
-    Label maps whose regions are single pixels become clicks; other label maps stay as they are, without marks.
+    images without full masks, --images alone suffices; a classes.csv or --classes names the classes. Clicks stay
+    clicks and polylines become strokes. Label maps whose regions are single pixels become clicks; other label maps
+    stay as they are, without marks.
     """
     from data_manifests.errors import counted, list_some
     from data_manifests.layouts.image_notes import image_notes
     from sparsekit.formats.import_ import ImportOptions, import_annotations
 
     map_path, class_names = read_maps(maps, ignored)
-    dataset = replace(dataset_options, map_path=map_path).open(dataset_dir, named="--dataset DIR")
+    dataset = replace(dataset_options, map_path=map_path).open(dataset_dir, named="--dataset DIR", images_alone=True)
     for text in image_notes(dataset.items):
         note(text)
     how = ImportOptions(stroke_width, class_names, skip_unsupported, image_key, unlabelled)

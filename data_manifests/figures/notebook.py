@@ -138,8 +138,8 @@ def _labelled(manifest: Manifest, row: ManifestRow) -> Image:
 
 
 def _masked(dataset: Dataset, item: DatasetItem) -> Image:
-    mask = read_mask(item.mask_path, dataset.encoding)
-    label_map = dataset.label_space.to_train_ids(mask, dataset.encoding, item.mask_path)
+    mask = read_mask(item.mask, dataset.encoding)
+    label_map = dataset.label_space.to_train_ids(mask, dataset.encoding, item.mask)
     if item.image_path is None:
         return _small(colorize(label_map, dataset.label_space))
     image = _small(dataset.images.read(item.image_path))

@@ -14,10 +14,11 @@ from data_manifests.files.paths import absolute, as_path, folders_with, in_utf8,
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layout_names import LAYOUT_NAMES
 from data_manifests.layouts import generic
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout, images_in
 from data_manifests.layouts.class_tables import merge_classes, own_classes
-from data_manifests.layouts.folders import MASK_FOLDERS, what_is_there
+from data_manifests.layouts.folders import IMAGE_FOLDERS, MASK_FOLDERS, what_is_there
 from data_manifests.layouts.mask_values import settle_values
+from data_manifests.layouts.pairing import image_id
 
 
 def _load_layout(home: str) -> Layout:
@@ -110,8 +111,49 @@ def open_folders(
     return _complete(dataset, class_map, encoding)
 
 
+def open_images(
+    images_dir: str | Path,
+    label_space: LabelSpace | None = None,
+    class_map: Mapping[str, Sequence[str]] | None = None,
+) -> Dataset:
+    """Read a folder of images that have no full masks yet, for annotations that people have made with another tool.
+
+    Args:
+        images_dir: The images, at any depth.
+        label_space: The classes; by default those of a class table in the folder or, if it has a name such as
+            ``images``, beside it.
+        class_map: See ``open_dataset``.
+
+    Raises:
+        DataError: If the folder is missing or empty, or holds annotations, or there is no class table.
+    """
+    images = _existing(as_path(images_dir))
+    _refuse_annotations(images, "images", [images / "manifest.csv"])
+    root = images.parent if images.name.lower() in IMAGE_FOLDERS and absolute(images).parent.name else images
+    space = label_space or own_classes(images) or own_classes(root)
+    if space is None:
+        raise DataError(
+            f"{root}: has no class table, and without masks nothing else tells the classes. Add a classes.csv with the "
+            "columns id,name, or give --classes FILE."
+        )
+    items = tuple(DatasetItem(image_id(path, images), "train", path, None) for path in images_in(images))
+    dataset = Dataset(root, "generic", space, "colors" if space.ids_are_colors else "class_ids", items)
+    dataset = _sorted(dataset)
+    return map_classes(dataset, class_map) if class_map else dataset
+
+
 def _complete(dataset: Dataset, class_map: Mapping[str, Sequence[str]] | None, encoding: Encoding | None) -> Dataset:
     """The dataset with settled values, sorted and checked."""
+    dataset = settle_values(_sorted(dataset), encoding)
+    return map_classes(dataset, class_map) if class_map else dataset
+
+
+def _sorted(dataset: Dataset) -> Dataset:
+    """The dataset with its items sorted.
+
+    Raises:
+        DataError: If two have the same image id, or one has an id that cannot be a file name.
+    """
     seen: set[str] = set()
     for item in dataset.items:
         if item.image_id in seen:
@@ -121,9 +163,7 @@ def _complete(dataset: Dataset, class_map: Mapping[str, Sequence[str]] | None, e
         if fault := name_fault(item.image_id):
             raise DataError(f"{item.image_or_mask!a}: its image id {fault}; rename the file or folder.")
         seen.add(item.image_id)
-    dataset = replace(dataset, items=tuple(sorted(dataset.items, key=lambda item: item.image_id)))
-    dataset = settle_values(dataset, encoding)
-    return map_classes(dataset, class_map) if class_map else dataset
+    return replace(dataset, items=tuple(sorted(dataset.items, key=lambda item: item.image_id)))
 
 
 def _refuse_annotations(folder: Path, expected: str, manifests: Sequence[Path]) -> None:
@@ -189,4 +229,4 @@ def map_classes(dataset: Dataset, class_map: Mapping[str, Sequence[str]]) -> Dat
     return replace(dataset, label_space=merge_classes(space, class_map), encoding=encoding)
 
 
-__all__ = ["LAYOUTS", "Dataset", "DatasetItem", "Layout", "map_classes", "open_dataset", "open_folders"]
+__all__ = ["LAYOUTS", "Dataset", "DatasetItem", "Layout", "map_classes", "open_dataset", "open_folders", "open_images"]

@@ -17,26 +17,37 @@ from data_manifests.label_space import LabelSpace
 
 @dataclass(frozen=True)
 class DatasetItem:
-    """One image with its full mask.
+    """One image, usually with its full mask.
 
     Args:
         image_id: Unique in the dataset.
         split: ``train``, ``val`` or ``test``.
         image_path: The image; None if the dataset has masks only.
-        mask_path: The full mask.
+        mask_path: The full mask; None if the dataset has images only, which suffices to import annotations.
         instance_path: Mask of instances, if the layout has them: each value is one instance of one class.
     """
 
     image_id: str
     split: str
     image_path: Path | None
-    mask_path: Path
+    mask_path: Path | None
     instance_path: Path | None = None
 
     @property
     def image_or_mask(self) -> Path:
         """The image, or the mask if there is no image; gives the item its name and size."""
-        return self.image_path or self.mask_path
+        return self.image_path or self.mask
+
+    @property
+    def mask(self) -> Path:
+        """The full mask.
+
+        Raises:
+            DataError: If there is none.
+        """
+        if self.mask_path is None:
+            raise DataError(f"{self.image_path}: has no full mask. Only `sparsekit import` takes images without masks.")
+        return self.mask_path
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ SPLIT_NAMES = {
     "testing": "test",
 }  # fmt: skip
 
-_IMAGE_FOLDERS = {
+#: Common names of image folders.
+IMAGE_FOLDERS = {
     "images", "image", "imgs", "img", "img_dir", "rgb", "photos", "pictures", "jpegimages", "frames", "inputs", "input",
 }  # fmt: skip
 #: Common names of mask folders.
@@ -90,7 +91,7 @@ def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
 
 def _named(folder: Path, holds: Callable[[Path], bool]) -> tuple[Path, Path] | None:
     """The one folder of images and the one of masks below a folder."""
-    images = [path for path in _called(_IMAGE_FOLDERS, folder) if holds(path)]
+    images = [path for path in _called(IMAGE_FOLDERS, folder) if holds(path)]
     masks = [path for path in _called(MASK_FOLDERS, folder) if holds(path)]
     return (images[0], masks[0]) if len(images) == len(masks) == 1 else None
 
@@ -179,7 +180,10 @@ def what_is_there(root: Path) -> str:
     text = "Found:\n" + "\n".join(lines or ["  no images"])
     if candidates:
         text += "\nPossible pairings:\n" + "\n".join(line for _, line in sorted(candidates)[:6])
-    return text + "\nName the folders: sparsekit points --images DIR --masks DIR [--mask-suffix _mask]"
+    return (
+        f"{text}\nName the folders: sparsekit points --images DIR --masks DIR [--mask-suffix _mask]\nIf there are no "
+        "masks yet, `sparsekit import` takes --images DIR alone."
+    )
 
 
 def _options(images: Path, masks: Path) -> str:

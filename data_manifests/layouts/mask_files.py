@@ -43,7 +43,7 @@ def _pairs(root: Path) -> tuple[set[Path], set[Path]]:
         raise DataError(
             f"{root}: looks like a dataset, but not all of it fits. Name the images' folder. {error}"
         ) from error
-    masks = {item.mask_path for item in items} | {item.instance_path for item in items if item.instance_path}
+    masks = {item.mask for item in items} | {item.instance_path for item in items if item.instance_path}
     return {item.image_path for item in items if item.image_path}, masks
 
 

@@ -38,7 +38,7 @@ def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
     Raises:
         DataError: If the masks do not match the encoding, or their classes are unknown.
     """
-    masks = [item.mask_path for item in dataset.items]
+    masks = [item.mask for item in dataset.items]
     sample = spread(masks)
     if encoding != "nearest_colors":
         for mask in sample:
@@ -143,14 +143,14 @@ def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
         raise DataError(f"{dataset.root}: nearest-colors needs a class table with r,g,b; give --classes.")
     found: set[int] = set()
     for item in dataset.items:
-        found.update(np.unique(read_mask(item.mask_path, encoding)).tolist())
+        found.update(np.unique(read_mask(item.mask, encoding)).tolist())
         if encoding == "colors" and len(found) > 255:
             raise DataError(
-                f"{item.mask_path}: more than 255 colours in the masks so far, too many for classes. Resizing and JPEG "
+                f"{item.mask}: more than 255 colours in the masks so far, too many for classes. Resizing and JPEG "
                 "compression blend colours at borders: give a classes.csv with r,g,b and --mask-values "
                 "nearest-colors."
             )
-    first = dataset.items[0].mask_path
+    first = dataset.items[0].mask
     if encoding == "colors":
         if max(max(to_rgb(code)) for code in found) <= _DARKEST_PALETTE:
             raise DataError(

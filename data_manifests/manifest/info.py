@@ -129,15 +129,15 @@ def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
         height, width = header.height, header.width
         if item.image_path:
             check_is_whole(item.image_path)
-        mask = read_mask(item.mask_path, dataset.encoding)
+        mask = read_mask(item.mask, dataset.encoding)
         space = dataset.label_space
         if mask.shape != (height, width):
             sizes = f"{mask.shape[1]}x{mask.shape[0]} but its image is {width}x{height} (width x height)"
-            raise DataError(f"{item.mask_path}: mask is {sizes}.")
-        _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask_path)
+            raise DataError(f"{item.mask}: mask is {sizes}.")
+        _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask)
         pixels = (*counts.tolist(), mask.size - int(counts.sum()))
         pixels_are = "colours" if mask.dtype == np.uint32 else mask.dtype  # read_mask packs RGB in 32 bits
-        kind = f"{item.mask_path.suffix.lower().removeprefix('.')}, {pixels_are}"
+        kind = f"{item.mask.suffix.lower().removeprefix('.')}, {pixels_are}"
         return _Found(item.split, f"{width}x{height}", kind, pixels, header if item.image_path else None)
     except (DataError, OSError) as error:
         return _Found(item.split, "", "", (), problem=str(error))

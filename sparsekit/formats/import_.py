@@ -23,6 +23,7 @@ from data_manifests import (
     write_marks,
 )
 from data_manifests.errors import list_some
+from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import exif_orientation
 from data_manifests.files.masks import pixel_sha256
 from data_manifests.files.paths import absolute, as_path, name_from
@@ -152,7 +153,7 @@ def _check_mask_is_as_shown(item: DatasetItem, label_map: LabelMap, dataset: Dat
         AnnotationError: If the annotation agrees far better with the mask rotated like its image.
     """
     orientation = exif_orientation(item.image_or_mask)
-    if orientation == 1:
+    if orientation == 1 or item.mask_path is None:
         return
     values = read_full_mask(item, dataset.encoding)
     full = dataset.label_space.to_train_ids(values, dataset.encoding, item.mask_path)
@@ -182,9 +183,12 @@ def _annotation(one: Imported, space: LabelSpace) -> tuple[LabelMap, tuple[Mark,
 
 def _row(item: DatasetItem, out: Path, dataset: Dataset) -> ManifestRow:
     """The row of an image without its annotation."""
+    image, full_mask = (name_from(out, path) if path else "" for path in (item.image_path, item.mask_path))
+    if item.mask_path is None:
+        check_is_whole(item.image_or_mask)
+        return ManifestRow(item.image_id, item.split, image, "", "", *image_shape(item))
     mask = read_full_mask(item, dataset.encoding)
     height, width = mask.shape
-    image, full_mask = (name_from(out, path) if path else "" for path in (item.image_path, item.mask_path))
     return ManifestRow(
         item.image_id, item.split, image, full_mask, "", height, width, full_mask_sha256=pixel_sha256(mask)
     )  # fmt: skip

@@ -25,7 +25,7 @@ def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
         AnnotationError: If image and mask differ in size.
         DataError: If the mask or the image cannot be read, or the image's file ends early.
     """
-    mask = read_mask(item.mask_path, encoding)
+    mask = read_mask(item.mask, encoding)
     height, width = mask.shape
     if item.image_path and (size := read_image_size(item.image_path)) != (height, width):
         advice = "Give both the same size."
@@ -35,7 +35,7 @@ def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
                 "mask too, or remove the orientation from the image."
             )
         raise AnnotationError(
-            f"{item.mask_path}: mask is {width}x{height} (width x height) but its image {item.image_path} is "
+            f"{item.mask}: mask is {width}x{height} (width x height) but its image {item.image_path} is "
             f"{size[1]}x{size[0]}. {advice}"
         )
     if item.image_path:  # no label for an image that nobody can read

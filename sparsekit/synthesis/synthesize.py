@@ -279,8 +279,8 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
         item.image_id, item.split, "", "", "", height, width, full_mask_sha256=pixel_sha256(mask), extra=earlier.extra
     )  # fmt: skip
     if earlier.full_mask_sha256 not in ("", row.full_mask_sha256):
-        raise AnnotationError(f"{item.mask_path}: is not the full mask that the marks of the manifest were drawn on.")
-    label_map, counts = space.to_train_ids_and_counts(mask, task.encoding, item.mask_path)
+        raise AnnotationError(f"{item.mask}: is not the full mask that the marks of the manifest were drawn on.")
+    label_map, counts = space.to_train_ids_and_counts(mask, task.encoding, item.mask)
     present, annotated_pixels = int(np.count_nonzero(counts)), int(counts.sum())
     variants: list[list[Mark]] = [[] for _ in task.folders]
     if task.annotated:
@@ -296,7 +296,7 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
         named = replace(
             row,
             image=_path_for_manifest(item.image_path, folder, task.absolute_paths) if item.image_path else "",
-            full_mask=_path_for_manifest(item.mask_path, folder, task.absolute_paths),
+            full_mask=_path_for_manifest(item.mask, folder, task.absolute_paths),
         )
         reached = 0
         if task.annotated:

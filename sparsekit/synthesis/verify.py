@@ -208,7 +208,7 @@ def _tasks(
         yield _Task(
             row,
             manifest.resolve(row.annotation),
-            item.mask_path if item else manifest.resolve(row.full_mask),
+            item.mask if item else manifest.resolve(row.full_mask),
             item.instance_path if item else None,
             annotator,
             manifest.label_space,

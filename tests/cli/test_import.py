@@ -64,19 +64,29 @@ def test_a_name_of_two_images_is_refused_and_lists_both(tmp_path: Path) -> None:
     assert [row.image_id for row in read_manifest(tmp_path / "b").rows] == ["val/a"]
 
 
-def test_images_without_full_masks_take_masks_that_are_void_everywhere(tmp_path: Path) -> None:
-    save_image(tmp_path / "ds/images/a.png", (4, 6))
-    save_mask(tmp_path / "ds/masks/a.png", np.full((4, 6), 255, np.uint8))
-    (tmp_path / "ds/classes.csv").write_text("id,name\n0,ground\n1,oak\n")
+def test_images_without_full_masks(tmp_path: Path) -> None:
+    save_image(tmp_path / "ds/images/deep/a.png", (4, 6))
     shapes = [{"shape_type": "point", "label": name, "points": [[x, 1]]} for x, name in ((1, "oak"), (4, "ground"))]
     (tmp_path / "in").mkdir()
     data = {"shapes": shapes, "imagePath": "a.png", "imageHeight": 4, "imageWidth": 6}
     (tmp_path / "in/a.json").write_text(json.dumps(data))
     out = tmp_path / "bought"
-    assert run("import", tmp_path / "in", "--from", "labelme", "--dataset", tmp_path / "ds", "--out", out)[0] == 0
+    arguments = ("import", tmp_path / "in", "--from", "labelme", "--images", tmp_path / "ds/images", "--out", out)
+    code, _, err = run(*arguments)
+    assert code == 1 and "classes.csv" in err and "--classes" in err and not out.exists()
+    (tmp_path / "ds/classes.csv").write_text("id,name\n0,ground\n1,oak\n")
+    assert run(*arguments)[0] == 0
     (row,) = read_manifest(out).rows
-    assert (row.split, row.num_labelled, list(row.classes_labelled)) == ("train", 2, [0, 1])
+    assert (row.image_id, row.split, row.full_mask, row.num_labelled) == ("deep/a", "train", "", 2)
+    assert list(row.classes_labelled) == [0, 1] and read_manifest(out).info.dataset == "ds"
     assert run("validate", out)[0] == 0
+    code, _, err = run("stats", out)
+    assert code == 1 and "'deep/a' has no full mask" in err
+    assert run(*arguments, "--overwrite", "--mask-values", "colors")[0] == 2
+    assert run(*arguments, "--overwrite", "--dataset", tmp_path / "ds")[0] == 2
+    code, _, err = run("import", tmp_path / "in", "--from", "labelme", "--dataset", tmp_path / "ds", "--out", out)
+    assert code == 1 and "--images DIR alone" in err
+    assert run("points", "--images", tmp_path / "ds/images", "--clicks", 1)[0] == 2
 
 
 def test_options_for_what_others_have_drawn(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_manifests import Dataset, Manifest, Mark, open_dataset, read_manifest, read_marks
+from data_manifests import Dataset, Manifest, Mark, open_dataset, open_images, read_manifest, read_marks
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.masks import encode_label_map
 from data_manifests.manifest.derive import merge_manifests, subset_manifest
@@ -55,6 +55,20 @@ def bring_back(manifest: Manifest, dataset: Dataset, folder: Path, format_: str,
     summary = import_annotations(out, format_, dataset, folder / "back", options=ImportOptions(width))
     assert summary.unmatched == ()
     return read_manifest(summary.folder)
+
+
+@pytest.mark.parametrize("format_", sorted({*IMPORTED} - {"sam"}))
+def test_images_without_full_masks_get_the_same_annotation(tmp_path: Path, format_: str) -> None:
+    manifest = camvid(tmp_path)
+    (annotated_row,) = [row for row in manifest.rows if row.annotation]
+    images = manifest.resolve(annotated_row.image).parent
+    back = bring_back(manifest, open_images(images, manifest.label_space), tmp_path, format_)
+    (row,) = back.rows
+    assert (row.full_mask, row.full_mask_sha256) == ("", "")
+    assert row.annotation_sha256 == annotated_row.annotation_sha256
+    assert (row.height, row.width) == (annotated_row.height, annotated_row.width)
+    assert row.classes_labelled == annotated_row.classes_labelled
+    assert [p for p in check_manifest(back, draw=rasterize) if p.kind != "no_marks"] == []
 
 
 MAKERS: dict[str, tuple[Callable[[Path, Annotator], Manifest], str]] = {
