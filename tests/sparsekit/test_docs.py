@@ -9,20 +9,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from PIL import ExifTags, Image
 
 from cli.sparsekit_cli import main
-from data_manifests.files.masks import read_mask
 from tests.helpers import miniature_datasets as mini
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 #: Pages whose code needs folders of annotations and nothing else. Those of layouts and scale have tests of their own;
-#: those of networks are in tests/agmm/test_docs.py, and that of tutorials below.
+#: those of networks are in tests/agmm/test_docs.py.
 PAGES = ["audit", "figures", "manifest"]
-TESTED_ELSEWHERE = {
-    "formats", "integrations", "layouts", "scale", "training", "reports", "evaluation", "python", "tutorials"
-}  # fmt: skip
+TESTED_ELSEWHERE = {"formats", "integrations", "layouts", "scale", "training", "reports", "evaluation", "python"}
 
 
 def code_of(page: str) -> str:
@@ -46,14 +42,3 @@ def test_the_code_of_a_page_is_a_script(page: str, tmp_path: Path, monkeypatch: 
     assert done.returncode == 0 and not done.stderr, done.stderr
     if page == "figures":
         assert len(list(Path("figures/first-ten").glob("*.png"))) == 2
-
-
-def test_the_tutorial_writes_void_masks_for_new_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    mini.save_image(Path("newdata/images/a.jpg"), (20, 30))
-    turned = Image.Exif()
-    turned[ExifTags.Base.Orientation] = 6
-    Image.new("RGB", (30, 20)).save("newdata/images/b.jpg", exif=turned)
-    exec(code_of("tutorials"), {})
-    masks = [read_mask(Path(f"newdata/masks/{name}.png")) for name in "ab"]
-    assert [mask.shape for mask in masks] == [(20, 30), (30, 20)] and all((mask == 255).all() for mask in masks)
