@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,23 +93,8 @@ class ModelConfig:
         return 3 if self.image_mean is None else len(self.image_mean)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON and TOML; ``from_dict`` restores the configuration."""
+        """Plain data for JSON; ``agmm.runs.checkpoint_info.model_from_dict`` restores the configuration."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> ModelConfig:
-        """Rebuild a configuration from ``to_dict``.
-
-        Raises:
-            ValueError: If a key is unknown or missing, or a value is out of range.
-        """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(data) - known):
-            raise ValueError(f"Unknown model settings: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
-        if "num_classes" not in data:
-            raise ValueError("The model settings lack num_classes.")
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return cls(**values)
 
 
 def require_encoder_weights(weights: str) -> None:

@@ -14,6 +14,7 @@ from agmm.config.training import TrainConfig
 from agmm.models import build_model
 from agmm.models.decoders import BUILDERS
 from agmm.models.deeplabv3plus import separable_conv_bn_relu
+from agmm.runs.checkpoint_info import model_from_dict
 
 MOBILENET, VIT = "mobilenetv3_small_050.lamb_in1k", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 TINY = ModelConfig(num_classes=3, encoder=MOBILENET, decoder_channels=16, dropout=0.0)
@@ -29,7 +30,7 @@ def test_each_name_has_a_builder() -> None:
 
 def test_settings_of_older_networks_mean_auto() -> None:
     data = TINY.to_dict()
-    assert data.pop("decoder") == "auto" and ModelConfig.from_dict(data) == TINY
+    assert data.pop("decoder") == "auto" and model_from_dict(data) == TINY
 
 
 @pytest.mark.parametrize("decoder", BUILDERS)

@@ -16,6 +16,7 @@ from agmm.errors import TrainingError
 from agmm.models import build_model
 from agmm.models.deeplabv3plus import AtrousPyramid
 from agmm.models.network import sync_batchnorm
+from agmm.runs.checkpoint_info import model_from_dict
 from tests.helpers.real_data import real_data
 
 TINY = ModelConfig(num_classes=3, encoder="mobilenetv3_small_050.lamb_in1k", decoder_channels=16)
@@ -244,7 +245,7 @@ def test_frozen_batch_norms_of_the_encoder_stay_as_they_are(encoder: str) -> Non
 
 def test_config_survives_json() -> None:
     config = dataclasses.replace(TINY, multi_grid=(2, 2, 4), image_mean=(0.5,) * 3, image_std=(0.5,) * 3)
-    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert model_from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 @pytest.mark.parametrize(
@@ -267,11 +268,12 @@ def test_config_refuses(changes: dict[str, object], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [({"num_classes": 3, "colour": 1}, "colour"), ({"encoder": "x"}, "num_classes")]
+    ("data", "error", "message"),
+    [({"num_classes": 3, "colour": 1}, ValueError, "colour"), ({"encoder": "x"}, KeyError, "num_classes")],
 )
-def test_config_from_dict_refuses(data: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        ModelConfig.from_dict(data)
+def test_config_from_dict_refuses(data: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        model_from_dict(data)
 
 
 @pytest.mark.parametrize(
