@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.reporting import echo_json, echo_summary, warn
+from cli.reporting import echo_json, echo_summary, shown_path, warn
 from cli.types import IntRange, LocalPathType, PathType, ShardType, WorkersType
 
 if TYPE_CHECKING:
@@ -158,4 +158,4 @@ def echo_derived(manifest: Manifest, as_json: bool) -> None:
     if as_json:
         echo_json({"manifest": str(manifest.path), "images": manifest.splits})
     else:
-        echo_summary(f"{manifest.path}: {count_splits(manifest.splits)}")
+        echo_summary(f"{shown_path(manifest.path)}: {count_splits(manifest.splits)}")

@@ -187,12 +187,15 @@ def usage_errors() -> Iterator[None]:
         raise click.UsageError(shorten(str(error))) from error
 
 
+def shown_path(path: object) -> str:
+    """A path as commands print it: quoted for a shell where it holds characters that terminals obey."""
+    quoted = shell_quote(path)
+    return quoted if quoted.startswith("$") else str(path)
+
+
 def echo(text: object, nl: bool = True) -> None:
-    """Print on stdout; a path that holds characters which terminals obey is quoted for a shell, other text escaped."""
-    if isinstance(text, Path):
-        quoted = shell_quote(text)
-        text = quoted if quoted.startswith("$") else text
-    click.echo(str(text).translate(CONTROL), nl=nl)
+    """Print a path or other text on stdout, without characters that terminals obey."""
+    click.echo((shown_path(text) if isinstance(text, Path) else str(text)).translate(CONTROL), nl=nl)
 
 
 def echo_summary(text: object) -> None:

@@ -22,7 +22,7 @@ from cli.agmm_commands.options import (
 from cli.command import command, is_quiet, option_group
 from cli.options import data_root_option, json_option, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
-from cli.reporting import echo, echo_json, echo_next, echo_summary, usage_errors
+from cli.reporting import echo, echo_json, echo_next, echo_summary, shown_path, usage_errors
 from cli.types import Choice, IntRange, PathType, list_option
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def ablate(
         return
     report = (out_dir / REPORT_NAME).read_text(encoding="utf-8")
     echo(report.partition("\nChanges in each row")[0].rstrip())
-    echo_summary(f"\nWritten: {out_dir / RESULTS_NAME}, {out_dir / REPORT_NAME}")
+    echo_summary(f"\nWritten: {shown_path(out_dir / RESULTS_NAME)}, {shown_path(out_dir / REPORT_NAME)}")
     if len(manifests) > 1:
         echo_next("agmm", "figure", "budget", out_dir, "--out", out_dir / "budget.png")
         return

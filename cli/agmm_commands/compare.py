@@ -8,7 +8,7 @@ import click
 
 from cli.command import command
 from cli.options import json_option
-from cli.reporting import echo, echo_json, usage_errors
+from cli.reporting import echo, echo_json, shown_path, usage_errors
 from cli.types import IntRange, PathType
 
 
@@ -39,7 +39,7 @@ def compare(first: Path, second: Path, resamples: int, seed: int, as_json: bool)
     scores = (first, found.first, found.first_interval), (second, found.second, found.second_interval)
     level = f"{100 * found.confidence:.0f} % interval"
     for run, miou, (low, high) in scores:
-        echo(f"{run}: mIoU {100 * miou:.2f} %, {level} {100 * low:.2f} to {100 * high:.2f}")
+        echo(f"{shown_path(run)}: mIoU {100 * miou:.2f} %, {level} {100 * low:.2f} to {100 * high:.2f}")
     echo(
         f"difference: {100 * found.difference:+.2f} points, {level} {100 * found.low:+.2f} to {100 * found.high:+.2f} "
         f"over {found.num_images} images; {second} is better in {100 * found.share_better:.1f} % of "

@@ -13,7 +13,7 @@ from cli.command import command, option_group
 from cli.options import data_root_option, json_option, out_option, read_manifest
 from cli.processes import is_first_process
 from cli.progress import progress
-from cli.reporting import echo, echo_json, echo_next, echo_summary, usage_errors
+from cli.reporting import echo, echo_json, echo_next, echo_summary, shown_path, usage_errors
 from cli.types import IntRange, PathType
 
 
@@ -84,7 +84,7 @@ def evaluate(
         "confusion.csv",
         *(["per_image.csv"] if settings["per_image"] else []),
     ]
-    echo_summary(f"\nWritten: {folder}/{', '.join(files)}")
+    echo_summary(f"\nWritten: {shown_path(folder)}/{', '.join(files)}")
     if folder == run and (run / RUN_NAME).is_file():  # what a report reads
         split = settings["split"]
         echo_next("agmm", "report", run, "--manifest", manifest, *(() if split == "val" else ("--split", split)))

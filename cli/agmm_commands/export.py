@@ -11,7 +11,7 @@ from cli.agmm_commands.options import run_argument
 from cli.command import command
 from cli.options import json_option, out_option
 from cli.processes import require_one_process
-from cli.reporting import echo_json, echo_summary, note, usage_errors
+from cli.reporting import echo_json, echo_summary, note, shown_path, usage_errors
 from cli.types import Choice, SizeType
 
 
@@ -47,7 +47,9 @@ def export(
         )  # fmt: skip
         return
     sizes = "images of any size" if report.any_size else f"one image of {width}x{height}"
-    echo_summary(f"{report.path}: takes {sizes}; {report.path.name}.json describes input, output and classes.")
+    echo_summary(
+        f"{shown_path(report.path)}: takes {sizes}; {shown_path(report.path.name)}.json describes input, output and classes."
+    )
     if report.max_difference is None:
         note("the file was not checked, because onnxruntime is not installed (pip install onnxruntime).")
     else:

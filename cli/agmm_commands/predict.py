@@ -14,7 +14,7 @@ from cli.command import command, option_group
 from cli.options import data_root_option, json_option, out_option, read_manifest, split_option
 from cli.processes import alone_in, require_one_process
 from cli.progress import progress
-from cli.reporting import echo_json, echo_summary, usage_errors, warn, warn_of_some
+from cli.reporting import echo_json, echo_summary, shown_path, usage_errors, warn, warn_of_some
 from cli.types import Choice, PathType
 from data_manifests.errors import counted
 
@@ -97,8 +97,10 @@ def _print_summary(summary: PredictionSummary, out_dir: Path, kinds: list[str]) 
     volumes = ""
     if summary.num_volumes:
         volumes = f" ({counted(summary.num_volumes, 'volume')} of {counted(summary.num_slices, 'slice')} among them)"
-    echo_summary(f"Segmented {counted(summary.num_images, 'image')}{volumes}: {out_dir / 'label_maps'}")
+    echo_summary(f"Segmented {counted(summary.num_images, 'image')}{volumes}: {shown_path(out_dir / 'label_maps')}")
     for kind in kinds:
-        echo_summary(f"{kind.capitalize()}: {out_dir / kind}")
+        echo_summary(f"{kind.capitalize()}: {shown_path(out_dir / kind)}")
     if summary.num_mixtures:
-        echo_summary(f"Gaussian mixture of {counted(summary.num_mixtures, 'annotated image')}: {out_dir / 'mixture'}")
+        echo_summary(
+            f"Gaussian mixture of {counted(summary.num_mixtures, 'annotated image')}: {shown_path(out_dir / 'mixture')}"
+        )

@@ -13,7 +13,7 @@ from cli.agmm_commands.options import protocol_option, read_settings, training_o
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
-from cli.reporting import echo, echo_json, echo_summary, note, usage_errors
+from cli.reporting import echo, echo_json, echo_summary, note, shown_path, usage_errors
 from cli.types import Choice
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def reproduce(
             f"The published scores are of the {study.published_images} images of {study.published_in} val; yours are "
             "of other images, so they are not compared."
         )
-    echo_summary(f"\nWritten: {', '.join(map(str, [*paths, out_dir / REPORT_NAME]))}")
+    echo_summary(f"\nWritten: {', '.join(map(shown_path, [*paths, out_dir / REPORT_NAME]))}")
 
 
 def _draw(figure: str, runs: list[Run], manifest: Manifest, split: str, paths: list[Path], device: str) -> None:

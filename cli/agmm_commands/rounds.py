@@ -21,7 +21,7 @@ from cli.agmm_commands.options import (
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import alone_in, is_first_process
-from cli.reporting import echo, echo_json, echo_summary, usage_errors
+from cli.reporting import echo, echo_json, echo_summary, shown_path, usage_errors
 from cli.types import Choice, IntRange
 from cli.uncertain_options import UNCERTAIN_OPTIONS, of_strategy
 
@@ -110,7 +110,7 @@ def rounds(
         echo_json({"folder": str(folder), "val_split": config.val_split, "rounds": summarize(results)})
         return
     _print_table(results, config.val_split)
-    echo_summary(f"Networks, predictions and clicks are in {folder}.")
+    echo_summary(f"Networks, predictions and clicks are in {shown_path(folder)}.")
     echo_next_score(results[-1].run_dir, results[-1].manifest.path, source, config.train_split)
 
 

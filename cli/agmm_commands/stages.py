@@ -25,7 +25,7 @@ from cli.agmm_commands.options import (
 from cli.command import command, is_quiet, option_group
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import alone_in, is_first_process
-from cli.reporting import echo_json, echo_summary, usage_errors
+from cli.reporting import echo_json, echo_summary, shown_path, usage_errors
 from cli.types import Choice, IntRange
 
 
@@ -114,5 +114,5 @@ def stages(
         info = result.info
         best = "" if info.best_miou is None else f"mIoU {100 * info.best_miou:.1f} % on {info.config.val_split}"
         echo_summary(f"Stage {number}: {best or 'not validated'} after epoch {info.best_epoch} of {info.epoch}.")
-    echo_summary(f"Networks and pseudo-labels are in {folder}.")
+    echo_summary(f"Networks and pseudo-labels are in {shown_path(folder)}.")
     echo_next_score(results[-1].run_dir, manifest, source, config.train_split)

@@ -20,7 +20,7 @@ from cli.command import command, is_quiet, option_group
 from cli.interrupts import say_when_interrupted
 from cli.options import json_option, manifest_argument, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
-from cli.reporting import echo_json, echo_summary, usage_errors
+from cli.reporting import echo_json, echo_summary, shown_path, usage_errors
 from cli.types import PathType
 from data_manifests.errors import counted
 from data_manifests.terminal import shell_join
@@ -94,5 +94,5 @@ def train(
         echo_summary(
             f"Best mIoU on {split}: {100 * info.best_miou:.1f} % after epoch {info.best_epoch} of {info.epoch}."
         )
-    echo_summary(f"Weights, settings and log are in {run_dir}.")
+    echo_summary(f"Weights, settings and log are in {shown_path(run_dir)}.")
     echo_next_score(run_dir, manifest, source, config.train_split)

@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
+from cli.reporting import echo_json, echo_next, echo_summary, shown_path, usage_errors
 from cli.types import IntRange, LocalPathType, SizeType
 from data_manifests.errors import counted
 
@@ -52,5 +52,7 @@ def demo_data(
     if as_json:
         echo_json({"folder": str(out), "images": counts, "width": size[0], "height": size[1], "seed": seed})
         return
-    echo_summary(f"{out}: {counted(num_images, 'image')} of {size[0]}x{size[1]} ({options.count_splits(counts)})")
+    echo_summary(
+        f"{shown_path(out)}: {counted(num_images, 'image')} of {size[0]}x{size[1]} ({options.count_splits(counts)})"
+    )
     echo_next("sparsekit", "points", out)

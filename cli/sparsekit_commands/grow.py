@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import counting
-from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
+from cli.reporting import echo_json, echo_next, echo_summary, shown_path, usage_errors
 from cli.types import Choice, FloatRange, IntRange, PathType
 from sparsekit.grow.settings import METHODS, GrowSettings
 
@@ -94,7 +94,7 @@ def grow(
         return
     if summary.missing_shards:
         others = counted(summary.missing_shards, "other has", "others have")
-        echo_summary(f"{summary.folder}: shard {shard[0]} of {shard[1]} is done, {others} yet to finish.")
+        echo_summary(f"{shown_path(summary.folder)}: shard {shard[0]} of {shard[1]} is done, {others} yet to finish.")
         return
     echo_summary(summary.folder / "manifest.csv")
     there = "existed already: " if summary.already_there else ""

@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo_json, echo_summary
+from cli.reporting import echo_json, echo_summary, shown_path
 from cli.types import PathType
 from data_manifests.errors import counted
 
@@ -35,4 +35,4 @@ def relocate(manifest: Path, data_root: Path, workers: int, as_json: bool) -> No
     if as_json:
         echo_json({"manifest": str(new.path), "num_images": len(new.rows), "data_root": str(data_root)})
         return
-    echo_summary(f"{new.path}: {counted(len(new.rows), 'image')} below {data_root}")
+    echo_summary(f"{shown_path(new.path)}: {counted(len(new.rows), 'image')} below {shown_path(data_root)}")

@@ -10,7 +10,7 @@ from cli import options
 from cli.command import command, option_group
 from cli.processes import alone_in
 from cli.progress import progress
-from cli.reporting import echo_json, echo_summary, first_of, note, usage_errors
+from cli.reporting import echo_json, echo_summary, first_of, note, shown_path, usage_errors
 from cli.types import Choice, FloatRange, IntRange, PathType, SizeType
 from data_manifests.errors import counted
 from sparsekit.figures.settings import FORMATS, FigureSettings
@@ -93,4 +93,4 @@ def render(
     for path in (shown := first_of(written)):
         echo_summary(path)
     if len(written) > len(shown):
-        echo_summary(f"and {counted(len(written) - len(shown), 'more figure')} in {out_dir}")
+        echo_summary(f"and {counted(len(written) - len(shown), 'more figure')} in {shown_path(out_dir)}")

@@ -14,7 +14,7 @@ from cli import options
 from cli.command import option_group
 from cli.dataset_options import DatasetOptions, dataset_options
 from cli.progress import counting
-from cli.reporting import echo, echo_json, echo_next, echo_summary, note, usage_errors, warn
+from cli.reporting import echo, echo_json, echo_next, echo_summary, note, shown_path, usage_errors, warn
 from cli.types import IntRange, PathType, list_option
 from data_manifests.errors import counted
 
@@ -150,7 +150,8 @@ def _print_plan(source: Dataset | Manifest, dataset: Dataset, annotator: Annotat
     for split, count in counts.items():
         echo(f"{split}: {counted(count, 'image')} to {'annotate' if split in splits else 'list for evaluation'}")
     for folder, is_there in finished.items():
-        echo(f"{folder}/ exists already; nothing to do" if is_there else f"would write {folder}/")
+        where = shown_path(folder)
+        echo(f"{where}/ exists already; nothing to do" if is_there else f"would write {where}/")
 
 
 def _to_dict(summary: FolderSummary) -> dict[str, Any]:
@@ -161,7 +162,8 @@ def _to_dict(summary: FolderSummary) -> dict[str, Any]:
 def _print_summary(summary: FolderSummary, shard: tuple[int, int]) -> None:
     if summary.missing_shards:
         others = counted(summary.missing_shards, "other has", "others have")
-        echo_summary(f"{summary.folder}: shard {shard[0]} of {shard[1]} is done, {others} yet to finish. This shard:")
+        where = shown_path(summary.folder)
+        echo_summary(f"{where}: shard {shard[0]} of {shard[1]} is done, {others} yet to finish. This shard:")
     else:
         echo_summary(summary.folder / "manifest.csv")
     listed = f", {summary.num_evaluation_images} listed for evaluation" if summary.num_evaluation_images else ""

@@ -13,7 +13,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo, echo_json, first_of
+from cli.reporting import echo, echo_json, first_of, shown_path
 from data_manifests.errors import counted
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _format(path: Path, num_rows: int, problems: Sequence[Problem]) -> str:
     num_faults = len(problems) - num_notes
     found = counted(num_faults, "problem") if num_faults else "no problems"
     notes = f"; {counted(num_notes, 'note')}" if num_notes else ""
-    lines = [f"{path}: {counted(num_rows, 'row')}, {found}{notes}."]
+    lines = [f"{shown_path(path)}: {counted(num_rows, 'row')}, {found}{notes}."]
     for kind, count in Counter(problem.kind for problem in problems).items():
         lines.append(f"\n{kind} ({count})")
         of_kind = [problem for problem in problems if problem.kind == kind]

@@ -10,7 +10,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import progress
-from cli.reporting import echo, echo_json, first_of
+from cli.reporting import echo, echo_json, first_of, shown_path
 from cli.types import PathType
 from data_manifests.errors import counted
 
@@ -58,8 +58,8 @@ def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers
         lines = [f"{problem.image_id}: {problem.message} [{problem.kind}]" for problem in shown]
         more = [f"and {len(problems) - len(shown)} more; -v lists all"] if len(problems) > len(shown) else []
         differ = f"{num_images} of {counted(total, 'image')} {'differs' if num_images == 1 else 'differ'}"
-        echo("\n".join([f"{read.path}: {differ}.", *lines, *more]))
+        echo("\n".join([f"{shown_path(read.path)}: {differ}.", *lines, *more]))
     else:
-        echo(f"{read.path}: {counted(total, 'annotation')} regenerated, all the same.")
+        echo(f"{shown_path(read.path)}: {counted(total, 'annotation')} regenerated, all the same.")
     if problems:
         ctx.exit(1)
