@@ -47,9 +47,8 @@ def export(
         )  # fmt: skip
         return
     sizes = "images of any size" if report.any_size else f"one image of {width}x{height}"
-    echo_summary(
-        f"{shown_path(report.path)}: takes {sizes}; {shown_path(report.path.name)}.json describes input, output and classes."
-    )
+    beside = shown_path(f"{report.path.name}.json")
+    echo_summary(f"{shown_path(report.path)}: takes {sizes}; {beside} describes input, output and classes.")
     if report.max_difference is None:
         note("the file was not checked, because onnxruntime is not installed (pip install onnxruntime).")
     else:
