@@ -24,7 +24,8 @@ from agmm.runs.files import CONFIG_NAME, STATE_NAME, weights_path
 from agmm.runs.folder import require_free
 from agmm.training.pseudo_labels import write_pseudo_labels
 from agmm.training.regime import pseudo_classes_for, pseudo_classes_notice, resolve_loss
-from agmm.training.train import resumed_config, train_network, written_config
+from agmm.training.resume import resumed_config, written_config
+from agmm.training.train import train_network
 from data_manifests import Manifest
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.paths import as_path, name_from

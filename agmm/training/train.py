@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from agmm.config.recipes import read_toml
 from agmm.config.training import TrainConfig
 from agmm.data.bands import with_bands, with_statistics
 from agmm.data.dataset import batches, to_network_input
@@ -23,12 +21,13 @@ from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import evaluate_rows, evaluate_with_mixture
 from agmm.inference.protocols import Protocol
 from agmm.runs.checkpoint import CheckpointInfo, read_checkpoint_info, require_fit, save_checkpoint
-from agmm.runs.files import CONFIG_NAME, STATE_NAME, WEIGHTS_NAME, weights_path
+from agmm.runs.files import STATE_NAME, WEIGHTS_NAME, weights_path
 from agmm.runs.folder import claim, describe_run
 from agmm.runs.scores import PER_IMAGE_NAME
 from agmm.training.initial_weights import initial_notice, require_initial_weights
 from agmm.training.preview import draw_predictions
 from agmm.training.regime import regime_notices, resolve_loss
+from agmm.training.resume import require_same_settings
 from agmm.training.run_log import RunLog
 from agmm.training.schedule import learning_rate_factor
 from agmm.training.state import TrainingState, prepare, restore
@@ -40,8 +39,6 @@ from data_manifests.manifest.rows import require_files
 
 # Steps between two checks that the loss is finite; each check waits for the device.
 _CHECK_EVERY = 20
-# Settings that may change on resume: they decide how long and where a run trains.
-_RESUMABLE = ("epochs", "device", "workers", "val_every", "compile", "log")
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,8 @@ def train_network(
     Raises:
         TrainingError: If the manifest cannot be used, differs from that of the resumed run or between ranks, the
             resumed run had another number of ranks, a loss is not finite, or a checkpoint cannot be written.
-        ValueError: If settings are incompatible.
+        ValueError: If settings are incompatible, or a resumed run would change others than epochs, device, workers,
+            val_every, compile and log.
     """
     run_dir = as_path(run_dir)
     require_tracker(config.log)
@@ -103,8 +101,9 @@ def train_network(
     tile_size = max(config.crop_size) if config.val_protocol == "sliding" else None
     protocol = Protocol(config.val_protocol, tile_size)
     if resume:
-        classes = read_checkpoint_info(run_dir / STATE_NAME).model.num_classes
-        require_fit(run_dir / STATE_NAME, config.model(classes), "model.")
+        trained = read_checkpoint_info(run_dir / STATE_NAME)
+        require_same_settings(run_dir, trained.config, config)
+        require_fit(run_dir / STATE_NAME, config.model(trained.model.num_classes), "model.")
     elif config.init:
         require_initial_weights(config, config.model(manifest.label_space.num_classes))
         if without_links(weights_path(config.init)).parent == without_links(run_dir):
@@ -281,53 +280,3 @@ def classes_without_a_label(manifest: Manifest, config: TrainConfig) -> list[str
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
     """Seed of dropout and other random layers in one epoch of one process."""
     return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1, np.uint64)[0]) >> 1
-
-
-def written_config(run_dir: Path, trained: TrainConfig) -> TrainConfig:
-    """Read the settings in a run's ``config.toml``; missing ones keep the values of the run."""
-    path = run_dir / CONFIG_NAME
-    return TrainConfig.from_dict({**trained.to_dict(), **read_toml(path)}, path) if path.is_file() else trained
-
-
-def resumed_config(run_dir: Path, overrides: Mapping[str, Any], manifest: Manifest | None = None) -> TrainConfig:
-    """Return the settings of an interrupted run with allowed changes.
-
-    Changes may come from the call or from the run's ``config.toml``.
-
-    Args:
-        run_dir: The run folder.
-        overrides: New values by name.
-        manifest: What the run is trained on, by which the loss ``auto`` is resolved, as when the run was started.
-
-    Raises:
-        TrainingError: If the folder does not hold a run that can be resumed.
-        ValueError: If a setting other than epochs, device, workers, val_every, compile or log changes, or the new
-            number of epochs is below those already trained.
-    """
-    info, path = read_checkpoint_info(run_dir / STATE_NAME), run_dir / CONFIG_NAME
-    config, written = info.config, written_config(run_dir, info.config)
-    is_auto = manifest is not None and overrides.get("loss_kind") == "auto"
-    if overrides.get("loss_kind", written.loss_kind) != written.loss_kind:
-        overrides = {"loss": {}, **overrides}  # options belong to one loss
-    changed = TrainConfig.from_dict({**written.to_dict(), **overrides})
-    if manifest is not None:
-        changed = resolve_loss(manifest, changed)
-    fixed = [f.name for f in fields(config) if f.name not in _RESUMABLE]
-    if differ := [name for name in fixed if getattr(config, name) != getattr(changed, name)]:
-        by = (
-            f" (by {path}, which has been edited)"
-            if any(getattr(config, n) != getattr(written, n) for n in differ)
-            else ""
-        )
-        values = ", ".join(f"{name} is {getattr(config, name)}, not {getattr(changed, name)}" for name in differ)
-        values += f" (auto is {changed.loss_kind} on this annotation)" if is_auto else ""
-        raise ValueError(
-            f"{run_dir}: a resumed run keeps its settings, but {', '.join(differ)} would change{by}: {values}. Start a "
-            f"new run for that; only {', '.join(_RESUMABLE)} may change."
-        )
-    if changed.epochs < info.epoch:
-        raise ValueError(
-            f"{run_dir}: {info.epoch} epochs are already trained, more than the {changed.epochs} requested. A larger "
-            "--epochs trains longer; for a shorter schedule, start a new run."
-        )
-    return changed

@@ -68,7 +68,8 @@ def train(
     from agmm.distributed import launch_command
     from agmm.losses.build import build_loss
     from agmm.training.regime import resolve_loss
-    from agmm.training.train import resumed_config, train_network
+    from agmm.training.resume import resumed_config
+    from agmm.training.train import train_network
 
     with usage_errors():
         if resume:

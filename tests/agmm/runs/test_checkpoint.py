@@ -28,7 +28,8 @@ from agmm.runs.checkpoint import (
     save_checkpoint,
 )
 from agmm.runs.files import STATE_NAME
-from agmm.training.train import resumed_config, train_network
+from agmm.training.resume import resumed_config
+from agmm.training.train import train_network
 from data_manifests import read_manifest
 from tests.agmm.conftest import tiny_label_space, tiny_manifest
 

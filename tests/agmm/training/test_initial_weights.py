@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from agmm import load_run
 from agmm.distributed import Ranks
 from agmm.errors import TrainingError
+from agmm.training.resume import resumed_config
 from agmm.training.state import TrainingState, prepare
-from agmm.training.train import resumed_config, train_network
+from agmm.training.train import train_network
 from cli.agmm_cli import main
 from data_manifests import LabelClass, LabelSpace, Manifest
 from tests.helpers.trainings import CONFIG

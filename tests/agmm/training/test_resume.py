@@ -15,7 +15,8 @@ import agmm.training.state
 import agmm.training.train
 from agmm.errors import TrainingError
 from agmm.runs.checkpoint import load_checkpoint
-from agmm.training.train import resumed_config, train_network
+from agmm.training.resume import resumed_config
+from agmm.training.train import train_network
 from data_manifests import Manifest, read_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.trainings import CONFIG, assert_same_state
@@ -44,11 +45,10 @@ def test_a_killed_training_goes_on_bit_by_bit(seven: Manifest, undisturbed: Path
 def test_scores_of_single_images_go_with_their_weights(
     seven: Manifest, undisturbed: Path, tmp_path: Path, resume: bool
 ) -> None:
-    run_dir = tmp_path / "run"
-    shutil.copytree(undisturbed, run_dir)
+    run_dir, config = tmp_path / "run", replace(CONFIG, epochs=1, val_split="none")  # the last epoch is kept
+    train_network(seven, config, run_dir, quiet=True)
     (run_dir / "per_image.csv").write_text("of the network before")
-    epochs = CONFIG.epochs + 1 if resume else 1
-    config = replace(CONFIG, epochs=epochs, val_split="none")  # the last epoch is kept
+    config = replace(config, epochs=2 if resume else 1)
     train_network(seven, config, run_dir, resume=resume, overwrite=not resume, quiet=True)
     assert not (run_dir / "per_image.csv").exists()
 
@@ -57,6 +57,8 @@ def test_what_a_resumed_training_refuses(seven: Manifest, undisturbed: Path, tmp
     assert resumed_config(undisturbed, {"epochs": 9, "workers": 2}) == replace(CONFIG, epochs=9, workers=2)
     with pytest.raises(ValueError, match="keeps its settings, but lambda_ would change: lambda_ is .*, not 0.3"):
         resumed_config(undisturbed, {"lambda_": 0.3, "preset": "paper"})
+    with pytest.raises(ValueError, match="keeps its settings, but learning_rate would change"):
+        train_network(seven, replace(CONFIG, learning_rate=1.0), undisturbed, resume=True, quiet=True)
     with pytest.raises(TrainingError, match="no such checkpoint"):
         resumed_config(tmp_path, {})
     other = read_manifest(tiny_manifest(tmp_path, num_images=7, seed=1))

@@ -12,9 +12,10 @@ from PIL import Image
 
 from agmm.config.training import LOGS, TrainConfig
 from agmm.errors import TrainingError
+from agmm.training.resume import resumed_config
 from agmm.training.run_log import read_whole_table
 from agmm.training.trackers import require_tracker, start_tracker
-from agmm.training.train import resumed_config, train_network
+from agmm.training.train import train_network
 from data_manifests import Manifest
 from tests.helpers.trainings import CONFIG
 

@@ -19,7 +19,8 @@ from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import evaluate_rows
 from agmm.losses.agmm import AGMM, AGMMLoss
 from agmm.runs.checkpoint import load_checkpoint, load_run
-from agmm.training.train import resumed_config, train_network
+from agmm.training.resume import resumed_config
+from agmm.training.train import train_network
 from data_manifests import Manifest, ManifestError, ManifestInfo, read_manifest, write_manifest
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.trainings import CONFIG, assert_same_state, log_of
