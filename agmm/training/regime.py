@@ -81,7 +81,8 @@ def resolve_loss(manifest: Manifest, config: TrainConfig) -> TrainConfig:
 
     Where an annotation reaches every class of an image, and an image holds at most half of the classes, that is
     ``presence``: it gained 3 to 4 points of mIoU over cross-entropy where images hold 33 to 40 % of the classes, and
-    lost about 1 where they hold 60 % or more (docs/study-few-clicks.md). Otherwise, and for full masks, it is ``seg``.
+    lost about half a point where they hold 60 % or more (docs/study-few-clicks.md). Otherwise, and for full masks, it
+    is ``seg``.
 
     Args:
         manifest: Manifest to train on.
