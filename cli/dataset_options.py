@@ -125,7 +125,7 @@ class DatasetOptions:
         with usage_errors():
             ImageView(self.bands, given)  # before any file is read
         if images_alone and self.images_dir and dataset_dir is None and self.masks_dir is None:
-            dataset = self._open_images(named)
+            dataset = self._open_images(self.images_dir, named)
         elif (dataset_dir is None) == (self.masks_dir is None):
             alone = ", or --images DIR alone" if images_alone else ""
             raise click.UsageError(f"Give either {named}, or --masks DIR with or without --images DIR{alone}.")
@@ -137,12 +137,12 @@ class DatasetOptions:
         of_volumes = dataset.images.axis and not self.value_range
         return _with_range_measured(dataset, _OF_VOLUMES if of_volumes else self.value_range)
 
-    def _open_images(self, named: str) -> Dataset:
+    def _open_images(self, images_dir: Path, named: str) -> Dataset:
         import data_manifests
 
         if self.layout or self.mask_suffix or self.mask_values or self.mask_channel:
             raise click.UsageError(f"--layout and the options of masks apply to {named} and --masks DIR.")
-        return data_manifests.open_images(self.images_dir or Path(), *self._read_classes())
+        return data_manifests.open_images(images_dir, *self._read_classes())
 
     def _read_classes(self) -> tuple[LabelSpace | None, Any]:
         """The class table and the class map that were given."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.reporting import echo_json, echo_summary, shown_path, warn
+from cli.reporting import echo_json, echo_next, echo_summary, shown_path, warn
 from cli.types import IntRange, LocalPathType, PathType, ShardType, WorkersType
 
 if TYPE_CHECKING:
@@ -127,6 +127,14 @@ thumbnail_size_option = click.option(
     show_default=True,
     help="Longer side of the images on the page, in pixels.",
 )
+
+
+def echo_next_of_grown(source: Manifest, path: Path) -> None:
+    """Suggest what to look at: the share of right labels, or figures where there are no full masks to compare with."""
+    following = "stats" if any(row.full_mask for row in source.rows) else "render"
+    echo_next("sparsekit", following, path)
+
+
 common_option = click.option("--common", is_flag=True, help="Use only images that all inputs annotate.")
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing results.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -10,6 +10,7 @@ from agmm.config.growing import FEATURES, FeatureGrowSettings
 from cli.agmm_commands.options import device_option
 from cli.command import command, option_group
 from cli.options import (
+    echo_next_of_grown,
     json_option,
     manifest_argument,
     out_option,
@@ -19,7 +20,7 @@ from cli.options import (
 )
 from cli.processes import require_one_process
 from cli.progress import progress
-from cli.reporting import echo_json, echo_next, echo_summary, usage_errors
+from cli.reporting import echo_json, echo_summary, usage_errors
 from cli.types import FloatRange, IntRange
 from data_manifests.errors import counted
 
@@ -119,4 +120,4 @@ def grow(
     echo_summary(grown.path)
     echo_summary(f"  labels of {counted(len(before), 'image')} grown by the features of {encoder}")
     echo_summary(f"  {share:.1%} of the pixels labelled ({share_before:.3%} before)")
-    echo_next("sparsekit", "stats" if any(row.full_mask for row in grown.rows) else "render", grown.path)
+    echo_next_of_grown(source, grown.path)

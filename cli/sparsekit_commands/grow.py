@@ -9,7 +9,7 @@ import click
 from cli import options
 from cli.command import command
 from cli.progress import counting
-from cli.reporting import echo_json, echo_next, echo_summary, shown_path, usage_errors
+from cli.reporting import echo_json, echo_summary, shown_path, usage_errors
 from cli.types import Choice, FloatRange, IntRange, PathType
 from sparsekit.grow.settings import METHODS, GrowSettings
 
@@ -100,5 +100,4 @@ def grow(
     there = "existed already: " if summary.already_there else ""
     echo_summary(f"  {there}labels of {counted(summary.num_images, 'image')} grown by {method}")
     echo_summary(f"  {share:.1%} of the pixels labelled ({share_before:.3%} before)")
-    following = "stats" if any(row.full_mask for row in source.rows) else "render"
-    echo_next("sparsekit", following, summary.folder / "manifest.csv")
+    options.echo_next_of_grown(source, summary.folder / "manifest.csv")
