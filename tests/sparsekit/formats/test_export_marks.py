@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import zipfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from sparsekit.formats import EXPORTED, load_format
 from sparsekit.formats.export import export_manifest
 from sparsekit.formats.shared.rle import coco_pixels, coco_uncompress, label_studio_pixels
 from sparsekit.geometry.rasterize import rasterize
-from tests.helpers.annotation_folders import SCRIBBLES, camvid, cityscapes, voc
+from tests.helpers.annotation_folders import SCRIBBLES, camvid, cityscapes
 from tests.sparsekit.conftest import numbered_space, tiny_manifest
 
 #: Every kind of mark, two of them on top of each other, on 20x30 pixels.
@@ -53,55 +52,6 @@ def annotation(manifest: Manifest, number: int = 0) -> LabelMap:
 @pytest.fixture
 def mixed(tmp_path: Path) -> Manifest:
     return manifest_of(tmp_path / "m", MARKS, CLICKS)
-
-
-def test_tel_voc_clicks(tmp_path: Path) -> None:
-    """Two files by image: clicks on objects, clicks on background; both must know every image."""
-    manifest = voc(tmp_path)
-    out = export_manifest(manifest, "tel", tmp_path / "out").folder
-    objects = json.loads((out / "voc_whats_the_point.json").read_text())
-    background = json.loads((out / "voc_whats_the_point_bg_from_scribbles.json").read_text())
-    assert set(objects) == set(background) == {"2007_000001", "2007_000002"}
-    assert objects["2007_000002"] == background["2007_000002"] == []
-    clicks = objects["2007_000001"] + background["2007_000001"]
-    drawn = np.full((40, 60), 255, np.uint8)
-    for click in clicks:
-        drawn[click["y"], click["x"]] = click["cls"]
-    np.testing.assert_array_equal(drawn, annotation(manifest))
-    assert sorted(click["rank"] for click in clicks) == [0, 1, 2]
-    assert zipfile.ZipFile(out / "voc_scribbles.zip").namelist() == []
-
-
-def test_tel_voc_strokes(tmp_path: Path) -> None:
-    """One XML by image in an archive: a size, and polygons of a tag and points with X before Y."""
-    manifest = voc(tmp_path, SCRIBBLES)
-    ((image_id, marks),) = read_marks(manifest.marks_path)
-    with pytest.raises(AnnotationError, match=r"the width of \d strokes: the reader draws each 3 pixels wide.*--lossy"):
-        export_manifest(manifest, "tel", tmp_path / "out")
-    out = export_manifest(manifest, "tel", tmp_path / "out", lossy=True).folder
-    with zipfile.ZipFile(out / "voc_scribbles.zip") as archive:
-        assert archive.namelist() == [f"{image_id}.xml"]
-        root = ElementTree.fromstring(archive.read(f"{image_id}.xml"))
-    assert [int(root.findtext(f"size/{key}", "")) for key in ("width", "height")] == [60, 40]
-    names = {"background": 0, "plane": 1, "cat": 8}
-    found = []
-    for polygon in root.findall("polygon"):
-        points = [[entry.tag for entry in point] for point in polygon.findall("point")]
-        assert all(tags == ["X", "Y"] for tags in points)
-        xy = [(int(p.findtext("X", "")), int(p.findtext("Y", ""))) for p in polygon.findall("point")]
-        found.append((names[polygon.findtext("tag", "")], xy))
-    assert found == [(m.class_id, [(c, r) for r, c in m.points]) for m in reversed(marks)]
-    assert json.loads((out / "voc_whats_the_point.json").read_text()) == {"2007_000001": [], "2007_000002": []}
-
-
-def test_tel_voc_names_every_class_as_its_reader_does() -> None:
-    from data_manifests import known_label_space
-    from sparsekit.formats.tel import VOC_NAMES
-
-    ours = known_label_space("pascal_voc").class_names
-    # It shortens some names.
-    other = {"bicycle": "bike", "tvmonitor": "monitor", "aeroplane": "plane", "diningtable": "table"}
-    assert [other.get(name, name.removeprefix("potted")) for name in ours] == list(VOC_NAMES)
 
 
 def decoded(queries: dict[str, Any], name: str) -> LabelMap:

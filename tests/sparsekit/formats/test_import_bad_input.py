@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from PIL import Image
 
 from data_manifests import DataError, Dataset, open_dataset
 from sparsekit.errors import AnnotationError
-from sparsekit.formats import IMPORTED, tel
+from sparsekit.formats import IMPORTED
 from sparsekit.formats.export import export_manifest
 from sparsekit.formats.import_ import ImportOptions, import_annotations
 from sparsekit.formats.shared import files
-from tests.helpers.annotation_folders import SCRIBBLES, voc
 from tests.sparsekit.formats.test_export_marks import MARKS, manifest_of
 
 #: Many more were tried once.
@@ -314,75 +312,6 @@ def test_several_annotations_in_one_folder(tmp_path: Path, dataset: Dataset) -> 
     for name in ("20clicks", "50clicks"):
         (tmp_path / "in" / name).mkdir(parents=True)
     fails(tmp_path, dataset, "agmm", "holds several annotations: 20clicks, 50clicks")
-
-
-@pytest.fixture
-def voc_export(tmp_path: Path) -> tuple[Path, Dataset]:
-    manifest = voc(tmp_path, SCRIBBLES)
-    return export_manifest(manifest, "tel", tmp_path / "in", lossy=True).folder, open_dataset(tmp_path / "voc")
-
-
-def write_zip(folder: Path, xml: str | bytes) -> None:
-    with zipfile.ZipFile(folder / "voc_scribbles.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("2007_000001.xml", xml)
-
-
-def scribble(tag: str, point: str, size: str = "<width>60</width><height>40</height>") -> str:
-    return f"<annotation><size>{size}</size><polygon><tag>{tag}</tag>{point}</polygon></annotation>"
-
-
-POINT = "<point><X>1</X><Y>2</Y></point>"
-
-
-@pytest.mark.parametrize(
-    ("xml", "message"),
-    [
-        (BOMB, "has a document type"),
-        ("", "not XML, or truncated"),
-        ("<annotation/>", "not strokes of one image, or damaged"),
-        (scribble("dragon", POINT), "unknown class 'dragon'"),
-        (scribble("cat", ""), "a stroke cannot have 0 points"),
-        (scribble("cat", "<point><X>61</X><Y>2</Y></point>"), "lies outside the image"),
-        (scribble("cat", "<point><Y>2</Y></point>"), "damaged"),
-        (scribble("cat", POINT, "<width>6</width><height>40</height>"), "refers to an image of 6x40"),
-    ],
-)
-def test_wrong_strokes_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], xml: str, message: str) -> None:
-    write_zip(voc_export[0], xml)
-    fails(tmp_path, voc_export[1], "tel", message)
-
-
-def test_archives_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, dataset = voc_export
-    path = folder / "voc_scribbles.zip"
-    whole = path.read_bytes()
-    for size in (0, 10, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:size])
-        fails(tmp_path, dataset, "tel", "the archive is damaged or truncated")
-    damaged = bytearray(whole)
-    damaged[80] ^= 255
-    path.write_bytes(damaged)
-    fails(tmp_path, dataset, "tel", "the archive is damaged or truncated")
-    monkeypatch.setattr(tel, "_MAX_XML", 10_000)
-    write_zip(folder, "<annotation>" + " " * 10_000_000 + "</annotation>")
-    assert path.stat().st_size < 20_000
-    fails(tmp_path, dataset, "tel", "unpacks to more than 10000 bytes")
-
-
-@pytest.mark.parametrize(
-    ("click", "message"),
-    [
-        ({"x": 1, "y": 1, "cls": 21}, "class 21 of image '2007_000001' is not between 0 and 20"),
-        ({"x": 62, "y": 1, "cls": 1}, "lies outside the image"),
-        ({"x": -3, "y": 1, "cls": 1}, "lies outside the image"),
-        ({"x": 1, "cls": 1}, "'y' is missing"),
-        ({"x": "a", "y": 1, "cls": 1}, "damaged"),
-        (3, "damaged"),
-    ],
-)
-def test_wrong_clicks_of_tel(tmp_path: Path, voc_export: tuple[Path, Dataset], click: Any, message: str) -> None:
-    (voc_export[0] / "voc_whats_the_point.json").write_text(json.dumps({"2007_000001": [click]}))
-    fails(tmp_path, voc_export[1], "tel", message)
 
 
 def test_voc_files_for_a_data_set_of_other_classes(tmp_path: Path, dataset: Dataset) -> None:
