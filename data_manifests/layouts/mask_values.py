@@ -165,7 +165,8 @@ def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
             raise DataError(f"{first.parent}: all masks are void (255); there is no class to annotate.")
         space = _two_values(found) or numbered_label_space(found)
         values = _in_short([c.class_ids[0] for c in space.classes])
-        what = f"each value in the masks becomes a class: {values}"
+        void = "".join(f"; {value} means void" for value in space.void_ids)
+        what = f"each value in the masks becomes a class: {values}{void}"
     note = (
         f"no classes.csv in {dataset.root}, so {what}. To name the classes or to mark some as void, edit the "
         "classes.csv that `sparsekit info --write-classes FILE` writes, or give --classes."

@@ -32,7 +32,7 @@ def test_classes_are_found_in_the_masks(tmp_path):
     assert dataset.label_space.class_names == ("class_0", "class_1", "class_4")
     assert dataset.label_space.void_ids == (255,)
     (note,) = dataset.notes
-    assert "each value in the masks becomes a class: 0..1, 4." in note
+    assert "each value in the masks becomes a class: 0..1, 4; 255 means void." in note
 
 
 @pytest.mark.parametrize(
