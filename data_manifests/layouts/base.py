@@ -199,8 +199,8 @@ def _advice(ending: str) -> str:
 
 def spread(paths: Sequence[Path], most: int = 12) -> list[Path]:
     """A sample of the paths, evenly spread."""
-    step = max(1, len(paths) // most)
-    return list(paths[::step][:most])
+    number = min(most, len(paths))
+    return [paths[i * len(paths) // number] for i in range(number)]
 
 
 def relative_stem(path: Path, folder: Path) -> str:

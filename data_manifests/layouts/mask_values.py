@@ -24,6 +24,15 @@ UNKNOWN_CLASSES = LabelSpace("unknown", (LabelClass("unknown", (0, 0, 0), ()),))
 #: Colours no brighter than this are probably ids in several channels, not chosen colours.
 _DARKEST_PALETTE = 50
 
+#: White in masks of 8 and of 16 bits; void, unless the masks are black and white.
+_WHITES = (255, 65535)
+
+_BLENDED = "Resizing and JPEG compression blend colours at borders"
+_BLACK_AND_WHITE = (
+    "For black and white, give --mask-values nearest-colors and a classes.csv with the lines name,r,g,b and "
+    "background,0,0,0 and foreground,255,255,255."
+)
+
 _JPEG = (".jpg", ".jpeg", ".jfif")
 _RGB = ("colors", "nearest_colors")
 
@@ -49,7 +58,7 @@ def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
         if encoding is None:
             _check_palettes(sample)
     if dataset.label_space is UNKNOWN_CLASSES:
-        return _with_classes_found(dataset, encoding or dataset.encoding)
+        return _with_classes_found(dataset, encoding)
     if encoding in _RGB:
         return _by_color(dataset, encoding, sample)
     if dataset.label_space.ids_are_colors:
@@ -60,7 +69,7 @@ def settle_values(dataset: Dataset, encoding: Encoding | None) -> Dataset:
         )
     if encoding is not None:
         return replace(dataset, encoding=encoding)
-    if dataset.encoding == "class_ids" and dataset.label_space.num_classes == 2:
+    if dataset.encoding == "class_ids" and dataset.label_space.num_classes <= 2:
         dataset = _check_two_classes(dataset, sample)
     if dataset.layout == "ade20k" and dataset.label_space.name == "ade20k":
         _check_ade20k(sample)
@@ -137,36 +146,29 @@ def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Datas
     return replace(dataset, label_space=space, encoding=encoding, notes=notes)
 
 
-def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
-    """One class per value or colour in the masks."""
+def _with_classes_found(dataset: Dataset, given: Encoding | None) -> Dataset:
+    """One class per value or colour in the masks; ``given`` is None where they hold ids and the user said nothing."""
+    encoding = given or dataset.encoding
     if encoding == "nearest_colors":
-        raise DataError(f"{dataset.root}: nearest-colors needs a class table with r,g,b; give --classes.")
-    found: set[int] = set()
+        raise DataError(f"{dataset.root}: nearest-colors needs a class table with r,g,b. {_BLACK_AND_WHITE}")
+    pixels: Counter[int] = Counter()
     for item in dataset.items:
-        found.update(np.unique(read_mask(item.mask, encoding)).tolist())
-        if encoding == "colors" and len(found) > 255:
+        values, counts = np.unique(read_mask(item.mask, encoding), return_counts=True)
+        pixels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        if encoding == "colors" and len(pixels) > 255:
             raise DataError(
-                f"{item.mask}: more than 255 colours in the masks so far, too many for classes. Resizing and JPEG "
-                "compression blend colours at borders: give a classes.csv with r,g,b and --mask-values "
-                "nearest-colors."
+                f"{item.mask}: more than 255 colours in the masks so far, too many for classes. {_BLENDED}: give a "
+                "classes.csv with r,g,b and --mask-values nearest-colors."
             )
-    first = dataset.items[0].mask
     if encoding == "colors":
-        if max(max(to_rgb(code)) for code in found) <= _DARKEST_PALETTE:
-            raise DataError(
-                f"{first}: the masks have several channels whose values look like ids, not colours. Name the channel "
-                "that holds the class: --mask-channel red."
-            )
-        classes = tuple(LabelClass(f"color_{code:06x}", to_rgb(code), (code,)) for code in sorted(found))
-        space = LabelSpace("custom", classes, ids_are_colors=True)
-        what = f"each colour in the masks becomes a class: {len(found)} colours"
+        space = _classes_of_colors(dataset.items[0].mask, set(pixels))
+        what = f"each colour in the masks becomes a class: {len(pixels)} colours{_rare_ones(pixels)}"
     else:
-        if not found - {255, 65535}:
-            raise DataError(f"{first.parent}: all masks are void (255); there is no class to annotate.")
-        space = _two_values(found) or numbered_label_space(found)
-        values = _in_short([c.class_ids[0] for c in space.classes])
+        if given is None:
+            _check_blended(dataset.items[0].mask, set(pixels))
+        space = _classes_of_ids(dataset.items[0].mask, set(pixels))
         void = "".join(f"; {value} means void" for value in space.void_ids)
-        what = f"each value in the masks becomes a class: {values}{void}"
+        what = f"each value in the masks becomes a class: {_in_short([c.class_ids[0] for c in space.classes])}{void}"
     note = (
         f"no classes.csv in {dataset.root}, so {what}. To name the classes or to mark some as void, edit the "
         "classes.csv that `sparsekit info --write-classes FILE` writes, or give --classes."
@@ -174,31 +176,81 @@ def _with_classes_found(dataset: Dataset, encoding: Encoding) -> Dataset:
     return replace(dataset, label_space=space, encoding=encoding, notes=(*dataset.notes, note))
 
 
-def _two_values(found: set[int]) -> LabelSpace | None:
-    """Black and white masks hold two classes; 255 is not void there."""
-    if found != {0, 255}:
-        return None
-    classes = (LabelClass("background", (0, 0, 0), (0,)), LabelClass("foreground", (255, 255, 255), (255,)))
-    return LabelSpace("custom", classes)
+def _classes_of_colors(mask: Path, colors: set[int]) -> LabelSpace:
+    if max(max(to_rgb(code)) for code in colors) <= _DARKEST_PALETTE:
+        raise DataError(
+            f"{mask}: the masks have several channels whose values look like ids, not colours. Name the channel "
+            "that holds the class: --mask-channel red."
+        )
+    classes = tuple(LabelClass(f"color_{code:06x}", to_rgb(code), (code,)) for code in sorted(colors))
+    return LabelSpace("custom", classes, ids_are_colors=True)
+
+
+def _rare_ones(pixels: Counter[int]) -> str:
+    """A remark on rare colours where most are rare, as those of blended borders."""
+    rare = sum(100 * count < pixels.total() for count in pixels.values())
+    if 2 * rare <= len(pixels):
+        return ""
+    return (
+        f", {rare} of them on less than 1 % of the pixels each. {_BLENDED}; a classes.csv with r,g,b and --mask-values "
+        "nearest-colors undo that"
+    )
+
+
+def _check_blended(mask: Path, values: set[int]) -> None:
+    """Reject black and white masks with greys between, each of which would become a class, and white void.
+
+    Raises:
+        DataError: If there are black, white and several greys, some of them bright.
+    """
+    white = max(values)
+    between = values - {0, white}
+    if white in _WHITES and 0 in values and len(between) > 2 and max(between) > 0.75 * white:
+        deep = "Save them with 8 bits. " if white > 255 else ""
+        raise DataError(
+            f"{mask.parent}: the masks hold 0, {white} and {len(between)} values between. {_BLENDED}. "
+            f"{deep}{_BLACK_AND_WHITE} If each value is a class and {white} is void, give --mask-values class-ids."
+        )
+
+
+def _classes_of_ids(mask: Path, values: set[int]) -> LabelSpace:
+    """A class for each value; white is one if the masks are black and white, and void otherwise."""
+    white = max(values)
+    if values == {0, white} and white in _WHITES:
+        classes = (LabelClass("background", (0, 0, 0), (0,)), LabelClass("foreground", (255, 255, 255), (white,)))
+        return LabelSpace("custom", classes)
+    if values.issubset(_WHITES):
+        raise DataError(
+            f"{mask.parent}: all masks are void ({white}); there is no class to annotate. If {white} is a class, list "
+            "it with id,name in a classes.csv."
+        )
+    return numbered_label_space(values)
 
 
 def _check_two_classes(dataset: Dataset, sample: list[Path]) -> Dataset:
-    """Handle masks of 0 and 255 whose table lists ids 0 and 1, or colours."""
+    """Handle black and white masks whose table lists ids 0 and 1, or colours."""
     space = dataset.label_space
-    if any(255 in (*c.class_ids, *space.void_ids) for c in space.classes):
-        return dataset
-    found: set[int] = set()
+    found = {0}
     for mask in sample:
-        found.update(np.unique(read_mask(mask)).tolist())
-    if found != {0, 255}:
+        found |= set(np.unique(read_mask(mask)).tolist())
+    for item in dataset.items:  # masks without any object tell nothing
+        if found != {0}:
+            break
+        found |= set(np.unique(read_mask(item.mask)).tolist())
+    _check_blended(sample[0], found)
+    white = max(found)
+    listed = {*space.void_ids, *(class_id for c in space.classes for class_id in c.class_ids)}
+    if found != {0, white} or white not in _WHITES or white in listed:
         return dataset
-    colors = {code for c in space.by_color.classes for code in c.class_ids} if space.by_color else set()
-    if colors == {0, 0xFFFFFF}:
+    by_color = space.by_color
+    colors = {*by_color.void_ids, *(code for c in by_color.classes for code in c.class_ids)} if by_color else set()
+    if colors == {0, 0xFFFFFF} and white == 255:
         return _by_color(dataset, "colors", sample)
+    last = space.classes[-1]
     raise DataError(
-        f"{sample[0]}: the masks hold 0 and 255, but '{space.class_names[1]}' has id {space.classes[1].class_ids[0]}, "
-        "and 255 means void. If 255 is a class, give it the id 255 in the class table; if it is void, add a void row "
-        "with id 255."
+        f"{sample[0].parent}: the masks hold 0 and {white}, but '{last.name}' has id {last.class_ids[0]}, and {white} "
+        f"means void. If {white} is a class, give it the id {white} in the class table; if it is void, add a void row "
+        f"with id {white}."
     )
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from data_manifests import DataError, open_dataset
 from data_manifests.files.images import read_image
 from data_manifests.files.masks import read_mask
+from data_manifests.layouts.base import spread
 from data_manifests.layouts.image_notes import image_notes
 from data_manifests.manifest.info import describe_dataset
 from tests.helpers import miniature_datasets as mini
@@ -101,7 +102,14 @@ def test_colours_without_a_table(tmp_path):
     dataset = open_dataset(make(tmp_path, COLORS[IDS]))
     assert dataset.label_space.class_names == ("color_000000", "color_33ddff", "color_fa3253")
     np.testing.assert_array_equal(train_ids(dataset), np.array([0, 2, 1])[IDS])
-    assert "each colour in the masks becomes a class: 3 colours" in dataset.notes[0]
+    assert "each colour in the masks becomes a class: 3 colours. " in dataset.notes[0]
+
+
+def test_rare_colours_without_a_table_are_counted(tmp_path):
+    colors = COLORS[np.kron(IDS, np.ones((16, 16), np.uint8))]
+    colors[0, :4] = np.arange(1, 5)[:, None] * 40
+    (note,) = open_dataset(make(tmp_path, colors)).notes
+    assert "7 colours, 4 of them on less than 1 % of the pixels each" in note and "nearest-colors" in note
 
 
 def test_a_table_without_colours(tmp_path):
@@ -151,6 +159,46 @@ class TestBlackAndWhite:
         np.testing.assert_array_equal(train_ids(open_dataset(tmp_path)), IDS > 0)
         (tmp_path / "classes.csv").write_text("id,name\n0,back\n1,front\n255,void\n")
         np.testing.assert_array_equal(train_ids(open_dataset(tmp_path)), np.where(IDS > 0, 255, 0))
+
+    def test_of_16_bits_as_kaggle_s_salt_challenge_has_them(self, tmp_path):
+        dataset = open_dataset(make(tmp_path, (IDS > 0).astype(np.uint16) * 65535))
+        assert dataset.label_space.class_names == ("background", "foreground")
+        np.testing.assert_array_equal(train_ids(dataset), IDS > 0)
+        (tmp_path / "classes.csv").write_text("id,name\n0,back\n1,front\n")
+        with pytest.raises(DataError, match="hold 0 and 65535, but 'front' has id 1"):
+            open_dataset(tmp_path)
+
+    @pytest.mark.parametrize("table", ["id,name\n0,back\n1,front\n", "id,name,void\n0,back,1\n1,front,0\n"])
+    def test_most_masks_without_any_object(self, tmp_path, table):
+        """The only white pixel is in a mask that a sample of 12 leaves out."""
+        make(tmp_path, IDS * 0, classes=table)
+        for number in range(30):
+            mini.save_image(tmp_path / "images" / f"{number:02}.jpg", IDS.shape)
+            mini.save_mask(tmp_path / "masks" / f"{number:02}.png", (IDS > 9) * 255 if number != 1 else (IDS > 0) * 255)
+        with pytest.raises(DataError, match="hold 0 and 255, but 'front' has id 1"):
+            open_dataset(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("white", "table"), [(255, ""), (65535, ""), (255, "id,name,r,g,b\n0,back,0,0,0\n255,front,255,255,255\n")]
+    )
+    def test_blended_borders(self, tmp_path, white, table):
+        large = np.kron(IDS > 0, np.ones((9, 9), np.uint8)).astype(np.min_scalar_type(white))
+        mask = cv2.GaussianBlur(large * white, (3, 3), 0)
+        make(tmp_path, mask, classes=table)
+        with pytest.raises(DataError, match=f"hold 0, {white} and .* between.*--mask-values nearest-colors"):
+            open_dataset(tmp_path)
+        if table:
+            dataset = open_dataset(tmp_path, encoding="nearest_colors")
+            np.testing.assert_array_equal(train_ids(dataset), mask > 127)
+        else:
+            assert open_dataset(tmp_path, encoding="class_ids").label_space.num_classes > 4
+
+    def test_white_alone_may_be_a_class(self, tmp_path):
+        make(tmp_path, np.full((6, 8), 255, np.uint8))
+        with pytest.raises(DataError, match="all masks are void"):
+            open_dataset(tmp_path)
+        (tmp_path / "classes.csv").write_text("id,name\n255,front\n")
+        assert not train_ids(open_dataset(tmp_path)).any()
 
 
 class TestADE20K:
@@ -269,6 +317,15 @@ class TestPalettes:
         np.testing.assert_array_equal(other, IDS)
         by_index = train_ids(open_dataset(tmp_path, encoding="class_ids"), 1)
         np.testing.assert_array_equal(by_index, np.array([2, 0, 1])[IDS])
+
+
+@pytest.mark.parametrize("number", [2, 12, 13, 23, 24, 25])
+def test_a_sample_reaches_from_the_first_mask_to_the_last_ones(tmp_path, number):
+    paths = [tmp_path / str(i) for i in range(number)]
+    sample = spread(paths)
+    assert sample == sorted(set(sample), key=paths.index) and len(sample) == min(12, number)
+    steps = np.diff([*map(paths.index, sample), number])
+    assert sample[0] == paths[0] and steps.max() - steps.min() <= 1
 
 
 def test_colours_beside_ids(tmp_path):
