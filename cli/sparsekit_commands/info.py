@@ -42,7 +42,7 @@ def info(
     """
     from data_manifests.manifest.info import describe_dataset, describe_manifest
 
-    if path is not None and (path.suffix == ".csv" or path.is_file() or (path / "manifest.csv").is_file()):
+    if path is not None and (path.suffix in (".csv", ".json") or (path / "manifest.csv").is_file()):
         if dataset_options.given or write_classes:
             raise click.UsageError(f"{path} is a manifest; the options that describe a dataset do not apply.")
         described = describe_manifest(options.read_manifest(path))

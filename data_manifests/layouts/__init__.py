@@ -180,7 +180,8 @@ def _existing(folder: Path) -> Path:
     with reaching(folder):
         is_dir = folder.is_dir()
     if not is_dir:
-        raise DataError(f"{folder}: no such folder; expected the root folder of a dataset.")
+        found = "is a file (unpack an archive first)" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {found}; expected the root folder of a dataset.")
     in_utf8(absolute(folder).name)  # manifests and their folders are named after it
     return folder
 

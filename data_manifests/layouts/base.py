@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import list_images
+from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.files.view import DEFAULT_VIEW, ImageView
 from data_manifests.label_space import LabelSpace
 
@@ -184,12 +184,18 @@ def images_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder.")
     if not (found := list_images(folder)):
-        others = Counter(path.suffix.lower() for path in list_images(folder, ("",)) if path.suffix)
-        there = "".join(f" It holds {counted(n, f'{end} file')}; {_advice(end)}." for end, n in others.most_common(1))
+        others = other_endings(folder).most_common(1)
+        there = "".join(f" It holds {counted(n, f'{end} file')}; {_advice(end)}." for end, n in others)
         raise DataError(
             f"{folder}: contains no images (searched for .png, .jpg, .tif, .bmp, .gif and .webp at any depth).{there}"
         )
     return found
+
+
+def other_endings(folder: Path) -> Counter[str]:
+    """Numbers of the files below a folder that are no images, by their ending."""
+    others = [path.suffix.lower() for path in list_images(folder, ("",))]
+    return Counter(ending for ending in others if ending and ending not in IMAGE_SUFFIXES)
 
 
 def _advice(ending: str) -> str:

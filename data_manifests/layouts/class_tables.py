@@ -22,8 +22,8 @@ VOID_GROUP = "void"
 #: Colour of object borders in PASCAL VOC masks.
 _VOC_BORDER = (224, 224, 192)
 
-#: Other names of columns.
-_COLUMN_NAMES = {"index": "id", "red": "r", "green": "g", "blue": "b"}
+#: Other names of columns; Roboflow's tables have "pixel value" and "class".
+_COLUMN_NAMES = {"index": "id", "pixel value": "id", "class": "name", "red": "r", "green": "g", "blue": "b"}
 
 _VOID_NAMES = {"void", "unlabelled", "unlabeled", "ignore", "void_border", "border"}
 _TABLES = Path(__file__).parent / "tables"
@@ -188,6 +188,7 @@ def read_text(path: Path) -> str:
 _OWN_TABLES: dict[str, Callable[[Path], LabelSpace]] = {
     "classes.csv": read_classes_csv,
     "class_dict.csv": read_classes_csv,
+    "train/_classes.csv": read_classes_csv,  # Roboflow's
     "labelmap.txt": read_labelmap,
     "class_names.txt": read_class_names,
 }
@@ -214,7 +215,7 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         text = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
         records = [r for r in csv.reader(text, strict=True) if any(map(str.strip, r))]
     except (ValueError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
+        raise DataError(f"{path}: not a CSV table in UTF-8 ({error}). Save it as CSV in UTF-8.") from error
     names = [cell.strip().lower() for cell in records[0]] if records else []
     header = [new if (new := _COLUMN_NAMES.get(name, name)) not in names else name for name in names]
     if twice := sorted({name for name in header if name and header.count(name) > 1}):

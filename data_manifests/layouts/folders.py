@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from itertools import islice, permutations
 from pathlib import Path
 
-from data_manifests.errors import DataError, counted
+from data_manifests.errors import DataError, counted, list_some
 from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.files.paths import is_remote
-from data_manifests.layouts.base import DatasetItem, SplitFolders, images_in, pair_by_key, those_there
-from data_manifests.layouts.pairing import Rule, image_id, pairing_rules, split_one_folder, suffix_in_one_folder
+from data_manifests.layouts.base import (
+    DatasetItem,
+    SplitFolders,
+    images_in,
+    other_endings,
+    pair_by_key,
+    those_there,
+)
+from data_manifests.layouts.pairing import (
+    Rule,
+    image_id,
+    pairing_rules,
+    split_one_folder,
+    suffix_in,
+    suffix_in_one_folder,
+)
 from data_manifests.terminal import shell_quote
 
-#: Common names of split folders.
+#: Common names of split folders, also with a year, as COCO's.
 SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
+    "testing": "test", **{f"{name}{year}": name for name in ("train", "val", "test") for year in (2014, 2015, 2017)},
 }  # fmt: skip
 
 #: Common names of image folders.
@@ -29,6 +44,9 @@ MASK_FOLDERS = {
     "masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "annots", "gt", "gts", "ground_truth",
     "groundtruth", "segmentation", "segmentations", "segmentation_masks", "label_maps", "targets", "target",
 }  # fmt: skip
+
+
+_SEVERAL = " If an image has several masks, one for each class or object, merge them into one mask first."
 
 
 def split_folders(root: Path) -> list[SplitFolders]:
@@ -79,7 +97,11 @@ def _beside_labels(root: Path, holds: Callable[[Path], bool]) -> list[SplitFolde
 
 def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
     """Two folders as splits, if the image folder contains only split folders."""
-    below = [(split, path, masks / path.name) for split, path in _split_dirs(images)]
+    of_masks = dict(_split_dirs(masks))
+    below = [
+        (split, path, same if (same := masks / path.name).is_dir() else of_masks.get(split, same))
+        for split, path in _split_dirs(images)
+    ]
     if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
         below = []  # images or other folders lie beside the split folders
     return those_there(below) or [("train", images, masks)]
@@ -101,12 +123,24 @@ def _called(names: Container[str], folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.name.lower() in names and p.is_dir()) if folder.is_dir() else []
 
 
-def one_folder(root: Path) -> Rule | None:
-    """Pairs in a folder with images and masks side by side, if exactly one rule separates them."""
+def side_by_side(root: Path) -> list[tuple[str, Path, Rule]]:
+    """Splits, their folders and pairs, where images and masks lie side by side: at the top, or in all split folders.
+
+    A folder counts if exactly one rule separates the two; ``test`` may have no masks.
+    """
     if is_remote(root) or not root.is_dir():
-        return None
-    files = [p for p in root.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-    rules = split_one_folder(sorted(files), root) if files else []
+        return []
+    if rule := _one_rule(root):
+        return [("train", root, rule)]
+    below = [(split, path, _one_rule(path)) for split, path in _split_dirs(root)]
+    if any(rule is None and split != "test" for split, _, rule in below):
+        return []
+    return [(split, path, rule) for split, path, rule in below if rule]
+
+
+def _one_rule(folder: Path) -> Rule | None:
+    files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+    rules = split_one_folder(sorted(files), folder) if files else []
     return rules[0] if len(rules) == 1 else None
 
 
@@ -118,19 +152,35 @@ def paired_by_rules(
     Args:
         split: The split they belong to.
         images_dir: Folder of images.
-        masks_dir: Folder of masks; may be the same folder if ``mask_suffix`` separates masks from images.
+        masks_dir: Folder of masks; may be the same folder.
         mask_suffix: Suffix of mask names after the image's; if None, the first rule that pairs all files.
 
     Raises:
         DataError: If a folder is missing or empty, or no rule pairs all files.
     """
     images, masks = images_in(images_dir), images_in(masks_dir)
-    if images_dir == masks_dir and mask_suffix:
-        end = Path(mask_suffix).stem if Path(mask_suffix).suffix else mask_suffix
+    if images_dir == masks_dir:
+        if mask_suffix is None and len(rules := split_one_folder(images, images_dir)) == 1:
+            return [DatasetItem(key, split, image, mask) for key, image, mask in rules[0].pairs], rules[0].name
+        end = require_suffix(mask_suffix, images_dir)
         masks = [path for path in images if path.stem.endswith(end)]
         images = [path for path in images if not path.stem.endswith(end)]
     rule = pair_files(images, images_dir, masks, masks_dir, mask_suffix)
     return [DatasetItem(key, split, image, mask) for key, image, mask in rule.pairs], rule.name
+
+
+def require_suffix(mask_suffix: str | None, folder: Path) -> str:
+    """The suffix by which masks differ from images in one folder.
+
+    Raises:
+        DataError: If none is given.
+    """
+    if not mask_suffix:
+        raise DataError(
+            f"{folder}: is the folder of both images and masks, and their names do not tell which is which. Give the "
+            "suffix of mask names: --mask-suffix _mask."
+        )
+    return suffix_in(mask_suffix)
 
 
 def pair_files(
@@ -144,13 +194,14 @@ def pair_files(
     rules = pairing_rules(images, images_dir, masks, masks_dir, mask_suffix)
     if (rule := next((rule for rule in rules if rule.complete), None)) is None:
         best = max(rules, key=lambda rule: len(rule.pairs))
-        if not best.name:
+        several = _SEVERAL if len(masks) >= 2 * len(images) else ""
+        if not best.name and (best.pairs or not several):
             pair_by_key(images, masks, lambda p: image_id(p, images_dir), lambda p: image_id(p, masks_dir))
         tried = "\n".join(f"  {rule.in_words()}" for rule in rules if rule.pairs)
         raise DataError(
             f"{images_dir} and {masks_dir}: {counted(len(images), 'image')} and {counted(len(masks), 'mask')} do not "
             f"pair up. Rules that were tried:\n{tried or '  none pairs a single file'}\nAdd or remove the files that "
-            "are left over, or give the suffix of mask names: --mask-suffix _mask."
+            f"are left over, or give the suffix of mask names: --mask-suffix _mask.{several}"
         )
     return rule
 
@@ -167,17 +218,28 @@ def what_is_there(root: Path) -> str:
     lines += [f"  {counted(len(own), 'image')} in the folder itself"] if own else []
     candidates = []
     for folder, images in (*found.items(), (root, own)):
-        if suffix := suffix_in_one_folder(images, folder):
-            options = f"{_options(folder, folder)} --mask-suffix {shell_quote(suffix)}"
-            candidates.append((False, f"  {options}   (side by side: {counted(len(images) // 2, 'pair')})"))
+        suffix = suffix_in_one_folder(images, folder)
+        if suffix or (images and len(split_one_folder(images, folder)) == 1):
+            options = _options(folder, folder) + (f" --mask-suffix {shell_quote(suffix)}" if suffix else "")
+            candidates.append((0, f"  {options}   (side by side: {counted(len(images) // 2, 'pair')})"))
     for (a, images), (b, masks) in permutations(found.items(), 2):
         best = max(pairing_rules(images, a, masks, b), key=lambda rule: (rule.complete, len(rule.pairs)))
-        if best.pairs:
-            candidates.append((not best.complete, f"  {_options(a, b)}   ({best.in_words()})"))
-    candidates += [(False, f"  {rule.in_words()}") for rule in (split_one_folder(own, root) if own else [])]
+        if best.pairs and not {a.name.lower(), b.name.lower()} <= SPLIT_NAMES.keys():
+            rank = 2 if not best.complete else 1 if best.name else 0
+            candidates.append((rank, f"  {_options(a, b)}   ({best.in_words()})"))
+    candidates += [(0, f"  {rule.in_words()}") for rule in (split_one_folder(own, root) if own else [])]
+    others = other_endings(root)
     if volumes := list_images(root, (".nii", ".nii.gz")):
         lines.append(f"  {counted(len(volumes), 'volume')} (NIfTI); images and masks go in folders of their own")
-    text = "Found:\n" + "\n".join(lines or ["  no images"])
+        others -= Counter({".nii": len(volumes), ".gz": len(volumes)})
+    if others:
+        lines.append(f"  {list_some([counted(n, f'{end} file') for end, n in others.most_common()], limit=4)}")
+    text = "Found:\n" + "\n".join(lines if found or own else ["  no images", *lines])
+    if not candidates:
+        text += (
+            "\nMasks are images or volumes, one for each image. Shapes are read from labelme, CVAT, Label Studio and "
+            "COCO; convert those of other tools, and run lengths in tables, to one of these."
+        )
     if candidates:
         text += "\nPossible pairings:\n" + "\n".join(line for _, line in sorted(candidates)[:6])
     return (

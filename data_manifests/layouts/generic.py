@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_manifests.errors import DataError
+from data_manifests.files.paths import is_remote
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, images_in
-from data_manifests.layouts.folders import named_folders, one_folder, paired_by_rules, split_folders
+from data_manifests.layouts.folders import SPLIT_NAMES, named_folders, paired_by_rules, side_by_side, split_folders
 from data_manifests.layouts.mask_values import UNKNOWN_CLASSES
 from data_manifests.layouts.pairing import image_id
 
@@ -18,9 +19,13 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     if folders := split_folders(root) or named_folders(root):
         in_splits = len(folders) > 1 or folders[0][1].parent != root
         return from_folders(root, folders, label_space, in_splits=in_splits)
-    if rule := one_folder(root):
-        items = [DatasetItem(key, "train", image, mask) for key, image, mask in rule.pairs]
-        return _dataset(root, items, [rule.name], label_space)
+    if beside := side_by_side(root):
+        items = [
+            DatasetItem(key if path == root else f"{split}/{key}", split, image, mask)
+            for split, path, rule in beside
+            for key, image, mask in rule.pairs
+        ]
+        return _dataset(root, items, [rule.name for _, _, rule in beside], label_space)
     raise DataError(f"{root}: expected {LAYOUT.looks_for}.")
 
 
@@ -73,14 +78,28 @@ def masks_alone(root: Path, masks_dir: Path, label_space: LabelSpace | None, mas
 
 def _dataset(root: Path, items: list[DatasetItem], rules: list[str], label_space: LabelSpace | None) -> Dataset:
     names = ", ".join(sorted({rule for rule in rules if rule}))
-    notes = (f"images and masks are paired by: {names}.",) if names else ()
-    return Dataset(root, "generic", label_space or UNKNOWN_CLASSES, "class_ids", tuple(items), notes)
+    notes = [f"images and masks are paired by: {names}."] if names else []
+    if {item.split for item in items} == {"train"} and (lists := _lists_of_splits(root)):
+        notes.append(
+            f"{', '.join(lists)}: not read, so all images belong to train. Sort images and masks into folders train/ "
+            "and val/, or split the manifest with `sparsekit split`."
+        )
+    return Dataset(root, "generic", label_space or UNKNOWN_CLASSES, "class_ids", tuple(items), tuple(notes))
+
+
+def _lists_of_splits(root: Path) -> list[str]:
+    """Files that probably list the images of a split other than train, beside the images."""
+    if is_remote(root):
+        return []
+    files = [path for pattern in ("*.*", "splits/*.*", "ImageSets/*.*") for path in sorted(root.glob(pattern))]
+    lists = [path for path in files if path.suffix.lower() in (".txt", ".csv", ".json", ".lst")]
+    return [str(path.relative_to(root)) for path in lists if SPLIT_NAMES.get(path.stem.lower(), "train") != "train"]
 
 
 LAYOUT = Layout(
     "generic",
     "folders images/ and masks/ (or labels/, annotations/, gt/, ...; at the top, or in train/, val/ and test/), "
     "train/ and train_labels/, or images and masks side by side as 0.jpg and 0_mask.png",
-    lambda root: bool(split_folders(root) or named_folders(root) or one_folder(root)),
+    lambda root: bool(split_folders(root) or named_folders(root) or side_by_side(root)),
     _load,
 )

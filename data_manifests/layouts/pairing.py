@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ _MARKS = ("mask", "masks", "label", "labels", "gt", "groundtruth", "seg", "segme
 _JPEG = (".jpg", ".jpeg", ".jfif")
 
 Pair = tuple[str, Path, Path]
+_Key = Callable[[str], str | None]
+#: What a name has before and after the part that an image and its mask share.
+_Affixes = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,53 +62,64 @@ def pairing_rules(
         images_dir: Image ids are the paths below it, without extension.
         masks: Masks in ``masks_dir``.
         masks_dir: Their folder.
-        mask_suffix: Suffix of mask names after the image's; if given, only this rule is tried.
+        mask_suffix: Suffix of mask names, after the image's or in place of a suffix of all images; if given, no other
+            rules are tried.
     """
     of_images = [_stem(path, images_dir) for path in images]
     of_masks = [_stem(path, masks_dir) for path in masks]
 
-    def rule(name: str, image_key: Callable[[str], str | None], mask_key: Callable[[str], str | None]) -> Rule:
+    def rule(name: str, image_key: _Key, mask_key: _Key) -> Rule:
         return _rule(name, images, list(map(image_key, of_images)), masks, list(map(mask_key, of_masks)), of_images)
 
+    def named(image: _Affixes, mask: _Affixes) -> Rule:
+        name = "mask {}*{} for image {}*{}".format(*mask, *image)
+        return rule(name, _core(*image), _core(*mask))
+
+    def elsewhere(image: _Affixes, mask: _Affixes) -> Rule:
+        name = "mask {}*{} in another folder for image {}*{}".format(*mask, *image)
+        return rule(name, lambda key: _core(*image)(_file_name(key)), lambda key: _core(*mask)(_file_name(key)))
+
     if mask_suffix is not None:
-        end = normalize("NFC", Path(mask_suffix).stem if Path(mask_suffix).suffix else mask_suffix)
-        strip = _without(end)
-        return [rule(f"mask named as the image with {mask_suffix!r}", lambda key: key, strip)]
+        strip = _without(normalize("NFC", suffix_in(mask_suffix)))
+        rules = [rule(f"mask named as the image with {mask_suffix!r}", lambda key: key, strip)]
+        return rules + [named(*each) for each in _replaced(of_images, of_masks) if None not in map(strip, of_masks)]
     rules = [rule("", lambda key: key, lambda key: key), rule("names that differ in case", str.lower, str.lower)]
-    for start, end in _contained(of_images, of_masks):
-        rules.append(rule(f"mask {start}*{end} for image *", str.lower, _core(start, end)))
-    image_start, image_end = _affixes(of_images)
-    mask_start, mask_end = _affixes(of_masks)
-    if (image_start, image_end) != (mask_start, mask_end):
-        name = f"mask {mask_start}*{mask_end} for image {image_start}*{image_end}"
-        rules.append(rule(name, _core(image_start, image_end), _core(mask_start, mask_end)))
+    patterns = [(("", ""), around) for around in _contained(of_images, of_masks)] + _replaced(of_images, of_masks)
+    rules += [named(*each) for each in patterns]
     if any("/" in key for key in (*of_images, *of_masks)):
         rules.append(rule("equal file names in other folders", _file_name, _file_name))
+        rules += [elsewhere(*each) for each in patterns]
     return rules
+
+
+def suffix_in(text: str) -> str:
+    """A suffix of names as users give it, which may have an extension."""
+    return Path(text).stem if Path(text).suffix else text
 
 
 def split_one_folder(files: Sequence[Path], folder: Path) -> list[Rule]:
     """Rules that split the files of one folder into images and masks; complete ones only."""
-    by_stem: dict[str, list[Path]] = {}
-    for path in files:
-        by_stem.setdefault(_stem(path, folder).lower(), []).append(path)
+    stems = {path: _stem(path, folder).lower() for path in files}
     found: dict[tuple[Pair, ...], Rule] = {}
-
-    def add(name: str, pairs: list[tuple[Path, Path]]) -> None:
-        if len(pairs) * 2 == len(files):
-            named = tuple(sorted((image_id(i, folder), i, m) for i, m in pairs))
-            found.setdefault(named, Rule(name, named, (), ()))
-
     for mark in _MARKS:
-        for affix, strip in _mark_strippers(mark):
-            both = [(path, strip(stem)) for stem, paths in by_stem.items() for path in paths if strip(stem)]
-            images = [[p for p in by_stem.get(stem or "", []) if p != mask] for mask, stem in both]
-            if all(len(one) == 1 for one in images):
-                add(f"mask {affix}", [(one[0], mask) for one, (mask, _) in zip(images, both, strict=True)])
+        for strip in _mark_strippers(mark):
+            masks = {path for path, stem in stems.items() if strip(stem)}
+            if len(masks) * 2 != len(files):
+                continue
+            images = [path for path in files if path not in masks]
+            rules = pairing_rules(images, folder, sorted(masks), folder)
+            rule = next((rule for rule in rules if rule.complete), None)
+            # Names with _l and _r are those of two cameras.
+            if rule and (mark != "l" or all(strip(stems[m]) == stems[i] for _, i, m in rule.pairs)):
+                found.setdefault(rule.pairs, rule)
+    by_stem: dict[str, list[Path]] = {}
+    for path, stem in stems.items():
+        by_stem.setdefault(stem, []).append(path)
     if all(len(paths) == 2 for paths in by_stem.values()):
-        pairs = [sorted(paths, key=lambda p: p.suffix.lower() not in _JPEG) for paths in by_stem.values()]
-        if all(i.suffix.lower() in _JPEG and m.suffix.lower() not in _JPEG for i, m in pairs):
-            add("JPEG images beside masks of another format", [(i, m) for i, m in pairs])
+        both = [sorted(paths, key=lambda p: p.suffix.lower() not in _JPEG) for paths in by_stem.values()]
+        if all(i.suffix.lower() in _JPEG and m.suffix.lower() not in _JPEG for i, m in both):
+            pairs = tuple(sorted((image_id(image, folder), image, mask) for image, mask in both))
+            found.setdefault(pairs, Rule("JPEG images beside masks of another format", pairs, (), ()))
     return list(found.values())
 
 
@@ -154,13 +169,27 @@ def _file_name(key: str) -> str:
     return key.rsplit("/", 1)[-1].lower()
 
 
-def _affixes(keys: Sequence[str]) -> tuple[str, str]:
-    """Return the common prefix and suffix of several file names, in lower case."""
+def _replaced(images: Sequence[str], masks: Sequence[str]) -> list[tuple[_Affixes, _Affixes]]:
+    """What all images have around the rest of their names, and what all masks have; none if that tells nothing.
+
+    Numbers in both must be equal: those of other years or cameras are other images.
+    """
+    image, mask = _affixes(images), _affixes(masks)
+    numbers = [re.findall("[1-9][0-9]*", " ".join(affixes)) for affixes in (image, mask)]
+    return [] if image == mask or (all(numbers) and numbers[0] != numbers[1]) else [(image, mask)]
+
+
+def _affixes(keys: Sequence[str]) -> _Affixes:
+    """The common prefix and suffix of several file names, in lower case, which cut no number but leading zeros off."""
     names = [_file_name(key) for key in keys]
     if len(set(names)) < 2:
         return "", ""
     start = _common_start(names)
+    if any(name[len(start) :][:1].isdigit() for name in names):
+        start = re.sub("[1-9][0-9]*$", "", start)
     end = _common_start([name[len(start) :][::-1] for name in names])[::-1]
+    if any(name[: len(name) - len(end)][-1:].isdigit() for name in names):
+        end = end.lstrip("0123456789")
     return start, end
 
 
@@ -170,7 +199,7 @@ def _common_start(names: Sequence[str]) -> str:
     return first[:length]
 
 
-def _core(start: str, end: str) -> Callable[[str], str | None]:
+def _core(start: str, end: str) -> _Key:
     def core(key: str) -> str | None:
         folder, slash, name = key.lower().rpartition("/")
         if not (name.startswith(start) and name.endswith(end) and len(name) >= len(start) + len(end)):
@@ -180,22 +209,26 @@ def _core(start: str, end: str) -> Callable[[str], str | None]:
     return core
 
 
-def _without(end: str) -> Callable[[str], str | None]:
+def _without(end: str) -> _Key:
     return lambda key: key.removesuffix(end) if key.endswith(end) else None
 
 
-def _contained(images: Sequence[str], masks: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the prefix and suffix around the name of an image in the first mask's name; tries long names first."""
+def _contained(images: Sequence[str], masks: Sequence[str]) -> list[_Affixes]:
+    """The prefix and suffix around the name of an image in the first mask's name; long names first, and no part of a
+    number.
+    """
     if not masks:
         return []
     mask = _file_name(masks[0])
     names = sorted({_file_name(key) for key in images if _file_name(key) in mask}, key=len, reverse=True)
     around = [(mask[: mask.index(name)], mask[mask.index(name) + len(name) :]) for name in names]
-    return [pair for pair in around if pair != ("", "")][:5]
-
-
-def _mark_strippers(mark: str) -> list[tuple[str, Callable[[str], str | None]]]:
-    return [
-        *((f"*{sign}{mark}", _core("", f"{sign}{mark}")) for sign in "_-. "),
-        *((f"{mark}{sign}*", _core(f"{mark}{sign}", "")) for sign in "_-. "),
+    whole = [
+        (start, end)
+        for name, (start, end) in zip(names, around, strict=True)
+        if not re.search("[1-9]\0[0-9]", f"{start}\0{name}") and not re.search("[0-9]\0[0-9]", f"{name}\0{end}")
     ]
+    return [pair for pair in whole if pair != ("", "")][:5]
+
+
+def _mark_strippers(mark: str) -> list[_Key]:
+    return [_core(*affixes) for sign in "_-. " for affixes in (("", sign + mark), (mark + sign, ""))]

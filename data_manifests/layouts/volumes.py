@@ -17,7 +17,7 @@ from data_manifests.files.volumes import VOLUME_SUFFIXES, is_nifti, is_volume, v
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layouts.base import SplitFolders, those_there
 from data_manifests.layouts.class_tables import own_classes
-from data_manifests.layouts.folders import named_folders, pair_files, split_folders
+from data_manifests.layouts.folders import named_folders, pair_files, require_suffix, split_folders
 
 #: nnU-Net's ending of a case's channels, each in a file of its own.
 _CHANNEL = re.compile(r"_\d{4}$")
@@ -67,8 +67,9 @@ def pair_volumes(
     if not masks or images_dir is None:
         return [VolumeItem(_name(mask, masks_dir), split, (), mask) for mask in masks]
     images = volumes_in(images_dir)
-    if images_dir == masks_dir and mask_suffix:
-        masks = [path for path in images if volume_stem(path).name.endswith(mask_suffix)]
+    if images_dir == masks_dir:
+        end = require_suffix(mask_suffix, images_dir)
+        masks = [path for path in images if volume_stem(path).name.endswith(end)]
         images = [path for path in images if path not in masks]
     if not images:
         raise DataError(f"{images_dir}: holds no volumes, but {masks_dir} does (such as {masks[0].name}).")

@@ -370,3 +370,12 @@ def test_further_files_of_a_known_layout_are_its_own(here):
     mask = next(Path("town").rglob("*_labelIds.png"))
     save(mask.with_name("volume.nii"), made(0)[0])
     assert "1 file is not used" in run(sparsekit_main, "info", "town")
+
+
+def test_one_folder_of_images_and_masks_needs_a_suffix(here):
+    """Each volume would be its own mask."""
+    for name in ("a", "a_seg"):
+        save(f"scans/{name}.nii.gz", made(1)[1])
+    folders = ("--images", "scans", "--masks", "scans")
+    assert "--mask-suffix" in run(sparsekit_main, "points", *folders, "--clicks", 3, code=1)
+    assert "4 images annotated" in run(sparsekit_main, "points", *folders, "--mask-suffix", "_seg", "--clicks", 3)

@@ -23,11 +23,12 @@ class TestCsv:
             "id,name\n0,road\n1,car\n",
             "\ufeffID, Name \r\n0 , road\r\n1,car\r\n\r\n",  # as Excel and people write it
             "index,name,note\n0,road,x\n1,car,\n",
+            "Pixel Value, Class\n0, road\n1, car\n",  # Roboflow
             "name,id,void\nroad,0,0\ncar,1,no\nsky,7,1\nfog,8,TRUE\n",
             "id,name,train_id\n0,road,0\n1,car,1\n2,a,255\n3,b,-1\n4,c,\n5,d,65535\n",
             "id,name\n0,road\n1,car\n255,Void\n9,unlabelled\n10,Ignore\n",
         ],
-        ids=["plain", "excel", "index", "void column", "train_id", "void names"],
+        ids=["plain", "excel", "index", "roboflow", "void column", "train_id", "void names"],
     )
     def test_variants_mean_the_same_two_classes(self, tmp_path, text):
         space = space_of(tmp_path, text)

@@ -67,6 +67,63 @@ def test_names_that_differ(tmp_path, image, mask, names):
     assert dataset.notes[0].startswith("images and masks are paired by: mask")
 
 
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["f_00", "f_10", "f_20"], ["m_05", "m_15", "m_25"]), (["f_1", "f_2"], ["m_10", "m_20"]),
+        (["2020_1", "2020_2"], ["2021_1", "2021_2"]), (["1", "2"], ["10", "20"]), (["5", "6"], ["mask_15", "mask_16"]),
+        (["im_1", "im_2"], ["im_10_gt", "im_20_gt"]),
+    ],
+)  # fmt: skip
+def test_no_number_is_cut(tmp_path, images, masks):
+    """Frames or years that differ are no pairs, though equal numbers of files begin and end alike."""
+    make(tmp_path, [f"images/{n}.png" for n in images], [f"masks/{n}.png" for n in masks])
+    with pytest.raises(DataError, match=f"{len(images)} images without a mask"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["img_1", "img_2"], ["mask_001", "mask_002"]), (["im_10", "im_11"], ["im_10_v2", "im_11_v2"]),
+        (["a_2_x10", "a_2_x11"], ["b_2_x10", "b_2_x11"]), (["10", "20"], ["mask_010", "mask_020"]),
+    ],
+)  # fmt: skip
+def test_zeros_and_equal_numbers_may_differ_in_place(tmp_path, images, masks):
+    make(tmp_path, [f"images/{n}.png" for n in images], [f"masks/{n}.png" for n in masks])
+    expected = list(zip(images, masks, strict=True))
+    assert [(i.image_path.stem, i.mask_path.stem) for i in open_dataset(tmp_path).items] == expected
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("Train", "Val"), ("training", "validation"), ("train", "valid")])
+@pytest.mark.parametrize("place", ["images", "masks"])
+def test_split_folders_whose_names_differ(tmp_path, names, place):
+    """No image of val may become one of train, or disappear."""
+    of = {"images": ("train", "val"), "masks": ("train", "val"), place: names}
+    files = {kind: [f"{kind}/{split}/{n}.png" for split in of[kind] for n in "ab"] for kind in of}
+    dataset = open_dataset(make(tmp_path, files["images"], files["masks"]))
+    assert [(item.image_id, item.split) for item in dataset.items] == [
+        ("train/a", "train"), ("train/b", "train"), ("val/a", "val"), ("val/b", "val")
+    ]  # fmt: skip
+    assert [pair[1:] for pair in pairs(dataset)] == list(zip(files["images"], files["masks"], strict=True))
+
+
+def test_splits_with_the_years_of_coco(tmp_path):
+    names = [f"{split}2017/{n}.png" for split in ("train", "val") for n in "ab"]
+    dataset = open_dataset(make(tmp_path, [f"imgs/{n}" for n in names], [f"gt/{n}" for n in names]))
+    assert [item.split for item in dataset.items] == ["train", "train", "val", "val"]
+
+
+@pytest.mark.parametrize("name", ["val.txt", "splits/test.csv"])
+def test_lists_of_splits_are_said_to_be_not_read(tmp_path, name):
+    make(tmp_path, ["images/a.png", "images/b.png"], ["masks/a.png", "masks/b.png"])
+    for path in (tmp_path / "train.txt", tmp_path / name):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("a\n")
+    (note,) = open_dataset(tmp_path).notes
+    assert note.startswith(f"{name}: not read, so all images belong to train.")
+
+
 def test_letter_case(tmp_path):
     make(tmp_path, ["images/train1.png", "images/a B.jpg"], ["masks/TRAIN1.PNG", "masks/A b.png"])
     assert [pair[1:] for pair in pairs(open_dataset(tmp_path))] == [
@@ -77,14 +134,76 @@ def test_letter_case(tmp_path):
 
 @pytest.mark.parametrize(
     ("image", "mask"),
-    [("{}.jpg", "{}_mask.png"), ("{}.png", "{}_label.png"), ("{}.jpg", "mask_{}.png"), ("{}.jpg", "{}.png")],
-)
-def test_side_by_side(tmp_path, image, mask):
+    [
+        ("{}.jpg", "{}_mask.png"), ("{}.png", "{}_label.png"), ("{}.jpg", "mask_{}.png"), ("{}.jpg", "{}.png"),
+        ("{}_sat.jpg", "{}_mask.png"), ("{}.png", "{}_L.png"), ("rgb-{}.png", "gt-{}.png"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("splits", [[""], ["train/", "valid/"]], ids=str)
+def test_side_by_side(tmp_path, image, mask, splits):
+    """As CamVid, DeepGlobe and Roboflow have them."""
     names = ("0", "1", "10")
-    make(tmp_path, [image.format(n) for n in names], [mask.format(n) for n in names])
+    files = sorted((split, image.format(n), mask.format(n)) for split in splits for n in names)
+    make(tmp_path, [split + i for split, i, _ in files], [split + m for split, _, m in files])
     dataset = open_dataset(tmp_path)
-    assert pairs(dataset) == [(n, image.format(n), mask.format(n)) for n in sorted(names)]
-    assert label_maps(dataset) == [MASK] * 3
+    assert [pair[1:] for pair in pairs(dataset)] == [(split + i, split + m) for split, i, m in files]
+    assert label_maps(dataset) == [MASK] * len(files)
+    assert {item.split for item in dataset.items} == ({"train"} if splits == [""] else {"train", "val"})
+    one = open_folders(tmp_path / splits[0], tmp_path / splits[0])
+    assert [(i.image_path.name, i.mask_path.name) for i in one.items] == [f[1:] for f in files if f[0] == splits[0]]
+
+
+def test_side_by_side_in_all_splits_but_test(tmp_path):
+    make(tmp_path, ["train/a.jpg", "test/b.jpg"], ["train/a_mask.png"])
+    assert [item.image_id for item in open_dataset(tmp_path).items] == ["train/a"]
+    mini.save_image(tmp_path / "val" / "c.jpg", (2, 2))
+    with pytest.raises(DataError, match="fits no known layout"):
+        open_dataset(tmp_path)
+
+
+def test_two_cameras_are_not_images_and_masks(tmp_path):
+    make(tmp_path, [f"{n}_{side}.png" for n in "12" for side in "lr"], [])
+    with pytest.raises(DataError, match="fits no known layout"):
+        open_dataset(tmp_path)
+
+
+def test_one_folder_needs_a_suffix_if_names_tell_nothing(tmp_path):
+    """Each image would be its own mask."""
+    make(tmp_path, ["x/a.png", "x/b.png"], [])
+    with pytest.raises(DataError, match="x: is the folder of both images and masks.*--mask-suffix"):
+        open_folders(tmp_path / "x", tmp_path / "x")
+
+
+def test_folders_of_an_archive_that_was_unpacked_into_one_of_its_name(tmp_path):
+    make(tmp_path, ["train/train/a.jpg", "train/train/b.jpg"], [f"train_masks/train_masks/{n}_mask.png" for n in "ab"])
+    assert pairs(open_dataset(tmp_path)) == [
+        (f"train/{n}", f"train/train/{n}.jpg", f"train_masks/train_masks/{n}_mask.png") for n in "ab"
+    ]
+
+
+def test_several_masks_of_one_image(tmp_path):
+    make(tmp_path, ["images/a.png"], ["masks/a_car.png", "masks/a_tree.png"])
+    with pytest.raises(DataError, match="merge them into one mask"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["labels/a.txt", "train.csv", "data/train.parquet", "via_region_data.json"])
+def test_annotations_of_other_tools(tmp_path, name):
+    mini.save_image(tmp_path / "images" / "a.jpg", (2, 2))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("")
+    with pytest.raises(DataError) as caught:
+        open_dataset(tmp_path)
+    assert f"1 {Path(name).suffix} file" in str(caught.value) and "Label Studio and COCO" in str(caught.value)
+
+
+@pytest.mark.parametrize("splits", [("train", "val"), ("Train", "Val")])
+def test_pairs_of_two_splits_are_not_suggested(tmp_path, splits):
+    make(tmp_path, [f"{split}/a/{n}.png" for split in splits for n in "12"], [])
+    (tmp_path / "classes.csv").unlink()
+    with pytest.raises(DataError) as caught:
+        open_dataset(tmp_path)
+    assert "Possible pairings" not in str(caught.value)
 
 
 def test_unclear_folders_say_what_is_there_and_what_to_type(tmp_path):

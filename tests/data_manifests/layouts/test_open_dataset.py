@@ -19,7 +19,7 @@ def test_missing_folder(tmp_path):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "f").write_text("")
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="f: is a file"):
         open_dataset(tmp_path / "f")
 
 
