@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from agmm.config.values import as_kind, check_kinds
+
 #: Labels to train on: the manifest's annotations, or the full masks (the upper bound for any annotation).
 Supervision = Literal["sparse", "full"]
 
@@ -14,6 +16,8 @@ SUPERVISIONS = get_args(Supervision)
 
 #: Colour of padding, RGB: the mean of ImageNet, which the networks' normalisation maps to about zero.
 PADDING_COLOR = (124, 116, 104)
+
+_SMALLEST_SCALE = 0.01
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Augmentation:
         label_aware: Place each crop so that it contains a labelled pixel, of a class chosen uniformly.
         redraws: How often a crop without labels is redrawn before it is used anyway.
         padding: Value of padding in each channel of the image.
+
+    Raises:
+        ValueError: If a value is out of range.
     """
 
     crop_size: tuple[int, int]
@@ -37,3 +44,13 @@ class Augmentation:
     label_aware: bool = False
     redraws: int = 10
     padding: tuple[int, ...] = PADDING_COLOR
+
+    def __post_init__(self) -> None:
+        as_kind(self.crop_size, (1, 1), "crop_size")
+        check_kinds(self)
+        if len(self.crop_size) != 2 or min(self.crop_size) < 1:
+            raise ValueError(f"crop_size must be a height and a width of at least 1, got {list(self.crop_size)}.")
+        if len(self.scale) != 2 or not _SMALLEST_SCALE <= self.scale[0] <= self.scale[1]:
+            raise ValueError(
+                f"scale must be two factors of at least {_SMALLEST_SCALE}, the smaller first, got {list(self.scale)}."
+            )

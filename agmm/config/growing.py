@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agmm.config.model import require_encoder_weights
+from agmm.config.values import LARGEST, check_kinds
 
 #: The method, as ``manifest.json`` of grown labels records it.
 FEATURES = "features"
@@ -36,14 +37,15 @@ class FeatureGrowSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if not 0 <= self.max_distance <= 2:
             raise ValueError(f"max_distance must be a cosine distance between 0 and 2, got {self.max_distance}.")
         if not 0 <= self.confidence <= 1:
             raise ValueError(f"confidence must lie between 0 and 1, got {self.confidence}.")
         if self.size < 1:
             raise ValueError(f"size must be at least 1, got {self.size}.")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}.")
+        if not 0 <= self.seed <= LARGEST:
+            raise ValueError(f"seed must be 0 to {LARGEST}, got {self.seed}.")
         require_encoder_weights(self.encoder_weights)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, get_args
 
-from agmm.config.values import as_kind
+from agmm.config.values import as_kind, check_kinds
 
 Distance = Literal["l2", "l1_mean"]
 Prototypes = Literal["image", "batch"]
@@ -37,6 +37,7 @@ class MixtureOptions:
     classes: Prototypes = "image"
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if self.distance not in get_args(Distance):
             raise ValueError(f"Unknown distance {self.distance!r}. Choose from: {', '.join(get_args(Distance))}.")
         if self.variance not in get_args(Variance):
@@ -82,9 +83,6 @@ class LossOptions(MixtureOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for option in fields(self):
-            if isinstance(option.default, bool) and not isinstance(value := getattr(self, option.name), bool):
-                raise ValueError(f"{option.name} must be true or false, got {value!r}.")
         if self.contrastive not in get_args(Contrastive):
             raise ValueError(f"Unknown contrastive {self.contrastive!r}. Choose from: mean, sum.")
         if self.self_target not in get_args(SelfTarget):

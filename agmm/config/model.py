@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agmm.config.values import as_kind, check_kinds
 from agmm.errors import TrainingError
 
 #: Input pixels per step of the deepest features.
@@ -58,6 +59,8 @@ class ModelConfig:
     image_std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        as_kind(self.num_classes, 1, "num_classes")
+        check_kinds(self)
         if self.num_classes < 1:
             raise ValueError(f"num_classes must be at least 1, got {self.num_classes}.")
         if self.decoder not in DECODERS:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, get_args
 
 from agmm.config.loss import LossOptions, SelfTarget
-from agmm.config.values import as_kind
+from agmm.config.values import as_kind, check_kinds
 
 #: Classes that pseudo-labels may contain: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]
@@ -37,6 +37,7 @@ class TermOptions:
         return self.always_relies or getattr(self, "classes", "") == "image"
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         _require(self, weight=(0.0, math.inf))
 
 

@@ -14,7 +14,7 @@ from agmm.config.data import SUPERVISIONS, Augmentation, Supervision
 from agmm.config.loss import LOSSES, PRESETS, LossOptions, MixtureOptions, resolve_options
 from agmm.config.model import ModelConfig
 from agmm.config.protocol import PROTOCOLS, ProtocolName
-from agmm.config.values import as_float
+from agmm.config.values import LARGEST, as_kind, check_kinds
 
 #: Classes of the pseudo-labels between stages: those of the image's true labels, or all.
 PseudoClasses = Literal["labelled", "all"]
@@ -152,6 +152,7 @@ class TrainConfig:
     log: str = "csv"
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for name, choices in _CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"Unknown {name} '{value}'. Choose from: {', '.join(choices)}.{near(value, choices)}")
@@ -163,7 +164,7 @@ class TrainConfig:
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, float) and not math.isfinite(number):
                     raise ValueError(f"{spell(name)} must be finite, got {number}.")
-                if isinstance(number, int) and not number <= (most := _AT_MOST.get(name, _LARGEST)):
+                if isinstance(number, int) and not number <= (most := _AT_MOST.get(name, LARGEST)):
                     raise ValueError(f"{spell(name)} must be at most {most}, got {number}.")
         for name in ("learning_rate", "new_layers_factor"):
             if not getattr(self, name) > 0:
@@ -175,15 +176,11 @@ class TrainConfig:
             raise ValueError(f"lambda_ramp must lie in [0, 1], got {self.lambda_ramp}.")
         if not _DEVICE.fullmatch(self.device):
             raise ValueError(f"Unknown device '{self.device}'. Choose from: auto, cpu, mps, cuda, cuda:0, cuda:1, ...")
-        if len(self.crop_size) != 2 or min(self.crop_size) < 1:
-            raise ValueError(f"crop_size must be a height and a width of at least 1, got {list(self.crop_size)}.")
-        if len(self.scale) != 2 or not _SMALLEST_SCALE <= self.scale[0] <= self.scale[1]:
-            raise ValueError(
-                f"scale must be two factors of at least {_SMALLEST_SCALE}, the smaller first, got {list(self.scale)}."
-            )
         self._check_loss()
         self._check_bands()
-        self.model(num_classes=1)  # checks the network's own settings
+        # These check the settings of samples and of the network.
+        self.augmentation()
+        self.model(num_classes=1)
 
     def _check_loss(self) -> None:
         if self.loss_kind in _WITHOUT_OPTIONS and self.loss:
@@ -266,7 +263,7 @@ class TrainConfig:
             name = _SPELLINGS.get(key, key)
             if name not in _FIELDS:
                 raise ValueError(f"{where}: unknown setting '{key}'.{near(key, [spell(n) for n in _FIELDS])}")
-            values[name] = _convert(value, _DEFAULTS[name], f"{where}: {key}")
+            values[name] = as_kind(value, _DEFAULTS[name], f"{where}: {key}")
         try:
             return cls(**values)
         except ValueError as error:
@@ -302,8 +299,6 @@ _AT_MOST = {
 }  # fmt: skip
 #: Most stages or rounds of one call.
 MOST_NETWORKS = 1000
-_LARGEST = 2**63 - 1
-_SMALLEST_SCALE = 0.01
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
 #: Settings that are left out where they have this value, so that equal settings keep the checksums of older versions.
 _OMITTED: dict[str, Any] = {"bands": (), "log": "csv", "decoder": "auto", "init": ""}
@@ -334,22 +329,3 @@ def near(word: str, words: Any) -> str:
     """Suggest the words most similar to an unknown one, as a question; empty if none is similar."""
     near = get_close_matches(word, list(words), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(near)}?" if near else ""
-
-
-def _convert(value: Any, default: Any, where: str) -> Any:
-    """Convert a value from TOML or JSON to the type of the default."""
-    if default is None:  # a colour, or none
-        return None if value is None else _convert(value, (0.0, 0.0, 0.0), where)
-    if isinstance(default, tuple) and isinstance(value, list | tuple):
-        sample = default[0] if default else 0
-        return tuple(_convert(item, sample, where) for item in value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return as_float(value, where)
-    if isinstance(default, dict) and isinstance(value, Mapping):
-        return dict(value)
-    if type(value) is not type(default):
-        kind = (
-            "list" if isinstance(default, tuple) else "table" if isinstance(default, dict) else type(default).__name__
-        )
-        raise ValueError(f"{where} must be of type {kind}, got {value!r}.")
-    return value

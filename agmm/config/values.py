@@ -1,30 +1,63 @@
-"""Values of settings from TOML, JSON or the command line, converted to the types that the settings have."""
+"""Values of settings from Python, TOML, JSON or the command line, which must have the types of the settings."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+#: Largest whole number of a setting; torch takes no larger seed.
+LARGEST = 2**63 - 1
 
 
 def as_kind(value: Any, default: Any, where: str) -> Any:
-    """Convert an option to the type of its default; whole numbers are accepted as floats.
+    """Convert a value to the type of its default: whole numbers become floats, and lists tuples.
+
+    Args:
+        value: The value.
+        default: The default; None stands for None or a list of floats.
+        where: Source of the value, for errors.
 
     Raises:
         ValueError: If it has another type, or is too large for a float.
     """
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return as_float(value, where)
-    if type(value) is not type(default):
-        kind = "true or false" if isinstance(default, bool) else f"of type {type(default).__name__}"
-        raise ValueError(f"{where} must be {kind}, got {value!r}.")
+    if default is None:
+        return None if value is None else as_kind(value, (0.0,), where)
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        return tuple(as_kind(item, default[0] if default else 0, where) for item in value)
+    if isinstance(default, Mapping) and isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(default, float) and type(value) is int:
+        return _as_float(value, where)
+    # True and False are whole numbers of Python.
+    if not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(default, bool):
+        raise ValueError(f"{where} must be {_KINDS.get(type(default), type(default).__name__)}, got {value!r}.")
     return value
 
 
-def as_float(value: int, where: str) -> float:
-    """Convert a whole number that was given where a float is expected.
+def check_kinds(settings: DataclassInstance) -> None:
+    """Check that every setting has the type of its default.
 
     Raises:
-        ValueError: If it is too large for a float.
+        ValueError: As :func:`as_kind`.
     """
+    for field in fields(settings):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if default is not MISSING:
+            as_kind(getattr(settings, field.name), default, field.name)
+
+
+_KINDS = {
+    bool: "true or false", int: "of type int", float: "of type float", str: "of type str", tuple: "of type list",
+    dict: "of type table",
+}  # fmt: skip
+
+
+def _as_float(value: int, where: str) -> float:
     try:
         return float(value)
     except OverflowError as error:

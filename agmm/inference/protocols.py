@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from agmm.config.loss import MixtureOptions
 from agmm.config.protocol import PROTOCOLS, SCALES, ProtocolName
+from agmm.config.values import as_kind
 from agmm.data.masked_images import to_network
 from agmm.errors import TrainingError
 from agmm.inference.crf import refine
@@ -55,13 +57,13 @@ class Protocol:
             raise ValueError(f"Unknown protocol '{self.name}'. Choose from: {', '.join(PROTOCOLS)}.")
         if self.name == "sliding" and self.tile_size is None:
             raise ValueError("The sliding protocol needs a tile_size, usually the training crop's size.")
-        if self.tile_size is not None and self.tile_size < 1:
+        if self.tile_size is not None and as_kind(self.tile_size, 1, "tile_size") < 1:
             raise ValueError(f"tile_size must be at least 1, got {self.tile_size}.")
         if not 0 <= self.overlap < 1:
             raise ValueError(f"overlap must lie in [0, 1), got {self.overlap}.")
         if self.tile_batch < 1:
             raise ValueError(f"tile_batch must be at least 1, got {self.tile_batch}.")
-        if not self.scales or min(self.scales) <= 0:
+        if not as_kind(self.scales, SCALES, "scales") or not all(0 < scale < math.inf for scale in self.scales):
             raise ValueError(f"scales must be one or more positive numbers, got {self.scales}.")
 
     def __str__(self) -> str:

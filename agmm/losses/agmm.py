@@ -5,12 +5,14 @@ Equation numbers refer to ``docs/method.md``.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from agmm.config.loss import Contrastive, Distance, LossOptions, resolve_options
+from agmm.config.values import as_kind
 from agmm.losses.base import SparseLoss
 from agmm.losses.bilinear import resize_map
 from agmm.losses.labelled_pixels import LabelledPixels, find_labelled, send
@@ -102,7 +104,8 @@ class AGMMLoss(nn.Module):
 
     def __init__(self, preset: str = "paper", lambda_: float = 1.0, ignore_index: int = 255, **options: Any) -> None:
         super().__init__()
-        if not lambda_ >= 0:
+        as_kind(lambda_, 1.0, "lambda_")
+        if not 0 <= lambda_ < math.inf:
             raise ValueError(f"lambda_ must be 0 or more, got {lambda_}.")
         self.options = resolve_options(preset, **options)
         self.preset, self.lambda_, self.ignore_index = preset, lambda_, ignore_index

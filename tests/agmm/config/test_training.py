@@ -97,6 +97,16 @@ def test_settings_that_cannot_be(data: dict[str, Any], message: str) -> None:
         TrainConfig.from_dict(data)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"epochs": 2.5}, {"flip": "no"}, {"crop_size": (32.5, 32)}, {"bands": 3}, {"init": Path("run")}, {"loss": "seg"}],
+    ids=str,
+)
+def test_python_gives_settings_of_the_right_types(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(values))} must be"):
+        TrainConfig(**values)
+
+
 def test_whole_numbers_serve_as_floats() -> None:
     assert TrainConfig.from_dict({"lambda": 1, "scale": [1, 2]}).scale == (1.0, 2.0)
 
