@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from agmm.config.data import Augmentation, Supervision
+from agmm.config.data import SUPERVISIONS, Augmentation, Supervision
 from agmm.data.labels import DENSE_SHARE, DenseLabels, Labels, SparseLabels
 from agmm.data.soft_labels import SoftLabels, has_soft_labels, read_row_soft_labels
 from agmm.data.transforms import Window, change_colors, crop_image, draw_window, valid_mask
@@ -101,6 +101,7 @@ class ManifestDataset(Dataset[Sample]):
     Raises:
         TrainingError: If a row lacks the file that the supervision requires, or labels are soft and there is a
             transform.
+        ValueError: If the supervision is unknown.
     """
 
     manifest: Manifest
@@ -118,6 +119,8 @@ class ManifestDataset(Dataset[Sample]):
         counts = torch.zeros(len(self.rows) + 1, dtype=torch.int64)
         self._draws = counts.share_memory_()  # type: ignore[no-untyped-call]
         self._draws[-1] = -1
+        if self.supervision not in SUPERVISIONS:
+            raise ValueError(f"Unknown supervision '{self.supervision}'. Choose from: {', '.join(SUPERVISIONS)}.")
         column = "annotation" if self.supervision == "sparse" else "full_mask"
         if lacking := [row.image_id for row in self.rows if not getattr(row, column)]:
             raise TrainingError(
@@ -172,10 +175,11 @@ class ManifestDataset(Dataset[Sample]):
         """
         self._draws[-1] = epoch
 
-    def _count(self, index: int) -> int:
+    def _count(self, index: int) -> tuple[int, int]:
+        index = range(len(self))[index]  # the error for an index past the end ends a loop over the dataset
         number, epoch = int(self._draws[index]), int(self._draws[-1])
         self._draws[index] += 1
-        return number if epoch < 0 else epoch
+        return number if epoch < 0 else epoch, index
 
     @property
     def is_soft(self) -> bool:
@@ -189,7 +193,7 @@ class ManifestDataset(Dataset[Sample]):
             key: Index of the row, or the number of the sample in the run and the index of the row. Equal numbers give
                 equal samples; an index alone counts the draws of its row (see :meth:`set_epoch`).
         """
-        number, index = key if isinstance(key, tuple) else (self._count(key), key)
+        number, index = key if isinstance(key, tuple) else self._count(key)
         row = self.rows[index]
         rng = np.random.default_rng((self.seed, _SAMPLE, number, index))
         labels = self.labels(index)
@@ -272,11 +276,19 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         seed: Equal seeds give equal orders.
         rank: Index of this process.
         num_ranks: Number of processes.
+
+    Raises:
+        ValueError: If there are no images, or a size is below 1.
     """
 
     def __init__(
         self, num_images: int, batch_size: int, accumulate: int = 1, *, seed: int, rank: int = 0, num_ranks: int = 1
     ) -> None:
+        if min(num_images, batch_size, accumulate, num_ranks) < 1:
+            raise ValueError(
+                f"num_images, batch_size, accumulate and num_ranks must be at least 1, got {num_images}, {batch_size}, "
+                f"{accumulate} and {num_ranks}."
+            )
         self.epoch = 0
         self.steps_per_epoch = max(1, num_images // (batch_size * accumulate * num_ranks))
         self._num_images, self._batch_size, self._accumulate = num_images, batch_size, accumulate

@@ -189,6 +189,30 @@ def test_a_set_epoch_is_drawn_whoever_draws(tmp_path: Path, workers: int) -> Non
     assert not set(crops(loader)) & set(fifth)
 
 
+def test_a_look_at_all_samples_stops_no_later_crop(tmp_path: Path) -> None:
+    manifest = open_tiny(tmp_path, size=(32, 48))  # type: ignore[arg-type]
+    dataset = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8)))
+    seen = [sample.image.numpy().tobytes() for sample in dataset]  # type: ignore[attr-defined]
+    assert len(seen) == len(dataset)
+    with pytest.raises(IndexError):
+        dataset[len(dataset)]
+    assert dataset[-1].image.numpy().tobytes() == dataset[(1, len(dataset) - 1)].image.numpy().tobytes()
+    loader = DataLoader(dataset)
+    assert len({*seen, *crops(loader), *crops(loader)}) == 3 * len(dataset)
+
+
+def test_settings_of_samples_that_cannot_be(tmp_path: Path) -> None:
+    manifest = open_tiny(tmp_path)
+    for crop_size in (0, (8, -1), "32", (8.5, 8), (8,)):
+        with pytest.raises(ValueError, match="crop_size must be"):
+            ManifestDataset.from_manifest(manifest, crop_size)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Unknown supervision 'dense'. Choose from: sparse, full"):
+        ManifestDataset.from_manifest(manifest, 8, supervision="dense")  # type: ignore[arg-type]
+    for num_images, batch_size in ((0, 2), (3, 0)):
+        with pytest.raises(ValueError, match="must be at least 1"):
+            EpochSampler(num_images, batch_size, seed=0)
+
+
 def test_a_sampler_repeats_an_epoch_until_it_is_told_the_next(tmp_path: Path) -> None:
     manifest = open_tiny(tmp_path, size=(32, 48))  # type: ignore[arg-type]
     dataset = ManifestDataset(manifest, manifest.rows_of("train"), Augmentation((8, 8)))
