@@ -21,7 +21,8 @@ from data_manifests.errors import counted
     "--dataset",
     "dataset_dir",
     type=PathType(),
-    help="Your copy of the dataset.  [default: the full masks named in the manifest]",
+    help="Your copy of the dataset, if its masks have other names or values than in the manifest, or for marks of "
+    "instances; otherwise --data-root suffices.",
 )
 @options.workers_option
 @options.json_option
@@ -33,6 +34,7 @@ def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers
     Grown labels are grown again from the manifest that they were made from.
     """
     from agmm.config.growing import FEATURES
+    from data_manifests.manifest.rows import MOVED_ADVICE
     from data_manifests.manifest.schema import GROWN
     from sparsekit.synthesis.verify import verify_manifest
 
@@ -58,7 +60,8 @@ def verify(ctx: click.Context, manifest: Path, dataset_dir: Path | None, workers
         lines = [f"{problem.image_id}: {problem.message} [{problem.kind}]" for problem in shown]
         more = [f"and {len(problems) - len(shown)} more; -v lists all"] if len(problems) > len(shown) else []
         differ = f"{num_images} of {counted(total, 'image')} {'differs' if num_images == 1 else 'differ'}"
-        echo("\n".join([f"{shown_path(read.path)}: {differ}.", *lines, *more]))
+        moved = [f"\n{MOVED_ADVICE}"] if any(problem.kind == "missing" for problem in problems) else []
+        echo("\n".join([f"{shown_path(read.path)}: {differ}.", *lines, *more, *moved]))
     else:
         echo(f"{shown_path(read.path)}: {counted(total, 'annotation')} regenerated, all the same.")
     if problems:

@@ -217,7 +217,7 @@ def what_is_there(root: Path) -> str:
     lines = [f"  {path.name}/: {counted(len(images), 'image')}" for path, images in found.items()]
     lines += [f"  {counted(len(own), 'image')} in the folder itself"] if own else []
     candidates = []
-    for folder, images in (*found.items(), (root, own)):
+    for folder, images in (*found.items(), (root, list_images(root))):
         suffix = suffix_in_one_folder(images, folder)
         if suffix or (images and len(split_one_folder(images, folder)) == 1):
             options = _options(folder, folder) + (f" --mask-suffix {shell_quote(suffix)}" if suffix else "")

@@ -257,10 +257,10 @@ def merge_manifests(sources: Sequence[Manifest], out_dir: str | Path, *, prefix:
                 clashes.append(new_id)
         taken.append((source, ids))
     if clashes:
-        advice = "" if prefix else ", or give --prefix if they are different images"
+        advice = ", give --prefix if they are different images, or --union or --vote if several people annotated them"
         raise ManifestError(
             f"{counted(len(clashes), 'image is', 'images are')} in several manifests with different rows: "
-            f"{list_some(clashes)}. Leave some out (sparsekit subset){advice}."
+            f"{list_some(clashes)}. Leave some out (sparsekit subset){'' if prefix else advice}."
         )
     info = _merged_info([rebase_info(source, out_dir) for source in sources], prefix)
     merged = Manifest(out_dir / "manifest.csv", tuple(rows.values()), info)

@@ -102,7 +102,8 @@ def import_annotations(
     read = load_format(format_, "import").read
     assert read is not None  # guaranteed by FORMATS
     if not source_dir.is_dir():
-        raise AnnotationError(f"{source_dir}: no such folder; expected a folder of annotations.")
+        fault = "is a file" if source_dir.is_file() else "no such folder"
+        raise AnnotationError(f"{source_dir}: {fault}; expected the folder that holds the annotations.")
     source = ImportSource(source_dir, dataset, options or ImportOptions())
     image_shape.cache_clear()  # images may have changed since the last import
     with whole_folder(out, lambda folder: (folder / "manifest.csv").is_file(), overwrite=overwrite) as folder:

@@ -92,7 +92,7 @@ def verify_manifest(
             f"{manifest.path}: its layout '{layout}' does not exist in this version of sparsekit. Use the version that "
             "the manifest names, or omit --dataset to use the full masks that it names."
         )
-    dataset = open_dataset(dataset_dir, layout) if dataset_dir else None
+    dataset = _open_copy(dataset_dir, layout) if dataset_dir else None
     if annotator.uses_instances and dataset is None:
         raise AnnotationError(f"{manifest.path}: was made with true instances. Give the dataset with --dataset.")
     if not any(row.annotation for row in manifest.rows):
@@ -104,6 +104,15 @@ def verify_manifest(
         problems += found
         on_image()
     return sorted(problems, key=lambda problem: problem.image_id)
+
+
+def _open_copy(dataset_dir: str | Path, layout: str) -> Dataset:
+    try:
+        return open_dataset(dataset_dir, layout)
+    except DataError as error:
+        raise AnnotationError(
+            f"{error}\nIf the files in {dataset_dir} have the names that the manifest gives, use --data-root instead."
+        ) from error
 
 
 def annotator_from_settings(command: str, settings: Any, resolve: Callable[[str], Path] = Path) -> Annotator:

@@ -154,6 +154,9 @@ def test_bad_input(tmp_path: Path) -> None:
     dataset = tmp_path / "camvid"
     code, _, err = run("import", tmp_path / "no", "--from", "coco", "--dataset", dataset, "--out", tmp_path / "x")
     assert code == 1 and err.startswith("Error: ") and "no such folder" in err and err.count("\n") == 1
+    (file := tmp_path / "coco.json").write_text("{}")
+    code, _, err = run("import", file, "--from", "coco", "--dataset", dataset, "--out", tmp_path / "x")
+    assert code == 1 and "coco.json: is a file" in err
     code, _, err = run("import", tmp_path, "--from", "coco", "--dataset", tmp_path / "no", "--out", tmp_path / "x")
     assert code == 1 and "no such folder" in err
     code, _, err = run("import", tmp_path, "--from", "hf", "--dataset", dataset, "--out", tmp_path / "x")

@@ -239,6 +239,12 @@ def test_suffixes_of_files_side_by_side_are_suggested(tmp_path):
     options = f"--images '{folder}' --masks '{folder}' --mask-suffix '_Label Colour'   (side by side: 3 pairs)"
     assert options in str(caught.value)
     assert len(open_folders(folder, folder, "_Label Colour").items) == 3
+    make(tmp_path, ["Set B/c.jpg"], ["Set B/c_Label Colour.png"])
+    (tmp_path / "classes.csv").unlink()
+    with pytest.raises(DataError) as caught:
+        open_dataset(tmp_path)
+    options = f"--images {tmp_path} --masks {tmp_path} --mask-suffix '_Label Colour'   (side by side: 4 pairs)"
+    assert options in str(caught.value)
 
 
 def test_left_over_files_are_named_with_each_rule(tmp_path):

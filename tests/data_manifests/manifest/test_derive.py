@@ -286,7 +286,8 @@ class TestMerge:
 
     def test_different_rows_of_one_id(self, manifest, tmp_path):
         other = tiny_manifest(tmp_path / "other", scenes(8, 10))
-        with pytest.raises(ManifestError, match=r"2 images are in several manifests.*: image_0, image_1\..*--prefix"):
+        message = r"2 images are in several manifests.*: image_0, image_1\..*--prefix.*--vote"
+        with pytest.raises(ManifestError, match=message):
             merge_manifests([manifest, other], tmp_path / "new")
 
     def test_prefix(self, manifest, tmp_path):

@@ -236,6 +236,12 @@ class TestCommand:
         data = json.loads(sparsekit("verify", made.path, "--json").stdout)
         assert [p["kind"] for p in data["problems"]] == ["file"] and data["num_images"] == 2
 
+    def test_masks_that_moved(self, made):
+        (made.path.parents[2] / "city").rename(made.path.parents[2] / "moved")
+        result = sparsekit("verify", made.path)
+        assert result.exit_code == 1 and "2 of 2 images differ" in result.stdout and "--data-root" in result.stdout
+        assert sparsekit("verify", made.path, "--data-root", made.path.parents[2] / "moved").exit_code == 0
+
     def test_nothing_is_written(self, made):
         before = {p: p.stat().st_mtime_ns for p in made.path.parents[2].rglob("*")}
         sparsekit("verify", made.path, "--dataset", made.path.parents[2] / "city")
@@ -244,6 +250,7 @@ class TestCommand:
     def test_another_dataset(self, made, tmp_path):
         result = sparsekit("verify", made.path, "--dataset", mini.make_camvid(tmp_path / "camvid"))
         assert result.exit_code == 1 and result.stderr.startswith("Error: ") and "leftImg8bit" in result.stderr
+        assert "use --data-root instead" in result.stderr
 
     @pytest.mark.parametrize(
         ("command", "arguments"), [("points", ("--clicks", 30)), ("scribbles", ()), ("marks", ("--kind", "coarse"))]
