@@ -54,7 +54,7 @@ def split_folders(root: Path) -> list[SplitFolders]:
     images, masks = root / "images", root / "masks"
     if images.is_dir() and masks.is_dir():
         return splits_below(images, masks)
-    return those_there((split, path / "images", path / "masks") for split, path in _split_dirs(root))
+    return those_there((split, path / "images", path / "masks") for split, path in split_dirs(root))
 
 
 def holds_images(folder: Path) -> bool:
@@ -77,7 +77,7 @@ def named_folders(root: Path, holds: Callable[[Path], bool] = holds_images) -> l
         return []
     if pair := _named(root, holds):
         return splits_below(*pair)
-    below = [(split, *pair) for split, path in _split_dirs(root) if (pair := _named(path, holds))]
+    below = [(split, *pair) for split, path in split_dirs(root) if (pair := _named(path, holds))]
     return below or _beside_labels(root, holds)
 
 
@@ -86,7 +86,7 @@ def _beside_labels(root: Path, holds: Callable[[Path], bool]) -> list[SplitFolde
     names = {f"{split}_{mask}" for split in SPLIT_NAMES for mask in MASK_FOLDERS}
     of = {path.name.lower(): path for path in _called(names, root)}
     found = []
-    for split, images in _split_dirs(root):
+    for split, images in split_dirs(root):
         masks = [path for name in sorted(MASK_FOLDERS) if (path := of.get(f"{images.name.lower()}_{name}"))]
         if len(masks) == 1 and holds(images) and holds(masks[0]):
             found.append((split, images, masks[0]))
@@ -97,17 +97,18 @@ def _beside_labels(root: Path, holds: Callable[[Path], bool]) -> list[SplitFolde
 
 def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
     """Two folders as splits, if the image folder contains only split folders."""
-    of_masks = dict(_split_dirs(masks))
+    of_masks = dict(split_dirs(masks))
     below = [
         (split, path, same if (same := masks / path.name).is_dir() else of_masks.get(split, same))
-        for split, path in _split_dirs(images)
+        for split, path in split_dirs(images)
     ]
     if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
         below = []  # images or other folders lie beside the split folders
     return those_there(below) or [("train", images, masks)]
 
 
-def _split_dirs(folder: Path) -> list[tuple[str, Path]]:
+def split_dirs(folder: Path) -> list[tuple[str, Path]]:
+    """Split and path of the split folders in a folder."""
     return [(SPLIT_NAMES[path.name.lower()], path) for path in _called(SPLIT_NAMES, folder)]
 
 
@@ -132,7 +133,7 @@ def side_by_side(root: Path) -> list[tuple[str, Path, Rule]]:
         return []
     if rule := _one_rule(root):
         return [("train", root, rule)]
-    below = [(split, path, _one_rule(path)) for split, path in _split_dirs(root)]
+    below = [(split, path, _one_rule(path)) for split, path in split_dirs(root)]
     if any(rule is None and split != "test" for split, _, rule in below):
         return []
     return [(split, path, rule) for split, path, rule in below if rule]

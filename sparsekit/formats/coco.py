@@ -65,15 +65,21 @@ def _box(pixels: Ints, image_width: int) -> list[int]:
 
 def read(source: ImportSource) -> Iterator[Imported]:
     """Yield the annotation of each annotated image."""
+    file_of: dict[Path, Path] = {}  # by the folder of images
     for path in _files(source.folder):
-        yield from _read_file(source, path)
+        for one in _read_file(source, path):
+            if file_of.setdefault(one.item.image_or_mask.parent, path) != path:
+                source.notes["images of several files in one folder; splits are those of the folders of images"] += 1
+            yield one
 
 
 def _files(folder: Path) -> list[Path]:
-    """``annotations.json``, or all ``instances*.json`` as in COCO's own downloads, or the only JSON file."""
+    """``annotations.json``; or all ``instances*.json`` as in COCO's own downloads, or one for each split as in
+    Roboflow's; or the only JSON file.
+    """
     if not any(folder.glob("*.json")) and (folder / "annotations").is_dir():
         folder = folder / "annotations"
-    instances = sorted(folder.glob("instances*.json"))
+    instances = sorted(folder.glob("instances*.json")) or sorted(folder.glob("*/_annotations.coco.json"))
     if instances and not (folder / "annotations.json").is_file():
         return instances
     return [only_file(folder, ("annotations.json",), "*.json")]
@@ -92,13 +98,19 @@ def _read_file(source: ImportSource, path: Path) -> Iterator[Imported]:
         source.unmatched += [f"image_id {image_id!r}" for image_id in by_image if image_id not in ids]
         for image in data["images"]:
             annotations = by_image.get(image["id"])
-            if not annotations or (item := source.find(image["file_name"])) is None:
+            name = image["file_name"]
+            if not annotations or (item := source.find(name, hint=f"{_split(path)}/{name}")) is None:
                 continue
-            where = f"{path}: image {image['file_name']!r}"
+            where = f"{path}: image {name!r}"
             size = image.get("height"), image.get("width")
             shape = image_shape(item) if None in size else check_shape(item, size, where)
             with damage_of(where, "a list of masks"):
                 yield Imported(item, shape, _read_image(source, annotations, names, shape))
+
+
+def _split(path: Path) -> str:
+    """The split whose images a file describes, to choose among images of one name."""
+    return path.stem.removeprefix("instances_") if path.stem.startswith("instances_") else path.parent.name
 
 
 def _read_image(

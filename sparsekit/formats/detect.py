@@ -19,7 +19,7 @@ def find_drawn_format(folder: Path) -> str | None:
             return "labelme"
         if path.parent == folder and start.startswith(b"["):
             return "label-studio"
-        if start.startswith(b"{") and any(word in start for word in (b'"images"', b'"annotations"', b'"categories"')):
+        if start.startswith(b"{") and any(word in start for word in (b'"images"', b'"categories"', b'"image_id"')):
             return "coco"
     return None
 

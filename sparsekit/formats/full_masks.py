@@ -18,6 +18,7 @@ from data_manifests.files.images import exif_orientation, list_images
 from data_manifests.files.masks import encode_label_map
 from data_manifests.files.paths import absolute, as_path, inside
 from data_manifests.layouts.base import relative_stem
+from data_manifests.layouts.folders import split_dirs
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import DRAWN_FORMATS, Overlaps, load_format
 from sparsekit.formats.shared.areas import polygon_pixels
@@ -249,6 +250,9 @@ def _images(folder: Path) -> tuple[DatasetItem, ...]:
     paths = list_images(folder)
     if not paths:
         raise AnnotationError(f"{folder}: contains no images. Give their folder: `sparsekit full-masks --images DIR`.")
+    (top, *others) = {path.relative_to(folder).parts[0] for path in paths}
+    if not others and split_dirs(folder / top):  # as images/train/ and images/val/: the splits come first in the ids
+        folder = folder / top
     return tuple(DatasetItem(relative_stem(path, folder), "train", path, path) for path in paths)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from data_manifests.errors import DataError
+from data_manifests.errors import DataError, list_some
 from data_manifests.files import text
 from sparsekit.errors import AnnotationError
 
@@ -139,7 +139,10 @@ def only_file(folder: Path, names: tuple[str, ...], pattern: str) -> Path:
             return folder / name
     found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
     if len(found) != 1:
+        below = sorted(path for path in folder.rglob(pattern) if not is_hidden(path, folder))
+        there = list_some([str(path.relative_to(folder)) for path in below], limit=3) or "none"
         raise AnnotationError(
-            f"{folder}: expected {' or '.join(names)}, or one file {pattern}, found {len(found)} of these."
+            f"{folder}: expected {' or '.join(names)}, or one file {pattern}, found {there}. Give the folder of one of "
+            "these files, or name the file so."
         )
     return found[0]

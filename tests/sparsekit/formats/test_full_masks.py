@@ -166,6 +166,45 @@ def test_several_files_of_coco_and_images_elsewhere(tmp_path: Path) -> None:
     assert run("full-masks", tmp_path / "a", "--images", tmp_path / "photos", "-o", tmp_path / "ds")[0] == 0
 
 
+@pytest.mark.parametrize("kind", ["instances", "roboflow"])
+@pytest.mark.parametrize("images", ["", "images/"])
+def test_splits_of_coco_keep_their_images(tmp_path: Path, images: str, kind: str) -> None:
+    """Images of val have the names of those of train; no folder between may make them images of train."""
+    for split, shape in (("train", STAR), ("val", SQUARE)):
+        draw(tmp_path, "coco", [("tree", shape)], "a")
+        (tmp_path / images / split).mkdir(parents=True)
+        (tmp_path / "a.png").rename(tmp_path / images / split / "a.png")
+        of_split = f"annotations/instances_{split}.json" if kind == "instances" else f"{split}/_annotations.coco.json"
+        (tmp_path / of_split).parent.mkdir(exist_ok=True)
+        (tmp_path / "annotations/instances.json").rename(tmp_path / of_split)
+    (tmp_path / "annotations").rmdir() if kind == "roboflow" else None
+    made = write_full_masks(tmp_path, "coco", tmp_path / "out")
+    assert made.num_images == 2 and made.notes == ()
+    dataset = open_dataset(tmp_path / "out")
+    assert [(item.image_id, item.split) for item in dataset.items] == [("train/a", "train"), ("val/a", "val")]
+    for split, shape in (("train", STAR), ("val", SQUARE)):
+        np.testing.assert_array_equal(read_mask(tmp_path / f"out/masks/{split}/a.png"), slow([(1, shape)], 0))
+
+
+def test_several_files_of_coco_for_one_folder_of_images(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        draw(tmp_path / "in", "coco", SHAPES, name)
+        (tmp_path / "in/annotations/instances.json").rename(tmp_path / f"in/annotations/instances_{name}.json")
+    (note,) = write_full_masks(tmp_path / "in", "coco", tmp_path / "out").notes
+    assert note.startswith("images of several files in one folder")
+
+
+def test_annotations_of_v7_are_not_coco(tmp_path: Path) -> None:
+    put(tmp_path, "a.json", {"version": "2.0", "item": {"name": "a.png"}, "annotations": [{"polygon": {"paths": []}}]})
+    assert find_drawn_format(tmp_path) is None
+
+
+def test_a_folder_above_that_of_the_file(tmp_path: Path) -> None:
+    draw(tmp_path / "in/export", "cvat", SHAPES)
+    with pytest.raises(AnnotationError, match=r"expected annotations.xml, .* found export/annotations.xml"):
+        write_full_masks(tmp_path / "in", "cvat", tmp_path / "out")
+
+
 def test_clicks_and_strokes_fill_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
     for kind, points in (("point", [[1, 1]]), ("linestrip", [[1, 1], [5, 5]])):
