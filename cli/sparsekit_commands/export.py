@@ -69,11 +69,6 @@ def export(
         )
     for loss in summary.losses:
         warn(f"lost: {loss}")
-    if sparse := summary.num_sparse_evaluation:
-        images = counted(sparse, "image of another split than train is", "images of other splits than train are")
-        warn(
-            f"{images} annotated: their sparse labels are exported, not their full masks, and scores count these alone."
-        )
     if as_json:
         echo_json({"format": target, **asdict(summary), "folder": str(summary.folder)})
         return

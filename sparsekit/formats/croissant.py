@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_manifests import MANIFEST_COLUMNS, MARK_COLUMNS, Manifest
+from data_manifests import Manifest
 from data_manifests.files.atomic import require_plain, write_atomically
+from data_manifests.files.csv import read_records
 from sparsekit.errors import AnnotationError
 
 #: Columns of whole numbers; the others are text.
@@ -67,10 +68,10 @@ def describe_folder(manifest: Manifest) -> dict[str, Any]:
     """The JSON-LD of a manifest: its files, and its rows, marks and classes as record sets."""
     info = manifest.info
     distribution = [_table_file("manifest", manifest.path)]
-    records = [_table_records("manifest", MANIFEST_COLUMNS, ["image_id"])]
+    records = [_table_records("manifest", manifest.path, ["image_id"])]
     if manifest.marks_path.suffix == ".csv" and manifest.marks_path.is_file():
         distribution.append(_table_file("marks", manifest.marks_path))
-        records.append(_table_records("marks", MARK_COLUMNS, ["image_id", "mark"]))
+        records.append(_table_records("marks", manifest.marks_path, ["image_id", "mark"]))
     settings = ", ".join(f"{key} {value}" for key, value in sorted(info.settings.items()))
     return {
         "@context": _CONTEXT,
@@ -97,7 +98,9 @@ def _table_file(name: str, path: Path) -> dict[str, Any]:
     }
 
 
-def _table_records(name: str, columns: tuple[str, ...], keys: list[str]) -> dict[str, Any]:
+def _table_records(name: str, path: Path, keys: list[str]) -> dict[str, Any]:
+    """The columns of a table as fields, also those of the user's own, which are text."""
+    _, columns = next(read_records(path))
     fields = [
         {
             "@type": "cr:Field",

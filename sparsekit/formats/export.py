@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_manifests import Manifest
@@ -28,15 +28,12 @@ class ExportSummary:
         num_annotated: Images with an annotation.
         num_evaluated: Images with their full masks.
         losses: What the format could not store.
-        num_sparse_evaluation: Annotated images of other splits than ``train``, if the format has a place for full masks
-            and images of ``train`` are annotated too: their sparse labels are exported instead of their full masks.
     """
 
     folder: Path
     num_annotated: int
     num_evaluated: int
     losses: tuple[str, ...]
-    num_sparse_evaluation: int = 0
 
 
 def export_manifest(
@@ -54,7 +51,7 @@ def export_manifest(
 
     Args:
         manifest: The annotations. Images of evaluation splits are exported with their full masks if the format has a
-            place for them.
+            place for them, also where they are annotated, unless ``split`` names theirs.
         target: A name of ``sparsekit.formats.EXPORTED``.
         out: The folder to create.
         split: Only this split.
@@ -73,6 +70,8 @@ def export_manifest(
     format_ = load_format(target, "export")
     if split is not None:
         manifest.rows_of(split)
+    elif format_.values is not None and not format_.needs_marks:
+        manifest = _with_full_masks(manifest)
     census = take_census(manifest, split)
     if format_.needs_marks and census is None:
         raise AnnotationError(
@@ -89,14 +88,18 @@ def export_manifest(
             )
         format_.write(job)
         job.write(_NOTE, _note(job, target, losses))
-    sparse = 0 if format_.needs_marks or format_.values is None else _num_sparse_evaluation(manifest, split)
-    return ExportSummary(out, job.num_annotated, job.num_evaluated, tuple(losses), sparse)
+    return ExportSummary(out, job.num_annotated, job.num_evaluated, tuple(losses))
 
 
-def _num_sparse_evaluation(manifest: Manifest, split: str | None) -> int:
-    annotated = [row for row in manifest.rows_of(split) if row.annotation]
-    others = sum(row.split != "train" and bool(row.full_mask) for row in annotated)
-    return others if any(row.split == "train" for row in annotated) else 0
+def _with_full_masks(manifest: Manifest) -> Manifest:
+    """The manifest without the annotations of images that serve evaluation, as a split of annotated images has them.
+
+    Scores on sparse labels would count these alone.
+    """
+    if not any(row.annotation and row.split == "train" for row in manifest.rows):
+        return manifest
+    rows = (replace(row, annotation="") if row.split != "train" and row.full_mask else row for row in manifest.rows)
+    return replace(manifest, rows=tuple(rows))
 
 
 def _is_export(folder: Path) -> bool:

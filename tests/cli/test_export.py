@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cli.sparsekit_cli import main
+from data_manifests import read_manifest
 from data_manifests.files.lock import FolderLock
+from data_manifests.manifest.rows import read_row_annotation, read_row_full_mask
 from sparsekit.formats import EXPORTED
 from tests.helpers.annotation_folders import camvid
 from tests.sparsekit.conftest import SCENE, tiny_manifest
@@ -34,15 +37,22 @@ def test_exports_and_says_what(tmp_path: Path) -> None:
     assert code == 0 and "1 annotated image\n" in text and (out / "train/images/image_0.png").is_symlink()
 
 
-def test_annotated_images_of_evaluation_splits_are_counted(tmp_path: Path) -> None:
+def test_annotated_images_of_evaluation_splits_have_their_full_masks(tmp_path: Path) -> None:
+    """Scores on the few labels of an annotation would not be those of the network; formats of marks have no masks."""
     manifest = tiny_manifest(tmp_path / "m", [SCENE] * 4).path
     done = CliRunner().invoke(main, ["split", str(manifest), "--val", "0.5", "--out", str(tmp_path / "half")])
     assert done.exit_code == 0
-    for target, counts in (("mmseg", True), ("nnunet", True), ("coco", False)):
-        code, _, err = run(tmp_path / "half", "--to", target, "--out", tmp_path / target)
-        assert code == 0 and ("2 images of other splits than train are annotated" in err) == counts, target
-    code, _, err = run(tmp_path / "half", "--to", "hf", "--out", tmp_path / "hf", "--split", "val")
-    assert (code, err) == (0, "")  # a split that was annotated to train on it
+    for target, annotated in (("mmseg", 2), ("nnunet", 2), ("pixelpick", 2), ("agmm", 2), ("coco", 4)):
+        code, text, err = run(tmp_path / "half", "--to", target, "--out", tmp_path / target, "--json")
+        assert (code, err) == (0, "") and json.loads(text)["num_annotated"] == annotated, target
+        assert json.loads(text)["num_evaluated"] == 4 - annotated, target
+    read = read_manifest(tmp_path / "half")
+    for row in read.rows:
+        exported = np.asarray(Image.open(tmp_path / f"mmseg/ann_dir/{row.split}/{row.image_id}.png"))
+        expected = read_row_full_mask(read, row) if row.split == "val" else read_row_annotation(read, row)
+        np.testing.assert_array_equal(exported, expected)
+    code, text, err = run(tmp_path / "half", "--to", "hf", "--out", tmp_path / "hf", "--split", "val")
+    assert (code, err) == (0, "") and "2 annotated images\n" in text  # a split that was annotated to train on it
 
 
 def test_bad_input(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from data_manifests import MANIFEST_COLUMNS, read_marks
+from data_manifests import MANIFEST_COLUMNS, read_manifest, read_marks, write_manifest
 from sparsekit.errors import AnnotationError
 from sparsekit.formats.croissant import write_croissant
 from tests.helpers.annotation_folders import CLICKS, SCRIBBLES, camvid
@@ -51,6 +52,16 @@ def test_mlcroissant_reads_it(tmp_path: Path, annotator: object, caplog: pytest.
     assert marks == [(i, m.row, m.col) for i, of_image in read_marks(manifest.marks_path) for m in of_image]
     classes = [c["classes/class"] for c in dataset.records("classes")]
     assert len(classes) == manifest.label_space.num_classes
+
+
+def test_columns_of_the_user_are_described(tmp_path: Path) -> None:
+    manifest = tiny_manifest(tmp_path / "m")
+    row = replace(manifest.rows[0], extra=(("weather", "rain, fog"),))
+    write_manifest(replace(manifest, rows=(row, *manifest.rows[1:])))
+    data = json.loads(write_croissant(read_manifest(manifest.path)).read_text())
+    fields = {field["name"]: field["dataType"] for field in data["recordSet"][0]["field"]}
+    assert list(fields) == manifest.path.read_text().splitlines()[0].split(",")
+    assert fields["weather"] == "sc:Text" and fields["num_labelled"] == "sc:Integer"
 
 
 def test_without_marks(tmp_path: Path) -> None:
