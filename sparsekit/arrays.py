@@ -53,7 +53,8 @@ def annotate(
         settings: How clicks or scribbles are drawn.
         seed: An integer of at least 0.
         image_id: Keys the random stream, so that images of one dataset get different clicks.
-        instances: Instance map, shape (H, W), as ``gtFine_instanceIds`` has it, for settings that need instances.
+        instances: Instance map, shape (H, W), for settings that need instances: uint16 as ``gtFine_instanceIds`` has
+            it, or uint8 as PASCAL VOC; see ``true_instances``.
         void: The value of void and unlabelled pixels.
 
     Raises:
@@ -79,10 +80,9 @@ def annotate(
         annotator = ScribbleAnnotator((scribbles,), _settings(settings, ScribbleSettings))  # type: ignore[arg-type]
     mask = np.asarray(mask)
     label_map, space = _train_ids(mask, void)
-    if instances is not None and np.shape(instances) != mask.shape:
-        raise ValueError(f"instances must have the shape of the mask, {mask.shape}, got {np.shape(instances)}.")
+    instance_map = None if instances is None else _instance_map(np.asarray(instances), mask.shape)
     rng = ImageStream(seed, image_id, annotator.command)
-    subject = Subject(image_id, label_map, rng, space, instances)  # type: ignore[arg-type] # of any integer type
+    subject = Subject(image_id, label_map, rng, space, instance_map)
     (marks,) = annotator.annotate(subject)
     sparse = rasterize(marks, (mask.shape[0], mask.shape[1]), space)
     labels = np.full(mask.shape, void, mask.dtype)
@@ -95,6 +95,18 @@ def _settings(given: object, kind: type[_S]) -> _S:
     if given is not None and not isinstance(given, kind):
         raise ValueError(f"settings must be {kind.__name__}, such as {kind.__name__}(), got {given!r}.")
     return kind() if given is None else given
+
+
+def _instance_map(instances: NDArray[np.integer], shape: tuple[int, ...]) -> LabelMap:
+    """The instance map in the byte order of this machine; its type tells what the values mean."""
+    if instances.shape != shape:
+        raise ValueError(f"instances must have the shape of the mask, {shape}, got {instances.shape}.")
+    if instances.dtype.kind != "u" or instances.dtype.itemsize > 2:
+        raise ValueError(
+            f"instances must be uint16, as in Cityscapes, or uint8, as in PASCAL VOC, got {instances.dtype}. Convert "
+            "them: instances.astype(np.uint16) for values of class * 1000 + number."
+        )
+    return instances.astype(np.uint8) if instances.dtype.itemsize == 1 else instances.astype(np.uint16)
 
 
 def _train_ids(mask: NDArray[np.integer], void: int) -> tuple[LabelMap, LabelSpace]:

@@ -100,17 +100,18 @@ def suffix_in(text: str) -> str:
 def split_one_folder(files: Sequence[Path], folder: Path) -> list[Rule]:
     """Rules that split the files of one folder into images and masks; complete ones only."""
     stems = {path: _stem(path, folder).lower() for path in files}
+    names = {path: _file_name(stem) for path, stem in stems.items()}
     found: dict[tuple[Pair, ...], Rule] = {}
     for mark in _MARKS:
-        for strip in _mark_strippers(mark):
-            masks = {path for path, stem in stems.items() if strip(stem)}
+        for start, end in (affixes for sign in "_-. " for affixes in (("", sign + mark), (mark + sign, ""))):
+            masks = {path for path, name in names.items() if name.startswith(start) and name.endswith(end)}
             if len(masks) * 2 != len(files):
                 continue
             images = [path for path in files if path not in masks]
             rules = pairing_rules(images, folder, sorted(masks), folder)
             rule = next((rule for rule in rules if rule.complete), None)
             # Names with _l and _r are those of two cameras.
-            if rule and (mark != "l" or all(strip(stems[m]) == stems[i] for _, i, m in rule.pairs)):
+            if rule and (mark != "l" or all(_core(start, end)(stems[m]) == stems[i] for _, i, m in rule.pairs)):
                 found.setdefault(rule.pairs, rule)
     by_stem: dict[str, list[Path]] = {}
     for path, stem in stems.items():
@@ -228,7 +229,3 @@ def _contained(images: Sequence[str], masks: Sequence[str]) -> list[_Affixes]:
         if not re.search("[1-9]\0[0-9]", f"{start}\0{name}") and not re.search("[0-9]\0[0-9]", f"{name}\0{end}")
     ]
     return [pair for pair in whole if pair != ("", "")][:5]
-
-
-def _mark_strippers(mark: str) -> list[_Key]:
-    return [_core(*affixes) for sign in "_-. " for affixes in (("", sign + mark), (mark + sign, ""))]

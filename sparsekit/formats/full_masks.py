@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_manifests import Dataset, DatasetItem, LabelClass, LabelMap, LabelSpace
+from data_manifests.colors import voc_color
 from data_manifests.errors import list_some
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.csv import write_table
@@ -223,19 +224,7 @@ def _classes_drawn(
         names = [own, *(name for name in names if name != own)]
     if not names:
         raise AnnotationError(f"{folder}: contains no shape of any class.")
-    colors = [_color(i) for i in range(len(names))]
-    classes = tuple(LabelClass(n, c, (i,)) for i, (n, c) in enumerate(zip(names, colors, strict=True)))
-    return LabelSpace("custom", classes)
-
-
-def _color(number: int) -> tuple[int, int, int]:
-    """A colour of the PASCAL VOC colour map: black, dark red, dark green, ...; distinct below 256."""
-    channels = [0, 0, 0]
-    for bit in range(8):
-        for channel in range(3):
-            channels[channel] |= (number >> channel & 1) << (7 - bit)
-        number >>= 3
-    return channels[0], channels[1], channels[2]
+    return LabelSpace("custom", tuple(LabelClass(name, voc_color(i), (i,)) for i, name in enumerate(names)))
 
 
 def _read(source: ImportSource, format_: str) -> Iterator[Imported]:

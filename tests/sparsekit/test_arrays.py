@@ -68,12 +68,19 @@ def test_more_classes_than_a_byte_holds() -> None:
     assert sorted(mark.class_id for mark in marks) == list(range(400)) and np.array_equal(labels, mask)
 
 
-def test_instances_are_those_of_the_layout() -> None:
-    """Ids of 1000 and more are instances, as in Cityscapes."""
+@pytest.mark.parametrize(
+    ("dtype", "left", "right", "num_marks"),
+    [("<u2", 24000, 24001, 2), (">u2", 24000, 24001, 2), (">u2", 24, 25, 1), ("u1", 24, 25, 2), ("u1", 0, 255, 1)],
+)
+def test_instances_are_those_of_the_layout(dtype: str, left: int, right: int, num_marks: int) -> None:
+    """In 16 bits, ids of 1000 and more are instances, as in Cityscapes; in 8 bits, all but 0 and 255."""
     mask = np.ones((40, 80), np.uint8)
-    instances = np.where(np.arange(80) < 40, 24000, 24001) * np.ones((40, 1), np.int32)
-    _, marks = annotate(mask, clicks=1, settings=ClickSettings("per-instance"), instances=instances)
-    assert sorted(mark.col < 40 for mark in marks) == [False, True]
+    instances = np.where(np.arange(80) < 40, left, right).repeat(40).reshape(80, 40).T.astype(dtype)
+    settings = ClickSettings("per-instance")
+    _, marks = annotate(mask, clicks=1, settings=settings, instances=instances)
+    assert len(marks) == num_marks and len({mark.col < 40 for mark in marks}) == num_marks
+    with pytest.raises(ValueError, match="must be uint16, as in Cityscapes, or uint8.*got int32"):
+        annotate(mask, clicks=1, settings=settings, instances=instances.astype(np.int32))
 
 
 def test_a_mask_without_a_class_has_no_marks() -> None:
