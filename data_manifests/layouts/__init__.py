@@ -14,11 +14,10 @@ from data_manifests.files.paths import absolute, as_path, folders_with, in_utf8,
 from data_manifests.label_space import LabelClass, LabelSpace
 from data_manifests.layout_names import LAYOUT_NAMES
 from data_manifests.layouts import generic
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout, images_in
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout, images_in, relative_stem
 from data_manifests.layouts.class_tables import merge_classes, own_classes
 from data_manifests.layouts.folders import IMAGE_FOLDERS, MASK_FOLDERS, what_is_there
 from data_manifests.layouts.mask_values import settle_values
-from data_manifests.layouts.pairing import image_id
 
 
 def _load_layout(home: str) -> Layout:
@@ -136,7 +135,7 @@ def open_images(
             f"{root}: has no class table, and without masks nothing else tells the classes. Add a classes.csv with the "
             "columns id,name, or give --classes FILE."
         )
-    items = tuple(DatasetItem(image_id(path, images), "train", path, None) for path in images_in(images))
+    items = tuple(DatasetItem(relative_stem(path, images), "train", path, None) for path in images_in(images))
     dataset = Dataset(root, "generic", space, "colors" if space.ids_are_colors else "class_ids", items)
     dataset = _sorted(dataset)
     return map_classes(dataset, class_map) if class_map else dataset

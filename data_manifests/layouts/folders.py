@@ -17,11 +17,11 @@ from data_manifests.layouts.base import (
     images_in,
     other_endings,
     pair_by_key,
+    relative_stem,
     those_there,
 )
 from data_manifests.layouts.pairing import (
     Rule,
-    image_id,
     pairing_rules,
     split_one_folder,
     suffix_in,
@@ -197,7 +197,7 @@ def pair_files(
         best = max(rules, key=lambda rule: len(rule.pairs))
         several = _SEVERAL if len(masks) >= 2 * len(images) else ""
         if not best.name and (best.pairs or not several):
-            pair_by_key(images, masks, lambda p: image_id(p, images_dir), lambda p: image_id(p, masks_dir))
+            pair_by_key(images, masks, lambda p: relative_stem(p, images_dir), lambda p: relative_stem(p, masks_dir))
         tried = "\n".join(f"  {rule.in_words()}" for rule in rules if rule.pairs)
         raise DataError(
             f"{images_dir} and {masks_dir}: {counted(len(images), 'image')} and {counted(len(masks), 'mask')} do not "

@@ -9,10 +9,9 @@ from pathlib import Path
 from data_manifests.errors import DataError
 from data_manifests.files.paths import is_remote
 from data_manifests.label_space import LabelSpace
-from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, images_in
+from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, images_in, relative_stem
 from data_manifests.layouts.folders import SPLIT_NAMES, named_folders, paired_by_rules, side_by_side, split_folders
 from data_manifests.layouts.mask_values import UNKNOWN_CLASSES
-from data_manifests.layouts.pairing import image_id
 
 
 def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
@@ -70,7 +69,9 @@ def masks_alone(root: Path, masks_dir: Path, label_space: LabelSpace | None, mas
         DataError: If no mask has the suffix.
     """
     masks = [path for path in images_in(masks_dir) if path.stem.endswith(mask_suffix)]
-    items = [DatasetItem(image_id(path, masks_dir).removesuffix(mask_suffix), "train", None, path) for path in masks]
+    items = [
+        DatasetItem(relative_stem(path, masks_dir).removesuffix(mask_suffix), "train", None, path) for path in masks
+    ]
     if not items:
         raise DataError(f"{masks_dir}: contains no mask whose name ends with {mask_suffix!r}.")
     return _dataset(root, items, [], label_space)

@@ -10,6 +10,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from data_manifests.errors import counted, list_some
+from data_manifests.layouts.base import relative_stem
 
 #: Common suffixes and prefixes of mask names.
 _MARKS = ("mask", "masks", "label", "labels", "gt", "groundtruth", "seg", "segmentation", "annotation", "anno", "l")
@@ -119,7 +120,7 @@ def split_one_folder(files: Sequence[Path], folder: Path) -> list[Rule]:
     if all(len(paths) == 2 for paths in by_stem.values()):
         both = [sorted(paths, key=lambda p: p.suffix.lower() not in _JPEG) for paths in by_stem.values()]
         if all(i.suffix.lower() in _JPEG and m.suffix.lower() not in _JPEG for i, m in both):
-            pairs = tuple(sorted((image_id(image, folder), image, mask) for image, mask in both))
+            pairs = tuple(sorted((relative_stem(image, folder), image, mask) for image, mask in both))
             found.setdefault(pairs, Rule("JPEG images beside masks of another format", pairs, (), ()))
     return list(found.values())
 
@@ -135,13 +136,8 @@ def suffix_in_one_folder(files: Sequence[Path], folder: Path) -> str | None:
     return None
 
 
-def image_id(path: Path, folder: Path) -> str:
-    """Path below a folder without extension, with ``/`` between the parts."""
-    return path.with_suffix("").relative_to(folder).as_posix()
-
-
 def _stem(path: Path, folder: Path) -> str:
-    return normalize("NFC", image_id(path, folder))
+    return normalize("NFC", relative_stem(path, folder))
 
 
 def _rule(

@@ -11,7 +11,7 @@ from data_manifests.files.paths import as_path
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import load_format
 from sparsekit.formats.shared.job import ExportJob, take_census
-from sparsekit.formats.shared.whole_folder import whole_folder
+from sparsekit.formats.shared.whole_folder import begins_with, whole_folder
 
 __all__ = ["ExportSummary", "export_manifest"]
 
@@ -103,8 +103,7 @@ def _with_full_masks(manifest: Manifest) -> Manifest:
 
 
 def _is_export(folder: Path) -> bool:
-    note = folder / _NOTE
-    return note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
+    return begins_with(folder / _NOTE, _FIRST_LINE)
 
 
 def _note(job: ExportJob, target: str, losses: list[str]) -> str:

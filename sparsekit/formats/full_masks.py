@@ -26,7 +26,7 @@ from sparsekit.formats.shared.areas import polygon_pixels
 from sparsekit.formats.shared.files import RefusedError, is_hidden
 from sparsekit.formats.shared.masks import shown_pixels, turn_drawn
 from sparsekit.formats.shared.source import Drawn, Imported, ImportOptions, ImportSource, image_shape, once_each
-from sparsekit.formats.shared.whole_folder import whole_folder
+from sparsekit.formats.shared.whole_folder import begins_with, whole_folder
 from sparsekit.geometry.mark_pixels import AREA_KINDS
 from sparsekit.geometry.polylines import Ints
 
@@ -250,8 +250,7 @@ def _dataset(folder: Path, format_: str, space: LabelSpace, items: tuple[Dataset
 
 
 def _is_ours(folder: Path) -> bool:
-    note = folder / _NOTE
-    return note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
+    return begins_with(folder / _NOTE, _FIRST_LINE)
 
 
 def are_up_to_date(folder: Path, source_dir: Path) -> bool:

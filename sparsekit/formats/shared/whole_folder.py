@@ -43,6 +43,11 @@ def whole_folder(folder: Path, is_ours: Callable[[Path], bool], *, overwrite: bo
         lock.release()
 
 
+def begins_with(note: Path, first_line: str) -> bool:
+    """Whether a file, by which sparsekit knows its own folders, begins with these words."""
+    return note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(first_line)
+
+
 def _check_place(folder: Path, is_ours: Callable[[Path], bool], overwrite: bool) -> None:
     if not (folder.exists() or folder.is_symlink()):
         return
