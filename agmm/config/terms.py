@@ -188,6 +188,10 @@ TERM_OPTIONS: dict[str, type[TermOptions]] = {
 }
 
 
+#: Terms that read the Gaussian mixture.
+MIXTURE_TERMS = ("agmm", "mixture_labels")
+
+
 def term_options(term: str, values: Mapping[str, Any]) -> TermOptions:
     """Options of a term.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agmm.errors import TrainingError
 from agmm.report.budget import BudgetPoint, Budgets
-from agmm.report.style import check_figure, new_figure, plain_grid, run_color
+from agmm.report.style import LEGEND_MARGIN, break_lines, check_figure, new_figure, plain_grid, run_color
 from data_manifests.figures.style import FAINT, TEXT_WIDTH, save_figure, styled
 
 if TYPE_CHECKING:
@@ -151,4 +151,5 @@ def _legend(figure: Figure, axes_of: Sequence[Axes]) -> None:
     if any(container.get_label() for axes in axes_of for container in axes.containers):
         handles.append(Line2D([], [], marker="D", linestyle="", markersize=4, color=FAINT))
         labels.append("scribbles and other marks")
+    labels = [break_lines(label, TEXT_WIDTH / 2 - LEGEND_MARGIN) for label in labels]  # two columns fit side by side
     figure.legend(handles, labels, loc="outside upper center", ncols=2, handlelength=2.2)

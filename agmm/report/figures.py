@@ -18,6 +18,7 @@ from agmm.report.problems import OnProblem, valid_results
 from agmm.report.run import Run
 from agmm.report.style import (
     COLUMN_WIDTH,
+    LEGEND_MARGIN,
     LINE_HEIGHT,
     break_lines,
     check_figure,
@@ -79,7 +80,11 @@ def draw_training_curves(runs: Sequence[Run], paths: Sequence[Path], on_problem:
         bottom.xaxis.get_major_locator().set_params(integer=True)
         for axes in (top, bottom):
             plain_grid(axes)
-        top.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2 if not several else 1, handlelength=2.2)
+        handles, labels = top.get_legend_handles_labels()
+        labels = [break_lines(label, COLUMN_WIDTH - LEGEND_MARGIN) for label in labels]
+        figure.legend(handles, labels, loc="outside upper center", ncols=1 if several else 2, handlelength=2.2)
+        num_lines = sum(1 + label.count("\n") for label in labels) if several else 1
+        figure.set_figheight(3.3 + LINE_HEIGHT * num_lines)
     save_figure(figure, paths)
 
 

@@ -156,7 +156,7 @@ class _FolderFigures:
         self._features[row.image_id] = [p.features for p in predictions if p is not None and p.features is not None]
 
     def draw(self, folder: Path, on_figure: Callable[[], None]) -> list[Path]:
-        """Draw every figure that has data; return the paths of the drawn ones."""
+        """Draw every figure that has data, delete the others of an earlier report, and return the drawn paths."""
         drawings: dict[str, Callable[[Sequence[Path]], None] | None] = {
             "training-curves": lambda paths: draw_training_curves(self._runs, paths, self._problems.append),
             "gmm-predictions": self._draw_gmm_predictions if self._annotated else None,
@@ -173,6 +173,8 @@ class _FolderFigures:
                     written += paths
             except DataError as error:
                 self._problems.append(f"figure {name}: {error}")
+            for path in set(paths).difference(written):
+                path.unlink(missing_ok=True)
             on_figure()
         return written
 

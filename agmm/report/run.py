@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agmm.config.loss import LOSSES
+from agmm.config.terms import MIXTURE_TERMS
 from agmm.errors import TrainingError
 from agmm.report.problems import OnProblem
 from agmm.runs.checkpoint_info import CheckpointInfo, read_checkpoint_info
@@ -73,7 +75,15 @@ class Run:
     @property
     def uses_mixture(self) -> bool:
         """Whether its loss uses the mixture; runs without it are baselines."""
-        return self.info.config.loss_kind == "agmm" and bool(self._terms)
+        if self.info.config.loss_kind == "agmm":
+            return bool(self._terms)
+        return not set(MIXTURE_TERMS).isdisjoint(self._kinds)
+
+    @property
+    def lambda_(self) -> float | None:
+        """Weight of the mixture terms; None for other losses than AGMM, and without these terms."""
+        config = self.info.config
+        return config.lambda_ if config.loss_kind == "agmm" and self.uses_mixture else None
 
     @property
     def is_full(self) -> bool:
@@ -137,9 +147,12 @@ class Run:
         own = {key: value for key, value in first.info.config.to_dict().items() if key not in SILENT_SETTINGS}
         loss = {key: value for key, value in own.pop("loss").items() if value and not key.startswith("use_")}
         del own["supervision"], own["loss_kind"]
-        if first.info.config.loss_kind == "agmm" and not first.uses_mixture:
-            loss = {key: value for key, value in loss.items() if key == "absence_weight"}
+        if first.lambda_ is None:
             own = {key: value for key, value in own.items() if key not in ("lambda", "lambda_ramp")}
+            if first.info.config.loss_kind == "agmm":
+                loss = {key: value for key, value in loss.items() if key == "absence_weight"}
+            else:
+                del own["preset"]
         made = self.about["annotation"]["settings"] if self.is_later_stage else {}
         between = {"pseudo_classes": "labelled", "soft": False, "threshold": 0.0, "protocol": ""} if made else {}
         return own | loss | {f"{LABELS_PREFIX}{key}": made.get(key, value) for key, value in between.items()}
@@ -159,10 +172,15 @@ class Run:
         """The terms of its loss beside the cross-entropy; for AGMM all three, unless settings disable some."""
         config = self.info.config
         if config.loss_kind != "agmm":
-            kinds = config.loss if config.loss_kind == "combined" else (config.loss_kind,)
-            return [title for kind in kinds if (title := LOSSES[kind].title)]
+            return [title for kind in self._kinds if (title := LOSSES[kind].title)]
         names = ("self", "spar", "con") if config.lambda_ > 0 else ()
         return [f"L_{name}" for name in names if config.loss.get(f"use_{name}", True)]
+
+    @property
+    def _kinds(self) -> Collection[str]:
+        """The loss, or the terms of a combined one, by name."""
+        config = self.info.config
+        return config.loss if config.loss_kind == "combined" else (config.loss_kind,)
 
     @property
     def _annotation(self) -> ManifestInfo:
@@ -212,6 +230,12 @@ def _read_training(path: Path, name: str, on_problem: OnProblem) -> Run:
         raise TrainingError(f"{error.filename}: no such file; expected a run folder of `agmm train`.") from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise TrainingError(f"{folder}: {RUN_NAME} or {LOG_NAME} is damaged ({error!r}).") from error
+    held = {"manifest_sha256": info.manifest_sha256, "seed": info.config.seed}
+    if other := [key for key, value in held.items() if about.get(key, value) != value]:
+        raise TrainingError(
+            f"{folder}: its weights and its {RUN_NAME} are of different runs ({other[0]} differs). Copy a run's whole "
+            "folder, not single files."
+        )
     return Run(name, folder, info, about, epochs, (), _read_before(folder, about, on_problem))
 
 

@@ -14,6 +14,7 @@ from agmm.report.run import LABELS_PREFIX, Run
 _NOT_ALWAYS = (
     "lambda",
     "lambda_ramp",
+    "preset",
     *(LABELS_PREFIX + name for name in ("pseudo_classes", "soft", "threshold", "protocol")),
 )
 # With more settings, the name would be longer than that of the folder.
@@ -32,7 +33,11 @@ def default_names(runs: Sequence[Run]) -> list[str]:
         return [_joined(runs[0].method, runs[0].annotation)]
     apart = settings_apart(runs)
     show_preset = "preset" in apart
-    methods = [f"{run.method} ({run.settings['preset']})" if show_preset else run.method for run in runs]
+    presets = [run.settings.get("preset") for run in runs]
+    methods = [
+        f"{run.method} ({preset})" if show_preset and preset else run.method
+        for run, preset in zip(runs, presets, strict=True)
+    ]
     annotations = _annotation_names(runs)
     usual = {name: _usual([run.settings.get(name) for run in runs]) for name in apart if name != "preset"}
     unusual = [[name for name, value in usual.items() if run.settings.get(name) != value] for run in runs]

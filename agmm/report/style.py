@@ -20,6 +20,8 @@ SUFFIXES = (".png", ".pdf")
 COLUMN_WIDTH = 3.35
 #: Height of a line of text, in inches.
 LINE_HEIGHT = FONT_SIZE / 72 * 1.5
+#: Width of a legend beside its words: lines and frame, in inches.
+LEGEND_MARGIN = 0.6
 #: Colour of wrong pixels; distinct from image and classes for every colour vision.
 ERROR_COLOR = (213, 94, 0)
 

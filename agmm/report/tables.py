@@ -78,7 +78,7 @@ def lambda_table(runs: Sequence[Run], split: str = "val", protocol: str | None =
 
 
 def _weight(run: Run) -> str:
-    return f"lambda = {run.first_stage.info.config.lambda_ if run.first_stage.uses_mixture else 0.0}"
+    return f"lambda = {run.first_stage.lambda_ or 0.0}"
 
 
 def _study_table(
@@ -175,7 +175,7 @@ def _scores(
     ]
     for run, _ in cell[1:]:
         first, other = cell[0][0].info.config.to_dict(), run.info.config.to_dict()
-        if differ := [key for key in first if key not in _MAY_DIFFER and first[key] != other[key]]:
+        if differ := [key for key in {**first, **other} if key not in _MAY_DIFFER and first.get(key) != other.get(key)]:
             raise TrainingError(
                 f"{cell[0][0].folder} and {run.folder} are both '{name}' with {annotation}, but differ in "
                 f"{', '.join(differ)}; only runs that differ in nothing but their seed are averaged. Omit one of them."

@@ -71,6 +71,8 @@ def test_report(town: Path, tmp_path: Path) -> None:
     )
     code, out, _ = run("report", town / "seg", *command[3:], "--overwrite", "--image", "a01")
     assert code == 0 and "  1 image," in out
+    left = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert left == {Path(line).stem for line in out.splitlines()[2:]} and "budget" not in left
 
 
 def test_report_counts_its_images_and_figures(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import builtins
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ def test_equal_runs_give_equal_bytes_with_embedded_fonts(kind: str, town: Town, 
     assert data == (tmp_path / "two.pdf").read_bytes()
     assert data.startswith(b"%PDF") and b"/FontFile2" in data and b"/Type3" not in data
     assert len(np.unique(np.asarray(Image.open(tmp_path / "one.png").convert("RGB")).reshape(-1, 3), axis=0)) > 5
+
+
+def test_long_names_leave_room_for_the_curves(town: Town, tmp_path: Path) -> None:
+    manifest, runs = town
+    long = [replace(run, name=f"{run.name}, {'encoder vit_small_patch14_dinov2.lvd142m, ' * 3}") for run in runs]
+    draw("curves", (manifest, long), tmp_path / "long.png")  # matplotlib's warning would be an error
+    draw("curves", town, tmp_path / "short.png")
+    sizes = [Image.open(io.BytesIO((tmp_path / name).read_bytes())).size for name in ("long.png", "short.png")]
+    assert sizes[0][0] == sizes[1][0] and sizes[0][1] > sizes[1][1]
 
 
 def test_pdf_holds_images_in_full_and_words_as_text(town: Town, tmp_path: Path) -> None:

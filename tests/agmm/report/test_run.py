@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from agmm.errors import TrainingError
 from agmm.report.runs import read_runs
 from data_manifests import known_label_space
 from data_manifests.manifest.schema import PSEUDO_LABELS
@@ -23,6 +26,25 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     assert (c.annotation, c.published_as, c.loss, c.is_full) == ("full masks", "", "L_seg + L_self + L_spar", True)
     assert a.manifest_path == tmp_path / "data/manifest.csv" and (a.seconds, a.last_epoch) == (4.5, 3)
     assert a.curve("val_miou") == [(1, 0.1), (3, 0.4)] and a.curve("nothing") == []
+
+
+def test_terms_of_the_mixture_count_whatever_the_loss_is_called(tmp_path: Path) -> None:
+    manifest = empty_manifest(tmp_path / "data", SPACE)
+    write_run(tmp_path / "a", manifest, loss_kind="combined", loss={"agmm": 1.0, "entropy": {"weight": 0.1}})
+    write_run(tmp_path / "b", manifest, loss_kind="mixture_labels")
+    write_run(tmp_path / "c", manifest, loss_kind="entropy", lambda_=0.5)
+    runs = read_runs([tmp_path / letter for letter in "abc"])
+    assert [run.uses_mixture for run in runs] == [True, True, False]
+    assert [run.lambda_ for run in runs] == [None] * 3 and "lambda" not in runs[2].settings
+
+
+@pytest.mark.parametrize("change", [{"manifest_sha256": "1" * 64}, {"seed": 5}], ids=lambda change: next(iter(change)))
+def test_weights_of_another_run(tmp_path: Path, change: dict[str, object]) -> None:
+    folder = write_run(tmp_path / "a", empty_manifest(tmp_path, SPACE))
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(about | change))
+    with pytest.raises(TrainingError, match="its weights and its run.json are of different runs"):
+        read_runs([folder])
 
 
 def test_lambda_zero_is_a_baseline(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def test_names_are_as_short_as_they_can_be() -> None:
         ([{}, {"loss": {"stop_gradient": True}}], ["AGMM", "AGMM, stop gradient"]),
         ([{"preset": "paper"}, {"preset": "released"}], ["AGMM (paper)", "AGMM (released)"]),
         ([{"lambda_": 0.5}, {"lambda_": 1.0}], ["lambda 0.5", "lambda 1.0"]),
+        ([{"loss_kind": "seg"}, {"loss_kind": "seg", "lambda_": 0.5, "preset": "released"}], ["a", "b"]),
+        ([{"loss_kind": "seg", "preset": "released"}, {}], ["L_seg", "AGMM"]),
         ([{"seed": 0}, {"seed": 1}, {"seed": 2}], ["seed 0", "seed 1", "seed 2"]),
         ([{}, {}, {"scale": (1.0, 1.0)}, {"photometric": True, "epochs": 7}],
          ["a", "b", "AGMM, scale 1.0/1.0", "AGMM, photometric, epochs 7"]),
