@@ -200,7 +200,7 @@ def other_endings(folder: Path) -> Counter[str]:
 
 def _advice(ending: str) -> str:
     is_volume = ending in (".nii", ".gz")
-    return "images and masks must both be volumes" if is_volume else "save them as PNG"
+    return "images and masks must both be volumes, or slices as PNG or TIFF" if is_volume else "save them as PNG"
 
 
 def spread(paths: Sequence[Path], most: int = 12) -> list[Path]:
