@@ -175,6 +175,8 @@ def _header(path: Path, decoded: Image.Image) -> Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exif = Image.Image.getexif(decoded)  # PNG's own getexif would decode all pixels first
+    if decoded.format != "MPO" and getattr(decoded, "is_animated", False):  # MPO: a photo with its preview
+        raise DataError(f"{path}: holds several frames; expected one image. Save the right one as a file of its own.")
     header = as_shown(path, decoded.height, decoded.width, exif.get(ExifTags.Base.Orientation, 1))
     has_alpha = decoded.mode in _WITH_ALPHA or "transparency" in decoded.info
     return replace(header, has_alpha=has_alpha, exif_is_damaged=_is_damaged(decoded.info.get("exif")))
@@ -218,7 +220,18 @@ def _pillow_samples(path: Path, file: IO[bytes]) -> Samples:
         values = _stored(decoded)
         values = values if stretch == 1 else values // np.uint8(stretch)
     palette = _palette(decoded) if mode == "P" else None
-    return Samples(turn(values, header.orientation), format_, mode, palette, has_alpha=mode in _WITH_ALPHA)
+    is_lossy = format_ in ("JPEG", "MPO") or (format_ == "WEBP" and _is_lossy_webp(file))
+    values = turn(values, header.orientation)
+    return Samples(values, format_, mode, palette, has_alpha=mode in _WITH_ALPHA, is_lossy=is_lossy)
+
+
+def _is_lossy_webp(file: IO[bytes]) -> bool:
+    """Whether the pixels of a WebP are in a chunk ``VP8``, not in one ``VP8L``, which is lossless."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8 and head[:4] not in (b"VP8 ", b"VP8L"):
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, io.SEEK_CUR)
+    return head[:4] == b"VP8 "
 
 
 def _palette(decoded: Image.Image) -> NDArray[np.uint8] | None:

@@ -42,14 +42,15 @@ def read_mask(path: str | Path, encoding: Encoding = "class_ids") -> MaskValues:
         Ids, uint8 or uint16, or colours, uint32; shape (H, W).
 
     Raises:
-        DataError: If the file is missing, damaged, too large, multi-page, a JPEG (unless ``encoding`` is
-            nearest colours), or does not hold such values.
+        DataError: If the file is missing, damaged, too large, multi-page, a JPEG or lossy WebP (unless ``encoding``
+            is nearest colours), or does not hold such values.
     """
     path = as_path(path)
     samples = read_samples(path)
-    if samples.format in ("JPEG", "MPO") and encoding != "nearest_colors":
+    if samples.is_lossy and encoding != "nearest_colors":
+        what = "lossy WebP" if samples.format == "WEBP" else "JPEG"
         raise DataError(
-            f"{path}: JPEG changes pixel values, so it cannot hold class ids. Export the mask as PNG; if its colours "
+            f"{path}: {what} changes pixel values, so it cannot hold class ids. Export the mask as PNG; if its colours "
             "are near those of the classes, a classes.csv with r,g,b and --mask-values nearest-colors read them."
         )
     if encoding in ("colors", "nearest_colors"):

@@ -52,6 +52,7 @@ class Samples:
         has_alpha: Whether the last band is alpha.
         nodata: Nodata value declared by the file.
         peak: Largest value of the whole image, where ``values`` are a window of it.
+        is_lossy: Whether the file may hold other values than were saved, as JPEG does.
     """
 
     values: NDArray[Any]
@@ -62,6 +63,7 @@ class Samples:
     has_alpha: bool = False
     nodata: float | None = None
     peak: int | None = None
+    is_lossy: bool = False
 
 
 def turn(values: NDArray[Any], orientation: int) -> NDArray[Any]:

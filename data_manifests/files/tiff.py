@@ -257,6 +257,7 @@ def _samples(page: TiffPage, values: NDArray[Any]) -> Samples:
     return Samples(
         values=values,
         format="JPEG" if int(page.compression) in _JPEG_COMPRESSIONS else "TIFF",
+        is_lossy=int(page.compression) in _JPEG_COMPRESSIONS,
         mode=_mode(page),
         palette=_palette(page),
         white_is_zero=photometric == 0,

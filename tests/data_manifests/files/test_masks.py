@@ -228,6 +228,29 @@ class TestReadMask:
         with pytest.raises(DataError, match=r"m.jpg: JPEG changes pixel values.*Export the mask as PNG"):
             read_mask(tmp_path / "m.jpg")
 
+    @pytest.mark.parametrize(
+        "options", [{}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}], ids=["plain", "extended"]
+    )
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+    def test_lossy_webp_is_refused(self, tmp_path, mode, options):
+        """Its pixels are in other chunks than those of a lossless one, behind others if there is alpha or EXIF."""
+        image = Image.fromarray(np.repeat(IDS[:, :, None], 3, axis=2)).convert(mode)
+        image.putalpha(200) if mode == "RGBA" else None
+        image.save(tmp_path / "m.webp", quality=90, **options)
+        with pytest.raises(DataError, match=r"m.webp: lossy WebP changes pixel values"):
+            read_mask(tmp_path / "m.webp", "red")
+        image.save(tmp_path / "m.webp", lossless=True, exact=True, **options)
+        np.testing.assert_array_equal(read_mask(tmp_path / "m.webp", "red"), IDS)
+
+    @pytest.mark.parametrize("ending", ["gif", "png", "webp"])
+    def test_several_frames_are_refused(self, tmp_path, ending):
+        """As several pages of a TIFF are: which of them is the mask?"""
+        frames = [Image.fromarray(np.repeat(IDS[:, :, None], 3, axis=2) + number) for number in (0, 100)]
+        frames[0].save(tmp_path / f"m.{ending}", save_all=True, append_images=frames[1:], lossless=True)
+        for read in (read_mask, read_image, read_image_size):
+            with pytest.raises(DataError, match=rf"m.{ending}: holds several frames"):
+                read(tmp_path / f"m.{ending}")
+
 
 class TestEncode:
     def test_label_map_is_a_palette_png_in_class_colours(self):
