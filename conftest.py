@@ -1,4 +1,4 @@
-"""Skips tests that need a package of an extra which is not installed, and says which."""
+"""Skips tests that need a package of an absent extra, and names it; switches off the time limits of Hypothesis."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Generator
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test measures time: a busy machine takes seconds to draw an example.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: commands under test would not hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

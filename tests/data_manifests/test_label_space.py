@@ -42,7 +42,7 @@ def label_spaces(draw):
     return LabelSpace("drawn", classes, tuple(void))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(space=label_spaces(), encoding=st.sampled_from(["class_ids", "train_ids"]), data=st.data())
 def test_translation_equals_the_literal_loop(space, encoding, data):
     ids = range(space.num_classes) if encoding == "train_ids" else [i for c in space.classes for i in c.class_ids]
@@ -63,7 +63,7 @@ def test_translation_equals_the_literal_loop(space, encoding, data):
         np.testing.assert_array_equal(got, expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(space=label_spaces())
 def test_class_ids_and_back(space):
     train_ids = np.array([[*range(space.num_classes), space.unlabelled_value]], space.dtype)

@@ -137,7 +137,7 @@ def test_values(request: pytest.FixtureRequest, tmp_path: Path, kind: str, name:
 def fuzz_bytes(reader: Reader, scratch: Path) -> None:
     whole = (reader.folder / reader.file).read_bytes()
 
-    @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=CASES, database=None, suppress_health_check=list(HealthCheck))
     @given(edits)
     def check(edits: list[tuple[int, int, int, bytes]]) -> None:
         data = whole
@@ -156,7 +156,7 @@ def fuzz_values(reader: Reader, scratch: Path) -> None:
     prefix, text, rest = _parts(whole) if reader.file.endswith(".safetensors") else (b"", whole.decode(), b"")
     is_toml = reader.file.endswith(".toml")
 
-    @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=CASES, database=None, suppress_health_check=list(HealthCheck))
     @given(replacements)
     def check(replacements: list[tuple[int, Any]]) -> None:
         data = tomllib.loads(text) if is_toml else json.loads(text)

@@ -34,7 +34,7 @@ def test_streams_of_other_seeds_images_and_purposes_differ(other):
 
 
 @given(counts=st.lists(st.integers(0, 700), max_size=5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_many_numbers_at_once_are_those_one_by_one(counts):
     stream, other = (ImageStream(1, "a", "x") for _ in range(2))
     for count in counts:
@@ -43,7 +43,7 @@ def test_many_numbers_at_once_are_those_one_by_one(counts):
 
 
 @given(bound=st.integers(1, 2**64), seed=st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_below_stays_below(bound, seed):
     assert 0 <= ImageStream(seed, "a", "x").below(bound) < bound
 

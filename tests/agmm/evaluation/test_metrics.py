@@ -23,7 +23,7 @@ def random_pair(seed: int, num_classes: int, size: tuple[int, ...] = (2, 13, 17)
     return torch.from_numpy(preds), torch.from_numpy(target)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), num_classes=st.integers(2, 30))
 def test_counts_and_scores_equal_scikit_learn_and_torchmetrics(seed: int, num_classes: int) -> None:
     matrix = ConfusionMatrix(num_classes)
@@ -102,7 +102,7 @@ def literal_band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     return mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), iterations=width, border_value=0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), width=st.integers(1, 4))
 def test_border_bands_equal_erosion_class_by_class(seed: int, width: int) -> None:
     label_map = np.kron(np.random.default_rng(seed).integers(0, 3, (4, 5)), np.ones((7, 6), np.int64))

@@ -120,7 +120,7 @@ def test_every_term_equals_the_literal_form(variant: str, dtype: torch.dtype) ->
     assert_equals_literal(make_batch(dtype=dtype), loss)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1000),
     num_images=st.integers(1, 3),

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from data_manifests.files.csv import format_line, read_table, read_text_cell, text_cell, write_table
 from tests.helpers.awkward_text import awkward
 
-same_folder = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+same_folder = settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @same_folder

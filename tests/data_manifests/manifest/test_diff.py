@@ -58,7 +58,7 @@ class TestMarks:
         strokes = [Mark("stroke", 0, 0, 0, ((0, 0), (0, end)), (1, 1)) for end in (2, 3)]
         assert counts(compare(tmp_path, strokes[:1], strokes[1:])) == (0, 0, 1, 0, 0)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.data())
     def test_every_mark_is_counted_once(self, data):
         marks = st.lists(st.builds(click, st.integers(0, 2), st.integers(0, 3), st.integers(0, 3)), max_size=8)

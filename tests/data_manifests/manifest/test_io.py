@@ -49,7 +49,9 @@ rows = st.builds(
 row_lists = st.lists(rows, max_size=6, unique_by=lambda row: row.image_id)
 
 
-same_folder = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+same_folder = settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 class TestManifestRoundTrip:

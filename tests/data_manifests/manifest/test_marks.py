@@ -44,7 +44,9 @@ def mark(draw):
     return Mark("stroke", draw(counts), *corners[0], corners, tuple(widths))
 
 
-same_folder = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+same_folder = settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 class TestMarks:

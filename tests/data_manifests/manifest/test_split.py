@@ -35,7 +35,7 @@ def splits_of(manifest, shares, **options):
 
 
 class TestByImage:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(count=st.integers(1, 60), val=st.integers(5, 50), test=st.integers(0, 40), seed=st.integers(0, 9))
     def test_shares_are_exact_to_an_image(self, count, val, test, seed):
         shares = {"val": val / 100} | ({"test": test / 100} if test else {})

@@ -34,7 +34,7 @@ def assert_sound(label_map, marks, min_area):
     margin=st.integers(1, 9),
     share=st.sampled_from([0.1, 0.2, 0.5, 1.0]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_blocks_and_coarse_polygons_stay_in_their_region_and_reach_every_class(
     label_map, kind, min_area, margin, share
 ):
@@ -43,7 +43,7 @@ def test_blocks_and_coarse_polygons_stay_in_their_region_and_reach_every_class(
 
 
 @given(label_map=label_maps(), min_area=st.integers(1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_boxes_bound_their_regions_the_smallest_first(label_map, min_area):
     regions = find_regions(label_map, VOID)
     boxes = mark_regions(label_map, RegionMarkSettings("box", min_area=min_area))
@@ -99,7 +99,7 @@ def test_blocks_cover_about_the_share(share):
     reach=hnp.arrays(np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 12)),
     share=st.sampled_from([0.01, 0.1, 0.2, 0.5, 1.0]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_reach_of_a_share_agrees_with_a_trial_of_every_distance(reach, share):
     reach.flat[0] = 5  # a region has pixels
     inside = [value for value in reach.ravel().tolist() if value > 0]
@@ -108,7 +108,7 @@ def test_the_reach_of_a_share_agrees_with_a_trial_of_every_distance(reach, share
 
 
 @given(mask=hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=3, max_side=12)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_slits_run_straight_up_from_the_first_pixel_of_each_hole(mask):
     mask[0, 0] = True  # the pixels farthest from the edge, at least
     expected = mask.astype(np.uint8)

@@ -47,7 +47,7 @@ def image_of(label_map):
     return np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200]], np.uint8)[np.minimum(label_map, 2)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shape=shapes, seed=seeds)
 def test_nearest_is_as_near_as_any(shape, seed):
     sparse, image = random_case(shape, seed)
@@ -74,7 +74,7 @@ def slow_costs(starts, step_cost):
     return costs
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(shape=shapes, seed=seeds)
 def test_geodesic_paths_are_as_short_as_any(shape, seed):
     sparse, image = random_case(shape, seed)
@@ -148,7 +148,7 @@ def test_sixteen_bit_labels():
         assert spread.dtype == np.uint16 and spread[0, 0] == 299
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     full=arrays.arrays(np.uint8, (6, 6), elements=st.sampled_from([0, 1, 2, 3, VOID])),
     labels=arrays.arrays(np.uint8, (6, 6), elements=st.sampled_from([0, 1, 2, 3, VOID])),

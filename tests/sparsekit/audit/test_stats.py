@@ -62,7 +62,7 @@ shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 label_maps = arrays.arrays(np.uint8, shapes, elements=st.sampled_from([0, 1, 2, VOID]))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(full=label_maps, data=st.data(), min_area=st.integers(1, 4))
 def test_counts_equal_those_of_a_plain_loop(full, data, min_area):
     values = st.sampled_from([0, 1, 2, VOID, VOID, VOID])

@@ -79,7 +79,7 @@ def allowed_by_the_book(label_map, margin):
 
 
 @given(label_map=label_maps(), margin=st.integers(2, 12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_pixel_as_far_as_the_margin_may_be_clicked_and_no_other(label_map, margin):
     label_map = label_map[:40, :40]
     np.testing.assert_array_equal(_far_from_others(label_map, margin, VOID), allowed_by_the_book(label_map, margin))
@@ -104,7 +104,7 @@ def test_large_margins_allow_the_same_pixels_whichever_way_they_are_found(margin
     min_distance=st.integers(0, 6),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_clicks_are_distinct_on_their_class_apart_nested_and_within_budget(
     label_map, strategy, small, more, margin, min_distance, seed
 ):
@@ -124,7 +124,7 @@ def test_clicks_are_distinct_on_their_class_apart_nested_and_within_budget(
 
 
 @given(label_map=label_maps(), margin=st.integers(2, 6), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_margin_is_kept_or_the_farthest_pixels_of_the_region_taken(label_map, margin, seed):
     regions = find_regions(label_map, VOID)
     for _, click in draw(label_map, 30, seed, margin=margin):
@@ -136,7 +136,7 @@ def test_margin_is_kept_or_the_farthest_pixels_of_the_region_taken(label_map, ma
 
 
 @given(label_map=label_maps(), budget=st.integers(1, 60), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_uniform_without_knobs_is_the_seed_protocol(label_map, budget, seed):
     slow = [click for _, click in draw(label_map, budget, seed)]
     assert slow == sample_clicks(label_map, budget, rng=stream(seed))

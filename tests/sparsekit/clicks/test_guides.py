@@ -47,7 +47,7 @@ def errors_by_the_book(label_map, predicted):
 
 
 @given(label_map=label_maps(), data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_corrective_clicks_go_to_the_middle_of_the_largest_errors(label_map, data):
     seed = data.draw(st.integers(0, 99))
     noise = np.random.default_rng(seed)
@@ -83,7 +83,7 @@ def test_corrective_clicks_keep_margin_distance_and_earlier_labels():
 
 
 @given(label_map=label_maps(), share=st.sampled_from([0.01, 0.05, 0.3, 1.0]), seed=st.integers(0, 99))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_uncertain_clicks_come_from_the_top_share_then_from_the_next(label_map, share, seed):
     values = np.random.default_rng(seed).integers(0, 12, label_map.shape)  # with many ties
     found = draw(label_map, values, 10_000, "uncertain", seed, top_share=share)

@@ -32,7 +32,7 @@ def test_golden_clicks():
 
 
 @given(label_map=label_maps, count=st.integers(1, 160), seed=st.integers(0, 1000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_clicks_are_distinct_annotated_pixels_with_their_own_class(label_map, count, seed):
     clicks = sample_clicks(label_map, count, rng=stream(seed))
     places = positions(clicks)
@@ -42,7 +42,7 @@ def test_clicks_are_distinct_annotated_pixels_with_their_own_class(label_map, co
 
 
 @given(label_map=label_maps, small=st.integers(1, 40), more=st.integers(0, 40), seed=st.integers(0, 1000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_smaller_budgets_are_the_beginning_of_larger_ones(label_map, small, more, seed):
     few = sample_clicks(label_map, small, rng=stream(seed))
     many = sample_clicks(label_map, small + more, rng=stream(seed))

@@ -25,7 +25,7 @@ def plain(height: int, width: int, value: int = 120) -> Image:
     return np.full((height, width, 3), value, np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 60),
     row=st.floats(0, 1, exclude_max=True), col=st.floats(0, 1, exclude_max=True), class_id=st.integers(0, 18),

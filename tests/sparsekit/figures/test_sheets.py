@@ -35,7 +35,7 @@ def text_boxes(sheet: Sheet) -> list[tuple[float, float, float, float]]:
     return boxes
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     num_groups=st.integers(1, 7), rows=st.integers(1, 3), columns=st.integers(1, 3), panels=st.integers(1, 4),
     height=st.integers(1, 120), width=st.integers(1, 300), max_width=st.integers(200, 900),

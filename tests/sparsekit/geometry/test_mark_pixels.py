@@ -36,7 +36,7 @@ def literal_stroke(points, widths):
 
 
 @given(data=st.lists(st.tuples(points, st.integers(1, 8)), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_strokes_cover_what_the_definition_says(data):
     corners, widths = zip(*data, strict=True)
     drawn = stroke_pixels(np.array(corners), np.array(widths))
@@ -56,7 +56,7 @@ def test_a_thin_stroke_has_no_gaps():
     reaches=st.tuples(st.integers(0, 60), st.integers(0, 60)),
     width=st.integers(1, 9),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_safe_line_stays_within_the_discs_at_its_ends(b, reaches, width):
     a, b = np.array([[0, 0]]), np.array([b])
     if not safe(a, b, np.array(reaches[:1]), np.array(reaches[1:]), width)[0]:
@@ -99,7 +99,7 @@ def literal_polygon(corners):
 
 
 @given(corners=st.lists(points, min_size=1, max_size=7))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_polygons_cover_their_inside_and_their_sides(corners):
     drawn = mark_pixels(Mark("polygon", 0, *corners[0], tuple(corners)))
     assert list(map(tuple, drawn.tolist())) == sorted(literal_polygon(corners))

@@ -25,7 +25,7 @@ def marks(draw):
 
 
 @given(drawn=st.lists(marks(), max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_earlier_marks_stay_and_what_lies_beyond_the_image_is_cut_off(drawn):
     expected = np.full((9, 11), 255, np.uint8)
     for mark in drawn:

@@ -34,7 +34,7 @@ def flood_fill(label_map):
 
 
 @given(label_map=label_maps())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_regions_are_those_of_a_flood_fill(label_map):
     regions = find_regions(label_map, VOID)
     numbers = flood_fill(label_map)
@@ -48,7 +48,7 @@ def test_regions_are_those_of_a_flood_fill(label_map):
 
 
 @given(label_map=label_maps())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_distances_are_those_of_scipy(label_map):
     regions = find_regions(label_map, VOID)
     found = squared(edge_distances(regions))
@@ -61,7 +61,7 @@ def test_distances_are_those_of_scipy(label_map):
 
 
 @given(label_map=label_maps(), square=st.integers(2, 150))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_pixels_far_from_other_values_are_those_of_all_pairs(label_map, square):
     label_map = label_map[:40, :40]
     places = np.indices(label_map.shape).reshape(2, -1)

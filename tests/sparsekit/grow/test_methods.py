@@ -152,7 +152,7 @@ def test_colours_are_cielab():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_labels_stay_and_none_comes_from_nowhere(method, data):
     height, width = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 20)))

@@ -48,7 +48,7 @@ def assert_sound(label_map, marks, min_area, unlabelled_value=VOID):
     share=st.floats(0.05, 1),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_strokes_stay_on_their_class_and_reach_every_class_and_region(
     label_map, min_area, width, strokes, wobble, share, seed
 ):

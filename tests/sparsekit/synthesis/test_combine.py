@@ -28,7 +28,7 @@ MAPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(maps=MAPS)
 def test_union_and_vote_as_written_out_for_each_pixel(maps: list[np.ndarray]) -> None:
     united, voted, differ = unite(maps, VOID), vote(maps, VOID), disagreement(maps, VOID)
