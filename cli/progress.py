@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
 
@@ -42,22 +42,31 @@ def counting(unit: str = "image") -> Iterator[Counter]:
     if is_quiet() or not (sys.stderr and sys.stderr.isatty()):  # None if it is closed
         yield _Lines(unit)
         return
-    from tqdm import tqdm
-
-    with tqdm(unit=unit, file=sys.stderr, leave=False) as bar:
-        yield _Bar(bar)
+    bar = _Bar(unit)
+    try:
+        yield bar
+    finally:
+        bar.close()
 
 
 class _Bar:
-    def __init__(self, bar: tqdm[None]) -> None:  # type: ignore[name-defined]  # noqa: F821
-        self._bar = bar
+    """A bar that appears once the number of items is known."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._bar: Any = None
 
     def start(self, total: int, done: int = 0) -> None:
-        self._bar.reset(total)
-        self._bar.update(done)
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=total, initial=done, unit=self._unit, file=sys.stderr, leave=False)
 
     def advance(self) -> None:
         self._bar.update()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 class _Lines:

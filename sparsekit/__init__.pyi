@@ -1,3 +1,4 @@
+from .any_dataset import open_any_dataset as open_any_dataset
 from .areas.draw import (
     mark_regions as mark_regions,
 )

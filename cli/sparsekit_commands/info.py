@@ -48,7 +48,7 @@ def info(
         described = describe_manifest(options.read_manifest(path))
     else:
         with TemporaryDirectory() as scratch:
-            dataset = dataset_options.open(path, Path(scratch), is_scratch=True)
+            dataset = dataset_options.open(path, Path(scratch))
             if write_classes:
                 _write_classes(write_classes, dataset)
             with progress(len(dataset.items)) as advance:
