@@ -49,15 +49,15 @@ class Comparison:
     Args:
         num_images: Images.
         first: mIoU of the first run over all images.
-        second: Of the second.
-        first_interval: Ends of the interval of the first.
-        second_interval: Of the second.
+        second: mIoU of the second run.
+        first_interval: Ends of the interval of ``first``.
+        second_interval: Ends of the interval of ``second``.
         low: Lower end of the interval of the difference, second minus first.
         high: Upper end.
         share_better: Share of the resamples in which the second run is better.
-        confidence: Of the intervals.
-        num_resamples: Resamples of the images.
-        seed: Of the resamples.
+        confidence: Confidence of the intervals.
+        num_resamples: Number of resamples of the images.
+        seed: Seed of the resamples.
     """
 
     num_images: int
@@ -87,7 +87,8 @@ def write_per_image(
         path: The CSV file; it is replaced.
         images: The counts.
         class_names: In the order of train ids.
-        split: Split of the images. protocol: How they were segmented, in words.
+        split: Split of the images.
+        protocol: How they were segmented, in words.
     """
     rows = []
     for image in sorted(images, key=lambda image: image.image_id):

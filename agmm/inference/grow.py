@@ -41,7 +41,7 @@ class FeatureGrower:
 
     Args:
         encoder: In evaluation mode.
-        mean: Of each channel of its images, shape (1, 3, 1, 1).
+        mean: Mean of each channel of its images, shape (1, 3, 1, 1).
         std: Standard deviation, same shape.
         settings: Limits and size.
         device: Where to compute.

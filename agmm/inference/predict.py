@@ -76,8 +76,8 @@ def predict_images(
 
     Volumes (NIfTI, TIFF with several pages) are segmented slice by slice; ``label_maps/NAME.nii.gz`` or ``.tif`` is
     a volume too, and overlays and probabilities are ``NAME/slice_NNN``. Slices that ``sparsekit points`` wrote are put
-    together in the same way. With the sliding protocol, scenes of more than
-    2^24 pixels are read window by window and written as ``label_maps/NAME.tif``, so that size is no limit.
+    together in the same way. With the sliding protocol, scenes of more than 2^24 pixels are read window by window and
+    written as ``label_maps/NAME.tif``, so memory does not limit their size.
 
     Args:
         run: Run folder or weights file.

@@ -131,8 +131,8 @@ def budgets_of_study(
         path: Folder of the study, or its ``results.csv``.
         work_of: Returns the work behind the annotation of a row of ``results.csv``; None if unknown.
         ways: Only these settings and full masks; by default all settings.
-        manifests: Manifests by the names of their annotations in ``results.csv``, which are put in words; without one,
-            a run of the study tells them, and without either, the name remains.
+        manifests: Manifests by the names of their annotations in ``results.csv``, to describe these in words. Without
+            one, a run of the study does; without either, the name remains.
 
     Raises:
         TrainingError: If there are no results, they were scored in different ways, or a setting or a manifest is not

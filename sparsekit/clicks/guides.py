@@ -49,7 +49,7 @@ class Guide:
 
     Args:
         strategy: ``uncertain``, which reads ``IMAGE_ID.npy`` (probabilities, float16, shape (C, H, W)), or
-            ``corrective``, which reads ``IMAGE_ID.png`` (label maps of train ids); `agmm predict` writes both.
+            ``corrective``, which reads ``IMAGE_ID.png`` (label maps of train ids); ``agmm predict`` writes both.
         folder: Folder of the files.
         uncertainty: For ``uncertain``: 1 minus the difference of the two highest probabilities (``margin``), the
             entropy, or 1 minus the highest probability (``least-confidence``).

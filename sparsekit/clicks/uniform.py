@@ -27,7 +27,7 @@ def sample_clicks(
         unlabelled_value: The value of void pixels, which are never chosen.
 
     Returns:
-        Clicks in drawing order. The first 20 of 50 equal those of a 20-click run.
+        Clicks in drawing order. The first 20 of 50 clicks are the 20 of a smaller budget.
 
     Raises:
         ValueError: If ``label_map`` is not an array of ids of shape (H, W), or ``clicks_per_image`` is below 1.

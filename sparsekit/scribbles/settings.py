@@ -53,7 +53,7 @@ class ScribbleSettings:
                 raise ValueError(f"{name} must lie between {lowest} and {highest}, got {getattr(self, name)}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``manifest.json``; strokes that stay inside their regions say nothing of sloppiness."""
+        """For ``manifest.json``; without ``sloppiness`` where it is 0."""
         settings = asdict(self)
         if not self.sloppiness:
             del settings["sloppiness"]
