@@ -19,7 +19,7 @@ _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
 
 
 @command(short_help="Draw a figure of runs, or of a study.")
-@click.argument("kind", type=Choice(list(FIGURES)))
+@click.argument("kind", metavar="FIGURE", type=Choice(list(FIGURES)))
 @runs_argument
 @names_option
 @manifest_option
@@ -62,10 +62,10 @@ def figure(
 ) -> None:
     """Draw a figure of RUNS: budgets, or a figure of the paper's supplement.
 
-    gmm-predictions shows image, segmentation, class of the highest Gaussian, and ground truth. training-curves shows
-    mIoU on the training set by epoch, as recorded by `agmm train --gmm-images`. tsne shows features of the same pixels
-    in one to three runs. qualitative shows image, segmentation of each run, and ground truth. budget shows mIoU over
-    clicks and minutes of annotation, of scored runs or of one study of `agmm ablate`. This needs the extra 'figures'.
+    FIGURE is gmm-predictions (image, segmentation, class of the highest Gaussian, and ground truth), training-curves
+    (mIoU on the training set by epoch, as recorded by `agmm train --gmm-images`), tsne (features of the same pixels in
+    one to three runs), qualitative (image, segmentation of each run, and ground truth) or budget (mIoU over clicks and
+    minutes of annotation, of scored runs or of one study of `agmm ablate`). This needs the extra 'figures'.
     """
     if kind == "budget":
         _draw_budget(runs, names, out_path, split, ways, annotations, cost_model)

@@ -16,7 +16,7 @@ from cli.types import Choice
 
 
 @command(short_help="Compare runs in a table.")
-@click.argument("kind", type=Choice(list(TABLES)))
+@click.argument("kind", metavar="TABLE", type=Choice(list(TABLES)))
 @runs_argument
 @names_option
 @scores_split_option
@@ -47,10 +47,10 @@ def table(
 ) -> None:
     """Compare RUNS in a table, next to the published numbers of the paper's supplement.
 
-    per-class lists the IoU of each class, ablation mIoU by loss terms, lambda mIoU by their weight, and budget mIoU,
-    its share of full supervision and mIoU per minute by clicks and minutes of annotation; budget also takes the folder
-    of one study of `agmm ablate`. Scores are those that `agmm evaluate` has written. Only scores on the same images
-    with the same protocol are compared.
+    TABLE is per-class (IoU of each class), ablation (mIoU by loss terms), lambda (mIoU by their weight) or budget
+    (mIoU, its share of full supervision and mIoU per minute, by clicks and minutes of annotation); budget also takes
+    the folder of one study of `agmm ablate`. Scores are those that `agmm evaluate` has written. Only scores on the
+    same images with the same protocol are compared.
     """
     from agmm.requirements import require_safetensors
 
@@ -64,7 +64,7 @@ def table(
     if kind == "budget":
         made = budget_table(read_budgets(runs, names, split, protocol, ways, annotations, read_model(cost_model)))
     elif ways or annotations:
-        raise click.UsageError("--way and --annotation are for budget.")
+        raise click.UsageError("--setting and --annotation are for budget.")
     else:
         with usage_errors():
             found = read_runs(runs, names)

@@ -27,17 +27,18 @@ cost_model_option = click.option(
 #: What the budgets of a study need beside its folder, for figure and table alike.
 STUDY_OPTIONS = (
     click.option(
-        "--way", "ways", metavar="SETTING", multiple=True, help="Setting of a study to show; repeat for several."
+        "--setting", "ways", metavar="NAME", multiple=True,
+        help="Show this setting of a study only; repeat for several.",
     ),
     click.option(
         "--annotation", "annotations", type=PathType(), multiple=True,
-        help="Manifest of a study, for the minutes where its runs are gone; repeat for several.",
+        help="Manifest of a study whose runs are gone, to count its marks and minutes; repeat for several.",
     ),
 )  # fmt: skip
 
 
 def study_options(command: _F) -> _F:
-    """Give a command ``--way`` and ``--annotation``."""
+    """Give a command ``--setting`` and ``--annotation``."""
     for option in reversed(STUDY_OPTIONS):
         command = option(command)
     return command
@@ -69,7 +70,7 @@ def read_budgets(
         manifests = _by_name(annotations)
         return budgets_of_study(runs[0], _work_of_study(runs[0], manifests, model), ways, manifests)
     if ways or annotations:
-        raise click.UsageError("--way and --annotation are for a study; runs know both themselves.")
+        raise click.UsageError("--setting and --annotation are for a study; runs know both themselves.")
     with usage_errors():
         found = read_runs(runs, names)
     return budgets_of_runs(found, lambda run: work_of_run(run, model), split or scored_split(found), protocol)

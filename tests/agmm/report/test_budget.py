@@ -142,7 +142,7 @@ def test_the_loss_of_a_study_is_listed_where_its_settings_do_not_say_it() -> Non
 @pytest.mark.parametrize("suffix", [".png", ".pdf"])
 def test_the_figure_of_a_study(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"a/budget{suffix}"
-    code, text = run("figure", "budget", KEPT, "--way", "L_seg", "--way", "L_seg, MT", "--out", out)
+    code, text = run("figure", "budget", KEPT, "--setting", "L_seg", "--setting", "L_seg, MT", "--out", out)
     assert code == 0 and text == f"{out}\n"
     again = tmp_path / f"b/budget{suffix}"
     draw_budget(budgets_of_study(KEPT, lambda row: None, ["L_seg", "L_seg, MT"]), [again])
@@ -165,11 +165,10 @@ def test_minutes_come_from_the_manifests_of_a_study(tmp_path: Path) -> None:
     results.parent.mkdir()
     text = KEPT.read_text().replace("5 clicks,L_seg,", f"{manifest.name},L_seg,")
     results.write_text("".join(line for line in text.splitlines(True) if not line.startswith(("20", "50", "100"))))
-    code, text = run(
-        "figure", "budget", results.parent, "--annotation", manifest.path, "--way", "L_seg", "--out", tmp_path / "a.png"
-    )
+    selected = ("budget", results.parent, "--annotation", manifest.path, "--setting", "L_seg")
+    code, text = run("figure", *selected, "--out", tmp_path / "a.png")
     assert code == 0, text
-    code, text = run("table", "budget", results.parent, "--annotation", manifest.path, "--way", "L_seg", "--json")
+    code, text = run("table", *selected, "--json")
     minutes = {row["annotation"]: row["minutes/image"] for row in json.loads(text)}
     expected = annotation_cost(manifest, split="train").to_dict()["minutes_per_image"]
     assert float(minutes["points"]) == pytest.approx(expected, abs=0.005)
@@ -217,9 +216,9 @@ def test_only_clicks_stand_on_the_axis_of_clicks(tmp_path: Path, annotation: str
 
 
 def test_what_cannot_be_drawn(tmp_path: Path, runs: list[Path]) -> None:
-    assert run("figure", "budget", KEPT, "--way", "magic", "--out", tmp_path / "a.png")[0] == 1
+    assert run("figure", "budget", KEPT, "--setting", "magic", "--out", tmp_path / "a.png")[0] == 1
     assert run("figure", "budget", KEPT, runs[0], "--out", tmp_path / "a.png")[0] == 2
-    assert run("figure", "budget", runs[0], "--way", "L_seg", "--out", tmp_path / "a.png")[0] == 2
+    assert run("figure", "budget", runs[0], "--setting", "L_seg", "--out", tmp_path / "a.png")[0] == 2
     assert run("figure", "budget", KEPT, "--out", tmp_path / "a.gif")[0] == 2
     with pytest.raises(TrainingError, match="needs runs on clicks"):
         draw_budget(budgets_of_runs(read_runs([runs[-1]]), lambda run: None), [tmp_path / "a.png"])
