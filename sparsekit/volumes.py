@@ -124,7 +124,10 @@ def _read_channels(item: VolumeItem, mask: Volume, axis: Axis) -> Volume:
     if len(channels) == 1:
         return channels[0]
     if any(channel.slices.ndim != 3 for channel in channels):
-        raise AnnotationError(f"{item.images[0]}: has several channels, and so have its neighbours {item.name}_*.")
+        raise AnnotationError(
+            f"{item.images[0]}: has several channels, and lies beside other channels, {item.name}_*. Keep them in one "
+            "file, or in one file each."
+        )
     return Volume(np.stack([channel.slices for channel in channels], axis=3), channels[0].grid)
 
 

@@ -107,7 +107,7 @@ def read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
                     )
                 yield number, record
     except (csv.Error, ValueError) as error:
-        raise ManifestError(f"{path}: not a CSV table in UTF-8 ({error}).") from error
+        raise ManifestError(f"{path}: not a CSV table in UTF-8 ({error}). Save it as CSV in UTF-8.") from error
 
 
 def read_whole_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:

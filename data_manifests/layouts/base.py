@@ -10,8 +10,11 @@ from unicodedata import normalize
 
 from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.images import IMAGE_SUFFIXES, list_images
+from data_manifests.files.decode import check_is_whole
+from data_manifests.files.images import IMAGE_SUFFIXES, exif_orientation, list_images, read_image_size
+from data_manifests.files.masks import read_mask
 from data_manifests.files.view import DEFAULT_VIEW, ImageView
+from data_manifests.label_maps import MaskValues
 from data_manifests.label_space import LabelSpace
 
 
@@ -85,6 +88,30 @@ class Dataset:
     def splits(self) -> tuple[str, ...]:
         """Names of the splits that have images, sorted."""
         return tuple(sorted({item.split for item in self.items}))
+
+
+def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
+    """Read the values of an image's full mask as stored, shape (H, W).
+
+    Raises:
+        DataError: If the mask or the image cannot be read, the image's file ends early, or they differ in size.
+    """
+    mask = read_mask(item.mask, encoding)
+    height, width = mask.shape
+    if item.image_path and (size := read_image_size(item.image_path)) != (height, width):
+        advice = "Give both the same size."
+        if (orientation := exif_orientation(item.image_path)) >= 5 and size == (width, height):
+            advice = (
+                f"Images are read as viewers display them, here rotated (EXIF orientation {orientation}): rotate the "
+                "mask too, or remove the orientation from the image."
+            )
+        raise DataError(
+            f"{item.mask}: mask is {width}x{height} (width x height) but its image {item.image_path} is "
+            f"{size[1]}x{size[0]}. {advice}"
+        )
+    if item.image_path:  # no label for an image that nobody can read
+        check_is_whole(item.image_path)
+    return mask
 
 
 #: A split, its image folder and its mask folder.

@@ -140,7 +140,9 @@ def read_source(manifest: Manifest, *, unchanged: bool = True) -> Manifest:
     if not names_web(manifest):
         require_no_web(source)
     if unchanged and source.sha256() != settings.get("source_sha256"):
-        raise ManifestError(f"{manifest.path}: was made from {source.path}, which has changed since.")
+        raise ManifestError(
+            f"{manifest.path}: was made from {source.path}, which has changed since. Restore that, or make this again."
+        )
     return source
 
 

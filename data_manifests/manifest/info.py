@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from data_manifests.errors import DataError, counted, list_some
-from data_manifests.files.decode import check_is_whole, read_header
-from data_manifests.files.masks import read_mask
+from data_manifests.files.decode import read_header
 from data_manifests.files.samples import Header
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts import Dataset, DatasetItem
+from data_manifests.layouts.base import read_full_mask
 from data_manifests.layouts.image_notes import notes_of
 from data_manifests.manifest.schema import Manifest
 
@@ -125,20 +125,14 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
 
 def _look_at(dataset: Dataset, item: DatasetItem) -> _Found:
     try:
-        header = read_header(item.image_or_mask)
-        height, width = header.height, header.width
-        if item.image_path:
-            check_is_whole(item.image_path)
-        mask = read_mask(item.mask, dataset.encoding)
+        header = read_header(item.image_path) if item.image_path else None
+        mask = read_full_mask(item, dataset.encoding)
         space = dataset.label_space
-        if mask.shape != (height, width):
-            sizes = f"{mask.shape[1]}x{mask.shape[0]} but its image is {width}x{height} (width x height)"
-            raise DataError(f"{item.mask}: mask is {sizes}.")
         _, counts = space.to_train_ids_and_counts(mask, dataset.encoding, item.mask)
         pixels = (*counts.tolist(), mask.size - int(counts.sum()))
         pixels_are = "colours" if mask.dtype == np.uint32 else mask.dtype  # read_mask packs RGB in 32 bits
         kind = f"{item.mask.suffix.lower().removeprefix('.')}, {pixels_are}"
-        return _Found(item.split, f"{width}x{height}", kind, pixels, header if item.image_path else None)
+        return _Found(item.split, f"{mask.shape[1]}x{mask.shape[0]}", kind, pixels, header)
     except (DataError, OSError) as error:
         return _Found(item.split, "", "", (), problem=str(error))
 

@@ -28,13 +28,14 @@ from data_manifests.files.images import exif_orientation
 from data_manifests.files.masks import pixel_sha256
 from data_manifests.files.paths import absolute, as_path, name_from
 from data_manifests.files.samples import turn
+from data_manifests.layouts.base import read_full_mask
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import load_format
 from sparsekit.formats.shared.masks import marks_of, paint, turn_drawn
 from sparsekit.formats.shared.source import Imported, ImportOptions, ImportSource, image_shape, once_each
 from sparsekit.formats.shared.whole_folder import whole_folder
 from sparsekit.geometry.rasterize import rasterize
-from sparsekit.synthesis.annotation_files import read_full_mask, write_annotation
+from sparsekit.synthesis.annotation_files import write_annotation
 
 __all__ = ["ImportOptions", "ImportSummary", "import_annotations"]
 

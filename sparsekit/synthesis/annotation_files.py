@@ -1,4 +1,4 @@
-"""Read the full mask of an image, and write its sparse label map."""
+"""Write the sparse label map of an image, and count what it reaches."""
 
 from __future__ import annotations
 
@@ -7,40 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_manifests import DatasetItem, LabelMap, LabelSpace, ManifestRow
-from data_manifests.encodings import Encoding
+from data_manifests import LabelMap, LabelSpace, ManifestRow
 from data_manifests.files.atomic import write_atomically
-from data_manifests.files.decode import check_is_whole
-from data_manifests.files.images import exif_orientation, read_image_size
-from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
+from data_manifests.files.masks import encode_label_map, pixel_sha256
 from data_manifests.files.paths import inside
-from data_manifests.label_maps import MaskValues
-from sparsekit.errors import AnnotationError
-
-
-def read_full_mask(item: DatasetItem, encoding: Encoding) -> MaskValues:
-    """Read the values of an image's full mask as stored, shape (H, W).
-
-    Raises:
-        AnnotationError: If image and mask differ in size.
-        DataError: If the mask or the image cannot be read, or the image's file ends early.
-    """
-    mask = read_mask(item.mask, encoding)
-    height, width = mask.shape
-    if item.image_path and (size := read_image_size(item.image_path)) != (height, width):
-        advice = "Give both the same size."
-        if (orientation := exif_orientation(item.image_path)) >= 5 and size == (width, height):
-            advice = (
-                f"Images are read as viewers display them, here rotated (EXIF orientation {orientation}): rotate the "
-                "mask too, or remove the orientation from the image."
-            )
-        raise AnnotationError(
-            f"{item.mask}: mask is {width}x{height} (width x height) but its image {item.image_path} is "
-            f"{size[1]}x{size[0]}. {advice}"
-        )
-    if item.image_path:  # no label for an image that nobody can read
-        check_is_whole(item.image_path)
-    return mask
 
 
 def write_annotation(row: ManifestRow, sparse: LabelMap, folder: Path, space: LabelSpace) -> ManifestRow:

@@ -16,13 +16,14 @@ from data_manifests import Dataset, DatasetItem, LabelSpace, Manifest, ManifestI
 from data_manifests.encodings import Encoding
 from data_manifests.files.masks import pixel_sha256, read_instances
 from data_manifests.files.paths import absolute, as_path, name_from, name_in_full, reaching
+from data_manifests.layouts.base import read_full_mask
 from data_manifests.parallel import map_in_order
 from sparsekit.arguments import as_whole_number
 from sparsekit.errors import AnnotationError
 from sparsekit.geometry.rasterize import rasterize
 from sparsekit.randomness import ImageStream
 from sparsekit.synthesis.adding import added_info, dataset_of, earlier_marks, require_marks
-from sparsekit.synthesis.annotation_files import num_reached, read_full_mask, write_annotation
+from sparsekit.synthesis.annotation_files import num_reached, write_annotation
 from sparsekit.synthesis.annotators import Annotator, Subject, is_sloppy
 from sparsekit.synthesis.output_folder import OFF_CLASS, FolderSummary, ImageResult, OutputFolder, partial_dir, shard_of
 

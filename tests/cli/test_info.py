@@ -57,7 +57,7 @@ class TestDataset:
         assert described["splits"] == {"train": 4} and described["sizes"] == {"3x2": 1, "1x1": 1}
         wrong_ids, wrong_size, void = described["anomalies"]
         assert "b.png: ids 9 are outside the label space" in wrong_ids
-        assert "d.png: mask is 1x1 but its image is 2x2 (width x height)" in wrong_size
+        assert "d.png: mask is 1x1 (width x height) but its image" in wrong_size and "is 2x2. Give both" in wrong_size
         assert void == "1 mask is void everywhere: c."
         assert [c["images"] for c in described["classes"]] == [1, 1, 1]
 
