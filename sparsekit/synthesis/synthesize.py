@@ -104,9 +104,9 @@ def synthesize(
         A summary for each variant.
 
     Raises:
-        AnnotationError: If a folder is in the way, or a mask and its image differ in size.
-        DataError: If another process is using a folder, or an image or mask cannot be used. Finished images are kept,
-            and the same call resumes.
+        AnnotationError: If a folder is in the way.
+        DataError: If another process is using a folder, an image or mask cannot be used, or the two differ in size.
+            Finished images are kept, and the same call resumes.
         ValueError: If ``source`` is neither a ``Dataset`` nor a ``Manifest``, does not have a split, or ``shard``,
             ``seed`` or ``limit`` is out of range, or ``name`` would name several folders.
     """

@@ -189,7 +189,7 @@ def test_split_and_limit(dataset_dir, tmp_path):
 
 def test_size_mismatch_names_both_files(dataset_dir, tmp_path):
     write_atomically(dataset_dir / "train/images/0.png", encode_image(np.zeros((6, 8, 3), np.uint8)))
-    with pytest.raises(AnnotationError, match=r"masks/0\.png: .* 16x12 .*images/0\.png is 8x6"):
+    with pytest.raises(DataError, match=r"masks/0\.png: .* 16x12 .*images/0\.png is 8x6"):
         run(dataset_dir, tmp_path / "out")
 
 
