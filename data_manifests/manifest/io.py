@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -21,25 +21,6 @@ from data_manifests.files.view import ImageView
 from data_manifests.label_space import LabelSpace
 from data_manifests.manifest.marks import hash_marks
 from data_manifests.manifest.schema import MANIFEST_COLUMNS, SCHEMA_VERSION, Manifest, ManifestInfo, ManifestRow
-
-
-@dataclass(frozen=True)
-class Files:
-    """A manifest's two files, parsed but not yet interpreted.
-
-    Args:
-        description: Contents of ``manifest.json``.
-        header: Column names of ``manifest.csv``.
-        records: Row numbers and cells.
-    """
-
-    description: dict[str, Any]
-    header: Sequence[str]
-    records: Iterator[tuple[int, Sequence[str]]]
-
-
-#: Upgrades from each schema version to the next, by version.
-_MIGRATIONS: dict[int, Callable[[Files], Files]] = {}
 
 #: Parsers for cells of optional columns, by type of the default; an empty cell means the default.
 _PARSERS: dict[type, Callable[[str], Any]] = {str: str, int: int, float: float}
@@ -136,21 +117,22 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
         raise ManifestError(f"{path}: no such manifest. {advice}")
     if path.suffix.lower() == ".json":
         raise ManifestError(f"{path}: belongs to a manifest, but is not one. Give the .csv beside it, or their folder.")
-    files, info = _read_files(path)
-    to_row = row_reader(path, files.header)
+    info, marks_sha256 = _read_info(path.with_suffix(".json"))
+    records = read_records(path)
+    _, header = next(records)
+    to_row = row_reader(path, header)
     rows: dict[str, ManifestRow] = {}
     problems = []
-    for number, cells in files.records:
+    for number, cells in records:
         try:
             row = to_row(cells)
         except ValueError as error:
-            name = cells[files.header.index("image_id")]
+            name = cells[header.index("image_id")]
             problems.append(f"{path}, row {number} ('{name}'): {error}.")
             continue
         if row.image_id in rows:
             problems.append(f"{path}, row {number}: image_id '{row.image_id}' occurs twice.")
         rows[row.image_id] = row
-    marks_sha256 = str(files.description.get("marks_sha256", ""))
     return Manifest(path, tuple(rows[image_id] for image_id in sorted(rows)), info, marks_sha256), problems
 
 
@@ -177,9 +159,8 @@ def _to_json(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
-    """Both files upgraded to the newest schema version, and the settings that the JSON holds for all rows."""
-    path = manifest_path.with_suffix(".json")
+def _read_info(path: Path) -> tuple[ManifestInfo, str]:
+    """The settings for all rows, and the hash of the marks."""
     if not path.is_file():
         raise ManifestError(
             f"{path}: missing; a manifest.csv needs its manifest.json (label space, settings) beside it."
@@ -195,16 +176,10 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
             )
         if version < 1:
             raise ManifestError(f"{path}: damaged (schema version {version}; the first one is 1).")
-        records = read_records(manifest_path)
-        _, header = next(records)
-        files = Files(data, header, records)
-        for old in range(version, SCHEMA_VERSION):
-            files = _MIGRATIONS[old](files)
-        data = files.description
         if data["mask_encoding"] not in ENCODINGS:
             known = ", ".join(ENCODINGS)
             raise ManifestError(f"{path}: mask_encoding must be one of {known}; got {data['mask_encoding']!r}.")
-        return files, ManifestInfo(
+        info = ManifestInfo(
             label_space=LabelSpace.from_dict(data["label_space"]),
             mask_encoding=data["mask_encoding"],
             images=_rgb_view(data.get("images", {})),
@@ -214,6 +189,7 @@ def _read_files(manifest_path: Path) -> tuple[Files, ManifestInfo]:
             settings=dict(data["settings"]),
             tool_version=str(data["tool_version"]),
         )
+        return info, str(data.get("marks_sha256", ""))
     except ManifestError:
         raise
     except DataError as error:

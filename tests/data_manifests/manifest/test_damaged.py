@@ -16,7 +16,6 @@ from data_manifests import (
     read_manifest,
     write_manifest,
 )
-from data_manifests.manifest import io as manifest_io
 from data_manifests.manifest.io import load_manifest
 from data_manifests.manifest.validate import check_manifest
 
@@ -164,28 +163,6 @@ class TestDamagedManifest:
         change_json(manifest, schema_version=99, tool_version="7.1")
         with pytest.raises(ManifestError, match=r"schema version 99 is newer than 1.*Upgrade sparsekit.*version 7.1"):
             read_manifest(manifest)
-
-    def test_older_versions_are_migrated_step_by_step(self, manifest, monkeypatch):
-        change_json(manifest, dataset=None, old_name="streets")
-        monkeypatch.setattr(manifest_io, "SCHEMA_VERSION", 3)
-        manifest.write_text(manifest.read_text().replace("image_id,", "frame,", 1))
-
-        def second(files):
-            """Both files are seen: the JSON names a column, whose cells change."""
-            records = ((number, [cells[0].upper(), *cells[1:]]) for number, cells in files.records)
-            header = ["image_id" if name == files.description["key"] else name for name in files.header]
-            description = files.description | {"dataset": files.description["middle_name"]}
-            return replace(files, description=description, header=header, records=records)
-
-        steps = {
-            1: lambda files: replace(
-                files, description=files.description | {"middle_name": files.description["old_name"], "key": "frame"}
-            ),
-            2: second,
-        }
-        monkeypatch.setattr(manifest_io, "_MIGRATIONS", steps)
-        read = read_manifest(manifest)
-        assert read.info.dataset == "streets" and [row.image_id for row in read.rows] == ["A", "B", "C"]
 
     @pytest.mark.parametrize("name", ["image", "note"])
     def test_a_column_twice(self, manifest, name):
