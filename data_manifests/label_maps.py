@@ -61,3 +61,13 @@ def count_bytes(values: MaskValues) -> NDArray[np.int64]:
     if values.size < 1 << 24:  # above, OpenCV's float32 counts are not exact
         return cv2.calcHist([values], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     return np.bincount(values.ravel(), minlength=256)
+
+
+def count_values(values: MaskValues) -> dict[int, int]:
+    """Count the pixels of each value that occurs, in ascending order of the values."""
+    if values.dtype == np.uint8:
+        counts = count_bytes(values)
+        found = np.flatnonzero(counts)
+        return dict(zip(found.tolist(), counts[found].tolist(), strict=True))
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))

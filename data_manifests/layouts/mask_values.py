@@ -15,6 +15,7 @@ from data_manifests.encodings import Encoding
 from data_manifests.errors import DataError, counted
 from data_manifests.files.decode import read_palette, read_samples
 from data_manifests.files.masks import mask_channels, read_mask
+from data_manifests.label_maps import count_values
 from data_manifests.label_space import LabelClass, LabelSpace, numbered_label_space
 from data_manifests.layouts.base import Dataset, spread
 
@@ -133,8 +134,7 @@ def _by_color(dataset: Dataset, encoding: Encoding, sample: list[Path]) -> Datas
     for mask in sample if encoding == "colors" else []:
         values = read_mask(mask, encoding)
         space.to_train_ids(values, encoding, mask)
-        colors, counts = np.unique(values, return_counts=True)
-        unknown.update({int(c): int(n) for c, n in zip(colors, counts, strict=True) if c not in known})
+        unknown.update({color: n for color, n in count_values(values).items() if color not in known})
     notes = dataset.notes
     if unknown:
         pixels: NDArray[np.uint32] = np.array([*unknown.elements()], np.uint32)
@@ -153,8 +153,7 @@ def _with_classes_found(dataset: Dataset, given: Encoding | None) -> Dataset:
         raise DataError(f"{dataset.root}: nearest-colors needs a class table with r,g,b. {_BLACK_AND_WHITE}")
     pixels: Counter[int] = Counter()
     for item in dataset.items:
-        values, counts = np.unique(read_mask(item.mask, encoding), return_counts=True)
-        pixels.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        pixels.update(count_values(read_mask(item.mask, encoding)))
         if encoding == "colors" and len(pixels) > 255:
             raise DataError(
                 f"{item.mask}: more than 255 colours in the masks so far, too many for classes. {_BLENDED}: give a "
@@ -232,11 +231,11 @@ def _check_two_classes(dataset: Dataset, sample: list[Path]) -> Dataset:
     space = dataset.label_space
     found = {0}
     for mask in sample:
-        found |= set(np.unique(read_mask(mask)).tolist())
+        found |= count_values(read_mask(mask)).keys()
     for item in dataset.items:  # masks without any object tell nothing
         if found != {0}:
             break
-        found |= set(np.unique(read_mask(item.mask)).tolist())
+        found |= count_values(read_mask(item.mask)).keys()
     _check_blended(sample[0], found)
     white = max(found)
     listed = {*space.void_ids, *(class_id for c in space.classes for class_id in c.class_ids)}
