@@ -96,15 +96,31 @@ def _beside_labels(root: Path, holds: Callable[[Path], bool]) -> list[SplitFolde
 
 
 def splits_below(images: Path, masks: Path) -> list[SplitFolders]:
-    """Two folders as splits, if the image folder contains only split folders."""
+    """Two folders as splits, if the image folder contains split folders.
+
+    Raises:
+        DataError: If images lie beside them, and so belong to no split.
+    """
     of_masks = dict(split_dirs(masks))
     below = [
         (split, path, same if (same := masks / path.name).is_dir() else of_masks.get(split, same))
         for split, path in split_dirs(images)
     ]
-    if len(below) < sum(not path.name.startswith(".") for path in images.iterdir()):
-        below = []  # images or other folders lie beside the split folders
+    if below and (others := _others_beside(images, [path for _, path, _ in below])):
+        if {split for split, _, _ in below} != {"train"}:
+            raise DataError(
+                f"{images}: holds {list_some(others, limit=3)} beside folders of splits. Move what is there to one of "
+                "these, or give --images and --masks to take all images as one split."
+            )
+        below = []
     return those_there(below) or [("train", images, masks)]
+
+
+def _others_beside(folder: Path, known: Sequence[Path]) -> list[str]:
+    """Names of images and other folders in a folder of split folders."""
+    there = [path for path in sorted(folder.iterdir()) if path not in known and not path.name.startswith(".")]
+    endings = (*IMAGE_SUFFIXES, ".nii", ".nii.gz")
+    return [path.name for path in there if path.name.lower().endswith(endings) or path.is_dir()]
 
 
 def split_dirs(folder: Path) -> list[tuple[str, Path]]:

@@ -108,6 +108,20 @@ def test_split_folders_whose_names_differ(tmp_path, names, place):
     assert [pair[1:] for pair in pairs(dataset)] == list(zip(files["images"], files["masks"], strict=True))
 
 
+@pytest.mark.parametrize(("images", "masks"), [("images", "masks"), ("imgs", "gt")])
+def test_what_lies_beside_split_folders(tmp_path, images, masks):
+    """A cache that a training tool left there made images of val part of train; images of no split cannot be both."""
+    names = [f"{split}/{n}.png" for split in ("train", "val") for n in "ab"]
+    make(tmp_path, [f"{images}/{n}" for n in names], [f"{masks}/{n}" for n in names])
+    for name in ("train.cache", "README.txt", "Thumbs.db", ".hidden"):
+        (tmp_path / images / name).write_text("")
+    assert [item.split for item in open_dataset(tmp_path).items] == ["train", "train", "val", "val"]
+    make(tmp_path, [f"{images}/more/c.png"], [f"{masks}/more/c.png"])
+    with pytest.raises(DataError, match="holds more beside folders of splits"):
+        open_dataset(tmp_path)
+    assert {item.split for item in open_folders(tmp_path / masks, tmp_path / images).items} == {"train"}
+
+
 def test_splits_with_the_years_of_coco(tmp_path):
     names = [f"{split}2017/{n}.png" for split in ("train", "val") for n in "ab"]
     dataset = open_dataset(make(tmp_path, [f"imgs/{n}" for n in names], [f"gt/{n}" for n in names]))
