@@ -51,7 +51,7 @@ def squares(num_classes: int) -> NDArray[np.uint8]:
 
 
 def measurements(dataset: Dataset) -> dict[str, dict[str, _Line]]:
-    """What to measure: by what grows, by line of its plot, by how much there is of it."""
+    """The measurements: by what grows, by line of its plot, by how much there is of it."""
     mask = dataset.label_space.to_train_ids(read_mask(dataset.items[0].mask_path), dataset.encoding)
     scenes = {
         factor * factor * mask.size: np.repeat(np.repeat(mask, factor, 0), factor, 1) for factor in (1, 2, 3, 4, 6)

@@ -143,7 +143,7 @@ def _network(run_dir: Path, needs: Needs, protocol: ProtocolName, tile_size: int
 
 
 def _noted(predicted: Path) -> object:
-    """What the note beside predictions says; None if it is missing or damaged, so that images are segmented again."""
+    """The note beside predictions; None if it is missing or damaged, and images are segmented again."""
     note = predicted / _NETWORK_NAME
     try:
         return read_json(note) if note.is_file() else None

@@ -167,7 +167,7 @@ def _file_name(key: str) -> str:
 
 
 def _replaced(images: Sequence[str], masks: Sequence[str]) -> list[tuple[_Affixes, _Affixes]]:
-    """What all images have around the rest of their names, and what all masks have; none if that tells nothing.
+    """The prefixes and suffixes that all images, and all masks, have in common; none if they tell nothing.
 
     Numbers in both must be equal: those of other years or cameras are other images.
     """
