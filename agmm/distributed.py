@@ -27,10 +27,13 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    unknown = ValueError(f"Unknown device '{name}'. Choose from: auto, cpu, mps, cuda, cuda:0, cuda:1, ...")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"Unknown device '{name}'. Choose from: auto, cpu, mps, cuda, cuda:0, cuda:1, ...") from error
+        raise unknown from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise unknown
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise TrainingError(
             f"Device 'mps' was requested, but torch {torch.__version__} finds no Apple GPU. Use --device cpu."
@@ -41,6 +44,11 @@ def choose_device(name: str) -> torch.device:
             "devices. Use --device cpu, or check the driver with nvidia-smi."
         )
     return device
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """The widest floating type of a device: float64, or float32 on Apple GPUs, which have no other."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
+from agmm.distributed import widest_float
+
 
 class ConfusionMatrix:
     """Counts of pixels by true and predicted class.
 
     All metrics come from the counts of the whole split, never from averages over images. They are NaN for classes
-    that occur neither in truth nor in prediction; means ignore NaN.
+    that occur neither in truth nor in prediction; means ignore NaN. Apple GPUs give float32 where others give float64.
 
     Args:
         num_classes: Number of classes.
@@ -175,4 +177,5 @@ def _check_shapes(preds: Tensor, target: Tensor) -> None:
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:
-    return part.double() / whole.double()  # 0 / 0 is NaN
+    dtype = widest_float(part.device)
+    return part.to(dtype) / whole.to(dtype)  # 0 / 0 is NaN

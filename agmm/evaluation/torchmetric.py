@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from agmm.config.metrics import METRICS
+from agmm.distributed import widest_float
 from agmm.evaluation.metrics import ConfusionMatrix
 
 
@@ -47,9 +48,9 @@ class SegmentationScores(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name, 0..1, float64; NaN if undefined."""
-        matrix = self._matrix()
+        matrix, device = self._matrix(), self.counts.device
         return {
-            name: torch.tensor(getattr(matrix, metric.method)(), dtype=torch.float64, device=self.counts.device)
+            name: torch.tensor(getattr(matrix, metric.method)(), dtype=widest_float(device), device=device)
             for name, metric in METRICS.items()
         }
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from agmm.config.loss import Distance, Prototypes
+from agmm.distributed import widest_float
 from agmm.losses.bilinear import resize_map
 from agmm.losses.labelled_pixels import LabelledPixels, send
 
@@ -148,8 +149,8 @@ def _feature_blocks(
     dtype, centre = prototypes.dtype, torch.zeros_like(prototypes[0])
     if distance == "l2":
         centre = prototypes.mean(0)
-        if exact and image.device.type != "mps":  # MPS has no float64
-            dtype = torch.float64
+        if exact:
+            dtype = widest_float(image.device)
     centred = prototypes.to(dtype) - centre.to(dtype)
     channels, height, width = image.shape
     for rows in row_blocks(height, 2 * channels * width, image.device):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, distributed
 
-from agmm.distributed import Ranks
+from agmm.distributed import Ranks, widest_float
 from agmm.errors import TrainingError
 
 _NEVER = 2**62
@@ -32,7 +32,7 @@ class TermMonitor:
         values = torch.stack([total.detach().float(), *(term.detach().float() for term in terms.values())])
         if not self._names:
             self._names = ("loss", *terms)
-            self._sums = torch.zeros_like(values, dtype=torch.float64)
+            self._sums = torch.zeros_like(values, dtype=widest_float(values.device))
             self._first_bad = torch.full_like(values, _NEVER, dtype=torch.int64)
         self._sums += values
         self._first_bad = torch.where(values.isfinite(), self._first_bad, self._first_bad.clamp(max=step))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from agmm.distributed import Ranks, choose_device, join_ranks
+from agmm.distributed import Ranks, choose_device, join_ranks, widest_float
 from agmm.errors import TrainingError
 
 
@@ -23,9 +23,15 @@ def test_gpus_that_emulate_bfloat16_compute_without(
     assert not gpu.uses_bfloat16(False) and not cpu.uses_bfloat16(True)
 
 
-def test_an_unknown_device_is_named() -> None:
-    with pytest.raises(ValueError, match="Unknown device 'gpu'"):
-        choose_device("gpu")
+@pytest.mark.parametrize("name", ["gpu", "meta", "xpu", "cuda:-1"])
+def test_an_unknown_device_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"Unknown device '{name}'"):
+        choose_device(name)
+
+
+def test_apple_gpus_compute_without_float64() -> None:
+    types = {name: widest_float(torch.device(name)) for name in ("cpu", "cuda", "mps")}
+    assert types == {"cpu": torch.float64, "cuda": torch.float64, "mps": torch.float32}
 
 
 def test_without_torchrun_there_is_one_rank(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from unittest.mock import Mock, patch
 import numpy as np
 import torch
 
+from agmm.config.terms import TERM_OPTIONS
+
 SETTINGS: dict[str, Any] = {
     "encoder": "mobilenetv3_small_050.lamb_in1k", "aspp_rates": [1], "decoder_channels": 32, "crop_size": [48, 48],
     "batch_size": 2, "accumulate": 2, "epochs": 2, "clip_norm": 1.0, "ema_decay": 0.5, "gmm_images": 1, "workers": 0,
@@ -27,6 +29,11 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "released": {"preset": "released", "optimizer": "sgd"},
     "batch": {
         "loss": {"self_target": "responsibility", "prototypes": "batch", "classes": "batch", "absence_weight": 1.0}
+    },
+    "combined": {
+        "loss_kind": "combined",
+        "loss": dict.fromkeys(TERM_OPTIONS, 0.1)
+        | {"mean_teacher": {"start": 0.0, "threshold": 0.0, "strong": 0.5}, "gated_crf": {"radius": 1}},
     },
     "fused": {"encoder": "vit_tiny_patch16_224.augreg_in21k_ft_in1k", "supervision": "full", "ema_decay": 0.0},
 }
