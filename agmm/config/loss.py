@@ -81,6 +81,11 @@ class LossOptions(MixtureOptions):
     contrastive: Contrastive = "mean"
     absence_weight: float = 0.0
 
+    @property
+    def only_cross_entropy(self) -> bool:
+        """Whether every term beside the cross-entropy is disabled."""
+        return not (self.use_self or self.use_spar or self.use_con or self.absence_weight)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.contrastive not in get_args(Contrastive):

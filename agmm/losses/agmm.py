@@ -244,8 +244,7 @@ class AGMM(SparseLoss):
     @property
     def only_cross_entropy(self) -> bool:  # type: ignore[override]
         """Whether every other term is disabled."""
-        options = self.loss.options
-        return not (options.use_self or options.use_spar or options.use_con or options.absence_weight)
+        return self.loss.options.only_cross_entropy
 
     def set_progress(self, share: float) -> None:
         """Update the weight of the mixture terms along the ramp."""

@@ -127,11 +127,17 @@ def regime_notices(manifest: Manifest, config: TrainConfig, *, is_auto: bool = F
         )
     else:
         held = ", all that it holds" if regime.reaches_all else "; others may occur in it"
-        alone = " The loss is cross-entropy alone." if config.loss_kind == "seg" else ""
+        alone = " The loss is cross-entropy alone." if _is_cross_entropy(config) else ""
         # The recipe in which auto has become seg is made for other annotations.
         better = is_auto or (config.encoder_weights == "none" and not config.init)
         advice = f" --recipe small-data{_DOWNLOADED} served a few hundred such images best." if better else ""
         yield f"{share}{held}.{alone}{advice}"
+
+
+def _is_cross_entropy(config: TrainConfig) -> bool:
+    if config.loss_kind == "agmm":
+        return resolve_options(config.preset, **config.loss).only_cross_entropy
+    return config.loss_kind == "seg"
 
 
 def terms_that_rely_on_all_classes(config: TrainConfig) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from agmm.config.training import TrainConfig
+from agmm.config.training import TrainConfig, spell
 from agmm.data.bands import with_bands, with_statistics
 from agmm.data.dataset import batches, to_network_input
 from agmm.data.soft_labels import has_soft_labels, soft_labels_path
@@ -188,6 +188,10 @@ def notices(
             f"Warning: '{manifest.label_space.class_names[0]}' is the only class, so every prediction is correct. In "
             "masks of 0 and 255, the value 255 means void unless a classes.csv makes it a class."
         )
+    of_agmm = ("preset", "lambda_", "lambda_ramp")
+    idle = [spell(name) for name in of_agmm if getattr(config, name) != getattr(TrainConfig, name)]
+    if idle and config.loss_kind != "agmm":
+        yield f"Warning: {list_some(idle)} without effect: loss_kind is {config.loss_kind}, and only agmm reads that."
     yield from regime_notices(manifest, config, is_auto=is_auto)
     if unseen := classes_without_a_label(manifest, config):
         those = "that class" if len(unseen) == 1 else "those classes"

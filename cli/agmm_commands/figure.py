@@ -8,7 +8,7 @@ import click
 
 from agmm.config.outputs import FIGURES, MAX_TSNE_RUNS
 from cli.agmm_commands.options import device_option, manifest_option, names_option, runs_argument
-from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, study_options
+from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, refuse_study_options, study_options
 from cli.command import command
 from cli.options import image_option, json_option, out_option, read_manifest
 from cli.progress import progress
@@ -71,6 +71,7 @@ def figure(
         _draw_budget(runs, names, out_path, split, ways, annotations, cost_model)
         _echo(out_path, as_json)
         return
+    refuse_study_options(ways, annotations, cost_model)
     from agmm.report.runs import read_runs
     from agmm.report.style import check_figure
     from agmm.requirements import require_training_packages

@@ -87,6 +87,8 @@ def stages(
     """
     from agmm.requirements import require_training_packages
 
+    if first == "seg" and (flags["loss"] or flags["loss_kind"] not in (None, "seg")):
+        raise click.UsageError("--first seg is cross-entropy alone: omit it, or --loss-kind and --loss.")
     source = read_manifest(manifest)
     config = read_settings(with_all_bands(flags, source))
     require_training_packages(crf=refine == "crf")

@@ -8,7 +8,7 @@ import click
 
 from agmm.config.outputs import TABLE_FORMATS, TABLES, TableFormat
 from cli.agmm_commands.options import names_option, runs_argument, scores_protocol_option, scores_split_option
-from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, study_options
+from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, refuse_study_options, study_options
 from cli.command import command
 from cli.options import out_option
 from cli.reporting import echo, echo_summary, usage_errors
@@ -63,9 +63,8 @@ def table(
 
     if kind == "budget":
         made = budget_table(read_budgets(runs, names, split, protocol, ways, annotations, read_model(cost_model)))
-    elif ways or annotations:
-        raise click.UsageError("--setting and --annotation are for budget.")
     else:
+        refuse_study_options(ways, annotations, cost_model)
         with usage_errors():
             found = read_runs(runs, names)
         made = getattr(tables, TABLES[kind])(found, split or scored_split(found), protocol)

@@ -37,6 +37,16 @@ STUDY_OPTIONS = (
 )  # fmt: skip
 
 
+def refuse_study_options(ways: Sequence[str], annotations: Sequence[Path], cost_model: Path | None) -> None:
+    """Refuse the options of budgets for a figure or table of another kind.
+
+    Raises:
+        click.UsageError: If one is given.
+    """
+    if ways or annotations or cost_model:
+        raise click.UsageError("--setting, --annotation and --cost-model are for budget.")
+
+
 def study_options(command: _F) -> _F:
     """Give a command ``--setting`` and ``--annotation``."""
     for option in reversed(STUDY_OPTIONS):

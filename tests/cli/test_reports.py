@@ -177,6 +177,9 @@ def test_figure_used_wrongly(town: Path, tmp_path: Path) -> None:
     assert code == 1 and "has no run.json that names its manifest. Give the manifest" in err
     code, _, err = run("figure", "training-curves", town / "agmm", "--out", tmp_path / "f.svg")
     assert code == 2 and "must end in .png or .pdf" in err
+    for command in (("figure", "tsne", town / "agmm", "--out", tmp_path / "f.png"), ("table", "lambda", town / "agmm")):
+        code, _, err = run(*command, "--cost-model", tmp_path / "none.toml")
+        assert code == 2 and "--cost-model are for budget" in err
     code, _, err = run("figure", "training-curves", town / "none", "--out", tmp_path / "f.png")
     assert code == 1 and "no such checkpoint" in err
     code, _, err = run(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agmm.training.train import train_network
+from agmm.training.train import notices, train_network
 from data_manifests import Manifest, read_manifest, write_manifest
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
@@ -85,3 +85,14 @@ def test_a_warmup_that_outlasts_the_training_is_told(
     train_network(manifest, config, tmp_path / "run")
     warning = f"warmup_steps is {warmup_steps}, but the run has only 2 steps"
     assert (warning in capsys.readouterr().err) == warned
+
+
+def test_settings_that_only_agmm_reads_are_told(seven: Manifest, tmp_path: Path) -> None:
+    def told(**changes: Any) -> str:
+        return "\n".join(notices(seven, replace(CONFIG, **changes), 0, 100))
+
+    warning = "Warning: lambda without effect: loss_kind is entropy"
+    assert warning in told(loss_kind="entropy", lambda_=0.5)
+    assert "without effect" not in told(loss_kind="entropy") + told(lambda_=0.5, preset="released")
+    only = {"use_self": False, "use_spar": False, "use_con": False}
+    assert "The loss is cross-entropy alone." in told(loss=only) and "alone" not in told()

@@ -216,6 +216,8 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     config = tmp_path / "fast.toml"
     config.write_text(fast_config().to_toml())
     arguments = ["stages", str(manifest.path), "--config", str(config), "--out", str(out_dir), "--first", "seg"]
+    refused = CliRunner().invoke(main, [*arguments, "--loss-kind", "presence"])
+    assert refused.exit_code == 2 and "--first seg is cross-entropy alone" in refused.stderr and not out_dir.exists()
     result = CliRunner().invoke(main, [*arguments, "--protocol", "whole"])
     assert result.exit_code == 0, result.output
     told = [line for line in result.stderr.splitlines() if line.startswith(("stage", "epoch"))]
