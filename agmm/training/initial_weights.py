@@ -38,6 +38,8 @@ def require_initial_weights(config: TrainConfig, model: ModelConfig) -> None:
 def load_initial_weights(model: SegmentationModel, config: TrainConfig, label_space: LabelSpace) -> None:
     """Replace all weights with those of the run ``config.init``, except layers of other classes.
 
+    Images are normalised as in that run, unless the settings say how.
+
     Raises:
         TrainingError: If the weights cannot be read or do not fit.
     """
@@ -45,6 +47,8 @@ def load_initial_weights(model: SegmentationModel, config: TrainConfig, label_sp
     own = model.state_dict()
     same = info.label_space.class_names == label_space.class_names
     kept = {name: t for name, t in own.items() if name.startswith(_OF_CLASSES) and not (same and name in tensors)}
+    if config.image_mean is not None:
+        kept |= {name: own[name] for name in ("image_mean", "image_std")}
     held = {name: tensor for name, tensor in tensors.items() if name in own or not name.startswith(_OF_CLASSES)}
     load_tensors(model, {**held, **kept}, path)
 

@@ -40,6 +40,13 @@ def test_equal_classes_take_all_weights(seven: Manifest, undisturbed: Path, name
         assert own.keys() == weights.keys() and all(torch.equal(own[key], weights[key]) for key in own)
 
 
+def test_images_are_normalised_as_the_settings_say(seven: Manifest, undisturbed: Path) -> None:
+    means = {"image_mean": (0.25, 0.5, 0.75), "image_std": (0.5, 0.5, 1.0)}
+    model = prepare(seven, replace(CONFIG, init=str(undisturbed), **means), RANKS).model
+    for name, values in means.items():
+        assert getattr(model, name).flatten().tolist() == list(values) == list(getattr(model.config, name))
+
+
 @pytest.mark.parametrize("names", [("c0", "c1", "c3", "c2"), ("c0", "c1", "c2", "c3", "c4")], ids=["order", "number"])
 def test_other_classes_get_a_new_classifier(seven: Manifest, undisturbed: Path, names: tuple[str, ...]) -> None:
     weights = load_run(undisturbed).model.state_dict()
