@@ -79,13 +79,14 @@ def require_free(run_dir: Path, overwrite: bool) -> None:
     Leftovers of a run killed before its first checkpoint are deleted silently.
 
     Raises:
-        TrainingError: If it holds a run, or settings that no run wrote, and ``overwrite`` is false.
+        TrainingError: If it holds a run, or files of such names that no run wrote, and ``overwrite`` is false.
     """
     if not overwrite:
         require_no_training(run_dir)
-        if (run_dir / CONFIG_NAME).exists() and not (run_dir / RUN_NAME).exists():
+        there = [name for name in _FILES if (run_dir / name).exists()]
+        if there and RUN_NAME not in there:
             raise TrainingError(
-                f"{run_dir}: already holds a {CONFIG_NAME} that no run wrote. Choose another --out, or replace it with "
+                f"{run_dir}: already holds a {there[0]} that no run wrote. Choose another --out, or replace it with "
                 "--overwrite."
             )
     _clear(run_dir)

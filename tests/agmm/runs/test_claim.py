@@ -81,11 +81,12 @@ def test_first_weights_without_a_state_are_no_obstacle_but_finished_ones_are(
         assert (run / "weights.safetensors").exists()
 
 
-def test_settings_that_no_training_wrote_are_kept(seven: Manifest, tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text("# mine")
-    with pytest.raises(TrainingError, match="already holds a config.toml that no run wrote"):
+@pytest.mark.parametrize("name", ["config.toml", "log.csv", "evaluation.json"])
+def test_files_that_no_training_wrote_are_kept(seven: Manifest, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("# mine")
+    with pytest.raises(TrainingError, match=f"already holds a {name} that no run wrote"):
         train_network(seven, replace(CONFIG, epochs=1), tmp_path, quiet=True)
-    assert (tmp_path / "config.toml").read_text() == "# mine"
+    assert (tmp_path / name).read_text() == "# mine"
 
 
 def test_one_training_at_a_time_in_a_folder(seven: Manifest, undisturbed: Path, tmp_path: Path) -> None:
