@@ -21,6 +21,9 @@ _COLUMNS = ("split", "protocol", "image_id", "class", "true_pixels", "predicted_
 #: Pairs of an image and a class, which take 24 bytes each; ADE20K's 20,210 images of 150 classes make a tenth.
 _MOST_CELLS = 1 << 25
 
+#: More move an interval by less than anyone reads.
+_MOST_RESAMPLES = 10_000_000
+
 #: Of an image, far above what can be read; sums of many remain exact.
 _MOST_PIXELS = 1 << 40
 
@@ -154,11 +157,12 @@ def compare_per_image(
 
     Raises:
         TrainingError: If a file is missing or damaged, or the images, their full masks or the protocols differ.
-        ValueError: If there are no resamples, or the confidence is out of range.
+        ValueError: If the number of resamples or the confidence is out of range.
     """
-    if num_resamples < 1 or not 0 < confidence < 1:
+    if not 1 <= num_resamples <= _MOST_RESAMPLES or not 0 < confidence < 1:
         raise ValueError(
-            f"Expected at least one resample and a confidence in (0, 1), got {num_resamples} and {confidence}."
+            f"Expected 1 to {_MOST_RESAMPLES:,} resamples and a confidence in (0, 1), got {num_resamples:,} and "
+            f"{confidence}."
         )
     (ours, names, how), (theirs, other_names, other_how) = read_per_image(first), read_per_image(second)
     if how != other_how or [image.image_id for image in ours] != [image.image_id for image in theirs]:

@@ -122,7 +122,8 @@ def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportForm
         warnings.simplefilter("ignore")
         try:
             if format_ == "torchscript":
-                torch.jit.trace(network, example, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
+                traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+                path.write_bytes(traced.save_to_buffer())  # to a full disk, torch would end the process
             else:
                 torch.onnx.export(
                     network, (example,), str(path), dynamo=False, opset_version=_OPSET,

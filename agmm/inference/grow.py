@@ -31,6 +31,9 @@ from data_manifests.manifest.rows import read_row_annotation, read_row_image
 from data_manifests.manifest.schema import GROWN
 from data_manifests.manifest.validate import Problem
 
+#: Prototypes that are compared with all positions at once; areas and strokes have tens of thousands.
+_MOST_AT_ONCE = 4096
+
 #: Levels finer than this, in image pixels per step, hold edges rather than objects.
 _FINEST_STRIDE = 4
 
@@ -138,9 +141,11 @@ def class_distances(features: Tensor, prototypes: Tensor, labels: Tensor, num_cl
     Returns:
         Shape (C, h, w).
     """
-    return torch.stack(
-        [1 - torch.einsum("nd,dhw->nhw", prototypes[labels == index], features).amax(0) for index in range(num_classes)]
-    ).clamp(min=0)
+    nearest = []
+    for index in range(num_classes):
+        parts = torch.split(prototypes[labels == index], _MOST_AT_ONCE)
+        nearest.append(torch.stack([torch.einsum("nd,dhw->nhw", part, features).amax(0) for part in parts]).amax(0))
+    return (1 - torch.stack(nearest)).clamp(min=0)
 
 
 def nearest_class(distances: NDArray[np.float32], max_distance: float, confidence: float) -> NDArray[np.int64]:

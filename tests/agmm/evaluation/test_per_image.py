@@ -108,6 +108,12 @@ def test_only_the_same_images_are_paired(two: tuple[Path, Path], tmp_path: Path)
         compare_per_image(two[0], tmp_path / "damaged.csv")
 
 
+@pytest.mark.parametrize("number", [0, 10**12])
+def test_absurd_numbers_of_resamples_are_refused(two: tuple[Path, Path], number: int) -> None:
+    with pytest.raises(ValueError, match="Expected 1 to 10,000,000 resamples"):
+        compare_per_image(*two, num_resamples=number)
+
+
 def test_images_of_other_masks_or_classes_are_not_paired(two: tuple[Path, Path], tmp_path: Path) -> None:
     counts = some_counts(100)
     write_per_image(tmp_path / "classes.csv", counts, ("sea", "road", "car"), "val", "whole")

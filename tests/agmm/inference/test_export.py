@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,23 @@ def test_torchscript_gives_the_logits_of_the_original_at_any_size(tmp_path: Path
         for size in ((2, 3, 97, 61), (1, 3, 32, 200)):
             images = torch.rand(*size)
             torch.testing.assert_close(exported(images), model(images).logits)
+
+
+_FULL_DISK = """
+import resource, sys
+from cli.agmm_cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+main(["export", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("kind", ["torchscript", "onnx"])
+def test_a_full_disk_is_one_line(tmp_path: Path, kind: str) -> None:
+    run = run_of(tmp_path)
+    command = [sys.executable, "-c", _FULL_DISK, run, "--format", kind, "--out", tmp_path / "new/net"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == f"Error: {tmp_path}/new/net: File too large.\n"
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_description_says_what_goes_in_and_what_comes_out(tmp_path: Path) -> None:
