@@ -31,8 +31,9 @@ from data_manifests.terminal import shell_quote
 
 #: Common names of split folders, also with a year, as COCO's.
 SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test", **{f"{name}{year}": name for name in ("train", "val", "test") for year in (2014, 2015, 2017)},
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "eval": "val", "test": "test", "testing": "test",
+    **{f"{name}{year}": name for name in ("train", "val", "test") for year in (2014, 2015, 2017)},
 }  # fmt: skip
 
 #: Common names of image folders.
@@ -61,6 +62,29 @@ def holds_images(folder: Path) -> bool:
     """Whether there are images below a folder."""
     walked = os.walk(folder, followlinks=True)
     return any(n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith(".") for _, _, names in walked for n in names)
+
+
+def lists_of_splits(root: Path) -> str:
+    """A note on files that probably list the images of other splits than train, where none is read; empty without any.
+
+    Args:
+        root: Folder of a dataset whose images all belong to train.
+    """
+    if is_remote(root):
+        return ""
+    files = [path for pattern in ("*.*", "splits/*.*", "ImageSets/**/*.*") for path in sorted(root.glob(pattern))]
+    lists = [
+        str(path.relative_to(root))
+        for path in files
+        if path.suffix.lower() in (".txt", ".csv", ".json", ".lst")
+        and SPLIT_NAMES.get(path.stem.lower(), "train") != "train"
+    ]
+    if not lists:
+        return ""
+    return (
+        f"{list_some(lists)}: not read, so all images belong to train. Sort images and masks into folders train/ and "
+        "val/, or split the manifest with `sparsekit split`."
+    )
 
 
 def named_folders(root: Path, holds: Callable[[Path], bool] = holds_images) -> list[SplitFolders]:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_manifests.errors import DataError
-from data_manifests.files.paths import is_remote
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout, SplitFolders, images_in, relative_stem
-from data_manifests.layouts.folders import SPLIT_NAMES, named_folders, paired_by_rules, side_by_side, split_folders
+from data_manifests.layouts.folders import lists_of_splits, named_folders, paired_by_rules, side_by_side, split_folders
 from data_manifests.layouts.mask_values import UNKNOWN_CLASSES
 
 
@@ -80,21 +79,9 @@ def masks_alone(root: Path, masks_dir: Path, label_space: LabelSpace | None, mas
 def _dataset(root: Path, items: list[DatasetItem], rules: list[str], label_space: LabelSpace | None) -> Dataset:
     names = ", ".join(sorted({rule for rule in rules if rule}))
     notes = [f"images and masks are paired by: {names}."] if names else []
-    if {item.split for item in items} == {"train"} and (lists := _lists_of_splits(root)):
-        notes.append(
-            f"{', '.join(lists)}: not read, so all images belong to train. Sort images and masks into folders train/ "
-            "and val/, or split the manifest with `sparsekit split`."
-        )
+    if {item.split for item in items} == {"train"} and (note := lists_of_splits(root)):
+        notes.append(note)
     return Dataset(root, "generic", label_space or UNKNOWN_CLASSES, "class_ids", tuple(items), tuple(notes))
-
-
-def _lists_of_splits(root: Path) -> list[str]:
-    """Files that probably list the images of a split other than train, beside the images."""
-    if is_remote(root):
-        return []
-    files = [path for pattern in ("*.*", "splits/*.*", "ImageSets/*.*") for path in sorted(root.glob(pattern))]
-    lists = [path for path in files if path.suffix.lower() in (".txt", ".csv", ".json", ".lst")]
-    return [str(path.relative_to(root)) for path in lists if SPLIT_NAMES.get(path.stem.lower(), "train") != "train"]
 
 
 LAYOUT = Layout(

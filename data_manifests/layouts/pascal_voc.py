@@ -11,13 +11,15 @@ from data_manifests.files.images import IMAGE_SUFFIXES, list_images
 from data_manifests.label_space import LabelSpace
 from data_manifests.layouts.base import Dataset, DatasetItem, Layout
 from data_manifests.layouts.class_tables import known_label_space, read_text
+from data_manifests.layouts.folders import lists_of_splits
 
-#: Lists and their split; later ones take precedence, so that no validation image is used for training. Of the lists in
-#: one line the first that exists is read: most code names the list of 10,582 images with SBD's masks train_aug.
+#: Lists and their split; later ones take precedence, so that no image of val or test is used for training. Of the lists
+#: in one line the first that exists is read: most code names the list of 10,582 images with SBD's masks train_aug.
 _LISTS = (
     (("trainval.txt", "default.txt"), "train"),  # CVAT writes default.txt
     (("train_aug.txt", "trainaug.txt", "train.txt"), "train"),
     (("val.txt",), "val"),
+    (("test.txt",), "test"),  # of PASCAL VOC itself, without masks
 )
 
 
@@ -37,7 +39,8 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     masks = _by_stem([p for name in ("SegmentationClass", "SegmentationClassAug") for p in list_images(devkit / name)])
     if not masks:
         raise DataError(f"{devkit}: contains no masks in SegmentationClass or SegmentationClassAug.")
-    splits = _read_split_lists(devkit, images) or dict.fromkeys(masks, "train")
+    listed = _read_split_lists(devkit, images)
+    splits = {i: split for i, split in listed.items() if split != "test" or i in masks} or dict.fromkeys(masks, "train")
     if missing := sorted(i for i in splits if i not in images or i not in masks):
         raise DataError(
             f"{devkit}: {counted(len(missing), 'image')} without an image in JPEGImages or a mask in "
@@ -48,7 +51,7 @@ def _load(root: Path, label_space: LabelSpace | None) -> Dataset:
     items = []
     for image_id, split in sorted(splits.items()):
         items.append(DatasetItem(image_id, split, images[image_id], masks[image_id], instances.get(image_id)))
-    notes = []
+    notes = [] if listed or not (note := lists_of_splits(devkit)) else [note]
     if unlisted := sorted(masks.keys() - splits.keys()):
         notes.append(
             f"{counted(len(unlisted), 'mask')} skipped, because no list in ImageSets/Segmentation names them: "

@@ -46,6 +46,24 @@ def test_an_image_in_both_lists_is_kept_out_of_training(tmp_path):
     assert ids_of(open_dataset(tmp_path)) == [("2007_000001", "train"), ("2007_000002", "val")]
 
 
+def test_test_images_with_masks_are_a_split(tmp_path):
+    """Those of PASCAL VOC itself have none."""
+    mini.make_voc(tmp_path, augmented=True)
+    devkit = tmp_path / "VOCdevkit/VOC2012"
+    (devkit / "ImageSets/Segmentation/test.txt").write_text("2008_000003\n2008_000009\n")
+    dataset = open_dataset(tmp_path)
+    assert ids_of(dataset) == [("2007_000001", "train"), ("2007_000002", "val"), ("2008_000003", "test")]
+    assert dataset.notes == ()
+
+
+def test_lists_for_another_task_are_said_to_be_not_read(tmp_path):
+    mini.make_voc(tmp_path)
+    devkit = tmp_path / "VOCdevkit/VOC2012"
+    (devkit / "ImageSets/Segmentation").rename(devkit / "ImageSets/Main")
+    (note,) = open_dataset(tmp_path).notes
+    assert note.startswith("ImageSets/Main/val.txt: not read, so all images belong to train.")
+
+
 def test_without_lists_every_mask_is_for_training(tmp_path):
     mini.make_voc(tmp_path)
     for path in tmp_path.rglob("*.txt"):
