@@ -41,7 +41,7 @@ def demo_data(
     """Draw street scenes with full masks, to try the tools without a dataset.
 
     OUT becomes a folder in the Cityscapes layout: leftImg8bit/ and gtFine/ with labelIds and instanceIds, for the
-    splits train and val. The scenes are under no licence. They are for demonstration, not a benchmark.
+    splits train and val. No licence restricts the use of the scenes. They are for demonstration, not a benchmark.
     """
     from sparsekit.demo_data import DemoSettings, write_demo_data
 

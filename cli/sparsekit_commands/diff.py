@@ -24,7 +24,7 @@ _WORDS = {"mean_move_px": "mean move, px", "pixel_iou": "IoU of labelled pixels"
     type=FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="A lost and a new mark of the same class at most X pixels apart count as one that moved.",
+    help="A removed and an added mark of the same class at most X pixels apart count as one that moved.",
 )
 @options.data_root_option
 @options.json_option
