@@ -22,9 +22,10 @@ from sparsekit.geometry.polylines import Ints
 
 #: labelme's shape type for each kind of mark.
 _SHAPE_TYPES = {"click": "point", "stroke": "linestrip", "box": "rectangle", "block": "polygon", "polygon": "polygon"}
-#: Our kind of mark for each of labelme's shape types.
+#: Our kind of mark for each of labelme's shape types; X-AnyLabeling writes rotated boxes as "rotation".
 _KINDS = {
     "point": "click", "linestrip": "stroke", "line": "stroke", "rectangle": "box", "polygon": "polygon",
+    "rotation": "polygon",
 }  # fmt: skip
 
 
@@ -85,6 +86,8 @@ def _drawn(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) 
     if (class_id := source.class_id(entry["label"])) is None:
         return None
     points = [(float(x), float(y)) for x, y in entry["points"]]
+    if kind == "rectangle" and len(points) == 4:  # X-AnyLabeling gives all corners
+        kind = "polygon"
     if kind == "points":
         return Drawn(class_id, tuple(m for p in points for m in source.drawn("click", class_id, [p], "", shape).marks))
     if kind == "circle":

@@ -72,7 +72,8 @@ def rotated_box(corner: XY, size: XY, degrees: float, about: XY) -> list[XY]:
     Args:
         corner: Its upper left corner before the rotation.
         size: Its width and height.
-        degrees: The rotation. about: The centre of the rotation.
+        degrees: The rotation.
+        about: The centre of the rotation.
     """
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     (left, top), (width, height) = corner, size
