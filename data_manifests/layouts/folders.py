@@ -232,8 +232,9 @@ def pair_files(
     Raises:
         DataError: If no rule pairs all of them.
     """
-    rules = pairing_rules(images, images_dir, masks, masks_dir, mask_suffix)
-    if (rule := next((rule for rule in rules if rule.complete), None)) is None:
+    files = (images, images_dir, masks, masks_dir, mask_suffix)
+    if (rule := next((rule for rule in pairing_rules(*files) if rule.complete), None)) is None:
+        rules = list(pairing_rules(*files))
         best = max(rules, key=lambda rule: len(rule.pairs))
         several = _SEVERAL if len(masks) >= 2 * len(images) else ""
         if not best.name and (best.pairs or not several):

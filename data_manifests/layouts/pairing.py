@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -55,8 +55,8 @@ class Rule:
 
 def pairing_rules(
     images: Sequence[Path], images_dir: Path, masks: Sequence[Path], masks_dir: Path, mask_suffix: str | None = None
-) -> list[Rule]:
-    """Apply all rules to the files of two folders, in order of preference.
+) -> Iterator[Rule]:
+    """Apply rules to the files of two folders, one after the other, in order of preference.
 
     Args:
         images: Images in ``images_dir`` at any depth.
@@ -82,15 +82,17 @@ def pairing_rules(
 
     if mask_suffix is not None:
         strip = _without(normalize("NFC", suffix_in(mask_suffix)))
-        rules = [rule(f"mask named as the image with {mask_suffix!r}", lambda key: key, strip)]
-        return rules + [named(*each) for each in _replaced(of_images, of_masks) if None not in map(strip, of_masks)]
-    rules = [rule("", lambda key: key, lambda key: key), rule("names that differ in case", str.lower, str.lower)]
+        yield rule(f"mask named as the image with {mask_suffix!r}", lambda key: key, strip)
+        if None not in map(strip, of_masks):
+            yield from (named(*each) for each in _replaced(of_images, of_masks))
+        return
+    yield rule("", lambda key: key, lambda key: key)
+    yield rule("names that differ in case", str.lower, str.lower)
     patterns = [(("", ""), around) for around in _contained(of_images, of_masks)] + _replaced(of_images, of_masks)
-    rules += [named(*each) for each in patterns]
+    yield from (named(*each) for each in patterns)
     if any("/" in key for key in (*of_images, *of_masks)):
-        rules.append(rule("equal file names in other folders", _file_name, _file_name))
-        rules += [elsewhere(*each) for each in patterns]
-    return rules
+        yield rule("equal file names in other folders", _file_name, _file_name)
+        yield from (elsewhere(*each) for each in patterns)
 
 
 def suffix_in(text: str) -> str:
