@@ -115,8 +115,8 @@ def load_manifest(path: str | Path) -> tuple[Manifest, list[str]]:
         if (run := path.with_name("run.json")).is_file():
             advice = f"This is the folder of a run: give the manifest that {run} names."
         raise ManifestError(f"{path}: no such manifest. {advice}")
-    if path.suffix.lower() == ".json":
-        raise ManifestError(f"{path}: belongs to a manifest, but is not one. Give the .csv beside it, or their folder.")
+    if path.suffix.lower() == ".json" or path.name in ("marks.csv", "marks.parquet"):
+        raise ManifestError(f"{path}: belongs to a manifest, but is not one. Give manifest.csv, or their folder.")
     info, marks_sha256 = _read_info(path.with_suffix(".json"))
     records = read_records(path)
     _, header = next(records)

@@ -43,9 +43,11 @@ class TestDamagedManifest:
         with pytest.raises(ManifestError, match=r"no such manifest.*: 20clicks, 50clicks\.$"):
             read_manifest(tmp_path)
 
-    def test_the_json_is_not_the_manifest(self, manifest):
-        with pytest.raises(ManifestError, match=r"manifest.json: .*Give the .csv"):
-            read_manifest(manifest.with_suffix(".json"))
+    @pytest.mark.parametrize("name", ["manifest.json", "marks.csv", "marks.parquet"])
+    def test_a_file_beside_the_manifest(self, manifest, name):
+        (beside := manifest.with_name(name)).touch()
+        with pytest.raises(ManifestError, match=rf"{name}: .*Give manifest.csv"):
+            read_manifest(beside)
 
     def test_without_json(self, manifest):
         manifest.with_suffix(".json").unlink()
