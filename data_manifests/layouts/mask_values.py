@@ -208,7 +208,8 @@ def _check_blended(mask: Path, values: set[int]) -> None:
         deep = "Save them with 8 bits. " if white > 255 else ""
         raise DataError(
             f"{mask.parent}: the masks hold 0, {white} and {len(between)} values between. {_BLENDED}. "
-            f"{deep}{_BLACK_AND_WHITE} If each value is a class and {white} is void, give --mask-values class-ids."
+            f"{deep}{_BLACK_AND_WHITE} If each value is a class, list all in a classes.csv with id,name, or give "
+            f"--mask-values class-ids, by which {white} is void."
         )
 
 
