@@ -155,7 +155,7 @@ class TestManifest:
         result = sparsekit("info", tmp_path, "--layout", "cityscapes")
         assert result.exit_code == 2 and "the options that describe a dataset" in result.stderr
         result = sparsekit("info", tmp_path / "manifest.json")
-        assert result.exit_code == 1 and "Give the .csv beside it, or their folder." in result.stderr
+        assert result.exit_code == 1 and "Give manifest.csv, or their folder." in result.stderr
 
     def test_annotations_without_a_label(self, tmp_path):
         tiny_manifest(tmp_path, (SCENE, SCENE), marks=[[], []])
