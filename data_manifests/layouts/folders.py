@@ -73,12 +73,9 @@ def lists_of_splits(root: Path) -> str:
     if is_remote(root):
         return ""
     files = [path for pattern in ("*.*", "splits/*.*", "ImageSets/**/*.*") for path in sorted(root.glob(pattern))]
-    lists = [
-        str(path.relative_to(root))
-        for path in files
-        if path.suffix.lower() in (".txt", ".csv", ".json", ".lst")
-        and SPLIT_NAMES.get(path.stem.lower(), "train") != "train"
-    ]
+    names = {"split", "splits", *(name for name, split in SPLIT_NAMES.items() if split != "train")}
+    endings = (".txt", ".csv", ".json", ".lst")
+    lists = [str(p.relative_to(root)) for p in files if p.stem.lower() in names and p.suffix.lower() in endings]
     if not lists:
         return ""
     return (

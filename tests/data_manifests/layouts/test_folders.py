@@ -128,7 +128,7 @@ def test_splits_with_the_years_of_coco(tmp_path):
     assert [item.split for item in dataset.items] == ["train", "train", "val", "val"]
 
 
-@pytest.mark.parametrize("name", ["val.txt", "splits/test.csv"])
+@pytest.mark.parametrize("name", ["val.txt", "splits/test.csv", "Split.csv"])
 def test_lists_of_splits_are_said_to_be_not_read(tmp_path, name):
     make(tmp_path, ["images/a.png", "images/b.png"], ["masks/a.png", "masks/b.png"])
     for path in (tmp_path / "train.txt", tmp_path / name):
