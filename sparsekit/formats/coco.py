@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from sparsekit.formats import Format
-from sparsekit.formats.shared.files import damage_of, only_file, read_json
+from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
+from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import coco_counts, coco_pixels, coco_uncompress
@@ -89,6 +90,11 @@ def _read_file(source: ImportSource, path: Path) -> Iterator[Imported]:
     data = read_json(path)
     by_image: dict[Any, list[dict[str, Any]]] = {}
     with damage_of(path, "annotations of COCO"):
+        if any("segments_info" in annotation for annotation in data["annotations"]):
+            raise RefusedError(
+                "holds panoptic annotations, whose masks are in PNG files. Give the instances of the same images, or a "
+                "dataset of their label maps."
+            )
         names = {category["id"]: str(category["name"]) for category in data["categories"]}
         for annotation in data["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
@@ -132,11 +138,13 @@ def _read_image(
 
 
 def _shape(source: ImportSource, annotation: dict[str, Any], class_id: int, shape: Shape) -> Drawn | None:
+    if any(annotation.get("keypoints") or ()):
+        source.notes["keypoints of annotations: left out"] += 1
     segmentation = annotation.get("segmentation")
     if isinstance(segmentation, dict):
         return Drawn(class_id, pixels=_mask_pixels(segmentation, shape))
-    if segmentation:
-        rings = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in segmentation]
+    if segmentation and any(segmentation):  # boxes of some tools have one empty polygon
+        rings = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in segmentation if ring]
         parts = [source.drawn("polygon", class_id, _floats(ring), "", shape) for ring in rings]
         return Drawn(class_id, tuple(m for p in parts for m in p.marks), rings=tuple(r for p in parts for r in p.rings))
     left, top, width, height = annotation.get("bbox") or (0, 0, 0, 0)
@@ -144,7 +152,18 @@ def _shape(source: ImportSource, annotation: dict[str, Any], class_id: int, shap
         source.unsupported("an annotation without segmentation or bbox", ("polygons", "run lengths", "boxes"))
         return None
     source.notes["annotations without segmentation, taken as boxes"] += 1
+    if degrees := _rotation(annotation):
+        middle = left + width / 2, top + height / 2
+        turned = rotated_box((left, top), (width, height), degrees, middle)
+        return source.area(class_id, polygon_pixels(turned, shape), shape)
     return source.drawn("box", class_id, _floats([(left, top), (left + width, top + height)]), "", shape)
+
+
+def _rotation(annotation: dict[str, Any]) -> float:
+    """Degrees by which a box is rotated about its centre, as CVAT writes them."""
+    attributes = annotation.get("attributes")
+    degrees = attributes.get("rotation") if isinstance(attributes, dict) else None
+    return float(degrees) % 360 if isinstance(degrees, int | float) else 0.0
 
 
 def _floats(points: list[tuple[Any, Any]]) -> list[XY]:

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from data_manifests import Mark
+from data_manifests.errors import list_some
 from sparsekit.formats import Format
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
 from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, parse_xml, read_bytes
@@ -27,8 +28,8 @@ _KINDS = {"points": "click", "polyline": "stroke", "box": "box", "polygon": "pol
 #: Describes the whole image, not pixels.
 _PASSED_OVER = ("tag",)
 
-#: Of an image: name, height and width, shapes with their labels.
-_Image = tuple[str, tuple[str | None, str | None], list[tuple[str | None, Element]]]
+#: Of an image: name, subset of a project, height and width, shapes with their labels.
+_Image = tuple[str, str, tuple[str | None, str | None], list[tuple[str | None, Element]]]
 
 
 def write(job: ExportJob) -> None:
@@ -88,8 +89,8 @@ def read(source: ImportSource) -> Iterator[Imported]:
     with damage_of(path, "annotations of CVAT for images 1.1"):
         if root.tag != "annotations":
             raise ValueError(f"<{root.tag}> of something else")
-        for name, size, shapes in [*_images(root), *_frames(root)]:
-            if not shapes or (item := source.find(name)) is None:
+        for name, subset, size, shapes in [*_images(root), *_frames(root)]:
+            if not shapes or (item := source.find(name, hint=f"{subset}/{name}" if subset else "")) is None:
                 continue
             where = f"{path}: image {name!r}"
             shape = (
@@ -106,11 +107,21 @@ def _images(root: Element) -> Iterator[_Image]:
     for image in root.findall("image"):
         size = image.attrib["height"], image.attrib["width"]
         shapes = [(element.get("label"), element) for element in image if element.tag not in _PASSED_OVER]
-        yield image.attrib["name"], size, shapes
+        yield image.attrib["name"], image.get("subset", ""), size, shapes
 
 
 def _frames(root: Element) -> list[_Image]:
-    """The frames of CVAT for video 1.1, named as CVAT names their images: ``frame_000000``."""
+    """The frames of CVAT for video 1.1, named as CVAT names their images: ``frame_000000``.
+
+    Raises:
+        RefusedError: If the tracks are of several tasks of a project, whose frames have the same names.
+    """
+    tasks = {track.get("task_id", "") for track in root.findall("track")}
+    if len(tasks) > 1:
+        raise RefusedError(
+            f"holds the tracks of the tasks {list_some(sorted(tasks))}, whose frames have the same names. Export each "
+            "task by itself, or the project as CVAT for images 1.1."
+        )
     shapes: dict[int, list[tuple[str | None, Element]]] = {}
     for track in root.findall("track"):
         for element in track:
@@ -119,7 +130,7 @@ def _frames(root: Element) -> list[_Image]:
     if not shapes:
         return []
     size = root.findtext(".//original_size/height"), root.findtext(".//original_size/width")
-    return [(f"frame_{frame:06d}", size, of_frame) for frame, of_frame in sorted(shapes.items())]
+    return [(f"frame_{frame:06d}", "", size, of_frame) for frame, of_frame in sorted(shapes.items())]
 
 
 def _drawn(source: ImportSource, element: Element, label: str | None, shape: tuple[int, int]) -> Drawn | None:
@@ -143,7 +154,7 @@ def _drawn(source: ImportSource, element: Element, label: str | None, shape: tup
         corners = rotated_box((left, top), (right - left, bottom - top), degrees, middle)
         return source.area(class_id, polygon_pixels(corners, shape), shape)
     if kind == "skeleton":
-        seen = [e for e in element if e.get("outside", "0") == "0" and e.get("occluded", "0") == "0"]
+        seen = [e for e in element.findall("points") if e.get("outside", "0") == e.get("occluded", "0") == "0"]
         return _clicks(source, class_id, [point for e in seen for point in _points(e)], shape)
     if kind == "points":
         return _clicks(source, class_id, _points(element), shape)

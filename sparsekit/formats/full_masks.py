@@ -115,14 +115,16 @@ def write_full_masks(
             count += 1
             on_image()
         if not count:
-            raise AnnotationError(f"{source_dir}: contains no annotation of any of the {len(items):,} images.")
+            raise AnnotationError(
+                f"{source_dir}: contains no annotation of any of the {len(items):,} images.{source.names_and_notes()}"
+            )
         rows = ((i, c.name, *c.color, i) for i, c in enumerate(space.classes))
         write_table(folder / "classes.csv", ("id", "name", "r", "g", "b", "train_id"), rows)
         uncovered = "void" if empty == space.unlabelled_value else space.class_names[empty]
         lines = [f"{_FIRST_LINE}{format_}", f"source: {_digest(source_dir)}"]
         lines += [f"pixels of no shape: {uncovered}", f"on top of each other: by {overlaps}"]
         write_atomically(folder / _NOTE, ("\n".join(lines) + "\n").encode())
-    notes = [f"{what} ({number:,})" for what, number in sorted(source.notes.items())]
+    notes = source.noted()
     if left_out := len(items) - count:
         notes.append(f"images without an annotation, left out ({left_out:,})")
     if source.unmatched:

@@ -22,7 +22,6 @@ from data_manifests import (
     write_manifest,
     write_marks,
 )
-from data_manifests.errors import list_some
 from data_manifests.files.decode import check_is_whole
 from data_manifests.files.images import exif_orientation
 from data_manifests.files.masks import pixel_sha256
@@ -116,8 +115,8 @@ def import_annotations(
             rows.append(write_annotation(row, label_map, folder, dataset.label_space))
             on_image()
         if not rows:
-            of_others = f" Names in them: {list_some(source.unmatched)}." if source.unmatched else ""
-            raise AnnotationError(f"{source_dir}: contains no annotation of an image in {dataset.root}.{of_others}")
+            found = source.names_and_notes()
+            raise AnnotationError(f"{source_dir}: contains no annotation of an image in {dataset.root}.{found}")
         splits = sorted({row.split for row in rows})
         evaluated = [i for i in dataset.items if i.split not in (*splits, "train")]
         every_row = sorted([*rows, *(_row(item, out, dataset) for item in evaluated)], key=lambda row: row.image_id)
@@ -134,8 +133,8 @@ def import_annotations(
     num_marks = sum(map(len, drawn.values())) if len(drawn) == len(marks) else None
     num_labelled = sum(row.num_labelled for row in rows)
     source.note_unmet_names()
-    notes = tuple(f"{what} ({count:,})" for what, count in sorted(source.notes.items()))
-    return ImportSummary(out, len(rows), num_labelled, num_marks, len(evaluated), tuple(source.unmatched), notes)
+    unmatched, notes = tuple(source.unmatched), tuple(source.noted())
+    return ImportSummary(out, len(rows), num_labelled, num_marks, len(evaluated), unmatched, notes)
 
 
 def _as_shown(one: Imported) -> Imported:

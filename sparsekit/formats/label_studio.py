@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import numpy as np
 
 from data_manifests import Mark
 from data_manifests.files.images import IMAGE_SUFFIXES
@@ -14,12 +18,12 @@ from data_manifests.files.text import parse_json
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.formats import Format
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
-from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json
+from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json, read_small_image
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import label_studio_pixels, label_studio_rle
 from sparsekit.formats.shared.shapes import XY, describe, mark_from_description, note, xy_points
-from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
 from sparsekit.geometry.polylines import Ints
 
 #: For each kind of mark, Label Studio's result type and the tag of its control.
@@ -35,13 +39,15 @@ _LOCAL_FILES = "/data/local-files/?d="
 
 Shape = tuple[int, int]
 
-_LABELS = {*(kind for kind, _ in _TYPES.values()), "ellipselabels"}
+_LABELS = {*(kind for kind, _ in _TYPES.values()), "ellipselabels", "bitmasklabels"}
 #: Region types without a label.
 _SHAPES = {kind.removesuffix("labels") for kind in _LABELS}
 #: Describe the whole image, or annotate another region, but no pixels.
 _PASSED_OVER = (
     "choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy", "textarea",
 )  # fmt: skip
+#: Their values in JSON-MIN.
+_NO_REGION = {*_PASSED_OVER, "text"}
 #: Prefix that the server adds to the names of uploaded files.
 _UPLOAD = re.compile("^([0-9]+-)?[0-9a-f]{8}-")
 
@@ -111,7 +117,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
         if not isinstance(tasks, list):
             raise TypeError(f"expected a list, got a {type(tasks).__name__}")
         for task in tasks:
-            results = _regions(task)
+            results = _regions(source, task)
             if not results:
                 continue
             address = _address(task.get("data", task), source.options.image_key)
@@ -119,8 +125,10 @@ def read(source: ImportSource) -> Iterator[Imported]:
                 continue
             where = f"{path}: image {address!r}"
             with damage_of(where, "a list of results"):
-                sizes = [(result["original_height"], result["original_width"]) for result in results]
-                shape, *others = {check_shape(item, size, where) for size in sizes}
+                sizes = [(result.get("original_height"), result.get("original_width")) for result in results]
+                # Predictions may have no size; their percentages are of the image.
+                shapes = {image_shape(item) if None in size else check_shape(item, size, where) for size in sizes}
+                shape, *others = shapes
                 if others:
                     raise ValueError(
                         f"its regions were drawn on images of {shape[1]}x{shape[0]} and {others[0][1]}x{others[0][0]} "
@@ -141,16 +149,33 @@ def _address(data: dict[str, Any], key: str | None) -> str:
         key = "image" if "image" in data else images[0]
     elif key not in data:
         raise RefusedError(f"a task has no {key!r}; it has {', '.join(map(repr, data))}")
-    return str(data[key])
+    address = data[key]
+    if not isinstance(address, str) or address.startswith("data:"):
+        raise RefusedError(
+            f"{key!r} of a task must be the address of one image, got {address!s:.40}... If another key of the data "
+            "names the image, give --image-key."
+        )
+    return address
 
 
 def _file_names(address: str) -> list[str]:
     """Return possible file names of an address, most likely first: decoded by the server, and as written."""
     parts = urlsplit(address)
-    local = parse_qs(parts.query).get("d")
+    query = parse_qs(parts.query)
+    if "fileuri" in query:  # of cloud storage
+        return _file_names(_decoded(query["fileuri"][0]))
+    local = query.get("d") or query.get("filepath")
     written = address.partition("?d=")[2] or (parts.path if parts.scheme else address)
     names = [local[0] if local else unquote(parts.path), unquote(written), written]
     return [name for full in names for name in (full, _without_prefix(full))]
+
+
+def _decoded(uri: str) -> str:
+    """An address in Base64; itself if it is not."""
+    try:
+        return base64.b64decode(uri + "=" * (-len(uri) % 4), b"-_", validate=True).decode()
+    except ValueError:
+        return uri
 
 
 def _without_prefix(path: str) -> str:
@@ -158,23 +183,37 @@ def _without_prefix(path: str) -> str:
     return folder + slash + _UPLOAD.sub("", name)
 
 
-def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Regions of the first annotation that has any and was not cancelled; without one, of the first prediction."""
+def _regions(source: ImportSource, task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Regions of the first annotation that has any and was not cancelled; if nobody annotated, of the first prediction.
+
+    Other annotations and skipped tasks are noted.
+    """
     if "data" not in task:  # JSON-MIN: a list of values by control
-        return [_full_result(value) for values in task.values() if isinstance(values, list) for value in values]
-    done = [one for one in task.get("annotations") or task.get("completions") or [] if not one.get("was_cancelled")]
-    for one in done or (task.get("predictions") or [])[:1]:
-        results = [result for result in one["result"] if result.get("type") not in _PASSED_OVER]
-        labelled = {result.get("id") for result in results if result.get("type") == "labels"}
-        # With the control Labels, each region occurs twice: as a shape, and as a shape with its label.
-        if results := [r for r in results if not (r.get("id") in labelled and r.get("type") in _SHAPES)]:
-            return results
-    return []
+        values = [value for values in task.values() if isinstance(values, list) for value in values]
+        return [_full_result(value) for value in values if isinstance(value, dict) and not _NO_REGION & value.keys()]
+    annotations = task.get("annotations") or task.get("completions") or []
+    done = [one for one in annotations if not one.get("was_cancelled")]
+    if annotations and not done:
+        source.notes["tasks skipped in Label Studio: left out"] += 1
+        return []
+    first, *others = [
+        regions for one in done or (task.get("predictions") or [])[:1] if (regions := _regions_of(one))
+    ] or [[]]
+    if others:
+        source.notes["further annotations of the same task: left out"] += len(others)
+    return first
 
 
-def _full_result(value: Any) -> dict[str, Any]:
+def _regions_of(annotation: dict[str, Any]) -> list[dict[str, Any]]:
+    results = [result for result in annotation["result"] if result.get("type") not in _PASSED_OVER]
+    labelled = {result.get("id") for result in results if result.get("type") == "labels"}
+    # With the control Labels, each region occurs twice: as a shape, and as a shape with its label.
+    return [r for r in results if not (r.get("id") in labelled and r.get("type") in _SHAPES)]
+
+
+def _full_result(value: dict[str, Any]) -> dict[str, Any]:
     """Convert a region of JSON-MIN to the form of the other exports."""
-    kind = next((key for key in value if key.endswith("labels")), None) if isinstance(value, dict) else None
+    kind = next((key for key in value if key.endswith("labels")), None)
     if kind is None:
         raise RefusedError("contains a region without a type; export as JSON instead of JSON-MIN")
     return {"type": kind, "value": value, **{k: value.get(k) for k in ("original_height", "original_width")}}
@@ -203,12 +242,28 @@ def _drawn(source: ImportSource, result: dict[str, Any], shape: Shape) -> Drawn 
         # The mark is known unless somebody edited its pixels.
         marks = (mark_from_description(parse_json(text), class_id, shape),) if text.startswith("{") else ()
         return Drawn(class_id, marks, pixels)
+    if kind == "bitmasklabels":
+        return Drawn(class_id, pixels=_bitmask_pixels(value["imageDataURL"], shape))
     return _placed(source, str(kind), value, class_id, text, shape)
+
+
+def _bitmask_pixels(url: str, shape: Shape) -> Ints:
+    """Pixels of a bitmask: those of a PNG in Base64 that are not transparent."""
+    try:
+        alpha = read_small_image(base64.b64decode(url.partition(",")[2], validate=True), shape, "RGBA")[:, :, 3]
+    except (binascii.Error, OSError) as error:
+        raise RefusedError("contains a bitmask that is not a PNG in Base64, or is damaged") from error
+    if alpha.shape != shape:
+        raise RefusedError(f"contains a bitmask of {alpha.shape[1]}x{alpha.shape[0]}, not as large as the image")
+    return np.flatnonzero(alpha)
 
 
 def _kind_of(value: dict[str, Any]) -> str:
     """Type of a region whose label is in a separate control."""
-    for key, kind in (("points", "polygon"), ("rle", "brush"), ("radiusX", "ellipse"), ("height", "rectangle")):
+    kinds = {
+        "points": "polygon", "rle": "brush", "imageDataURL": "bitmask", "radiusX": "ellipse", "height": "rectangle",
+    }  # fmt: skip
+    for key, kind in kinds.items():
         if key in value:
             return f"{kind}labels"
     return "keypointlabels"

@@ -14,19 +14,22 @@ import numpy as np
 from data_manifests import Mark
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import Format
+from sparsekit.formats.shared.areas import polygon_pixels
 from sparsekit.formats.shared.files import RefusedError, damage_of, is_hidden, read_json, read_small_image
 from sparsekit.formats.shared.job import ExportJob
-from sparsekit.formats.shared.shapes import XY, note, xy_points
+from sparsekit.formats.shared.shapes import XY, clip_points, note, xy_points
 from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
 from sparsekit.geometry.polylines import Ints
 
 #: labelme's shape type for each kind of mark.
 _SHAPE_TYPES = {"click": "point", "stroke": "linestrip", "box": "rectangle", "block": "polygon", "polygon": "polygon"}
-#: Our kind of mark for each of labelme's shape types; X-AnyLabeling writes rotated boxes as "rotation".
+#: Our kind of mark for each of labelme's shape types.
 _KINDS = {
     "point": "click", "linestrip": "stroke", "line": "stroke", "rectangle": "box", "polygon": "polygon",
-    "rotation": "polygon",
 }  # fmt: skip
+#: Rotated boxes of labelme, and of X-AnyLabeling.
+_ROTATED = ("oriented_rectangle", "rotation")
+_READ = (*_KINDS, *_ROTATED, "points", "circle", "mask")
 
 
 def write(job: ExportJob) -> None:
@@ -66,6 +69,8 @@ def read(source: ImportSource) -> Iterator[Imported]:
     for path in paths:
         data = read_json(path)
         with damage_of(path, "a labelme file"):
+            if isinstance(data, dict) and "shapes" not in data:
+                raise RefusedError("not a labelme file: 'shapes' is missing. Move other JSON files to another folder.")
             shapes = data["shapes"]
             # The file is beside its image and has its name; imagePath may be from another machine.
             below = path.relative_to(source.folder)
@@ -80,14 +85,14 @@ def read(source: ImportSource) -> Iterator[Imported]:
 
 def _drawn(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) -> Drawn | None:
     kind = entry.get("shape_type") or "polygon"  # as in files of labelme 3
-    if kind not in (*_KINDS, "points", "circle", "mask"):
-        source.unsupported(f"a shape of type {kind!r}", (*_KINDS, "points", "circle", "mask"))
+    if kind not in _READ:
+        source.unsupported(f"a shape of type {kind!r}", _READ)
         return None
     if (class_id := source.class_id(entry["label"])) is None:
         return None
     points = [(float(x), float(y)) for x, y in entry["points"]]
-    if kind == "rectangle" and len(points) == 4:  # X-AnyLabeling gives all corners
-        kind = "polygon"
+    if kind in _ROTATED or (kind == "rectangle" and len(points) == 4):  # X-AnyLabeling gives all corners
+        return source.area(class_id, polygon_pixels(points, shape), shape)
     if kind == "points":
         return Drawn(class_id, tuple(m for p in points for m in source.drawn("click", class_id, [p], "", shape).marks))
     if kind == "circle":
@@ -95,11 +100,11 @@ def _drawn(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) 
         radius = math.dist(centre, edge)
         return source.ellipse(class_id, centre, (radius, radius), 0, shape)
     if kind == "mask":
-        return Drawn(class_id, pixels=_mask_pixels(entry["mask"], points, shape))
+        return Drawn(class_id, pixels=_mask_pixels(source, entry["mask"], points, shape))
     return source.drawn(_KINDS[kind], class_id, points, str(entry.get("description") or ""), shape)
 
 
-def _mask_pixels(text: Any, points: list[XY], shape: tuple[int, int]) -> Ints:
+def _mask_pixels(source: ImportSource, text: Any, points: list[XY], shape: tuple[int, int]) -> Ints:
     """Pixels of a mask: a PNG in Base64, whose upper left corner is at the first point."""
     try:
         mask = read_small_image(base64.b64decode(text, validate=True), shape) > 0
@@ -108,9 +113,12 @@ def _mask_pixels(text: Any, points: list[XY], shape: tuple[int, int]) -> Ints:
     (left, top), *_ = points
     rows, cols = np.nonzero(mask)
     rows, cols = rows + round(top), cols + round(left)
-    if len(rows) and not (0 <= rows.min() <= rows.max() < shape[0] and 0 <= cols.min() <= cols.max() < shape[1]):
-        raise RefusedError(f"a mask at ({left}, {top}) lies outside the image of {shape[1]}x{shape[0]}")
-    return np.asarray(rows * shape[1] + cols)
+    if len(rows):  # dragged by a part of a pixel, a mask can end just outside
+        clip_points([(cols.min(), rows.min()), (cols.max() + 1, rows.max() + 1)], shape)
+    inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+    if outside := int(np.count_nonzero(~inside)):
+        source.notes["pixels of masks just outside the image, left out"] += outside
+    return np.asarray(rows[inside] * shape[1] + cols[inside])
 
 
 FORMAT = Format(write, read, needs_marks=True)

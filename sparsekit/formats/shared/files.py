@@ -108,12 +108,13 @@ def is_hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
 
 
-def read_small_image(data: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Decode an image embedded in an annotation to grey values; it may not be larger than the annotated image.
+def read_small_image(data: bytes, shape: tuple[int, int], mode: str = "L") -> NDArray[np.uint8]:
+    """Decode an image embedded in an annotation; it may not be larger than the annotated image.
 
     Args:
         data: The image file.
         shape: Height and width of the annotated image.
+        mode: Pillow's mode of the result; by default grey values.
 
     Raises:
         OSError: If it is not an image, or is damaged.
@@ -125,7 +126,7 @@ def read_small_image(data: bytes, shape: tuple[int, int]) -> NDArray[np.uint8]:
                 f"a mask of {decoded.width}x{decoded.height} is larger than its image of {shape[1]}x{shape[0]} (width "
                 "x height)"
             )
-        return np.asarray(decoded.convert("L"))
+        return np.asarray(decoded.convert(mode))
 
 
 def only_file(folder: Path, names: tuple[str, ...], pattern: str) -> Path:

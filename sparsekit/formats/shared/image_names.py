@@ -28,7 +28,8 @@ class ImageNames:
         self._where = where
         self._by_last: dict[str, list[DatasetItem]] = {}
         for item in items:
-            for last in {*_last_parts(item.image_id), *_last_parts(item.image_or_mask.name), _flat(item)}:
+            name = item.image_or_mask.name
+            for last in {*_last_parts(item.image_id), *_last_parts(name), *_last_parts(_uploaded(name)), _flat(item)}:
                 self._by_last.setdefault(last, []).append(item)
 
     def find(self, *names: str, hint: str = "") -> DatasetItem | None:
@@ -97,6 +98,11 @@ def _stems(path: str) -> list[str]:
 
 def _flat(item: DatasetItem) -> str:
     return normalize("NFC", file_name(item.image_id))
+
+
+def _uploaded(name: str) -> str:
+    """Name that Django, and with it Label Studio, gives to an uploaded file."""
+    return re.sub(r"[^-\w.]", "", normalize("NFC", name).strip().replace(" ", "_"))
 
 
 def _posix(name: str | Path) -> str:

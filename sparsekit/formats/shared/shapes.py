@@ -17,14 +17,28 @@ XY = tuple[float, float]
 
 #: Kinds of marks, and the number of points that each needs.
 MARK_KINDS = {"click": 1, "stroke": 1, "box": 2, "block": 1, "polygon": 1}
+#: Least number of points of their shapes; CVAT does not open a job that has a shape with fewer.
+_LEAST_POINTS = {"stroke": 2, "block": 3, "polygon": 3}
 
 
 def xy_points(mark: Mark) -> list[XY]:
-    """Corners of a mark: centres of pixels, or for a box its upper left and lower right corner."""
+    """Corners of a mark: centres of pixels, or for a box its upper left and lower right corner.
+
+    The last point is repeated where the shape needs more points than the mark has.
+    """
     if mark.kind == "box":
         (top, left), (bottom, right) = mark.points
         return [(float(left), float(top)), (float(right + 1), float(bottom + 1))]
-    return [(col + 0.5, row + 0.5) for row, col in mark.points or ((mark.row, mark.col),)]
+    points = [(col + 0.5, row + 0.5) for row, col in mark.points or ((mark.row, mark.col),)]
+    return points + points[-1:] * (_LEAST_POINTS.get(mark.kind, 1) - len(points))
+
+
+def _without_repeats(kind: str, points: Sequence[XY]) -> Sequence[XY]:
+    """Points without the repeats of ``xy_points``."""
+    if len(points) == _LEAST_POINTS.get(kind):
+        while len(points) > 1 and points[-1] == points[-2]:
+            points = points[:-1]
+    return points
 
 
 def note(mark: Mark) -> str:
@@ -62,8 +76,8 @@ def clip_points(points: Sequence[XY], shape: tuple[int, int]) -> tuple[list[XY],
     for x, y in points:
         if not (-slack_x <= x <= width + slack_x and -slack_y <= y <= height + slack_y):  # False for NaN too
             raise RefusedError(
-                f"point ({x}, {y}) lies outside the image of {width}x{height} (width x height). Does the annotation "
-                "belong to another image, or to one of another size?"
+                f"point ({x}, {y}) lies outside the image of {width}x{height} (width x height). Move it inside in the "
+                "tool, unless the annotation belongs to another image, or to one of another size."
             )
         inside.append((min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))))
     return inside, sum(a != tuple(b) for a, b in zip(inside, points, strict=True))
@@ -86,8 +100,9 @@ def mark_from_xy(
         RefusedError: If there are too few points, or a stroke is wider than the image.
     """
     height, width = shape
+    points = _without_repeats(kind, points)
     pixels = [(min(math.floor(y), height - 1), min(math.floor(x), width - 1)) for x, y in points]
-    if kind == "box":
+    if kind == "box" and len(points) == MARK_KINDS["box"]:
         (x0, y0), (x1, y1) = points
         left, right, top, bottom = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
         first = min(math.floor(top), height - 1), min(math.floor(left), width - 1)
@@ -148,7 +163,7 @@ def _whole(value: Any) -> int:
 
 def _widths(text: str, count: int, stroke_width: int) -> tuple[int, ...]:
     word, _, numbers = text.partition(" ")
-    if word not in ("width", "widths"):
+    if word not in ("width", "widths") or " " in numbers:  # such as "width of the road"
         return (stroke_width,) * count
     widths = tuple(int(number) for number in numbers.split(";"))
     return widths * count if word == "width" else widths

@@ -140,6 +140,15 @@ class ImportSource:
             raise RefusedError(self._unknown_class(name))
         return class_id
 
+    def noted(self) -> list[str]:
+        """What was skipped or changed, and how often, one sentence each."""
+        return [f"{what} ({count:,})" for what, count in sorted(self.notes.items())]
+
+    def names_and_notes(self) -> str:
+        """Names that match no image, and what was skipped, for the message that nothing was found."""
+        names = f" Names in them: {list_some(self.unmatched)}." if self.unmatched else ""
+        return names + "".join(f" Noted: {one}." for one in self.noted())
+
     def note_unmet_names(self) -> None:
         """Note names of ``--map`` and ``--ignore-class`` without any shape, which are usually misspelt."""
         for name in sorted(set(self._class_names) - self._met):
@@ -181,7 +190,7 @@ class ImportSource:
             self.notes["points just outside the image, moved to its edge"] += moved
         return inside
 
-    def ellipse(self, class_id: int, centre: XY, radii: XY, degrees: float, shape: tuple[int, int]) -> Drawn:
+    def ellipse(self, class_id: int, centre: XY, radii: XY, degrees: float, shape: tuple[int, int]) -> Drawn | None:
         """An ellipse: polygons around its pixels; see ``ellipse_pixels``.
 
         Raises:
@@ -192,8 +201,14 @@ class ImportSource:
             raise RefusedError(f"an ellipse has the half axes {radii}; expected at most {sum(shape)} on this image")
         return self.area(class_id, ellipse_pixels(centre, radii, degrees, shape), shape)
 
-    def area(self, class_id: int, pixels: Ints, shape: tuple[int, int]) -> Drawn:
-        """An area of a shape that we do not have: polygons around its pixels, or else only the pixels."""
+    def area(self, class_id: int, pixels: Ints, shape: tuple[int, int]) -> Drawn | None:
+        """An area of a shape that we do not have: polygons around its pixels, or else only the pixels.
+
+        None if it has no pixels, which is noted.
+        """
+        if not len(pixels):
+            self.notes["shapes that cover no pixel: left out"] += 1
+            return None
         marks = outline_marks(pixels, class_id, shape)
         return Drawn(class_id, marks, None if marks else pixels)
 

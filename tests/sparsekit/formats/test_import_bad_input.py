@@ -185,9 +185,9 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("label-studio", edit_studio("rle", 1 << 31, -1), "expected a list of bytes, got 2147483648"),
     ("label-studio", edit_studio("rle", [0] * 99_999, -1), "99999 bytes of run lengths are too many for 30x20 pixels"),
     ("label-studio", edit_result(image_rotation=90), "image '.*image_0.png': was rotated by 90 degrees"),
-    *(("label-studio", edit_result(type=kind), f"contains a region of type {kind!r}.* brushlabels, "
+    *(("label-studio", edit_result(type=kind), f"contains a region of type {kind!r}.* bitmasklabels, brushlabels, "
        "ellipselabels, keypointlabels, polygonlabels, rectanglelabels. Draw it as")
-      for kind in ("ellipse", "rectangle", "bitmasklabels", "no such type", None)),
+      for kind in ("ellipse", "rectangle", "vectorlabels", "no such type", None)),
     *(("label-studio", edit_result(type=kind), "image '.*image_0.png': contains a region without a label")
       for kind in ("ellipselabels", "labels")),
 ]  # fmt: skip

@@ -63,19 +63,6 @@ def test_labelme_circles_masks_and_several_points(tmp_path: Path, dataset: Datas
     assert [(m.kind, m.row, m.col) for m in marks] == [("click", 2, 1), ("click", 5, 4)]
 
 
-@pytest.mark.parametrize(
-    ("kind", "corners"),
-    [("rectangle", [(2, 3), (12, 3), (12, 9), (2, 9)]), ("rotation", [(10, 2), (16, 8), (10, 14), (4, 8)])],
-)
-def test_boxes_of_four_corners(tmp_path: Path, dataset: Dataset, kind: str, corners: list[tuple[float, float]]) -> None:
-    """As X-AnyLabeling writes them."""
-    put(tmp_path, "a.json", labelme(shape(kind, *corners)))
-    found = annotation(bring(tmp_path, dataset, "labelme"))
-    put(tmp_path, "a.json", labelme(shape("polygon", *corners)))
-    np.testing.assert_array_equal(found, annotation(bring(tmp_path, dataset, "labelme")))
-    assert (found == 1).sum() > 40
-
-
 @pytest.mark.parametrize("mask", ["iVBORw0K", "%%%", "", 3])
 def test_labelme_masks_that_are_none(tmp_path: Path, dataset: Dataset, mask: Any) -> None:
     put(tmp_path, "a.json", labelme(shape("mask", (10, 4), (16, 8), mask=mask)))
@@ -160,6 +147,10 @@ def test_cvat_skeletons_and_frames_of_tracks(tmp_path: Path, dataset: Dataset) -
         ("s3://bucket/sub/a.png", "sub/a"),
         ("a+b c.png", "a+b c"),
         ("/data/upload/1/0a1b2c3d-grün.png", "grün"),
+        ("/data/upload/1/0a1b2c3d-ab_c.png", "a+b c"),  # as the server stores the name
+        ("/storage-data/uploaded/?filepath=upload/1/0a1b2c3d-ab_c.png", "a+b c"),
+        (f"/tasks/3/presign/?fileuri={base64.urlsafe_b64encode(b's3://bucket/sub/a.png').decode()}", "sub/a"),
+        ("/tasks/3/presign/?fileuri=s3://bucket/sub/a.png", "sub/a"),
     ],
 )
 def test_label_studio_addresses(tmp_path: Path, dataset: Dataset, image: str, image_id: str) -> None:
