@@ -136,12 +136,12 @@ def _check(record: dict[str, Any]) -> None:
     counts = [record["num_images"], *(count for row in confusion for count in row)]
     if not (
         all(isinstance(word, str) for word in words)
-        and all(score is None or isinstance(score, int | float) for score in scores)
-        and all(isinstance(count, int) for count in counts)
+        and all(score is None or (isinstance(score, int | float) and 0 <= score <= 1) for score in scores)
+        and all(isinstance(count, int) and count >= 0 for count in counts)
         and classes
         and [len(row) for row in confusion] == [len(classes)] * len(classes)
     ):
-        raise ValueError("a value has the wrong type")
+        raise ValueError("a value has the wrong type or is out of range")
 
 
 def _key(record: dict[str, Any]) -> tuple[Any, ...]:

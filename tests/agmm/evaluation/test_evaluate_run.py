@@ -126,6 +126,13 @@ def record(**changes: object) -> dict[str, object]:
     } | changes  # fmt: skip
 
 
+@pytest.mark.parametrize("change", [{"miou": 5.0}, {"num_images": -3}, {"confusion": [[3, -1], [0, 0]]}], ids=str)
+def test_scores_that_cannot_be_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    (tmp_path / "evaluation.json").write_text(json.dumps({"results": [record(**change)]}))
+    with pytest.raises(TrainingError, match=r"evaluation.json: damaged .*out of range"):
+        read_records(tmp_path)
+
+
 def test_two_splits_of_one_name_and_size_stand_side_by_side(run: Path, manifest: Manifest, tmp_path: Path) -> None:
     for number, chosen in enumerate((0, 1, 0)):
         rows = [row for row in manifest.rows if row.split == "train"]
