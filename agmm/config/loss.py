@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, get_args
 
-from agmm.config.values import as_kind, check_kinds
+from agmm.config.values import as_kind, check_kinds, look_up
 
 Distance = Literal["l2", "l1_mean"]
 Prototypes = Literal["image", "batch"]
 Variance = Literal["adaptive", "fixed"]
+Contrastive = Literal["mean", "sum"]
+SelfTarget = Literal["density", "responsibility"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "distance": get_args(Distance), "variance": get_args(Variance), "prototypes": get_args(Prototypes),
+    "classes": get_args(Prototypes), "contrastive": get_args(Contrastive), "self_target": get_args(SelfTarget),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,9 @@ class MixtureOptions:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        if self.distance not in get_args(Distance):
-            raise ValueError(f"Unknown distance {self.distance!r}. Choose from: {', '.join(get_args(Distance))}.")
-        if self.variance not in get_args(Variance):
-            raise ValueError(f"Unknown variance {self.variance!r}. Choose from: {', '.join(get_args(Variance))}.")
-        for name in ("prototypes", "classes"):
-            if (value := getattr(self, name)) not in get_args(Prototypes):
-                raise ValueError(f"Unknown {name} {value!r}. Choose from: {', '.join(get_args(Prototypes))}.")
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name, choices[0])) not in choices:
+                raise ValueError(f"Unknown {name} {value!r}. Choose from: {', '.join(choices)}.")
         if self.classes == "batch" and self.prototypes != "batch":
             raise ValueError(
                 "classes='batch' needs prototypes='batch', because an image has no prototypes of classes without "
@@ -52,10 +54,6 @@ class MixtureOptions:
             )
         if not 0 < self.fixed_variance < math.inf:
             raise ValueError(f"fixed_variance must be above 0, got {self.fixed_variance}.")
-
-
-Contrastive = Literal["mean", "sum"]
-SelfTarget = Literal["density", "responsibility"]
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,6 @@ class LossOptions(MixtureOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.contrastive not in get_args(Contrastive):
-            raise ValueError(f"Unknown contrastive {self.contrastive!r}. Choose from: mean, sum.")
-        if self.self_target not in get_args(SelfTarget):
-            raise ValueError(f"Unknown self_target {self.self_target!r}. Choose from: density, responsibility.")
         if not 0 <= self.absence_weight < math.inf:
             raise ValueError(f"absence_weight must be 0 or more, got {self.absence_weight}.")
 
@@ -146,9 +140,5 @@ def resolve_options(preset: str = "paper", **options: Any) -> LossOptions:
     if preset not in PRESETS:
         raise ValueError(f"Unknown preset {preset!r}. Choose from: {', '.join(PRESETS)}.")
     known = {field.name: field.default for field in fields(LossOptions)}
-    for name in options:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
-            raise ValueError(f"Unknown loss option {name!r}. {hint}")
-    return replace(PRESETS[preset], **{name: as_kind(value, known[name], name) for name, value in options.items()})
+    changes = {name: as_kind(value, look_up(name, known, "loss option"), name) for name, value in options.items()}
+    return replace(PRESETS[preset], **changes)

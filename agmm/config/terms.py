@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, get_args
 
 from agmm.config.loss import LossOptions, SelfTarget
-from agmm.config.values import as_kind, check_kinds
+from agmm.config.values import as_kind, check_kinds, look_up
 
 #: Classes that pseudo-labels may contain: those known to be in the image, or all.
 PseudoLabelClasses = Literal["image", "all"]
@@ -207,9 +206,9 @@ def term_options(term: str, values: Mapping[str, Any]) -> TermOptions:
         >>> term_options("absence", {"weight": 2})
         AbsenceOptions(weight=2.0)
     """
-    kind: type[TermOptions] = _look_up(term, TERM_OPTIONS, "term")
+    kind: type[TermOptions] = look_up(term, TERM_OPTIONS, "term")
     known = {field.name: field.default for field in fields(kind)}
-    return kind(**{name: as_kind(value, _look_up(name, known, f"option of {term}"), f"{term}.{name}")
+    return kind(**{name: as_kind(value, look_up(name, known, f"option of {term}"), f"{term}.{name}")
                    for name, value in values.items()})  # fmt: skip
 
 
@@ -230,14 +229,6 @@ def combined_options(values: Mapping[str, Any]) -> dict[str, TermOptions]:
         raise ValueError(f"A combined loss needs terms with their weights. Choose from: {', '.join(TERM_OPTIONS)}.")
     tables = {name: value if isinstance(value, Mapping) else {"weight": value} for name, value in values.items()}
     return {name: term_options(name, table) for name, table in tables.items()}
-
-
-def _look_up(name: str, known: Mapping[str, Any], what: str) -> Any:
-    if name in known:
-        return known[name]
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
-    raise ValueError(f"Unknown {what} {name!r}. {hint}")
 
 
 def _require(options: TermOptions, **limits: tuple[float, float]) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+
+_T = TypeVar("_T")
 
 #: Largest whole number of a setting; torch takes no larger seed.
 LARGEST = 2**63 - 1
@@ -37,6 +40,19 @@ def as_kind(value: Any, default: Any, where: str) -> Any:
     if not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(default, bool):
         raise ValueError(f"{where} must be {_KINDS.get(type(default), type(default).__name__)}, got {value!r}.")
     return value
+
+
+def look_up(name: str, known: Mapping[str, _T], what: str) -> _T:
+    """Return the value of a name.
+
+    Raises:
+        ValueError: If it is unknown; suggests a similar one.
+    """
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Choose from: {', '.join(known)}."
+    raise ValueError(f"Unknown {what} {name!r}. {hint}")
 
 
 def check_kinds(settings: DataclassInstance) -> None:

@@ -9,7 +9,6 @@ cost. Such a map is cropped and resized by nearest neighbour.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -20,26 +19,6 @@ from data_manifests.label_maps import LabelMap
 
 #: Labelled share of an image above which its labels count as dense. Human scribbles cover 0.1 to 3.4 %.
 DENSE_SHARE = 0.1
-
-
-class Labels(Protocol):
-    """Labels of one image."""
-
-    def any_inside(self, window: Window) -> bool:
-        """Whether the window contains a labelled pixel."""
-        ...
-
-    def crop(self, window: Window) -> LabelMap:
-        """Return the window's target: train ids, shape ``window.crop_size``, ``ignore_index`` where unlabelled."""
-        ...
-
-    def classes(self) -> NDArray[np.int64]:
-        """Return the train ids that occur, ascending."""
-        ...
-
-    def pick(self, rng: np.random.Generator) -> tuple[int, int] | None:
-        """Pick a class uniformly and then one of its pixels, as (row, col); None if there is no label."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -71,11 +50,14 @@ class SparseLabels:
         return self.rows.nbytes + self.cols.nbytes + self.class_ids.nbytes
 
     def any_inside(self, window: Window) -> bool:
-        """See ``Labels``."""
+        """Whether the window contains a labelled pixel."""
         return bool(self._inside(window).any())
 
     def crop(self, window: Window) -> LabelMap:
-        """See ``Labels``. If several labels fall on one pixel, the last in reading order wins."""
+        """Return the window's target: train ids, shape ``window.crop_size``, ``ignore_index`` where unlabelled.
+
+        If several labels fall on one pixel, the last in reading order wins.
+        """
         inside = self._inside(window)
         rows = _move(self.rows[inside], window.rows)
         cols = _move(self.cols[inside], window.cols)
@@ -86,11 +68,11 @@ class SparseLabels:
         return target
 
     def classes(self) -> NDArray[np.int64]:
-        """See ``Labels``."""
+        """Return the train ids that occur, ascending."""
         return np.flatnonzero(np.bincount(self.class_ids))
 
     def pick(self, rng: np.random.Generator) -> tuple[int, int] | None:
-        """See ``Labels``."""
+        """Pick a class uniformly and then one of its pixels, as (row, col); None if there is no label."""
         if not len(self.rows):
             return None
         chosen = rng.choice(np.flatnonzero(self.class_ids == rng.choice(self.classes())))
@@ -121,23 +103,27 @@ class DenseLabels:
     ignore_index: int
 
     def any_inside(self, window: Window) -> bool:
-        """See ``Labels``."""
+        """See ``SparseLabels``."""
         rows, cols = window.rows, window.cols
         return bool((self.label_map[rows.start : rows.stop, cols.start : cols.stop] != self.ignore_index).any())
 
     def crop(self, window: Window) -> LabelMap:
-        """See ``Labels``."""
+        """See ``SparseLabels``."""
         return crop_label_map(self.label_map, window, self.ignore_index)
 
     def classes(self) -> NDArray[np.int64]:
-        """See ``Labels``."""
+        """See ``SparseLabels``."""
         counts = cv2.calcHist([self.label_map], [0], None, [self.ignore_index], [0, self.ignore_index])
         return np.flatnonzero(counts)
 
     def pick(self, rng: np.random.Generator) -> tuple[int, int] | None:
-        """See ``Labels``."""
+        """See ``SparseLabels``."""
         if not len(present := self.classes()):
             return None
         place = int(rng.choice(np.flatnonzero(self.label_map == rng.choice(present))))
         row, col = divmod(place, self.label_map.shape[1])
         return row, col
+
+
+#: Labels of one image.
+Labels = SparseLabels | DenseLabels

@@ -115,10 +115,10 @@ def read_row_soft_labels(manifest: Manifest, row: ManifestRow) -> SoftLabels:
             f"{path}: no such file, but {manifest.path} says that there are soft labels beside its annotations. Copy "
             "them too, or make them again with `agmm stages --soft`."
         ) from error
-    except _OtherArrayError as error:
-        raise TrainingError(f"{path}: {error}. Make the soft labels again with `agmm stages --soft`.") from error
     except Exception as error:  # the errors of zip, its compressions and NumPy's header share no base class
-        raise TrainingError(f"{path}: the soft labels are damaged ({error}). Copy or make them again.") from error
+        raise TrainingError(
+            f"{path}: the soft labels are damaged ({error}). Copy them, or make them again with `agmm stages --soft`."
+        ) from error
     if (largest := int(classes.max(initial=0))) >= manifest.label_space.num_classes:
         raise TrainingError(
             f"{path}: holds class {largest}, but label space '{manifest.label_space.name}' has classes 0 to "
@@ -129,10 +129,6 @@ def read_row_soft_labels(manifest: Manifest, row: ManifestRow) -> SoftLabels:
     return SoftLabels(classes, shares)
 
 
-class _OtherArrayError(ValueError):
-    """An array has another shape or type than soft labels."""
-
-
 def _read_array(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: Sequence[type[np.unsignedinteger[Any]]]
 ) -> NDArray[Any]:
@@ -141,7 +137,7 @@ def _read_array(
         got, by_column, dtype = read_npy_header(file)
         if got != shape or dtype not in dtypes or by_column:
             kinds = " or ".join(np.dtype(kind).name for kind in dtypes)
-            raise _OtherArrayError(f"expected {name} of shape {shape} as {kinds}, got {got} as {dtype}")
+            raise ValueError(f"expected {name} of shape {shape} as {kinds}, got {got} as {dtype}")
         size = math.prod(shape) * dtype.itemsize
         if len(data := file.read(size + 1)) != size:
             raise ValueError(f"{name} are truncated" if len(data) < size else f"there are more bytes after {name}")

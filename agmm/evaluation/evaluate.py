@@ -19,7 +19,7 @@ from agmm.errors import TrainingError
 from agmm.evaluation.metrics import BoundaryIoU, ConfusionMatrix
 from agmm.evaluation.per_image import ImageCounts
 from agmm.inference.protocols import Protocol, evaluating, mixture_of, predict_mixture, probs_of
-from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
+from agmm.runs.scores import MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
 from data_manifests.errors import counted
 from data_manifests.figures.notebook import Line, fragment

@@ -19,7 +19,6 @@ from agmm.errors import TrainingError
 from agmm.inference.crf import refine
 from agmm.losses.mixture import mixture_probs
 from agmm.models.network import SegmentationOutput
-from agmm.runs.scores import MIXTURE_PROTOCOL as MIXTURE_PROTOCOL
 from data_manifests import Manifest, ManifestRow
 from data_manifests.manifest.rows import read_row_annotation
 

@@ -18,13 +18,6 @@ class AbsenceLoss(TermLoss):
     It helps if annotations reach every class of an image (clicks per class or instance, scribbles) and images contain
     few of the classes. Where clicks miss classes, it supervises wrongly. Images without any label are skipped.
 
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-
     References:
         The public code of Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures",
         CVPR 2023, which always adds it; the paper's formulas have no such term.

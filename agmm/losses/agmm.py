@@ -160,15 +160,7 @@ class AGMMLoss(nn.Module):
 
 
 class AGMMTerm(TermLoss):
-    """L_self + L_spar + L_con as a term, to train with others at once.
-
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        options: See :class:`agmm.config.terms.AGMMTermOptions`.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-    """
+    """L_self + L_spar + L_con as a term, to train with others at once."""
 
     term_name = "agmm"
 

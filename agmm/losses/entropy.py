@@ -11,13 +11,6 @@ from agmm.models.network import SegmentationOutput
 class EntropyLoss(TermLoss):
     """L_seg + weight * L_entropy, the mean over real pixels of -sum over classes k of P_k log P_k.
 
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term, by default 0.1.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-
     References:
         Grandvalet and Bengio, "Semi-supervised Learning by Entropy Minimization", NIPS 2004.
     """

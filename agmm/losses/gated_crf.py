@@ -21,17 +21,6 @@ class GatedCRFLoss(TermLoss):
 
     It erodes thin objects: for small objects, use a smaller weight or radius, or ``shrink = 1``.
 
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term, by default 0.1.
-        radius: Half the side of the neighbourhood that each pixel is compared with, in pixels.
-        sigma_rgb: Standard deviation of the kernel in colour, of values 0..1.
-        sigma_xy: Standard deviation of the kernel in space, in pixels.
-        shrink: Factor by which image and predictions are shrunk first.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-
     References:
         Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019 (arXiv 1906.04651);
         kernel and radius are theirs.

@@ -23,13 +23,6 @@ class MeanTeacherLoss(TermLoss):
     of the image; images without labels are then excluded. L_teacher is 0 until the share ``start`` of the run is done;
     from then on each step includes a forward pass of the averaged network.
 
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        options: See :class:`agmm.config.terms.MeanTeacherOptions`.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-
     References:
         Averaged network: Tarvainen and Valpola, "Mean Teachers are Better Role Models", NIPS 2017. Threshold, weak and
         strong views: Sohn et al., "FixMatch", NeurIPS 2020.

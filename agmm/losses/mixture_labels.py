@@ -21,15 +21,6 @@ class MixtureLabelsLoss(TermLoss):
     Gaussians are the paper's (eq. 1 to 4), one for each class labelled in the crop. Pseudo-labels carry no gradient;
     L_spar (eq. 7) fits the mixture to the labels.
 
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term.
-        threshold: Smallest responsibility of a pseudo-label's Gaussian, 0..1.
-        spar: Weight of L_spar; 0 disables it.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-
     References:
         Mixture and L_spar: Wu et al., "Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures", CVPR
         2023. Thresholded hard pseudo-labels from the mixture are this project's.

@@ -23,13 +23,6 @@ class PresenceLoss(TermLoss):
     It helps if annotations reach every class of an image (clicks per class or instance, scribbles) and images contain
     few of the classes. Where clicks miss classes, it supervises wrongly.
 
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-
     References:
         Zhang et al., "Context Encoding for Semantic Segmentation", CVPR 2018, whose semantic encoding loss is the same
         cross-entropy; there the classes come from full masks, and channels of features are weighted, not classes.

@@ -31,14 +31,6 @@ class TreeEnergyLoss(TermLoss):
     SciPy builds the trees on the CPU, which synchronizes with the device. For a batch of 8 at 32x24, this adds a few
     dozen milliseconds; time grows with the number of positions.
 
-    Args:
-        ignore_index: The value of ``target`` where no class is given.
-        weight: Weight of the term, by default 0.4.
-        sigma: Squared difference of colours, of values 0..1, at which the affinity falls to 1/e.
-
-    Raises:
-        ValueError: If an option is unknown, has the wrong type or is out of range.
-
     References:
         Liang et al., "Tree Energy Loss: Towards Sparsely Annotated Semantic Segmentation", CVPR 2022; filter of Song
         et al., "Learnable Tree Filter for Structure-preserving Feature Transform", NeurIPS 2019.

@@ -15,7 +15,6 @@ from agmm.config.loss import MixtureOptions
 from agmm.config.model import ModelConfig
 from agmm.errors import TrainingError
 from agmm.evaluation.evaluate import (
-    MIXTURE_PROTOCOL,
     EvalResult,
     evaluate_mixture,
     evaluate_rows,
@@ -26,6 +25,7 @@ from agmm.inference.protocols import Protocol
 from agmm.losses.mixture import mixture_probs
 from agmm.models import build_model
 from agmm.models.network import SegmentationModel
+from agmm.runs.scores import MIXTURE_PROTOCOL
 from data_manifests import DataError, Manifest, ManifestInfo, ManifestRow, open_dataset, read_manifest
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.images import encode_image, read_image
