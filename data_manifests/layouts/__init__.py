@@ -84,9 +84,10 @@ def open_folders(
 
     Args:
         masks_dir: The masks, at any depth.
-        images_dir: The images; may be the same folder if ``mask_suffix`` separates masks from images. If None, the
-            dataset has masks only, which suffices for everything except figures and training.
-        mask_suffix: Suffix of mask names after the image's, such as ``_mask``; detected if None.
+        images_dir: The images; may be the same folder. If None, the dataset has masks only, which suffices for
+            everything except figures and training.
+        mask_suffix: Suffix of mask names after the image's, or in place of another, such as ``_mask``; detected if
+            None.
         label_space: See ``open_dataset``; class tables are searched for in both folders and in their common parent.
         class_map: See ``open_dataset``.
         encoding: See ``open_dataset``.
