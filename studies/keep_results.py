@@ -5,7 +5,8 @@
 For each folder NAME that `agmm ablate studies/NAME.toml` has filled, wholly or in part: `studies/results/NAME.md` is
 the report of what is there, `NAME.csv` the scores of its runs, `logs/NAME/` the log of every run in six digits. Then
 the tables between `<!-- table of FILE -->` and `<!-- end -->` in docs/study-*.md are written again from
-`studies/results/FILE`. Without a folder it only does the latter.
+`studies/results/FILE`, with a link to the study in place of what each row changes. Without a folder it only does the
+latter.
 """
 
 from __future__ import annotations
@@ -57,12 +58,13 @@ def in_six_digits(log: str) -> str:
 
 
 def with_tables(page: str) -> str:
-    """The page with the tables that ``studies/results`` holds; of a report all between its title and its settings."""
+    """The page with the tables that ``studies/results`` holds; of a report those between its title and its settings."""
 
     def table(found: re.Match[str]) -> str:
-        text = (RESULTS / found[2]).read_text().partition("\nSettings ")[0]
-        if text.startswith("# "):
-            text = text.partition("\n")[2]
+        text, changes, _ = (RESULTS / found[2]).read_text().partition("\nChanges in each row")
+        if changes:
+            name, tables = f"studies/{Path(found[2]).stem}.toml", text.partition("\n")[2].strip()
+            text = f"{tables}\n\n[`{name}`](../{name}) has the settings of each row."
         return f"{found[1]}\n{text.strip()}\n\n{found[3]}"
 
     return _TABLE.sub(table, page)
