@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from agmm.config.outputs import FIGURES, MAX_TSNE_RUNS
 from cli.agmm_commands.options import device_option, manifest_option, names_option, runs_argument
-from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, refuse_study_options, study_options
+from cli.agmm_commands.work import budget_options, read_budgets, refuse_budget_options
 from cli.command import command
 from cli.options import image_option, json_option, out_option, read_manifest
 from cli.progress import progress
@@ -38,8 +39,7 @@ _SHOWN = {name: kind for name, kind in FIGURES.items() if kind}
     "--pixels-per-class", type=IntRange(min=1), default=100, show_default=True, help="Pixels per class for tsne."
 )
 @click.option("--seed", type=IntRange(min=0), default=0, show_default=True, help="Random seed of tsne.")
-@study_options
-@cost_model_option
+@budget_options
 @device_option
 @out_option("File to write, .png or .pdf.", "out_path", required=True)
 @json_option
@@ -54,11 +54,9 @@ def figure(
     image_ids: tuple[str, ...],
     pixels_per_class: int,
     seed: int,
-    ways: tuple[str, ...],
-    annotations: tuple[Path, ...],
-    cost_model: Path | None,
     device: str,
     as_json: bool,
+    **budget: Any,
 ) -> None:
     """Draw a figure of RUNS: budgets, or a figure of the paper's supplement.
 
@@ -67,20 +65,22 @@ def figure(
     one to three runs), qualitative (image, segmentation of each run, and ground truth) or budget (mIoU over clicks and
     minutes of annotation, of scored runs or of one study of `agmm ablate`). This needs the extra 'figures'.
     """
-    if kind == "budget":
-        _draw_budget(runs, names, out_path, split, ways, annotations, cost_model)
-        _echo(out_path, as_json)
-        return
-    refuse_study_options(ways, annotations, cost_model)
-    from agmm.report.runs import read_runs
     from agmm.report.style import check_figure
-    from agmm.requirements import require_training_packages
-    from agmm.runs.files import manifest_of
 
     if kind == "tsne" and len(runs) > MAX_TSNE_RUNS:
         raise click.UsageError(f"tsne shows one to {MAX_TSNE_RUNS} runs, got {len(runs)}.")
     with usage_errors():
         check_figure([out_path])
+    if kind == "budget":
+        from agmm.report.budget_figure import draw_budget
+
+        draw_budget(read_budgets(runs, names, split, None, **budget), [out_path])
+        _echo(out_path, as_json)
+        return
+    refuse_budget_options(budget)
+    from agmm.report.runs import read_runs
+    from agmm.requirements import require_training_packages
+    from agmm.runs.files import manifest_of
 
     manifest = None if kind == "training-curves" else read_manifest(manifest_path or manifest_of(runs[0]))
     with usage_errors():
@@ -116,22 +116,3 @@ def _echo(out_path: Path, as_json: bool) -> None:
         echo_json({"file": str(out_path)})
     else:
         echo_summary(out_path)
-
-
-def _draw_budget(
-    runs: tuple[Path, ...],
-    names: tuple[str, ...],
-    out_path: Path,
-    split: str | None,
-    ways: tuple[str, ...],
-    annotations: tuple[Path, ...],
-    cost_model: Path | None,
-) -> None:
-    from agmm.report.style import check_figure
-
-    with usage_errors():
-        check_figure([out_path])
-    budgets = read_budgets(runs, names, split, None, ways, annotations, read_model(cost_model))
-    from agmm.report.budget_figure import draw_budget
-
-    draw_budget(budgets, [out_path])

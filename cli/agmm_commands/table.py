@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from agmm.config.outputs import TABLE_FORMATS, TABLES, TableFormat
 from cli.agmm_commands.options import names_option, runs_argument, scores_protocol_option, scores_split_option
-from cli.agmm_commands.work import cost_model_option, read_budgets, read_model, refuse_study_options, study_options
+from cli.agmm_commands.work import budget_options, read_budgets, refuse_budget_options
 from cli.command import command
 from cli.options import out_option
 from cli.reporting import echo, echo_summary, usage_errors
@@ -21,8 +22,7 @@ from cli.types import Choice
 @names_option
 @scores_split_option
 @scores_protocol_option
-@study_options
-@cost_model_option
+@budget_options
 @click.option(
     "--format",
     "format_",
@@ -40,10 +40,8 @@ def table(
     format_: TableFormat,
     split: str | None,
     protocol: str | None,
-    ways: tuple[str, ...],
-    annotations: tuple[Path, ...],
-    cost_model: Path | None,
     out_path: Path | None,
+    **budget: Any,
 ) -> None:
     """Compare RUNS in a table, next to the published numbers of the paper's supplement.
 
@@ -62,9 +60,9 @@ def table(
     from data_manifests.files.atomic import write_atomically
 
     if kind == "budget":
-        made = budget_table(read_budgets(runs, names, split, protocol, ways, annotations, read_model(cost_model)))
+        made = budget_table(read_budgets(runs, names, split, protocol, **budget))
     else:
-        refuse_study_options(ways, annotations, cost_model)
+        refuse_budget_options(budget)
         with usage_errors():
             found = read_runs(runs, names)
         made = getattr(tables, TABLES[kind])(found, split or scored_split(found), protocol)

@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-cost_model_option = click.option(
-    "--cost-model", type=PathType(), help="TOML file of annotation times for budget; see `sparsekit cost`."
-)
-
-
-#: What the budgets of a study need beside its folder, for figure and table alike.
-STUDY_OPTIONS = (
+_BUDGET_OPTIONS = (
     click.option(
         "--setting", "ways", metavar="NAME", multiple=True,
         help="Show this setting of a study only; repeat for several.",
@@ -34,24 +28,27 @@ STUDY_OPTIONS = (
         "--annotation", "annotations", type=PathType(), multiple=True,
         help="Manifest of a study whose runs are gone, to count its marks and minutes; repeat for several.",
     ),
+    click.option(
+        "--cost-model", type=PathType(), help="TOML file of annotation times for budget; see `sparsekit cost`."
+    ),
 )  # fmt: skip
 
 
-def refuse_study_options(ways: Sequence[str], annotations: Sequence[Path], cost_model: Path | None) -> None:
+def budget_options(command: _F) -> _F:
+    """Give a command the keyword arguments of ``read_budgets``."""
+    for option in reversed(_BUDGET_OPTIONS):
+        command = option(command)
+    return command
+
+
+def refuse_budget_options(given: Mapping[str, object]) -> None:
     """Refuse the options of budgets for a figure or table of another kind.
 
     Raises:
         click.UsageError: If one is given.
     """
-    if ways or annotations or cost_model:
+    if any(given.values()):
         raise click.UsageError("--setting, --annotation and --cost-model are for budget.")
-
-
-def study_options(command: _F) -> _F:
-    """Give a command ``--setting`` and ``--annotation``."""
-    for option in reversed(STUDY_OPTIONS):
-        command = option(command)
-    return command
 
 
 def read_budgets(
@@ -59,9 +56,10 @@ def read_budgets(
     names: Sequence[str],
     split: str | None,
     protocol: str | None,
+    *,
     ways: Sequence[str],
     annotations: Sequence[Path],
-    model: CostModel | None,
+    cost_model: Path | None,
 ) -> Budgets:
     """The budgets of scored runs, or of the settings of one study.
 
@@ -71,7 +69,9 @@ def read_budgets(
     """
     from agmm.report.budget import budgets_of_runs, budgets_of_study, is_study
     from agmm.report.runs import read_runs, scored_split
+    from sparsekit.audit.cost_model import read_cost_model
 
+    model = read_cost_model(cost_model) if cost_model else None
     if any(map(is_study, runs)):
         if len(runs) > 1:
             raise click.UsageError("budget takes runs, or one study; got a study and more.")
@@ -84,13 +84,6 @@ def read_budgets(
     with usage_errors():
         found = read_runs(runs, names)
     return budgets_of_runs(found, lambda run: work_of_run(run, model), split or scored_split(found), protocol)
-
-
-def read_model(path: Path | None) -> CostModel | None:
-    """The cost model of the option; None for the literature's."""
-    from sparsekit.audit.cost_model import read_cost_model
-
-    return read_cost_model(path) if path else None
 
 
 def work_of_run(run: Run, model: CostModel | None, on_problem: Callable[[str], None] = warn) -> Work | None:
