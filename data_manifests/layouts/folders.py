@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import islice, permutations
 from pathlib import Path
 
@@ -103,15 +103,20 @@ def named_folders(root: Path, holds: Callable[[Path], bool] = holds_images) -> l
 
 
 def _beside_labels(root: Path, holds: Callable[[Path], bool]) -> list[SplitFolders]:
-    """Splits of images with their masks in a folder beside each, such as ``train/`` and ``train_labels/``."""
-    names = {f"{split}_{mask}" for split in SPLIT_NAMES for mask in MASK_FOLDERS}
-    of = {path.name.lower(): path for path in _called(names, root)}
+    """Splits of two folders, such as ``train/`` or ``train_images/`` with ``train_masks/`` or ``masks_train/``."""
+
+    def names(split: str, kinds: Iterable[str]) -> list[str]:
+        return [name for kind in sorted(kinds) for name in (f"{split}_{kind}", f"{kind}_{split}")]
+
+    wanted = {split: ([split, *names(split, IMAGE_FOLDERS)], names(split, MASK_FOLDERS)) for split in SPLIT_NAMES}
+    every = {name for both in wanted.values() for of_kind in both for name in of_kind}
+    there = {path.name.lower(): path for path in _called(every, root) if holds(path)}
     found = []
-    for split, images in split_dirs(root):
-        masks = [path for name in sorted(MASK_FOLDERS) if (path := of.get(f"{images.name.lower()}_{name}"))]
-        if len(masks) == 1 and holds(images) and holds(masks[0]):
-            found.append((split, images, masks[0]))
-        elif split != "test":  # which often has no masks
+    for split, both in wanted.items():
+        images, masks = ([there[name] for name in of_kind if name in there] for of_kind in both)
+        if len(images) == len(masks) == 1:
+            found.append((SPLIT_NAMES[split], images[0], masks[0]))
+        elif images and SPLIT_NAMES[split] != "test":  # which often has no masks
             return []
     return found
 

@@ -87,7 +87,7 @@ def _dataset(root: Path, items: list[DatasetItem], rules: list[str], label_space
 LAYOUT = Layout(
     "generic",
     "folders images/ and masks/ (or labels/, annotations/, gt/, ...; at the top, or in train/, val/ and test/), "
-    "train/ and train_labels/, or images and masks side by side as 0.jpg and 0_mask.png",
+    "train/ and train_labels/, train_images/ and train_masks/, or images and masks side by side, 0.jpg and 0_mask.png",
     lambda root: bool(split_folders(root) or named_folders(root) or side_by_side(root)),
     _load,
 )

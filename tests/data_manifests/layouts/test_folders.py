@@ -231,17 +231,31 @@ def test_unclear_folders_say_what_is_there_and_what_to_type(tmp_path):
     assert pairs(dataset) == [("a", "photos/a.jpg", "truth/a_gt.png"), ("b", "photos/b.jpg", "truth/b_gt.png")]
 
 
-@pytest.mark.parametrize("masks", ["{}_labels", "{}_mask"])
-def test_masks_in_a_folder_beside_each_split(tmp_path, masks):
-    images = [f"{split}/{n}.jpg" for split in ("train", "val") for n in "ab"]
+@pytest.mark.parametrize(
+    ("folder", "masks"),
+    [
+        ("{}", "{}_labels"),
+        ("{}", "{}_mask"),
+        ("{}_images", "{}_masks"),
+        ("images_{}", "labels_{}"),
+        ("{}_img", "{}_gt"),
+    ],
+)
+def test_masks_in_a_folder_beside_each_split(tmp_path, folder, masks):
+    images = [f"{folder.format(split)}/{n}.jpg" for split in ("train", "val") for n in "ab"]
     make(tmp_path, images, [f"{masks.format(split)}/{n}_L.png" for split in ("train", "val") for n in "ab"])
     (tmp_path / "classes.csv").rename(tmp_path / "class_dict.csv")
     dataset = open_dataset(tmp_path)
     assert dataset.layout == "generic" and dataset.label_space.class_names == ("a", "b", "c")
     assert [i.split for i in dataset.items] == ["train", "train", "val", "val"]
     assert [pair[1:] for pair in pairs(dataset)] == [
-        (image, f"{masks.format(image.split('/')[0])}/{image[-5]}_L.png") for image in images
+        (image, f"{masks.format('train' if 'train' in image else 'val')}/{image[-5]}_L.png") for image in images
     ]
+    mini.save_image(tmp_path / folder.format("test") / "c.jpg", (2, 2))  # without masks
+    assert len(open_dataset(tmp_path).items) == 4
+    mini.save_image(tmp_path / folder.format("dev") / "c.jpg", (2, 2))
+    with pytest.raises(DataError, match="fits no known layout"):
+        open_dataset(tmp_path)
 
 
 def test_suffixes_of_files_side_by_side_are_suggested(tmp_path):
