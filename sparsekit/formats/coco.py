@@ -18,7 +18,7 @@ from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import coco_counts, coco_pixels, coco_uncompress
 from sparsekit.formats.shared.shapes import MARK_KINDS, XY, describe, mark_from_description
-from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape, unsupported
 from sparsekit.geometry.polylines import Ints
 
 Shape = tuple[int, int]
@@ -123,18 +123,24 @@ def _read_image(
     source: ImportSource, annotations: list[dict[str, Any]], names: dict[Any, str], shape: Shape
 ) -> tuple[Drawn, ...]:
     """Annotations from top to bottom: ours in the order written, others with later ones on top."""
-    ours: list[Drawn] = []
-    others: list[Drawn] = []
-    for annotation in sorted(annotations, key=lambda annotation: not annotation.get("iscrowd")):  # crowds lie below
+
+    def read(annotation: dict[str, Any]) -> Drawn | None:
         if (class_id := source.class_id(names[annotation["category_id"]])) is None:
-            continue
-        attributes, segmentation = annotation.get("attributes"), annotation.get("segmentation")
-        if isinstance(attributes, dict) and attributes.get("kind") in MARK_KINDS and isinstance(segmentation, dict):
-            mark = mark_from_description(attributes, class_id, shape)
-            ours.append(Drawn(class_id, (mark,), _mask_pixels(segmentation, shape)))
-        elif (one := _shape(source, annotation, class_id, shape)) is not None:
-            others.append(one)
-    return (*ours, *reversed(others))
+            return None
+        if _is_ours(annotation):
+            mark = mark_from_description(annotation["attributes"], class_id, shape)
+            return Drawn(class_id, (mark,), _mask_pixels(annotation["segmentation"], shape))
+        return _shape(source, annotation, class_id, shape)
+
+    others = [one for one in annotations if not _is_ours(one)]
+    others.sort(key=lambda one: not one.get("iscrowd"))  # crowds lie below
+    return source.read_shapes(read, [*filter(_is_ours, annotations), *reversed(others)])
+
+
+def _is_ours(annotation: dict[str, Any]) -> bool:
+    attributes = annotation.get("attributes")
+    is_mark = isinstance(attributes, dict) and attributes.get("kind") in MARK_KINDS
+    return is_mark and isinstance(annotation.get("segmentation"), dict)
 
 
 def _shape(source: ImportSource, annotation: dict[str, Any], class_id: int, shape: Shape) -> Drawn | None:
@@ -144,19 +150,20 @@ def _shape(source: ImportSource, annotation: dict[str, Any], class_id: int, shap
     if isinstance(segmentation, dict):
         return Drawn(class_id, pixels=_mask_pixels(segmentation, shape))
     if segmentation and any(segmentation):  # boxes of some tools have one empty polygon
-        rings = [list(zip(ring[::2], ring[1::2], strict=True)) for ring in segmentation if ring]
-        parts = [source.drawn("polygon", class_id, _floats(ring), "", shape) for ring in rings]
+        parts = [source.drawn("polygon", class_id, _corners(ring), "", shape) for ring in segmentation if ring]
         return Drawn(class_id, tuple(m for p in parts for m in p.marks), rings=tuple(r for p in parts for r in p.rings))
     left, top, width, height = annotation.get("bbox") or (0, 0, 0, 0)
     if not width * height:
-        source.unsupported("an annotation without segmentation or bbox", ("polygons", "run lengths", "boxes"))
-        return None
-    source.notes["annotations without segmentation, taken as boxes"] += 1
+        raise unsupported("an annotation without segmentation or bbox", ("polygons", "run lengths", "boxes"))
+    drawn: Drawn | None
     if degrees := _rotation(annotation):
         middle = left + width / 2, top + height / 2
         turned = rotated_box((left, top), (width, height), degrees, middle)
-        return source.area(class_id, polygon_pixels(turned, shape), shape)
-    return source.drawn("box", class_id, _floats([(left, top), (left + width, top + height)]), "", shape)
+        drawn = source.area(class_id, polygon_pixels(turned, shape), shape)
+    else:
+        drawn = source.drawn("box", class_id, _corners([left, top, left + width, top + height]), "", shape)
+    source.notes["annotations without segmentation, taken as boxes"] += 1
+    return drawn
 
 
 def _rotation(annotation: dict[str, Any]) -> float:
@@ -166,8 +173,14 @@ def _rotation(annotation: dict[str, Any]) -> float:
     return float(degrees) % 360 if isinstance(degrees, int | float) else 0.0
 
 
-def _floats(points: list[tuple[Any, Any]]) -> list[XY]:
-    return [(float(x), float(y)) for x, y in points]
+def _corners(ring: Any) -> list[XY]:
+    """Corners of a polygon or box, given as x, y, x, y, ..."""
+    if not isinstance(ring, list) or len(ring) % 2:
+        raise RefusedError(
+            "contains a segmentation that is neither a list of polygons, each of them a list x, y, x, y, ..., nor run "
+            "lengths with size and counts. Export it again as one of these."
+        )
+    return [(float(x), float(y)) for x, y in zip(ring[::2], ring[1::2], strict=True)]
 
 
 def _mask_pixels(segmentation: Any, shape: Shape) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -13,11 +14,11 @@ from data_manifests import Mark
 from data_manifests.errors import list_some
 from sparsekit.formats import Format
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
-from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, parse_xml, read_bytes
+from sparsekit.formats.shared.files import RefusedError, SkippableError, damage_of, only_file, parse_xml, read_bytes
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.rle import run_pixels
 from sparsekit.formats.shared.shapes import XY, note, xy_points
-from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape, unsupported
 from sparsekit.geometry.polylines import Ints
 
 #: Attribute of every label, which stores what a shape cannot express.
@@ -99,8 +100,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
             # At equal z-order, later shapes are drawn over earlier ones.
             ordered = sorted(shapes, key=lambda one: int(one[1].get("z_order", "0")))
             with damage_of(where, "a list of shapes"):
-                drawn = [_drawn(source, element, label, shape) for label, element in reversed(ordered)]
-                yield Imported(item, shape, tuple(one for one in drawn if one))
+                yield Imported(item, shape, source.read_shapes(partial(_drawn, source, shape), reversed(ordered)))
 
 
 def _images(root: Element) -> Iterator[_Image]:
@@ -133,11 +133,11 @@ def _frames(root: Element) -> list[_Image]:
     return [(f"frame_{frame:06d}", "", size, of_frame) for frame, of_frame in sorted(shapes.items())]
 
 
-def _drawn(source: ImportSource, element: Element, label: str | None, shape: tuple[int, int]) -> Drawn | None:
+def _drawn(source: ImportSource, shape: tuple[int, int], labelled: tuple[str | None, Element]) -> Drawn | None:
+    label, element = labelled
     kind = element.tag
     if kind not in (*_KINDS, "ellipse", "mask", "skeleton"):
-        source.unsupported(f"a shape <{kind}>", (*_KINDS, "ellipse", "mask", "skeleton"))
-        return None
+        raise unsupported(f"a shape <{kind}>", (*_KINDS, "ellipse", "mask", "skeleton"))
     if label is None:
         raise KeyError("label")
     if (class_id := source.class_id(label)) is None:
@@ -184,8 +184,10 @@ def _mask_pixels(element: Element, shape: tuple[int, int]) -> Ints:
     """Pixels of a mask: run lengths along the rows of its box, starting with a run outside the mask."""
     left, top, width, height = (int(element.attrib[name]) for name in ("left", "top", "width", "height"))
     if not (left >= 0 and top >= 0 and 0 < width <= shape[1] - left and 0 < height <= shape[0] - top):
-        raise RefusedError(
-            f"a mask of {width}x{height} at ({left}, {top}) lies outside the image of {shape[1]}x{shape[0]}"
+        raise SkippableError(
+            f"a mask of {width}x{height} at ({left}, {top}) lies outside the image of {shape[1]}x{shape[0]}. Move it "
+            "inside in CVAT",
+            "shapes that reach outside the image",
         )
     counts = [int(n) for n in element.attrib["rle"].split(",")]
     counts += [0] * (len(counts) % 2) + [max(height * width - sum(counts), 0)]  # CVAT accepts a missing last run

@@ -23,7 +23,7 @@ from data_manifests.layouts.folders import split_dirs
 from sparsekit.errors import AnnotationError
 from sparsekit.formats import DRAWN_FORMATS, Overlaps, load_format
 from sparsekit.formats.shared.areas import polygon_pixels
-from sparsekit.formats.shared.files import RefusedError, is_hidden
+from sparsekit.formats.shared.files import SkippableError, is_hidden
 from sparsekit.formats.shared.masks import shown_pixels, turn_drawn
 from sparsekit.formats.shared.source import Drawn, Imported, ImportOptions, ImportSource, image_shape, once_each
 from sparsekit.formats.shared.whole_folder import begins_with, whole_folder
@@ -183,9 +183,10 @@ class _FillSource(ImportSource):
         self, kind: str, class_id: int, points: Sequence[tuple[float, float]], text: str, shape: tuple[int, int]
     ) -> Drawn:
         if kind not in AREA_KINDS:
-            raise RefusedError(
+            raise SkippableError(
                 f"contains a {kind}, which has no area: full masks need polygons, boxes or masks. To import clicks and "
-                "strokes, use `sparsekit import`."
+                "strokes, use `sparsekit import`",
+                f"{kind}s, which have no area",
             )
         return super().drawn(kind, class_id, points, text, shape)
 

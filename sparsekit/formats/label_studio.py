@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -23,7 +24,7 @@ from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import label_studio_pixels, label_studio_rle
 from sparsekit.formats.shared.shapes import XY, describe, mark_from_description, note, xy_points
-from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape, unsupported
 from sparsekit.geometry.polylines import Ints
 
 #: For each kind of mark, Label Studio's result type and the tag of its control.
@@ -134,8 +135,8 @@ def read(source: ImportSource) -> Iterator[Imported]:
                         f"its regions were drawn on images of {shape[1]}x{shape[0]} and {others[0][1]}x{others[0][0]} "
                         "(width x height)"
                     )
-                drawn = [_drawn(source, result, shape) for result in reversed(results)]  # later ones are drawn on top
-                yield Imported(item, shape, tuple(one for one in drawn if one))
+                # Later ones are drawn on top.
+                yield Imported(item, shape, source.read_shapes(partial(_drawn, source, shape), reversed(results)))
 
 
 def _address(data: dict[str, Any], key: str | None) -> str:
@@ -219,19 +220,17 @@ def _full_result(value: dict[str, Any]) -> dict[str, Any]:
     return {"type": kind, "value": value, **{k: value.get(k) for k in ("original_height", "original_width")}}
 
 
-def _drawn(source: ImportSource, result: dict[str, Any], shape: Shape) -> Drawn | None:
+def _drawn(source: ImportSource, shape: Shape, result: dict[str, Any]) -> Drawn | None:
     kind, value = result.get("type"), result["value"]
     labels = value.get(kind) if isinstance(kind, str) else None
     if kind == "labels":
         kind = _kind_of(value)
     if kind not in _LABELS:
         what = f"a region of type {kind!r}" + (" without a label" if kind in _SHAPES else "")
-        source.unsupported(what, sorted(_LABELS), "Draw it as one of these in Label Studio, or remove it")
-        return None
+        raise unsupported(what, sorted(_LABELS), "Draw it as one of these in Label Studio, or remove it")
     if not labels or len(labels) != 1:
         what = f"a region with the labels {', '.join(map(str, labels))}" if labels else "a region without a label"
-        source.unsupported(what, [], "Give it one label in Label Studio")
-        return None
+        raise unsupported(what, [], "Give it one label in Label Studio")
     if degrees := result.get("image_rotation"):  # all coordinates refer to the rotated image
         raise RefusedError(f"was rotated by {degrees} degrees in Label Studio. Rotate it back there.")
     if (class_id := source.class_id(str(labels[0]))) is None:

@@ -7,6 +7,7 @@ import binascii
 import json
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sparsekit.formats.shared.areas import polygon_pixels
 from sparsekit.formats.shared.files import RefusedError, damage_of, is_hidden, read_json, read_small_image
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.shapes import XY, clip_points, note, xy_points
-from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape
+from sparsekit.formats.shared.source import Drawn, Imported, ImportSource, check_shape, image_shape, unsupported
 from sparsekit.geometry.polylines import Ints
 
 #: labelme's shape type for each kind of mark.
@@ -79,15 +80,14 @@ def read(source: ImportSource) -> Iterator[Imported]:
             if item := source.find(own_name, image_path, hint=f"{below.parent.as_posix()}/{image_path}"):
                 size = data.get("imageHeight"), data.get("imageWidth")
                 shape = image_shape(item) if None in size else check_shape(item, size, path)
-                drawn = [_drawn(source, entry, shape) for entry in reversed(shapes)]
-                yield Imported(item, shape, tuple(one for one in drawn if one))
+                drawn = source.read_shapes(partial(_drawn, source, shape), reversed(shapes))
+                yield Imported(item, shape, drawn)
 
 
-def _drawn(source: ImportSource, entry: dict[str, Any], shape: tuple[int, int]) -> Drawn | None:
+def _drawn(source: ImportSource, shape: tuple[int, int], entry: dict[str, Any]) -> Drawn | None:
     kind = entry.get("shape_type") or "polygon"  # as in files of labelme 3
     if kind not in _READ:
-        source.unsupported(f"a shape of type {kind!r}", _READ)
-        return None
+        raise unsupported(f"a shape of type {kind!r}", _READ)
     if (class_id := source.class_id(entry["label"])) is None:
         return None
     points = [(float(x), float(y)) for x, y in entry["points"]]

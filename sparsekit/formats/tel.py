@@ -6,6 +6,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -127,7 +128,7 @@ def read(source: ImportSource) -> Iterator[Imported]:
     strokes = dict(_read_strokes(source, source.folder / _SCRIBBLES))
     items = {item.image_id: item for item in [*clicks, *strokes]}
     for item in items.values():
-        marks = [*clicks.get(item, []), *strokes.get(item, [])]
+        marks = [*clicks.get(item, []), *strokes.get(item, ())]
         if marks:  # the files must name every image, annotated or not
             yield Imported(item, image_shape(item), tuple(marks))
 
@@ -140,20 +141,21 @@ def _read_clicks(source: ImportSource) -> dict[DatasetItem, list[Drawn]]:
         with damage_of(path, "clicks by image id"):
             for image_id, clicks in read_json(path).items():
                 if item := source.find(image_id):
-                    marks = [_read_click(source, click, item) for click in clicks]
-                    ranked.setdefault(item, []).extend(marks)
+                    for click in clicks:
+                        for one in source.read_shapes(partial(_read_click, source, item), [click]):
+                            ranked.setdefault(item, []).append((int(click.get("rank", 0)), one))
     return {item: [mark for _, mark in sorted(marks, key=lambda m: m[0])] for item, marks in ranked.items()}
 
 
-def _read_click(source: ImportSource, click: dict[str, Any], item: DatasetItem) -> tuple[int, Drawn]:
+def _read_click(source: ImportSource, item: DatasetItem, click: dict[str, Any]) -> Drawn:
     class_id = int(click["cls"])
     if not 0 <= class_id < len(VOC_NAMES):
         raise ValueError(f"class {class_id} of image '{item.image_id}' is not between 0 and {len(VOC_NAMES) - 1}")
     xy = int(click["x"]) + 0.5, int(click["y"]) + 0.5
-    return int(click.get("rank", 0)), source.drawn("click", class_id, [xy], "", image_shape(item))
+    return source.drawn("click", class_id, [xy], "", image_shape(item))
 
 
-def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetItem, list[Drawn]]]:
+def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetItem, tuple[Drawn, ...]]]:
     if not path.is_file():
         return
     try:
@@ -173,21 +175,20 @@ def _read_strokes(source: ImportSource, path: Path) -> Iterator[tuple[DatasetIte
         raise AnnotationError(f"{path}: the archive is damaged or truncated ({error}).") from error
 
 
-def _read_strokes_of(source: ImportSource, item: DatasetItem, data: bytes, where: str) -> list[Drawn]:
+def _read_strokes_of(source: ImportSource, item: DatasetItem, data: bytes, where: str) -> tuple[Drawn, ...]:
     root = parse_xml(data, where)
-    marks = []
     with damage_of(where, "strokes of one image"):
         size = int(root.findtext("size/height", "")), int(root.findtext("size/width", ""))
-        shape = check_shape(item, size, where)
-        for polygon in root.findall("polygon"):
-            name = polygon.findtext("tag", "")
-            if name not in VOC_NAMES:
-                raise ValueError(f"unknown class {name!r}; expected one of: {', '.join(VOC_NAMES)}")
-            points = [
-                (int(p.findtext("X", "")) + 0.5, int(p.findtext("Y", "")) + 0.5) for p in polygon.findall("point")
-            ]
-            marks.append(source.drawn("stroke", VOC_NAMES.index(name), points, "", shape))
-    return marks[::-1]  # the reader draws later ones on top
+        read = partial(_read_stroke, source, check_shape(item, size, where))
+        return source.read_shapes(read, reversed(root.findall("polygon")))  # the reader draws later ones on top
+
+
+def _read_stroke(source: ImportSource, shape: tuple[int, int], polygon: ElementTree.Element) -> Drawn:
+    name = polygon.findtext("tag", "")
+    if name not in VOC_NAMES:
+        raise ValueError(f"unknown class {name!r}; expected one of: {', '.join(VOC_NAMES)}")
+    points = [(int(p.findtext("X", "")) + 0.5, int(p.findtext("Y", "")) + 0.5) for p in polygon.findall("point")]
+    return source.drawn("stroke", VOC_NAMES.index(name), points, "", shape)
 
 
 def _values(space: LabelSpace) -> LabelValues:

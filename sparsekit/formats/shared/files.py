@@ -23,6 +23,19 @@ class RefusedError(Exception):
     """Valid content that is not supported; ``damage_of`` adds its location."""
 
 
+class SkippableError(RefusedError):
+    """A refused shape that ``--skip-unsupported`` skips.
+
+    Args:
+        reason: Why it is refused, and what else to do; without a full stop.
+        note: Name of such shapes, for the note that counts them.
+    """
+
+    def __init__(self, reason: str, note: str) -> None:
+        super().__init__(f"{reason}, or give --skip-unsupported to skip such shapes.")
+        self.note = note
+
+
 #: Larger files are rejected; a million strokes take about a tenth of this.
 MAX_BYTES = 1 << 30
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from data_manifests import Mark
 from data_manifests.errors import counted
-from sparsekit.formats.shared.files import RefusedError
+from sparsekit.formats.shared.files import RefusedError, SkippableError
 
 XY = tuple[float, float]
 
@@ -64,7 +64,7 @@ def clip_points(points: Sequence[XY], shape: tuple[int, int]) -> tuple[list[XY],
         shape: Height and width of the image.
 
     Raises:
-        RefusedError: If a point lies farther outside.
+        SkippableError: If a point lies farther outside.
 
     Example:
         >>> clip_points([(-0.5, 3.0), (4.0, 5.0)], (10, 10))
@@ -75,9 +75,10 @@ def clip_points(points: Sequence[XY], shape: tuple[int, int]) -> tuple[list[XY],
     inside = []
     for x, y in points:
         if not (-slack_x <= x <= width + slack_x and -slack_y <= y <= height + slack_y):  # False for NaN too
-            raise RefusedError(
-                f"point ({x}, {y}) lies outside the image of {width}x{height} (width x height). Move it inside in the "
-                "tool, unless the annotation belongs to another image, or to one of another size."
+            raise SkippableError(
+                f"point ({x}, {y}) lies outside the image of {width}x{height} (width x height). If the annotation "
+                "belongs to this image, and not to one of another size, move the point inside in the tool",
+                "shapes that reach outside the image",
             )
         inside.append((min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))))
     return inside, sum(a != tuple(b) for a, b in zip(inside, points, strict=True))

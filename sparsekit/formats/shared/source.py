@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 from unicodedata import normalize
 
 from data_manifests import Dataset, DatasetItem, LabelMap, LabelSpace, Mark
@@ -17,10 +18,12 @@ from data_manifests.terminal import shell_quote
 from sparsekit.arguments import as_whole_number
 from sparsekit.errors import AnnotationError
 from sparsekit.formats.shared.areas import ellipse_pixels, outline_marks
-from sparsekit.formats.shared.files import RefusedError
+from sparsekit.formats.shared.files import RefusedError, SkippableError
 from sparsekit.formats.shared.image_names import ImageNames
 from sparsekit.formats.shared.shapes import XY, clip_points, mark_from_xy
 from sparsekit.geometry.polylines import Ints
+
+_Shape = TypeVar("_Shape")
 
 #: Smallest EXIF orientation that exchanges height and width.
 _FIRST_ON_ITS_SIDE = 5
@@ -164,24 +167,28 @@ class ImportSource:
             f"{shell_quote(name)} to skip it. The dataset has: {list_some(list(self._class_ids), limit=40)}."
         )
 
-    def unsupported(self, found: str, possible: Sequence[str], instead: str = "") -> None:
-        """Reject an unsupported shape, or skip and note it if the user allows that.
+    def read_shapes(self, read: Callable[[_Shape], Drawn | None], shapes: Iterable[_Shape]) -> tuple[Drawn, ...]:
+        """Read shapes one by one; those that may be skipped are noted, if the user allows that.
 
         Args:
-            found: Description of the shape.
-            possible: Supported shapes.
-            instead: Advice on how to fix it in the tool.
+            read: Reads a shape; None if there is nothing to draw.
+            shapes: The shapes of an image, from top to bottom.
 
         Raises:
-            RefusedError: If unsupported shapes may not be skipped.
+            RefusedError: If a shape is not supported.
         """
-        if not self.options.skip_unsupported:
-            expected = f"; expected one of: {', '.join(possible)}" if possible else ""
-            raise RefusedError(
-                f"contains {found}, which is not supported{expected}. {instead or 'Draw it as one of these'}, or give "
-                "--skip-unsupported to skip such shapes."
-            )
-        self.notes[f"{found}: left out"] += 1
+        found = []
+        for shape in shapes:
+            try:
+                drawn = read(shape)
+            except SkippableError as error:
+                if not self.options.skip_unsupported:
+                    raise
+                self.notes[f"{error.note}: left out"] += 1
+                continue
+            if drawn is not None:
+                found.append(drawn)
+        return tuple(found)
 
     def inside(self, points: Sequence[XY], shape: tuple[int, int]) -> list[XY]:
         """See ``clip_points``; moved points are noted."""
@@ -217,6 +224,18 @@ class ImportSource:
         points = self.inside(points, shape)
         mark = mark_from_xy(kind, class_id, points, text, shape, self.options.stroke_width)
         return Drawn(class_id, (mark,), rings=_rings(mark.kind, points))
+
+
+def unsupported(found: str, possible: Sequence[str], instead: str = "Draw it as one of these") -> SkippableError:
+    """Error about a shape of a kind that is not supported.
+
+    Args:
+        found: Description of the shape.
+        possible: Supported shapes.
+        instead: Advice on how to fix it in the tool.
+    """
+    expected = f"; expected one of: {', '.join(possible)}" if possible else ""
+    return SkippableError(f"contains {found}, which is not supported{expected}. {instead}", found)
 
 
 @lru_cache(maxsize=4)

@@ -214,6 +214,12 @@ def test_clicks_and_strokes_fill_nothing(tmp_path: Path) -> None:
         with pytest.raises(AnnotationError, match=r"a\.json: contains a (click|stroke), .*`sparsekit import`"):
             write_full_masks(tmp_path, "labelme", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    square = {"label": "y", "shape_type": "polygon", "points": SQUARE}
+    line = {"label": "x", "shape_type": "linestrip", "points": [[1, 1], [5, 5]]}
+    put(tmp_path, "a.json", {"shapes": [square, line], "imagePath": "a.png"})
+    made = write_full_masks(tmp_path, "labelme", tmp_path / "out", options=ImportOptions(skip_unsupported=True))
+    assert made.notes == ("strokes, which have no area: left out (1)",)
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/masks/a.png"), slow([(2, SQUARE)], 0))
 
 
 def test_photos_with_an_orientation(tmp_path: Path) -> None:

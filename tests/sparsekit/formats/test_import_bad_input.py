@@ -161,7 +161,9 @@ JSON_EDITS: list[tuple[str, Edit, str]] = [
     ("labelme", edit_top("shapes", [{"label": "class_0", "shape_type": "linestrip", "points": [[1, 1]],
                                      "description": "width 0"}]), "a stroke of 1 point cannot have the widths"),
     ("coco", edit_coco("category_id", 77), "not a list of masks: 77 is missing"),
-    ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3]]), "not a list of masks, or damaged"),
+    *(("coco", edit_coco("segmentation", wrong), "neither a list of polygons, .*, nor run lengths with size and counts")
+      for wrong in ([[1, 1, 2, 2, 3]], [1, 1, 9, 1, 9, 9], [{"size": [20, 30], "counts": [600]}])),
+    ("coco", edit_coco("segmentation", [["a", 1, 2, 2]]), "not a list of masks, or damaged"),
     ("coco", edit_coco("segmentation", [[1, 1, 2, 2, 3, 99]]), r"point \(3.0, 99.0\) lies outside the image"),
     ("coco", edit_coco("segmentation", {"size": [HUGE, HUGE], "counts": [1]}), "the size .1000000000, 1000000000."),
     ("coco", edit_coco("segmentation", {"size": [20, 30], "counts": [HUGE]}), "do not add up to 600 pixels"),

@@ -111,10 +111,16 @@ UNREAD: list[tuple[str, str, Any, str]] = [
     ("label-studio", "tasks.json", [task(region("keypointlabels", None, x=1, y=1),
                                          region("keypointlabels", x=10.5, y=21))], "without a label"),
     ("coco", "annotations.json", coco({"keypoints": [1, 1, 2]}, {"bbox": [3, 4, 1, 1]}), "segmentation or bbox"),
+    ("labelme", "a.json", labelme(shape("linestrip", (-5, 1), (9, 9)), shape("point", (3, 4))), "outside the image"),
+    ("cvat", "annotations.xml", cvat('<mask label="tree" rle="0, 4" left="28" top="0" width="4" height="1"/>'
+                                     '<points label="tree" points="3,4"/>'), "outside the image"),
+    ("label-studio", "tasks.json", [task(region("rectanglelabels", x=95, y=1, width=9, height=1),
+                                         region("keypointlabels", x=10.5, y=21))], "outside the image"),
+    ("coco", "annotations.json", coco({"bbox": [-3, 1, 5, 5]}, {"bbox": [3, 4, 1, 1]}), "outside the image"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("format_", "name", "data", "message"), UNREAD, ids=[m for *_, m in UNREAD])
+@pytest.mark.parametrize(("format_", "name", "data", "message"), UNREAD, ids=[f"{f}-{m}" for f, _, _, m in UNREAD])
 def test_what_is_not_read_is_refused_or_left_out_and_counted(
     tmp_path: Path, dataset: Dataset, format_: str, name: str, data: Any, message: str
 ) -> None:
