@@ -164,8 +164,9 @@ class TrainConfig:
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, float) and not math.isfinite(number):
                     raise ValueError(f"{spell(name)} must be finite, got {number}.")
-                if isinstance(number, int) and not number <= (most := _AT_MOST.get(name, LARGEST)):
-                    raise ValueError(f"{spell(name)} must be at most {most}, got {number}.")
+                largest = _AT_MOST.get(name, _LARGEST_FLOAT if isinstance(number, float) else LARGEST)
+                if isinstance(number, int | float) and number > largest:
+                    raise ValueError(f"{spell(name)} must be at most {largest}, got {number}.")
         for name in ("learning_rate", "new_layers_factor"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}.")
@@ -295,8 +296,10 @@ _AT_LEAST: dict[str, float] = {
 #: Sanity limits; larger values are almost certainly typos.
 _AT_MOST = {
     "epochs": 1_000_000, "crop_size": 1 << 15, "decoder_channels": 1 << 14, "batch_size": 1 << 16,
-    "accumulate": 1 << 16, "workers": 1 << 12,
+    "accumulate": 1 << 16, "workers": 1 << 12, "aspp_rates": 1 << 15, "multi_grid": 1 << 10, "redraws": 10_000,
 }  # fmt: skip
+#: Products of two settings fit a single float.
+_LARGEST_FLOAT = 1e15
 #: Most stages or rounds of one call.
 MOST_NETWORKS = 1000
 _FIELDS = tuple(f.name for f in fields(TrainConfig))
