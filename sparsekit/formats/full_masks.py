@@ -124,6 +124,7 @@ def write_full_masks(
         lines = [f"{_FIRST_LINE}{format_}", f"source: {_digest(source_dir)}"]
         lines += [f"pixels of no shape: {uncovered}", f"on top of each other: by {overlaps}"]
         write_atomically(folder / _NOTE, ("\n".join(lines) + "\n").encode())
+    source.note_unmet_names()
     notes = source.noted()
     if left_out := len(items) - count:
         notes.append(f"images without an annotation, left out ({left_out:,})")
@@ -207,7 +208,7 @@ class _NamesSource(_FillSource):
         self.names: set[str] = set()
 
     def class_id(self, name: str) -> int | None:
-        chosen = self.options.class_names.get(name, name)
+        chosen = self.chosen_name(name)
         if chosen and chosen != _IGNORED:
             self.names.add(chosen)
         return 0 if chosen else None

@@ -111,6 +111,8 @@ def import_annotations(
         for one in once_each(read(source), source_dir):
             label_map, marks[one.item.image_id] = _annotation(_as_shown(one), source.space)
             _check_mask_is_as_shown(one.item, label_map, dataset)
+            if (label_map == source.space.unlabelled_value).all():
+                source.notes["images without a labelled pixel"] += 1
             row = _row(one.item, out, dataset)
             rows.append(write_annotation(row, label_map, folder, dataset.label_space))
             on_image()

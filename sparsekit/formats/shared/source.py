@@ -124,20 +124,24 @@ class ImportSource:
             self.unmatched.append(names[-1])
         return item
 
+    def chosen_name(self, name: str) -> str:
+        """The class of the dataset that the user gives for a name in the annotations, in Unicode NFC; "" to skip it."""
+        wanted = normalize("NFC", name)
+        self._met.add(wanted)
+        return normalize("NFC", self._class_names.get(wanted, wanted))
+
     def class_id(self, name: str) -> int | None:
         """Train id of a class; None for a class that the user skips, which is noted.
 
         Raises:
             RefusedError: If the dataset has no class of that name.
         """
-        wanted = normalize("NFC", name)
-        self._met.add(wanted)
-        chosen = self._class_names.get(wanted, wanted)
+        chosen = self.chosen_name(name)
         if chosen == "":
             self.notes[f"shapes of class {name!r} left out"] += 1
             return None
-        if (class_id := self._class_ids.get(normalize("NFC", chosen))) is None:
-            if chosen != wanted:
+        if (class_id := self._class_ids.get(chosen)) is None:
+            if chosen != normalize("NFC", name):
                 known = list_some(list(self._class_ids), limit=40)
                 raise RefusedError(f"--map gives {chosen!r} for {name!r}, but the dataset has: {known}.")
             raise RefusedError(self._unknown_class(name))

@@ -130,6 +130,15 @@ def test_background_void_and_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(tmp_path / "b/masks/a.png"), slow([(1, STAR), (255, SQUARE)], 0))
 
 
+def test_names_that_mean_nothing_and_accents(tmp_path: Path) -> None:
+    draw(tmp_path / "in", "labelme", [("gr\u00fcn", STAR), ("gru\u0308n", SQUARE)])
+    options = ImportOptions(class_names={"Treee": ""})
+    made = write_full_masks(tmp_path / "in", "labelme", tmp_path / "out", options=options)
+    assert made.class_names == ("background", "gr\u00fcn")
+    (note,) = made.notes
+    assert "'Treee'" in note and "--ignore-class" in note
+
+
 def test_coco_crowds_lie_below_and_ids_have_gaps(tmp_path: Path) -> None:
     draw(tmp_path / "in", "coco", SHAPES)
     path = tmp_path / "in/annotations/instances.json"

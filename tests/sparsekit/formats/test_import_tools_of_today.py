@@ -105,6 +105,14 @@ def test_shapes_between_the_centres_leave_the_marks_of_others(tmp_path: Path, da
     assert summary.num_marks == 1 and summary.notes == ("shapes that cover no pixel: left out (1)",)
 
 
+def test_labelme_files_without_shapes_are_counted(tmp_path: Path, dataset: Dataset) -> None:
+    """labelme saves flags of the image alone; full masks of such an image are background."""
+    put(tmp_path, "a.json", labelme())
+    assert bring(tmp_path, dataset, "labelme").notes == ("images without a labelled pixel (1)",)
+    made = write_full_masks(tmp_path / "in", "labelme", tmp_path / "full", images_dir=tmp_path / "ds/images")
+    assert made.num_images == 1 and made.class_names == ("background",)
+
+
 # --- CVAT
 
 
