@@ -60,6 +60,7 @@ def test_torch_is_imported_under_agmm_only():
         ("import sparsekit", HEAVY | SLOW),
         ("from sparsekit import *", HEAVY),
         ("import agmm", HEAVY | SLOW),
+        ("import agmm; agmm.load_config()", HEAVY | {"cv2"}),
         ("import cli.sparsekit_cli", HEAVY | SLOW),  # before --help and --version answer
         ("import cli.agmm_cli", HEAVY | SLOW),
     ],

@@ -1,6 +1,7 @@
 import csv
 import datetime
-import time
+import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -119,9 +120,11 @@ def test_a_failed_run_leaves_the_finished_ones(
 def test_processes_share_the_work(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads stand for processes: the locks tell them apart just as well."""
     trained: list[Path] = []
+    calls, meeting = itertools.count(), threading.Barrier(2)
 
     def train(manifest: Manifest, config: TrainConfig, run_dir: Path, **_: Any) -> list[SimpleNamespace]:
-        time.sleep(0.02)
+        if next(calls) < 2:
+            meeting.wait(timeout=120)  # two processes train at once
         trained.append(run_dir / config.to_toml())
         return [SimpleNamespace(run_dir=run_dir / "stage-1")]
 

@@ -1,11 +1,7 @@
 """Trainings that were interrupted go on as if nothing had happened."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,24 +15,18 @@ from agmm.training.resume import resumed_config
 from agmm.training.train import train_network
 from data_manifests import Manifest, read_manifest
 from tests.agmm.conftest import tiny_manifest
-from tests.helpers.trainings import CONFIG, assert_same_state
+from tests.helpers.faults import Fault, run
+from tests.helpers.trainings import CONFIG, assert_same_state, log_of
 
 
 def test_a_killed_training_goes_on_bit_by_bit(seven: Manifest, undisturbed: Path, tmp_path: Path) -> None:
     run_dir, config_path = tmp_path / "run", tmp_path / "config.toml"
     config_path.write_text(CONFIG.to_toml())
-    command = [sys.executable, "-m", "agmm", "train", seven.path, "--config", config_path, "--out", run_dir]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL, env=environment)
-    while process.poll() is None and not (run_dir / "state.safetensors").exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 1 <= load_checkpoint(run_dir / "state.safetensors")[1].epoch < 3, "the training was not interrupted"
-    log = run_dir / "log.csv"
-    header = log.read_text().splitlines()[0]
-    with log.open("a") as file:
-        file.write("3" + "," * header.count(",") + "\n")  # as if it had been killed between log and state
+    fault = Fault(signal.SIGKILL, "os.rename", "state.safetensors", nth=2)  # between log and state
+    killed = run("agmm", "train", seven.path, "--config", config_path, "--out", run_dir, fault=fault)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert load_checkpoint(run_dir / "state.safetensors")[1].epoch == 1
+    assert [row["epoch"] for row in log_of(run_dir)] == ["1", "2"]
     train_network(seven, resumed_config(run_dir, {}), run_dir, resume=True, quiet=True)
     assert_same_state(run_dir, undisturbed)
 
@@ -111,7 +101,7 @@ def test_a_finished_training_says_that_there_is_nothing_to_do(
 
 @pytest.mark.parametrize("log", [b"epoch,loss\none,1\n", b"loss\n1\n", b"\xff"])
 def test_a_damaged_log_is_told(seven: Manifest, undisturbed: Path, tmp_path: Path, log: bytes) -> None:
-    run = shutil.copytree(undisturbed, tmp_path / "run")
-    (run / "log.csv").write_bytes(log)
+    run_dir = shutil.copytree(undisturbed, tmp_path / "run")
+    (run_dir / "log.csv").write_bytes(log)
     with pytest.raises(TrainingError, match=r"log.csv: damaged .* delete it"):
-        train_network(seven, replace(CONFIG, epochs=4), run, resume=True, quiet=True)
+        train_network(seven, replace(CONFIG, epochs=4), run_dir, resume=True, quiet=True)

@@ -129,11 +129,16 @@ def test_real_sample():
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("line", ["{}", "{}.jpg", "JPEGImages\\{}.jpg", "/JPEGImages/{}.jpg /SegmentationClass/{}.png"])
-@pytest.mark.parametrize("name", ["a", "scene 1", "v1.0", "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n"])
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (line, name)
+        for line in ("{}", "{}.jpg", "JPEGImages\\{}.jpg", "/JPEGImages/{}.jpg /SegmentationClass/{}.png")
+        for name in ("a", "scene 1", "v1.0", "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n")
+        if " " not in line or " " not in name  # nothing would tell where the first path ends
+    ],
+)
 def test_lists_as_tools_write_them(tmp_path, encoding, line, name):
-    if " " in name and " " in line:
-        pytest.skip("nothing tells where the first path ends")
     for one in (name, "other"):
         mini.save_image(tmp_path / "JPEGImages" / f"{one}.jpg", (2, 4))
         mini.save_mask(tmp_path / "SegmentationClass" / f"{one}.png", mini.VOC_MASK)
