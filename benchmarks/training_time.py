@@ -51,6 +51,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=8, help="epochs; every second one is validated")
     args = parser.parse_args()
+    if args.epochs < 4:
+        parser.error("--epochs must be at least 4: the first two are left out.")
     keep_freed_memory()  # as the commands do
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
