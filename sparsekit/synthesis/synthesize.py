@@ -312,10 +312,7 @@ def _annotate_image(task: _Task) -> list[ImageResult | None]:
 
 
 def subject_with(marks: tuple[Mark, ...], subject: Subject) -> Subject:
-    """The subject of annotators that add to earlier marks: without these labelled pixels, and with a stream of its own.
-
-    With the stream that drew the earlier clicks, new ones would lie beside them.
-    """
+    """The subject of annotators that add to earlier marks: without these labelled pixels, and with its own stream."""
     if not marks:
         return subject
     shape = subject.label_map.shape[0], subject.label_map.shape[1]

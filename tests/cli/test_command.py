@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import click
@@ -36,6 +39,18 @@ def test_every_command_takes_quiet_and_verbose_and_a_short_out(group: str, name:
     spellings = {spelling for param in found.params for spelling in param.opts}
     assert {"-q", "--quiet", "-v", "--verbose"} <= spellings
     assert ("--out" in spellings) == ("-o" in spellings)
+
+
+@pytest.mark.parametrize(("group", "name"), ALL)
+def test_no_option_is_taken_and_forgotten(group: str, name: str) -> None:
+    found = GROUPS[group].commands[name].callback
+    assert found is not None
+    (function,) = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(found)))).body
+    assert isinstance(function, ast.FunctionDef)
+    args = function.args
+    taken = {arg.arg for arg in (*args.args, *args.kwonlyargs, *filter(None, [args.kwarg]))}
+    used = {node.id for part in function.body for node in ast.walk(part) if isinstance(node, ast.Name)}
+    assert taken <= used
 
 
 def test_torchrun_passes_every_option_but_log_on() -> None:

@@ -11,7 +11,7 @@ from cli.sparsekit_cli import main
 from data_manifests import open_dataset, read_manifest, read_marks
 from data_manifests.files.atomic import write_atomically
 from data_manifests.files.masks import encode_label_map
-from sparsekit import ClickAnnotator, ClickSettings, Guide, synthesize
+from sparsekit import ClickAnnotator, ClickSettings, Guide, ImageStream, sample_clicks, synthesize
 
 SHAPE = (24, 32)
 IMAGES = ("a", "deep/b", "c")
@@ -198,18 +198,15 @@ def test_clicks_of_every_strategy_are_added_elsewhere_than_the_earlier_ones(town
     assert settings["clicks_added"] == 500 and settings.get(unit) == (None if unit == "clicks_per_class" else 800)
 
 
-def test_added_clicks_do_not_lie_beside_the_earlier_ones(tmp_path):
-    """The stream of the earlier clicks would draw nearly the same pixels again."""
-    pixels = np.zeros((100, 100), np.uint8)
-    for folder in ("images", "masks"):
-        (tmp_path / "flat" / folder).mkdir(parents=True)
-        Image.fromarray(pixels).save(tmp_path / "flat" / folder / "a.png")
-    run("points", "--clicks", 20, "--out", tmp_path, tmp_path / "flat")
-    run("points", "--clicks", 20, "--out", tmp_path, "--add-to", tmp_path / "flat-20clicks")
-    places = np.array([(mark.row, mark.col) for mark in marks_of(tmp_path / "flat-20clicks+20clicks")["a"]])
-    earlier, added = places[:20], places[20:]
-    nearest = np.sqrt(((added[:, None] - earlier) ** 2).sum(2)).min(1)
-    assert (nearest > 3).sum() > 14
+def test_added_clicks_have_random_numbers_of_their_own(town):
+    out = town.parent / "out"
+    run("points", "--clicks", 4, "--out", out, town)
+    run("points", "--clicks", 5, "--out", out, "--add-to", out / "town-4clicks")
+    for name, marks in marks_of(out / "town-4clicks+5clicks").items():
+        left = np.asarray(Image.open(town / "masks" / f"{name}.png")).copy()
+        for mark in marks[:4]:
+            left[mark.row, mark.col] = 255
+        assert marks[4:] == sample_clicks(left, 5, rng=ImageStream(0, name, "points after 4 marks"))
 
 
 def test_scribbles_get_clicks_too(town):

@@ -64,6 +64,21 @@ def test_a_name_of_two_images_is_refused_and_lists_both(tmp_path: Path) -> None:
     assert [row.image_id for row in read_manifest(tmp_path / "b").rows] == ["val/a"]
 
 
+def test_a_value_of_no_label_that_is_named(tmp_path: Path) -> None:
+    save_image(tmp_path / "town/images/a.png", (4, 6))
+    save_mask(tmp_path / "town/masks/a.png", np.ones((4, 6), np.uint8))
+    label_map = np.zeros((4, 6), np.uint8)
+    label_map[2, 3:5] = 1
+    save_mask(tmp_path / "in/a.png", label_map)
+    (tmp_path / "classes.csv").write_text("name,id\nroad,0\ncar,1\n")
+    words = ("import", tmp_path / "in", "--from", "agmm", "--dataset", tmp_path / "town")
+    words = (*words, "--classes", tmp_path / "classes.csv", "--out", tmp_path / "back")
+    code, _, err = run(*words, "--unlabelled", 0)
+    assert code == 0, err
+    (row,) = read_manifest(tmp_path / "back").rows
+    assert (row.num_labelled, row.classes_labelled) == (2, (1,))
+
+
 def test_images_without_full_masks(tmp_path: Path) -> None:
     save_image(tmp_path / "ds/images/deep/a.png", (4, 6))
     shapes = [{"shape_type": "point", "label": name, "points": [[x, 1]]} for x, name in ((1, "oak"), (4, "ground"))]

@@ -44,6 +44,16 @@ def test_split_subset_merge_and_back(folder):
     assert "outside (1)" in sparsekit("validate", new / "merged")
 
 
+@pytest.mark.parametrize("words", [("split", "--val", 0.3), ("subset", "--count", 4)], ids=["split", "subset"])
+def test_the_seed_decides_which_images(folder, words):
+    chosen = {}
+    for seed in (None, 0, 1, 2):
+        out = folder / f"new{seed}"
+        sparsekit(words[0], folder / "made", *words[1:], *(() if seed is None else ("--seed", seed)), "--out", out)
+        chosen[seed] = frozenset((row.image_id, row.split) for row in read_manifest(out).rows)
+    assert chosen[None] == chosen[0] and len({chosen[0], chosen[1], chosen[2]}) == 3
+
+
 def test_split_tells_of_images_to_train_on_without_an_annotation(tmp_path):
     tiny_manifest(tmp_path / "made", [SCENE] * 10, num_val=5)
     for options in ((), ("--split", "train")):

@@ -29,10 +29,12 @@ class ColorClassifier(nn.Module):
 
 
 def evaluate_all(manifest_path: Path, *, ranks: bool) -> dict[str, Any]:
-    """Scores of all rows of a manifest of four classes."""
+    """Scores of all rows of a manifest of four classes, and counts of each image."""
     manifest = read_manifest(manifest_path)
-    model = ColorClassifier(4)
-    return evaluate_rows(model, manifest, manifest.rows, distributed=ranks, boundary=True).to_dict()
+    options = {"distributed": ranks, "boundary": True, "per_image": True}
+    result = evaluate_rows(ColorClassifier(4), manifest, manifest.rows, **options)
+    images = {image.image_id: [image.true.tolist(), image.right.tolist()] for image in result.images}
+    return result.to_dict() | {"images": images}
 
 
 def evaluate_as_rank(rank: int, num_ranks: int, port: int, folder: Path, manifest_path: Path) -> None:

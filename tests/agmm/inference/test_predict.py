@@ -19,8 +19,9 @@ from agmm.inference.sources import find_images
 from agmm.runs.checkpoint import load_run, save_checkpoint
 from cli.agmm_cli import main
 from data_manifests import DataError, LabelSpace, Manifest, read_manifest, write_manifest
+from data_manifests.files.atomic import write_atomically
 from data_manifests.files.images import read_image
-from data_manifests.files.masks import read_mask
+from data_manifests.files.masks import encode_label_map, pixel_sha256, read_mask
 from tests.agmm.conftest import tiny_manifest
 from tests.helpers.tiny_run import tiny_run
 
@@ -66,6 +67,16 @@ def test_writes_what_the_network_says(run: Path, manifest: Manifest, tmp_path: P
         )
     np.testing.assert_array_equal(read_mask(out / "mixture/a00.png"), mixture[0].argmax(0))
     assert not (out / "mixture/a03.png").exists()  # no annotation to start from
+
+
+def test_without_a_label_the_mixture_has_no_class(run: Path, manifest: Manifest, tmp_path: Path) -> None:
+    space, (first, *others) = manifest.label_space, manifest.rows
+    nothing = np.full((first.height, first.width), space.unlabelled_value, space.dtype)
+    write_atomically(manifest.resolve(first.annotation), encode_label_map(nothing, space))
+    first = replace(first, num_labelled=0, classes_labelled=(), annotation_sha256=pixel_sha256(nothing))
+    bare, image = replace(manifest, rows=(first, *others)), tmp_path / "data/images/a00.png"
+    predict_images(run, {Path("a00"): image}, tmp_path / "out", gmm_manifest=bare, device="cpu")
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/mixture/a00.png"), nothing)
 
 
 def test_only_what_was_asked_for_is_written(run: Path, tmp_path: Path) -> None:

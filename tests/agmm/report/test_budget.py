@@ -57,12 +57,14 @@ def test_points_of_one_way_differ_in_their_budget(runs: list[Path]) -> None:
     assert budgets.full is not None and budgets.full.is_full
 
 
-def test_score_per_minute(runs: list[Path]) -> None:
+def test_score_per_minute_and_share_of_full_masks(runs: list[Path]) -> None:
     budgets = budgets_of_runs(read_runs(runs), lambda run: Work(10, 20.0, 4.0))
     table = budget_table(budgets)
-    assert table.header[-1] == "mIoU/minute"
+    assert table.header[-2:] == ("% of full supervision", "mIoU/minute")
+    top = max(row[6].mean for row in table.rows)  # type: ignore[union-attr]
     for row in table.rows:
-        assert row[8] == pytest.approx(row[6].mean / 4)  # type: ignore[union-attr]
+        assert row[7:] == pytest.approx((100 * row[6].mean / top, row[6].mean / 4))  # type: ignore[union-attr]
+    assert len({row[7] for row in table.rows}) == 5
 
 
 def test_grown_labels_are_a_way_of_their_own(tmp_path: Path) -> None:

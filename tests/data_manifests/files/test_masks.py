@@ -214,6 +214,8 @@ class TestReadMask:
         black, one, two = (0, 0, 0), (128, 0, 0), (0, 128, 0)
         Image.fromarray(np.array([[black, one, two, one]], np.uint8)).save(tmp_path / "m.png")
         assert read_instances(tmp_path / "m.png").tolist() == [[0, 2, 1, 2]]
+        Image.fromarray(np.array([[two, one, one]], np.uint8)).save(tmp_path / "m.png")
+        assert read_instances(tmp_path / "m.png").tolist() == [[1, 2, 2]]  # 0 is black alone
         many = np.arange(300, dtype=np.uint32)[None]
         Image.fromarray(np.stack([many >> 8, many & 255, many & 1], -1).astype(np.uint8)).save(tmp_path / "m.png")
         got = read_instances(tmp_path / "m.png")

@@ -321,6 +321,17 @@ class TestManifest:
         assert here.rows[0].image == "memory://store/tiny/data/images/image_0.png"
         assert np.array_equal(read_row_image(here, here.rows[0]), read_row_image(remote, remote.rows[0]))
 
+    def test_marks_of_a_replaced_manifest_do_not_stay(self, pair, store):
+        local, remote = pair
+        derive_manifest(remote, remote.rows, store / "new", {"command": "subset"}).write()
+        (store / "new/marks.csv").rename(store / "new/marks.parquet")  # which is read instead of marks.csv
+        derive_manifest(remote, remote.rows[:1], store / "new", {"command": "subset"}).write(overwrite=True)
+        expected = [marks for marks in read_marks(local.marks_path) if marks[0] == local.rows[0].image_id]
+        assert list(read_marks(read_manifest(store / "new").marks_path)) == expected
+        remote.marks_path.unlink()
+        derive_manifest(remote, remote.rows, store / "new", {"command": "subset"}).write(overwrite=True)
+        assert not read_manifest(store / "new").marks_path.exists()
+
     def test_missing_files(self, pair, store):
         _, remote = pair
         with pytest.raises(ManifestError, match=r"^memory://store/none.csv: no such manifest"):

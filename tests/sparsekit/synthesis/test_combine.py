@@ -139,6 +139,8 @@ def test_agreement_is_that_of_scikit_learn(tmp_path: Path) -> None:
     assert found.num_common == both.sum() and found.agreeing == pytest.approx((ours == theirs).mean())
     assert found.kappa == pytest.approx(cohen_kappa_score(ours, theirs))
     assert [row["agreement"] for row in found.rows()] == pytest.approx(f1_score(ours, theirs, average=None))
+    assert [row["first"] for row in found.rows()] == np.bincount(ours).tolist()
+    assert [row["second"] for row in found.rows()] == np.bincount(theirs).tolist()
     code, out, _ = run("agreement", first.path, second.path, "--json")
     assert code == 0 and json.loads(out) == found.to_dict()
     code, out, _ = run("agreement", first.path, second.path)

@@ -20,10 +20,11 @@ def dataset_dir(tmp_path):
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
 def test_shards_make_the_whole_byte_for_byte(dataset_dir, tmp_path, order):
-    run(dataset_dir, tmp_path / "whole", (3, 8))
+    both = {"splits": ("train", "val")}  # marks of 0 and 3, of 4, and of 2
+    run(dataset_dir, tmp_path / "whole", (3, 8), **both)
     for number in order:
-        summaries = run(dataset_dir, tmp_path / "out", (3, 8), shard=(number, 3))
-    assert [s.missing_shards for s in summaries] == [0, 0] and summaries[0].num_images == 3
+        summaries = run(dataset_dir, tmp_path / "out", (3, 8), shard=(number, 3), **both)
+    assert [s.missing_shards for s in summaries] == [0, 0] and summaries[0].num_images == 5
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
