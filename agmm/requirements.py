@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from agmm.errors import TrainingError
 
 _INSTALL = "pip install 'sparsekit-agmm[train]'"
+
+
+def require_package(name: str, needed: str, install: str) -> None:
+    """Import a package.
+
+    Args:
+        name: Its name in Python.
+        needed: What needs it, as the start of a sentence.
+        install: The command that installs it.
+
+    Raises:
+        TrainingError: If it cannot be imported.
+    """
+    try:
+        import_module(name)
+    except ImportError as error:
+        raise TrainingError(f"{needed}, which cannot be imported ({error}). Install it: {install}") from error
 
 
 def require_training_packages(*, crf: bool = False) -> None:
@@ -18,27 +37,18 @@ def require_training_packages(*, crf: bool = False) -> None:
     """
     if crf:
         require_crf()
-    try:
-        import torch
-    except ImportError as error:
-        raise TrainingError(
-            f"agmm needs PyTorch, which cannot be imported ({error}). Install it: {_INSTALL}"
-        ) from error
+    require_package("torch", "agmm needs PyTorch", _INSTALL)
     try:
         # timm imports it; a build for another torch fails here with RuntimeError.
-        import torchvision
-    except ImportError as error:
-        raise TrainingError(f"agmm needs torchvision, which cannot be imported ({error}). {_INSTALL}") from error
+        require_package("torchvision", "agmm needs torchvision", _INSTALL)
     except RuntimeError as error:
+        import torch
+
         raise TrainingError(
             f"The installed torchvision was not built for the installed torch {torch.__version__} ({error}). "
             f"Install two versions that belong together: {_INSTALL} with the constraints file of the project."
         ) from error
-    try:
-        import timm
-    except ImportError as error:
-        raise TrainingError(f"agmm needs timm, which cannot be imported ({error}). Install it: {_INSTALL}") from error
-    del torchvision, timm
+    require_package("timm", "agmm needs timm", _INSTALL)
 
 
 def require_safetensors() -> None:
@@ -47,14 +57,8 @@ def require_safetensors() -> None:
     Raises:
         TrainingError: If safetensors is not installed.
     """
-    try:
-        import safetensors
-    except ImportError as error:
-        raise TrainingError(
-            f"Runs are read with safetensors, which cannot be imported ({error}). Install it: pip install safetensors, "
-            f"or all that agmm needs: {_INSTALL}"
-        ) from error
-    del safetensors
+    install = f"pip install safetensors, or all that agmm needs: {_INSTALL}"
+    require_package("safetensors", "Runs are read with safetensors", install)
 
 
 def require_crf() -> None:
@@ -63,11 +67,5 @@ def require_crf() -> None:
     Raises:
         TrainingError: If pydensecrf2 is not installed.
     """
-    try:
-        import pydensecrf.densecrf
-    except ImportError as error:
-        raise TrainingError(
-            f"The dense CRF needs a package that cannot be imported ({error}). Install it (this needs a C++ compiler): "
-            "pip install 'sparsekit-agmm[crf]', or pip install pydensecrf2"
-        ) from error
-    del pydensecrf
+    install = "pip install 'sparsekit-agmm[crf]', or pip install pydensecrf2 (this needs a C++ compiler)"
+    require_package("pydensecrf.densecrf", "The dense CRF needs pydensecrf2", install)

@@ -78,6 +78,11 @@ def data_root() -> Path | None:
     return path
 
 
+def data_root_words() -> tuple[object, ...]:
+    """``--data-root`` as it was given, for a command that reads the same manifest next."""
+    return () if (root := data_root()) is None else ("--data-root", root)
+
+
 def at_data_root(manifest: Manifest) -> Manifest:
     """The manifest with its dataset where ``--data-root`` says, if that is given; web addresses need a word.
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from agmm.config.outputs import ExportFormat
 from agmm.errors import TrainingError
 from agmm.models.network import SegmentationModel
+from agmm.requirements import require_package
 from agmm.runs.checkpoint import load_run
 from agmm.runs.files import require_utf8, require_writable
 from data_manifests.files.atomic import atomic_path, write_atomically
@@ -115,7 +116,8 @@ def export_run(
 
 def _export(network: nn.Module, example: Tensor, path: Path, format_: ExportFormat, any_size: bool) -> None:
     if format_ == "onnx":
-        _require_onnx()
+        install = "pip install onnx onnxruntime (which checks the file)"
+        require_package("onnx", "Writing ONNX needs onnx", install)
     # Both exporters trace. Torch recommends their successors; the one for ONNX takes ten times as long, needs another
     # package, and writes the paths of this machine's source files into every node.
     with warnings.catch_warnings(), torch.no_grad(), _without_printed_graphs():
@@ -154,17 +156,6 @@ def _without_printed_graphs() -> Iterator[None]:
     finally:
         os.dup2(stdout, 1)
         os.close(stdout)
-
-
-def _require_onnx() -> None:
-    try:
-        import onnx
-    except ImportError as error:
-        raise TrainingError(
-            f"Writing ONNX needs a package that cannot be imported ({error}). Install it, and onnxruntime to have the "
-            "file checked: pip install onnx onnxruntime"
-        ) from error
-    del onnx
 
 
 def _max_difference(network: nn.Module, path: Path, format_: ExportFormat, probes: list[Tensor]) -> float | None:

@@ -20,7 +20,7 @@ from cli.agmm_commands.options import (
     with_all_bands,
 )
 from cli.command import command, is_quiet, option_group
-from cli.options import data_root_option, json_option, out_option, overwrite_option, read_manifest
+from cli.options import data_root_option, data_root_words, json_option, out_option, overwrite_option, read_manifest
 from cli.processes import is_first_process
 from cli.reporting import echo, echo_json, echo_next, echo_summary, shown_path, usage_errors
 from cli.types import Choice, IntRange, PathType, list_option
@@ -150,4 +150,4 @@ def ablate(
     runs = [out_dir / row["run"] for row in compared]
     manifest = dict(zip(annotation_names(manifests), paths, strict=True))[compared[0]["annotation"]]
     on_split = () if scored_split == "val" else ("--split", scored_split)
-    echo_next("agmm", "report", *runs, "--manifest", manifest, *on_split)
+    echo_next("agmm", "report", *runs, "--manifest", manifest, *on_split, *data_root_words())

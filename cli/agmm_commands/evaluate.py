@@ -10,7 +10,7 @@ import click
 from agmm.config.protocol import ProtocolName
 from cli.agmm_commands.options import prediction_options, run_argument
 from cli.command import command, option_group
-from cli.options import data_root_option, json_option, out_option, read_manifest
+from cli.options import data_root_option, data_root_words, json_option, out_option, read_manifest
 from cli.processes import is_first_process
 from cli.progress import progress
 from cli.reporting import echo, echo_json, echo_next, echo_summary, shown_path, usage_errors
@@ -86,5 +86,5 @@ def evaluate(
     ]
     echo_summary(f"\nWritten: {shown_path(folder)}/{', '.join(files)}")
     if folder == run and (run / RUN_NAME).is_file():  # what a report reads
-        split = settings["split"]
-        echo_next("agmm", "report", run, "--manifest", manifest, *(() if split == "val" else ("--split", split)))
+        on_split = () if settings["split"] == "val" else ("--split", settings["split"])
+        echo_next("agmm", "report", run, "--manifest", manifest, *on_split, *data_root_words())

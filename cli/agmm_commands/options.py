@@ -16,7 +16,7 @@ from agmm.config.recipes import DEFAULT_RECIPE
 from agmm.config.training import LOGS, OPTIMIZERS, SCHEDULE_NAMES, Refinement, Start, TrainConfig
 from cli.command import option_group
 from cli.completion import complete_encoder, complete_recipe
-from cli.options import data_root_option
+from cli.options import data_root_option, data_root_words
 from cli.reporting import echo_next, usage_errors
 from cli.types import BandsType, Choice, FloatRange, IntRange, PathType, SizeType
 
@@ -211,7 +211,7 @@ def echo_next_score(run_dir: Path, manifest_path: Path, manifest: Manifest, trai
     splits = dict.fromkeys(row.split for row in manifest.rows if row.full_mask)
     if held_back := sorted((split for split in splits if split != train_split), key=lambda split: split != "val"):
         on_split = () if held_back[0] == "val" else ("--split", held_back[0])
-        echo_next("agmm", "evaluate", run_dir, manifest_path, *on_split)
+        echo_next("agmm", "evaluate", run_dir, manifest_path, *on_split, *data_root_words())
     elif splits:
         folder = manifest.path.parent
         echo_next("sparsekit", "split", manifest_path, "--val", 0.2, "--out", folder.with_name(f"{folder.name}-split"))

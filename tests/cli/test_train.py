@@ -77,6 +77,8 @@ def test_each_command_names_one_that_can_follow(manifest: Path, run: tuple[Path,
     assert reported.exit_code == 0, reported.output
     on_train = agmm("evaluate", run_dir, manifest, "--split", "train", "--limit", 1)
     assert on_train.stdout.splitlines()[-1].endswith(" --split train")
+    moved = agmm("evaluate", run_dir, manifest, "--limit", 1, "--data-root", manifest.parent)
+    assert moved.stdout.splitlines()[-1].endswith(f" --manifest {manifest} --data-root {manifest.parent}")
     # A report reads the scores in the run's folder.
     elsewhere = agmm("evaluate", run_dir, manifest, "--limit", 1, "--out", tmp_path / "scores")
     assert elsewhere.exit_code == 0 and "Next:" not in elsewhere.stdout
