@@ -14,6 +14,7 @@ import numpy as np
 from sparsekit.formats import Format
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
 from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json
+from sparsekit.formats.shared.image_names import without_upload_prefix
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import coco_counts, coco_pixels, coco_uncompress
@@ -102,10 +103,13 @@ def _read_file(source: ImportSource, path: Path) -> Iterator[Imported]:
         if twice := [image_id for image_id, count in ids.items() if count > 1]:
             raise ValueError(f"several images have the id {twice[0]!r}")
         source.unmatched += [f"image_id {image_id!r}" for image_id in by_image if image_id not in ids]
+        info = data.get("info")
+        uploaded = isinstance(info, dict) and info.get("contributor") == "Label Studio"
         for image in data["images"]:
             annotations = by_image.get(image["id"])
             name = image["file_name"]
-            if not annotations or (item := source.find(name, hint=f"{_split(path)}/{name}")) is None:
+            own = without_upload_prefix(name) if uploaded else name
+            if not annotations or (item := source.find(name, own, name, hint=f"{_split(path)}/{own}")) is None:
                 continue
             where = f"{path}: image {name!r}"
             size = image.get("height"), image.get("width")

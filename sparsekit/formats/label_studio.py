@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.formats import Format
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
 from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json, read_small_image
+from sparsekit.formats.shared.image_names import without_upload_prefix
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import label_studio_pixels, label_studio_rle
@@ -49,8 +49,6 @@ _PASSED_OVER = (
 )  # fmt: skip
 #: Their values in JSON-MIN.
 _NO_REGION = {*_PASSED_OVER, "text"}
-#: Prefix that the server adds to the names of uploaded files.
-_UPLOAD = re.compile("^([0-9]+-)?[0-9a-f]{8}-")
 
 
 def write(job: ExportJob) -> None:
@@ -168,7 +166,7 @@ def _file_names(address: str) -> list[str]:
     local = query.get("d") or query.get("filepath")
     written = address.partition("?d=")[2] or (parts.path if parts.scheme else address)
     names = [local[0] if local else unquote(parts.path), unquote(written), written]
-    return [name for full in names for name in (full, _without_prefix(full))]
+    return [name for full in names for name in (full, without_upload_prefix(full))]
 
 
 def _decoded(uri: str) -> str:
@@ -177,11 +175,6 @@ def _decoded(uri: str) -> str:
         return base64.b64decode(uri + "=" * (-len(uri) % 4), b"-_", validate=True).decode()
     except ValueError:
         return uri
-
-
-def _without_prefix(path: str) -> str:
-    folder, slash, name = path.rpartition("/")
-    return folder + slash + _UPLOAD.sub("", name)
 
 
 def _regions(source: ImportSource, task: dict[str, Any]) -> list[dict[str, Any]]:

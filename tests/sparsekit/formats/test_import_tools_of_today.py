@@ -226,6 +226,17 @@ def test_coco_boxes_that_cvat_rotated(tmp_path: Path, dataset: Dataset) -> None:
         assert (annotation(bring(tmp_path, dataset, "coco"))[7:12, 9:18] == 1).all()
 
 
+@pytest.mark.parametrize("name", ["images/0a1b2c3d-ab_c.png", "images\\1/0a1b2c3d-ab_c.png", "images/a+b c.png"])
+def test_coco_of_label_studio_names_uploads(tmp_path: Path, dataset: Dataset, name: str) -> None:
+    data = coco({"segmentation": [], "bbox": [3, 4, 1, 1]}, name=name)
+    put(tmp_path, "result.json", data | {"info": {"contributor": "Label Studio"}})
+    assert annotation(bring(tmp_path, dataset, "coco"), "a+b c")[4, 3] == 1
+    if "0a1b2c3d" in name:
+        put(tmp_path, "result.json", data)
+        with pytest.raises(AnnotationError, match="Names in them: images"):
+            bring(tmp_path, dataset, "coco")
+
+
 def test_coco_boxes_with_an_empty_polygon(tmp_path: Path, dataset: Dataset) -> None:
     put(tmp_path, "x.json", coco({"segmentation": [[]], "bbox": [3, 4, 1, 1]}))
     summary = bring(tmp_path, dataset, "coco")
