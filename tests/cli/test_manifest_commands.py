@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from data_manifests import read_manifest
+from data_manifests import Mark, read_manifest
 from tests.helpers.real_data import real_data
 from tests.sparsekit.conftest import SCENE, tiny_manifest
 
@@ -42,6 +42,15 @@ def test_split_subset_merge_and_back(folder):
     assert (new / "merged" / "marks.csv").read_bytes() == (made / "marks.csv").read_bytes()
     assert "The annotations are the same." in sparsekit("diff", made, new / "merged")
     assert "outside (1)" in sparsekit("validate", new / "merged")
+
+
+def test_how_far_a_moved_mark_may_lie(tmp_path):
+    for name, col in (("before", 0), ("after", 3)):
+        tiny_manifest(tmp_path / name, [SCENE], [[Mark("click", 0, 0, col)]])
+    for most, moved in ((2.9, 0), (3, 1)):
+        out = sparsekit("diff", tmp_path / "before", tmp_path / "after", "--max-move", most, "--json")
+        summary = json.loads(out)["summary"]
+        assert [summary[f"marks_{what}"] for what in ("moved", "added", "removed")] == [moved, 1 - moved, 1 - moved]
 
 
 @pytest.mark.parametrize("words", [("split", "--val", 0.3), ("subset", "--count", 4)], ids=["split", "subset"])

@@ -43,6 +43,16 @@ def test_problems_are_listed_and_end_with_one(folder):
     assert [(p["kind"], p["image_id"]) for p in data["problems"]] == [("missing", "image_0"), ("unreadable", "image_1")]
 
 
+def test_a_quick_look_reads_no_pixels(folder):
+    mask = folder / "data/masks/image_0.png"
+    mask.write_bytes((folder / "data/masks/image_1.png").read_bytes())  # of another image, of the same size
+    result = sparsekit("validate", folder)
+    assert result.exit_code == 1 and "hash (1)\n  image_0: full_mask" in result.stdout
+    assert sparsekit("validate", folder, "--quick").exit_code == 0
+    mask.unlink()
+    assert sparsekit("validate", folder, "--quick").exit_code == 1
+
+
 def test_what_does_no_harm_is_told_but_does_not_fail(folder):
     (folder / "marks.csv").unlink()
     result = sparsekit("validate", folder)

@@ -160,6 +160,25 @@ def test_every_step_has_the_learning_rate_of_the_papers_formula(
         assert (group["weight_decay"], group["momentum"], group["nesterov"]) == (3e-4, 0.9, False)
 
 
+def test_gradients_are_no_longer_than_the_limit(
+    seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[float] = []
+    step = torch.optim.SGD.step
+
+    def noting(self: torch.optim.SGD, *arguments: Any) -> Any:
+        grads = [p.grad.flatten() for group in self.param_groups for p in group["params"] if p.grad is not None]
+        lengths.append(float(torch.cat(grads).norm()))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", noting)
+    for limit in (0.01, 0.0):
+        config = replace(CONFIG, epochs=1, accumulate=2, clip_norm=limit, val_split="none")
+        train_network(seven, config, tmp_path / f"run-{limit}", quiet=True)
+    clipped, free = lengths
+    assert clipped == pytest.approx(0.01, rel=1e-3) and free > 0.1
+
+
 def test_mixed_precision_trains(seven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU, whose bfloat16 stands in for that of CUDA here."""
     monkeypatch.setattr(agmm.training.state.TrainingState, "uses_amp", True)

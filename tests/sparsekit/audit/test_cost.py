@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.sparsekit_cli import main
-from data_manifests import Mark
+from data_manifests import Mark, write_manifest
 from sparsekit.audit.cost import annotation_cost, format_costs
 from sparsekit.audit.cost_model import CostModel, read_cost_model
 from sparsekit.errors import AnnotationError
@@ -110,6 +110,14 @@ class TestCommand:
         assert result.stdout.splitlines()[1].split() == ["a", "2", "0.10", "0.0032", "10.00", "0.33", "103.4"]
         printed = json.loads(self.run(first.path, "--seconds-per-full-mask", 600, "--json").stdout)
         assert printed == [costs[0].to_dict()]
+
+    def test_one_split(self, tmp_path):
+        manifest = tiny_manifest(tmp_path, [SCENE] * 3)
+        first, *others = manifest.rows
+        write_manifest(replace(manifest, rows=(replace(first, split="val"), *others)))
+        for split, num_images in (("val", 1), ("train", 2)):
+            (cost,) = json.loads(self.run(manifest.path, "--split", split, "--json").stdout)
+            assert (cost["num_images"], cost["seconds"]["click"]) == (num_images, pytest.approx(4.8 * num_images))
 
     def test_options_go_before_the_file(self, tmp_path):
         manifest = tiny_manifest(tmp_path)

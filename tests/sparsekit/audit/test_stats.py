@@ -367,6 +367,11 @@ def test_long_names_leave_room_for_the_figure(tmp_path):  # matplotlib would war
     draw_stats([stats] * 3, tmp_path / "long.png")
 
 
+def test_right_labels_are_a_share_of_those_on_classes():
+    stats = AnnotationStats("a", 1, 100, {"road": ClassStats(labelled=10, off_class=4, on_void=2)})
+    assert stats.rows()[0]["share_right"] == 6 / 8
+
+
 def test_a_figure_of_nothing_can_be_drawn(tmp_path):
     draw_stats([AnnotationStats("empty", 0, 0, {"road": ClassStats()})], tmp_path / "empty.png")
     assert (tmp_path / "empty.png").stat().st_size > 1000
