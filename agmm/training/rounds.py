@@ -97,9 +97,9 @@ def run_rounds(
         raise ValueError(f"Unknown start '{start}'. Choose from: {', '.join(get_args(Start))}.")
     if rounds > 1 and config.supervision != "sparse":
         raise ValueError(f"Rounds add clicks to the annotation, but supervision is {config.supervision}.")
-    ranks = join_ranks(config.device)
+    ranks, summary = join_ranks(config.device), out_dir / SUMMARY_NAME
     if not overwrite:
-        require_same_start(out_dir / SUMMARY_NAME, out_dir / "round-2", start)
+        require_same_start(summary, out_dir / "round-2", start)
 
     def say(text: str) -> None:
         if ranks.is_first and not quiet:
@@ -117,8 +117,9 @@ def run_rounds(
         results.append(
             RoundResult(run_dir, manifest, train_stage(manifest, config, run_dir, before, overwrite, quiet, say))
         )
-        if ranks.is_first:
-            _write_summary(out_dir / SUMMARY_NAME, start, results)
+        # A repeated call that is refused below leaves the summary of all rounds.
+        if ranks.is_first and not (done and number < rounds and summary.is_file()):
+            _write_summary(summary, start, results)
         if number < rounds:
             predicted, folder = out_dir / f"predicted-{number}", out_dir / f"clicks-{number + 1}"
             if needs != "nothing":

@@ -147,7 +147,8 @@ def run_stages(
         say(f"stage {number}/{stages}: {run_dir} {what}")
         info = train_stage(source, settings, run_dir, before, overwrite, quiet, say)
         results.append(StageResult(run_dir, source, info))
-        if ranks.is_first:
+        # A repeated call that is refused below leaves the summary of all stages.
+        if ranks.is_first and not (done and number < stages and (out_dir / SUMMARY_NAME).is_file()):
             _write_summary(out_dir, start, results)
         if number < stages:
             num_images = -(-len(manifest.rows_of(config.train_split)) // ranks.num_ranks)

@@ -234,6 +234,7 @@ def test_command(manifest: Manifest, tmp_path: Path) -> None:
     changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--threshold", "0.5"])
     assert changed.exit_code == 1
     assert "holds other pseudo-labels (threshold: 0.0 there, 0.5 requested)" in changed.stderr
+    assert len(json.loads((out_dir / "stages.json").read_text())["stages"]) == 2
     changed = CliRunner().invoke(main, [*arguments, "--protocol", "whole", "--pseudo-classes", "labelled"])
     assert "holds other pseudo-labels (pseudo_classes: all there, unset requested)" in changed.stderr
     wrong = CliRunner().invoke(main, [*arguments[:-2], "--loss", "use_slef=false"])
