@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from sparsekit.formats import Format
+from sparsekit.formats.shared.addresses import without_upload_prefix
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
 from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json
-from sparsekit.formats.shared.image_names import without_upload_prefix
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import coco_counts, coco_pixels, coco_uncompress

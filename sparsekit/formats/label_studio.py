@@ -8,18 +8,17 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import numpy as np
 
 from data_manifests import Mark
-from data_manifests.files.images import IMAGE_SUFFIXES
 from data_manifests.files.text import parse_json
 from sparsekit.annotated_images import AnnotatedImage
 from sparsekit.formats import Format
+from sparsekit.formats.shared.addresses import file_names, image_address
 from sparsekit.formats.shared.areas import polygon_pixels, rotated_box
 from sparsekit.formats.shared.files import RefusedError, damage_of, only_file, read_json, read_small_image
-from sparsekit.formats.shared.image_names import without_upload_prefix
 from sparsekit.formats.shared.job import ExportJob
 from sparsekit.formats.shared.masks import shown_pixels
 from sparsekit.formats.shared.rle import label_studio_pixels, label_studio_rle
@@ -119,8 +118,8 @@ def read(source: ImportSource) -> Iterator[Imported]:
             results = _regions(source, task)
             if not results:
                 continue
-            address = _address(task.get("data", task), source.options.image_key)
-            if (item := source.find(*_file_names(address), address)) is None:
+            address = image_address(task.get("data", task), source.options.image_key)
+            if (item := source.find(*file_names(address), address)) is None:
                 continue
             where = f"{path}: image {address!r}"
             with damage_of(where, "a list of results"):
@@ -135,46 +134,6 @@ def read(source: ImportSource) -> Iterator[Imported]:
                     )
                 # Later ones are drawn on top.
                 yield Imported(item, shape, source.read_shapes(partial(_drawn, source, shape), reversed(results)))
-
-
-def _address(data: dict[str, Any], key: str | None) -> str:
-    """The address that a task gives for its image."""
-    if key is None:
-        texts = {name: value for name, value in data.items() if isinstance(value, str)}
-        images = [name for name, value in texts.items() if urlsplit(value).path.lower().endswith(IMAGE_SUFFIXES)]
-        images = images or [name for name, value in texts.items() if "/" in value]
-        if "image" not in data and len(images) != 1:
-            raise RefusedError(f"cannot tell which of {', '.join(map(repr, data))} is the image; give --image-key")
-        key = "image" if "image" in data else images[0]
-    elif key not in data:
-        raise RefusedError(f"a task has no {key!r}; it has {', '.join(map(repr, data))}")
-    address = data[key]
-    if not isinstance(address, str) or address.startswith("data:"):
-        raise RefusedError(
-            f"{key!r} of a task must be the address of one image, got {address!s:.40}... If another key of the data "
-            "names the image, give --image-key."
-        )
-    return address
-
-
-def _file_names(address: str) -> list[str]:
-    """Return possible file names of an address, most likely first: decoded by the server, and as written."""
-    parts = urlsplit(address)
-    query = parse_qs(parts.query)
-    if "fileuri" in query:  # of cloud storage
-        return _file_names(_decoded(query["fileuri"][0]))
-    local = query.get("d") or query.get("filepath")
-    written = address.partition("?d=")[2] or (parts.path if parts.scheme else address)
-    names = [local[0] if local else unquote(parts.path), unquote(written), written]
-    return [name for full in names for name in (full, without_upload_prefix(full))]
-
-
-def _decoded(uri: str) -> str:
-    """An address in Base64; itself if it is not."""
-    try:
-        return base64.b64decode(uri + "=" * (-len(uri) % 4), b"-_", validate=True).decode()
-    except ValueError:
-        return uri
 
 
 def _regions(source: ImportSource, task: dict[str, Any]) -> list[dict[str, Any]]:

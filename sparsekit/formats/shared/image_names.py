@@ -13,8 +13,6 @@ from data_manifests.files.images import IMAGE_SUFFIXES
 from sparsekit.errors import AnnotationError
 from sparsekit.formats.shared.job import file_name
 
-#: Prefix that Label Studio adds to the names of uploaded files.
-_UPLOAD = re.compile("^([0-9]+-)?[0-9a-f]{8}-")
 _CITYSCAPES_ENDS = re.compile("_(leftImg8bit|gt(Fine|Coarse)_label(Train)?Ids)$")
 
 
@@ -62,17 +60,6 @@ class ImageNames:
                 "or import the folders of the dataset one by one."
             )
         return found[0]
-
-
-def without_upload_prefix(path: str) -> str:
-    """A path without the prefix that Label Studio adds to the name of an uploaded file.
-
-    Example:
-        >>> without_upload_prefix("upload/1/0a1b2c3d-a.png")
-        'upload/1/a.png'
-    """
-    folder, slash, name = path.replace("\\", "/").rpartition("/")
-    return folder + slash + _UPLOAD.sub("", name)
 
 
 def _likeness(item: DatasetItem, paths: list[str]) -> tuple[int, int]:

@@ -213,6 +213,12 @@ def test_label_studio_images_without_an_address(tmp_path: Path, dataset: Dataset
     assert len(str(caught.value)) < 400
 
 
+def test_label_studio_addresses_within_addresses(tmp_path: Path, dataset: Dataset) -> None:
+    put(tmp_path, "tasks.json", [task(POINT, image="/x?fileuri=" * 9999 + "a.png")])
+    with pytest.raises(AnnotationError, match="no annotation of an image"):
+        bring(tmp_path, dataset, "label-studio")
+
+
 # --- COCO
 
 
