@@ -21,6 +21,13 @@ def test_scenes_are_written_and_counted(tmp_path):
     assert open_dataset(tmp_path / "town").splits == ("train", "val")
 
 
+def test_another_seed_gives_other_scenes(tmp_path):
+    for seed in (0, 7):
+        assert demo_data(tmp_path / f"town{seed}", "--images", 1, "--size", "48x24", "--seed", seed).exit_code == 0
+    one, other = (open_dataset(tmp_path / f"town{seed}").items[0].mask_path for seed in (0, 7))
+    assert one.read_bytes() != other.read_bytes()
+
+
 def test_summary_as_json(tmp_path):
     result = demo_data(tmp_path / "town", "--images", 2, "--size", "20x16", "--json")
     assert json.loads(result.stdout) == {

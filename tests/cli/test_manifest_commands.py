@@ -44,6 +44,11 @@ def test_split_subset_merge_and_back(folder):
     assert "outside (1)" in sparsekit("validate", new / "merged")
 
 
+def test_merge_puts_the_dataset_before_the_ids(folder):
+    sparsekit("merge", folder / "made", "--prefix", "--out", folder / "new")
+    assert {row.image_id.partition("/")[0] for row in read_manifest(folder / "new").rows} == {"tiny"}
+
+
 def test_how_far_a_moved_mark_may_lie(tmp_path):
     for name, col in (("before", 0), ("after", 3)):
         tiny_manifest(tmp_path / name, [SCENE], [[Mark("click", 0, 0, col)]])

@@ -25,6 +25,12 @@ def dataset_dir(tmp_path):
     return root
 
 
+def test_the_margin_of_coarse_polygons_is_recorded(dataset_dir, tmp_path):
+    result = sparsekit("marks", dataset_dir, "--kind", "coarse", "--margin", 3, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert read_manifest(tmp_path / "out/town-coarse").info.settings["margin"] == 3
+
+
 @pytest.mark.parametrize(
     ("args", "names"),
     [

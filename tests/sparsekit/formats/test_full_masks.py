@@ -251,6 +251,14 @@ def run(*arguments: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def test_the_smaller_shape_on_top_by_command(tmp_path: Path) -> None:
+    draw(tmp_path / "in", "labelme", SHAPES[::-1])
+    words = ("full-masks", tmp_path / "in", "--from", "labelme", "--out", tmp_path / "out", "--overlaps", "area")
+    code, _, err = run(*words)
+    assert code == 0, err
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/masks/a.png"), slow([(2, STAR), (1, SQUARE)], 0))
+
+
 @pytest.mark.parametrize("format_", DRAWN_FORMATS)
 def test_points_on_a_folder_of_annotations(tmp_path: Path, format_: str) -> None:
     draw(tmp_path / "drawn", format_, SHAPES)
