@@ -1,6 +1,7 @@
 import csv
 import datetime
 import itertools
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -72,8 +73,10 @@ def test_report_holds_mean_and_spread(done: tuple[Path, list[dict[str, str]]]) -
     assert "lambda = 1.0" in report and "multi-stage" in report
 
 
-def test_what_is_done_is_not_done_again(manifest: Manifest, done: tuple[Path, list[dict[str, str]]]) -> None:
-    out_dir, rows = done
+def test_what_is_done_is_not_done_again(
+    manifest: Manifest, done: tuple[Path, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    out_dir, rows = shutil.copytree(done[0], tmp_path, dirs_exist_ok=True), done[1]
     assert run(manifest, out_dir) == (rows, [])
     rows_and_more, seen = run(manifest, out_dir, seeds=(0, 2), study=replace(STUDY, settings=STUDY.settings[:1]))
     assert [plan.config.seed for plan in seen] == [2]
@@ -82,9 +85,9 @@ def test_what_is_done_is_not_done_again(manifest: Manifest, done: tuple[Path, li
 
 
 def test_another_protocol_scores_again_without_training(
-    manifest: Manifest, done: tuple[Path, list[dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+    manifest: Manifest, done: tuple[Path, list[dict[str, str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out_dir, _ = done
+    out_dir = shutil.copytree(done[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(agmm.training.stages, "train_network", lambda *_, **__: pytest.fail("trained again"))
     rows, seen = run(manifest, out_dir, protocol="sliding")
     assert len(seen) == 6 and rows[0]["protocol"].startswith("sliding window (tile 32")
