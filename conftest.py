@@ -18,19 +18,29 @@ settings.load_profile("any-speed")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-#: What the extras install, and `test` for reading the results of others; a core installation has none of it.
-_OPTIONAL = (
-    "torch", "torchvision", "timm", "safetensors", "tensorboard", "jinja2", "matplotlib", "sklearn", "pyarrow",
-    "onnx", "onnxruntime", "h5py", "distributed", "s3fs", "pandas", "pycocotools", "torchmetrics", "nibabel", "wandb",
-    "mlflow", "datasets",
-)  # fmt: skip
-_ABSENT = [name for name in _OPTIONAL if find_spec(name) is None]
+#: Packages by extra, which a core installation lacks.
+_EXTRAS = {
+    "train": ("torch", "torchvision", "timm", "safetensors"), "tensorboard": ("tensorboard",), "wandb": ("wandb",),
+    "mlflow": ("mlflow",), "figures": ("jinja2", "matplotlib", "sklearn"), "metrics": ("torchmetrics",),
+    "parquet": ("pyarrow",), "export": ("onnx", "onnxruntime"), "crf": ("pydensecrf",), "hdf5": ("h5py",),
+    "dask": ("distributed",), "s3": ("s3fs",), "geo": ("rasterio",), "medical": ("nibabel",),
+}  # fmt: skip
+#: Packages of no extra, with which tests read the results of others.
+_OTHERS = ("pandas", "pycocotools", "datasets")
+_ABSENT = [name for name in (*sum(_EXTRAS.values(), ()), *_OTHERS) if find_spec(name) is None]
+_LACKING = [extra for extra, names in _EXTRAS.items() if any(name in _ABSENT for name in names)]
 #: An import that fails, or a command that says what to install.
-_NEEDED = re.compile(rf"No module named '({'|'.join(_ABSENT)})[.']|pip install ['\"]?(sparsekit[\w-]*\[\w+\])")
+_NEEDED = re.compile(
+    rf"No module named '({'|'.join(_ABSENT)})[.']|pip install ['\"]?(sparsekit[\w-]*\[(?:{'|'.join(_LACKING)})\])"
+)
 
 
 def _skip_what_is_absent(report: pytest.CollectReport | pytest.TestReport, path: object) -> None:
-    if _ABSENT and report.failed and (needed := _NEEDED.search(str(report.longrepr))):
+    if not (_ABSENT and report.failed):
+        return
+    # The error alone: the code shown around it may name any package.
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if needed := _NEEDED.search(crash.message if crash else str(report.longrepr)):
         report.outcome = "skipped"
         report.longrepr = (str(path), 0, f"Skipped: needs {needed[1] or needed[2]}")
 
